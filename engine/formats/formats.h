@@ -1,0 +1,73 @@
+/* formats: files by others -> documents. Streaming, bounded memory; one bad line or message is refused alone with its place.
+ *
+ * A reader never looks at the state: it turns bytes into kh_op_document views (wire.h) in canonical form, or into a refusal.
+ * Threads  a reader is one thread's. Memory: one reader holds at most KH_FORMATS_MEMORY bytes whatever the file.
+ * Errors   kh_err for the environment only; content is answered by refusals. */
+#ifndef KH_FORMATS_FORMATS_H
+#define KH_FORMATS_FORMATS_H
+#include "wire/wire.h"
+
+#define KH_FORMATS_MEMORY (64u << 20)
+#define KH_LINE_MAX_SZ (1u << 20)       /* a text line; longer is refused alone (FORMAT) */
+#define KH_MESSAGE_MAX_SZ (32u << 20)   /* an XML file or EDIFACT interchange message; longer is refused */
+
+typedef enum kh_format {
+    KH_FORMAT_AUTO = 0, KH_FORMAT_CSV = 1, KH_FORMAT_JSONL = 2, KH_FORMAT_UBL = 3, KH_FORMAT_CII = 4, KH_FORMAT_EDIFACT = 5,
+    KH_FORMAT_WCO = 6, KH_FORMAT_DECMESSAGE = 7, KH_FORMAT_CNT = 8
+} kh_format;
+const char *kh_format_word(kh_format format);           /* "csv" "jsonl" "ubl" "cii" "edifact" "wco" "decmessage" */
+KH_MUST bool kh_format_of_word(kh_text word, kh_format *ret);
+
+/* Per-source settings: the status codes of DecMessage receipts are per source; some sources' requests need a notice. */
+typedef struct kh_feed {
+    uint32_t source;                 /* party id, 0 none */
+    bool requests_need_notice;
+    struct { char channel[8]; uint8_t status; } channels[64]; /* DecMessage CHANNEL code -> kh_status */
+    uint32_t channel_cnt;
+} kh_feed;
+void kh_feed_default(kh_feed *feed); /* the single window's usual codes */
+/* kh_feed_load reads conf/sources.conf's section for a source name (libconfig); KH_E_NOT_FOUND when it has none. */
+
+typedef struct kh_item {             /* one thing found in a file */
+    uint64_t line;                   /* text formats: the line it begins on, from 1 (header is 1); XML, EDIFACT: line of the message */
+    uint64_t byte;                   /* offset of the place where reading failed or the item began */
+    kh_code code;                    /* OK or CHECK_DIGIT: `document` is valid; else refused */
+    const char *why;                 /* a sentence, for refusals; lent until the next call */
+    kh_op_document document;         /* texts lent until the next call */
+    const char *raw; uint32_t raw_n; /* the refused line itself, cut to 4096 bytes */
+    kh_text contract_text;           /* for `show` */
+    kh_op_ref ref_keys[1];           /* unused padding for later */
+    char ref_texts[KH_DOC_REFS_MAX][KH_NUMBER_MAX + KH_ISSUER_MAX + 32]; /* KIND:NUMBER[@ISSUER] of document.refs, for `show` */
+} kh_item;
+
+typedef struct kh_reader kh_reader;
+/* read callback: like read(2): bytes, 0 at the end, negative kh_err. */
+typedef struct kh_bytes_source { kh_err (*read)(void *self, void *p, size_t cap, size_t *ret_n); void *self; } kh_bytes_source;
+
+/* kh_reader_open looks at the first 64 KiB to detect format and encoding. kind: default kind for CSV/JSONL lines without one (0 none). */
+KH_MUST kh_err kh_reader_open(const kh_bytes_source *source, kh_format format, kh_kind kind, const kh_feed *feed, kh_reader **ret);
+kh_format kh_reader_format(const kh_reader *r);
+/* kh_reader_warnings: things said once (unknown columns ignored, wrong UNT count); NULL-terminated list, lent. */
+const char *const *kh_reader_warnings(const kh_reader *r);
+/* kh_reader_next: true with an item; false at the end. Environment failures: *ret_err. */
+bool kh_reader_next(kh_reader *r, kh_item *ret, kh_err *ret_err);
+void kh_reader_close(kh_reader *r);
+
+/* ---- rows of named columns (CSV or JSON Lines), for verify, requests and events ---- */
+#define KH_ROW_COLUMNS_MAX 64
+typedef struct kh_rows kh_rows;
+typedef struct kh_row_view {
+    uint64_t line;
+    kh_code code;                    /* OK, or FORMAT with why */
+    const char *why;
+    kh_text (*get)(const struct kh_row_view *row, const char *column); /* canonical column name; {NULL,0} when absent or empty */
+    const void *self;
+    const char *raw; uint32_t raw_n;
+} kh_row_view;
+KH_MUST kh_err kh_rows_open(const kh_bytes_source *source, const char *const columns[], uint32_t column_cnt, kh_rows **ret);
+bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err);
+const char *const *kh_rows_warnings(const kh_rows *r);
+void kh_rows_close(kh_rows *r);
+/* kh_document_of_columns builds a document from the import columns of DOMAIN §7 (`get` as above): used by CSV, JSONL and the API. */
+kh_code kh_document_of_columns(const kh_row_view *row, kh_kind default_kind, const kh_feed *feed, void *text_buf, size_t text_cap, kh_item *ret);
+#endif
