@@ -50,8 +50,14 @@ void kh_state_release(kh_state *state);
    this process). offset is a multiple of 64 KiB. */
 KH_MUST kh_err kh_state_map_file(kh_state *state, uint32_t region, int fd, uint64_t offset, uint64_t row_cnt);
 
+/* kh_state_use_huge_pages asks for 2 MiB pages wherever a region can grow to 64 MiB or more: for processes that stay (a daemon,
+   an import, a benchmark), before they touch or populate. Short commands do not call it: each page they touch would clear 2 MiB.
+   Advice to the kernel; cannot fail. Pages of a mapped file stay as they are. */
+void kh_state_use_huge_pages(kh_state *state);
+
 /* kh_state_populate makes sure that `ahead` further bytes of the region are backed by memory now. May be called from
-   a helper thread for rows not yet in use. */
+   a helper thread for rows not yet in use, while the writer grows row_cnt by relaxed atomic stores. Stops at the region's
+   capacity. KH_E_NOMEM: the machine has not that much memory to give; nothing was taken from others to find out. */
 KH_MUST kh_err kh_state_populate(kh_state *state, uint32_t region, uint64_t ahead_sz);
 
 /* kh_state_bytes sums row_cnt * row_sz over all regions. */
