@@ -1,7 +1,6 @@
 /* invoice: see invoice.h. */
 #include "formats/invoice.h"
 
-
 /* The codes of UN/EDIFACT 1001 that stand for a credit note (EN 16931's list). */
 static bool is_credit_code(kh_text code)
 {
@@ -75,8 +74,8 @@ bool kh_invoice_item(const kh_invoice *v, kh_item_texts *texts, kh_item *item)
     if (!kh_item_number(item, texts, KH_KIND_INVOICE, v->number) || !set_seller(v, texts, item)) return false;
     if (day.n > 10 && day.p[4] == '-') day.n = 10; /* an XML date may have a zone */
     if (day.n == 0 || !kh_when_parse(day, 0, &d->date, &ignored))
-        return kh_item_refuse(item, texts, KH_C_FORMAT, "The issue date \"%.*s\" is missing or not a date.", day.n > 40 ? 40 : (int)day.n,
-                              day.n != 0 ? day.p : "");
+        return kh_item_refuse(item, texts, KH_C_FORMAT, "The issue date \"%.*s\" is missing or not a date.",
+                              day.n > 40 ? 40 : (int)day.n, day.n != 0 ? day.p : "");
     if (!set_amount(v, texts, item, &negative)) return false;
     bool credit = v->credit_note || is_credit_code(v->type_code) || negative;
     if (credit) {

@@ -13,10 +13,10 @@ typedef struct kh_invoice {
     kh_text currency, payable_currency; /* BT-5; the currency beside the amount, may be none, must not differ */
     kh_text payable;                    /* BT-115; none: a document without an amount */
     kh_text vat, registration, identifier, country, seller_name; /* BT-31, BT-30, BT-29, BT-40, BT-27; each may be none */
-    kh_text contract;                   /* BT-12 */
-    kh_text preceding[KH_DOC_REFS_MAX]; /* BT-25 */
+    kh_text contract;                                            /* BT-12 */
+    kh_text preceding[KH_DOC_REFS_MAX];                          /* BT-25 */
     uint32_t preceding_cnt;
-    kh_text bills[KH_DOC_REFS_MAX];     /* numbers of bills of lading that it names */
+    kh_text bills[KH_DOC_REFS_MAX]; /* numbers of bills of lading that it names */
     uint32_t bill_cnt;
 } kh_invoice;
 

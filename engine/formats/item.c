@@ -28,7 +28,8 @@ bool kh_item_number(kh_item *item, kh_item_texts *texts, kh_kind kind, kh_text n
     uint32_t n = 0;
     kh_code code = kh_number_canonical(kind, number, (kh_text){NULL, 0}, texts->number, &n);
     if (code != KH_C_OK && code != KH_C_CHECK_DIGIT)
-        return kh_item_refuse(item, texts, KH_C_FORMAT, "The document's number \"%.*s\" is not a number of this kind; correct it.",
+        return kh_item_refuse(item, texts, KH_C_FORMAT,
+                              "The document's number \"%.*s\" is not a number of this kind; correct it.",
                               number.n > 120 ? 120 : (int)number.n, number.p != NULL ? number.p : "");
     item->document.number = (kh_text){texts->number, n};
     if (code == KH_C_CHECK_DIGIT) {
@@ -49,7 +50,8 @@ bool kh_item_owner(kh_item *item, kh_item_texts *texts, kh_text id, const char *
     return true;
 }
 
-/* A local reference follows no form of its own: where the declaration's form refuses it, the free form of a receivable is used. */
+/* A local reference follows no form of its own: where the declaration's form refuses it, the free form of a receivable is used.
+ */
 static bool local_reference(kh_text lrn, char *buf, uint32_t *ret_n)
 {
     kh_code code = kh_number_canonical(KH_KIND_EXPORT_DECLARATION, lrn, (kh_text){NULL, 0}, buf, ret_n);
@@ -100,7 +102,8 @@ bool kh_item_add_amount(kh_item *item, kh_item_texts *texts, kh_currency currenc
         return true;
     }
     if (d->balance_cnt == KH_DOC_BALANCES_MAX)
-        return kh_item_refuse(item, texts, KH_C_CAPACITY, "The document has amounts in more than %d currencies.", KH_DOC_BALANCES_MAX);
+        return kh_item_refuse(item, texts, KH_C_CAPACITY, "The document has amounts in more than %d currencies.",
+                              KH_DOC_BALANCES_MAX);
     memmove(&d->balances[at + 1], &d->balances[at], (d->balance_cnt - at) * sizeof d->balances[0]);
     d->balances[at] = (kh_op_balance){currency, amount};
     d->balance_cnt++;
@@ -132,11 +135,12 @@ bool kh_item_add_ref(kh_item *item, kh_item_texts *texts, kh_ref_role role, kh_k
     if (number.n == 0) return true;
     kh_code code = kh_number_canonical(kind, number, (kh_text){NULL, 0}, canonical, &n);
     if (code != KH_C_OK && code != KH_C_CHECK_DIGIT)
-        return kh_item_refuse(item, texts, KH_C_FORMAT, "It names the %s \"%.*s\", which is not a possible number.", kh_kind_word(kind),
-                              number.n > 120 ? 120 : (int)number.n, number.p);
+        return kh_item_refuse(item, texts, KH_C_FORMAT, "It names the %s \"%.*s\", which is not a possible number.",
+                              kh_kind_word(kind), number.n > 120 ? 120 : (int)number.n, number.p);
     kh_op_ref ref = {(uint8_t)role, (uint8_t)kind, kh_doc_key(kind, (kh_text){canonical, n}, issuer)};
     for (; at < d->ref_cnt; at++) {
-        int order = d->refs[at].role != ref.role ? (int)d->refs[at].role - (int)ref.role : memcmp(d->refs[at].key.b, ref.key.b, 16);
+        int order =
+            d->refs[at].role != ref.role ? (int)d->refs[at].role - (int)ref.role : memcmp(d->refs[at].key.b, ref.key.b, 16);
         if (order == 0) return true;
         if (order > 0) break;
     }

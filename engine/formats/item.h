@@ -14,8 +14,10 @@ typedef struct kh_item_texts {
 
 /* kh_item_begin clears *ret and gives it its place and the feed's party. feed may be NULL. */
 void kh_item_begin(kh_item *ret, uint64_t line, uint64_t byte, const kh_feed *feed);
-/* kh_item_refuse makes it a refusal; the sentence is cut to fit. Returns false, so that a reader can `return kh_item_refuse(…)`. */
-bool kh_item_refuse(kh_item *item, kh_item_texts *texts, kh_code code, const char *sentence, ...) __attribute__((format(printf, 4, 5)));
+/* kh_item_refuse makes it a refusal; the sentence is cut to fit. Returns false, so that a reader can `return kh_item_refuse(…)`.
+ */
+bool kh_item_refuse(kh_item *item, kh_item_texts *texts, kh_code code, const char *sentence, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* kh_item_number makes `number` canonical for the kind and sets document.number; false: refused. */
 bool kh_item_number(kh_item *item, kh_item_texts *texts, kh_kind kind, kh_text number);

@@ -1,0 +1,64 @@
+/* cii: UN/CEFACT Cross Industry Invoice (D16B) -> the facts of an invoice (EN 16931's CII binding). */
+#include "formats/xml_inside.h"
+
+#include <strings.h>
+
+static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
+{
+    for (uint32_t tax = kh_xml_child(t, party, "SpecifiedTaxRegistration"); tax != 0 && v->vat.n == 0; tax = kh_xml_again(t, tax))
+        for (uint32_t id = kh_xml_child(t, tax, "ID"); id != 0 && v->vat.n == 0; id = kh_xml_again(t, id)) {
+            kh_text scheme = kh_xml_scheme(t, id);
+            if ((scheme.n == 2 && strncasecmp(scheme.p, "VA", 2) == 0) || (scheme.n == 3 && strncasecmp(scheme.p, "VAT", 3) == 0))
+                v->vat = kh_xml_text(t, id);
+        }
+    v->registration = kh_xml_path_text(t, party, "SpecifiedLegalOrganization/ID");
+    v->identifier = kh_xml_path_text(t, party, "ID");
+    if (v->identifier.n == 0) v->identifier = kh_xml_path_text(t, party, "GlobalID");
+    v->seller_name = kh_xml_path_text(t, party, "Name");
+    if (v->seller_name.n == 0) v->seller_name = kh_xml_path_text(t, party, "SpecifiedLegalOrganization/TradingBusinessName");
+    v->country = kh_xml_path_text(t, party, "PostalTradeAddress/CountryID");
+}
+
+/* The amount due may be stated in the tax currency too: the invoice's own is meant, or the one that names none. */
+static uint32_t amount_due(const kh_xml_tree *t, uint32_t settlement, kh_text currency)
+{
+    uint32_t summation = kh_xml_child(t, settlement, "SpecifiedTradeSettlementHeaderMonetarySummation");
+    uint32_t first = kh_xml_child(t, summation, "DuePayableAmount");
+    for (uint32_t due = first; due != 0; due = kh_xml_again(t, due)) {
+        kh_text beside = kh_xml_currency(t, due);
+        if (beside.n == 0 || kh_text_equal(beside, currency)) return due;
+    }
+    return first;
+}
+
+bool kh_cii_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *texts, kh_item *item)
+{
+    uint32_t document = kh_xml_child(t, root, "ExchangedDocument"), trade = kh_xml_child(t, root, "SupplyChainTradeTransaction");
+    uint32_t agreement = kh_xml_child(t, trade, "ApplicableHeaderTradeAgreement");
+    uint32_t settlement = kh_xml_child(t, trade, "ApplicableHeaderTradeSettlement");
+    kh_invoice v = {.number = kh_xml_path_text(t, document, "ID"),
+                    .type_code = kh_xml_path_text(t, document, "TypeCode"),
+                    .date = kh_xml_path_text(t, document, "IssueDateTime/DateTimeString"),
+                    .currency = kh_xml_path_text(t, settlement, "InvoiceCurrencyCode"),
+                    .contract = kh_xml_path_text(t, agreement, "ContractReferencedDocument/IssuerAssignedID")};
+    if (v.date.n == 0) v.date = kh_xml_path_text(t, document, "IssueDateTime/DateTime");
+    uint32_t due = amount_due(t, settlement, v.currency);
+    v.payable = kh_xml_text(t, due);
+    v.payable_currency = kh_xml_currency(t, due);
+    seller(t, kh_xml_child(t, agreement, "SellerTradeParty"), &v);
+    for (uint32_t r = kh_xml_child(t, settlement, "InvoiceReferencedDocument"); r != 0; r = kh_xml_again(t, r)) {
+        kh_text number = kh_xml_path_text(t, r, "IssuerAssignedID");
+        if (number.n == 0) continue;
+        if (v.preceding_cnt == KH_DOC_REFS_MAX)
+            return kh_item_refuse(item, texts, KH_C_CAPACITY, "The invoice names more than %d preceding invoices.",
+                                  KH_DOC_REFS_MAX);
+        v.preceding[v.preceding_cnt++] = number;
+    }
+    for (uint32_t a = kh_xml_child(t, agreement, "AdditionalReferencedDocument"); a != 0; a = kh_xml_again(t, a)) {
+        if (!kh_item_bill_of_lading_code(kh_xml_path_text(t, a, "TypeCode"))) continue;
+        if (v.bill_cnt == KH_DOC_REFS_MAX)
+            return kh_item_refuse(item, texts, KH_C_CAPACITY, "The invoice names more than %d bills of lading.", KH_DOC_REFS_MAX);
+        v.bills[v.bill_cnt++] = kh_xml_path_text(t, a, "IssuerAssignedID");
+    }
+    return kh_invoice_item(&v, texts, item);
+}

@@ -1,0 +1,53 @@
+/* ubl: UBL 2.x Invoice and CreditNote -> the facts of an invoice (EN 16931's UBL binding). */
+#include "formats/xml_inside.h"
+
+#include <strings.h>
+
+static bool is_vat(kh_text scheme) { return scheme.n == 3 && strncasecmp(scheme.p, "VAT", 3) == 0; }
+
+static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
+{
+    for (uint32_t tax = kh_xml_child(t, party, "PartyTaxScheme"); tax != 0 && v->vat.n == 0; tax = kh_xml_again(t, tax))
+        if (is_vat(kh_xml_path_text(t, tax, "TaxScheme/ID"))) v->vat = kh_xml_path_text(t, tax, "CompanyID");
+    for (uint32_t e = kh_xml_child(t, party, "PartyLegalEntity"); e != 0; e = kh_xml_again(t, e)) {
+        if (v->registration.n == 0) v->registration = kh_xml_path_text(t, e, "CompanyID");
+        if (v->seller_name.n == 0) v->seller_name = kh_xml_path_text(t, e, "RegistrationName");
+    }
+    for (uint32_t id = kh_xml_child(t, party, "PartyIdentification"); id != 0 && v->identifier.n == 0; id = kh_xml_again(t, id)) {
+        uint32_t value = kh_xml_child(t, id, "ID");
+        kh_text scheme = value != 0 ? kh_xml_scheme(t, value) : (kh_text){NULL, 0};
+        if (!kh_text_equal(scheme, kh_text_of("SEPA")))
+            v->identifier = kh_xml_text(t, value); /* SEPA: a bank's creditor number */
+    }
+    if (v->seller_name.n == 0) v->seller_name = kh_xml_path_text(t, party, "PartyName/Name");
+    v->country = kh_xml_path_text(t, party, "PostalAddress/Country/IdentificationCode");
+}
+
+bool kh_ubl_item(const kh_xml_tree *t, uint32_t root, bool credit_note, kh_item_texts *texts, kh_item *item)
+{
+    uint32_t payable = kh_xml_path(t, root, "LegalMonetaryTotal/PayableAmount");
+    kh_invoice v = {.number = kh_xml_path_text(t, root, "ID"),
+                    .date = kh_xml_path_text(t, root, "IssueDate"),
+                    .credit_note = credit_note,
+                    .type_code = kh_xml_path_text(t, root, credit_note ? "CreditNoteTypeCode" : "InvoiceTypeCode"),
+                    .currency = kh_xml_path_text(t, root, "DocumentCurrencyCode"),
+                    .payable = kh_xml_text(t, payable),
+                    .payable_currency = kh_xml_currency(t, payable),
+                    .contract = kh_xml_path_text(t, root, "ContractDocumentReference/ID")};
+    seller(t, kh_xml_path(t, root, "AccountingSupplierParty/Party"), &v);
+    for (uint32_t b = kh_xml_child(t, root, "BillingReference"); b != 0; b = kh_xml_again(t, b)) {
+        kh_text number = kh_xml_path_text(t, b, "InvoiceDocumentReference/ID");
+        if (number.n == 0) continue;
+        if (v.preceding_cnt == KH_DOC_REFS_MAX)
+            return kh_item_refuse(item, texts, KH_C_CAPACITY, "The invoice names more than %d preceding invoices.",
+                                  KH_DOC_REFS_MAX);
+        v.preceding[v.preceding_cnt++] = number;
+    }
+    for (uint32_t a = kh_xml_child(t, root, "AdditionalDocumentReference"); a != 0; a = kh_xml_again(t, a)) {
+        if (!kh_item_bill_of_lading_code(kh_xml_path_text(t, a, "DocumentTypeCode"))) continue;
+        if (v.bill_cnt == KH_DOC_REFS_MAX)
+            return kh_item_refuse(item, texts, KH_C_CAPACITY, "The invoice names more than %d bills of lading.", KH_DOC_REFS_MAX);
+        v.bills[v.bill_cnt++] = kh_xml_path_text(t, a, "ID");
+    }
+    return kh_invoice_item(&v, texts, item);
+}

@@ -1,0 +1,32 @@
+/* xml_tree_inside: the state that xml_tree.c (reading) and xml_walk.c (walking, detecting) share. Nobody else includes it. */
+#ifndef KH_FORMATS_XML_TREE_INSIDE_H
+#define KH_FORMATS_XML_TREE_INSIDE_H
+#include "formats/xml_tree.h"
+
+#include <libxml/parser.h>
+
+#define KH_XML_UBL "urn:oasis:names:specification:ubl:schema:xsd:"
+#define KH_XML_UNCEFACT "urn:un:unece:uncefact:"
+
+struct kh_xml_tree {
+    const uint8_t *p;
+    size_t n, fed;
+    xmlParserCtxtPtr parser;
+    kh_xml_node *nodes;
+    uint32_t node_n, node_cap;
+    char *texts;
+    uint32_t text_n, text_cap;
+    char gathered[KH_XML_TEXT_MAX + 1]; /* the text of the element being read */
+    uint32_t gathered_n;
+    uint32_t depth, doing_depth, skip_depth; /* skip_depth: 0, or all from this depth on is left out */
+    uint32_t at;                             /* the open element's node */
+    kh_xml_found doing;                      /* the document being read; kind KH_XML_NONE: none */
+    uint32_t doing_text;                     /* where its texts begin */
+    kh_xml_found *found;                     /* read, not yet taken */
+    uint32_t found_n, found_cap, found_at;
+    size_t blanks, blank_lines; /* before the first character */
+    bool detecting, ended, no_memory;
+    char error[256], root_name[64];
+    uint64_t error_line, error_byte;
+};
+#endif
