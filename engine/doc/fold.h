@@ -1,0 +1,19 @@
+/* fold: UTF-8 in, one code point at a time, with the compatibility forms that trade papers bear folded as NFKC does (full-width and half-width
+ * Latin, ideographic blank, ligatures, superscripts, circled digits, letter-like signs) and simple case folding for Latin, Greek and Cyrillic.
+ * Limits: no canonical composition beyond Latin letters with one mark; other scripts pass unchanged (docs/ARCHITECTURE.md). Pure. */
+#ifndef KH_DOC_FOLD_H
+#define KH_DOC_FOLD_H
+#include "base/base.h"
+
+#define KH_FOLD_MAX 4 /* code points that one may fold to */
+
+/* kh_fold_next reads the code point at *at and advances; ret holds cnt folded ones. false on bytes that are not UTF-8. */
+bool kh_fold_next(kh_text text, uint32_t *at, uint32_t ret[KH_FOLD_MAX], uint32_t *ret_cnt);
+/* kh_fold_put appends a code point to buf as UTF-8; false, and nothing written, beyond max bytes. */
+bool kh_fold_put(uint32_t c, char *buf, uint32_t max, uint32_t *n);
+uint32_t kh_fold_case(uint32_t c, uint32_t ret[KH_FOLD_MAX]);
+bool kh_fold_is_blank(uint32_t c);
+bool kh_fold_is_letter(uint32_t c); /* beyond ASCII: not punctuation, a symbol or a blank */
+/* kh_utf8_valid: well-formed (no overlong forms, no surrogates). */
+bool kh_utf8_valid(kh_text text);
+#endif
