@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #define PIECE_SZ 4096u
+#define NAMES_MAX_SZ (1u << 20) /* of all different names in a file; a real one has some kilobytes */
 #define NODES_MAX (KH_XML_MEMORY * 3 / 4 / (uint32_t)sizeof(kh_xml_node))
 #define TEXTS_MAX (KH_XML_MEMORY / 4)
 
@@ -106,6 +107,15 @@ static bool grow(void **p, uint32_t *cap, uint32_t need, uint32_t max, size_t ea
     return true;
 }
 
+/* A document without room for more: what was kept of it goes at once, so that the next one has the room. */
+static void give_up_document(kh_xml_tree *t)
+{
+    if (t->doing.root != 0) t->node_n = t->doing.root;
+    t->text_n = t->doing_text;
+    t->doing.root = 0;
+    t->doing.too_large = true;
+}
+
 /* Keeps a text; 0 bytes of it when there is no room (the document is then too large). */
 static uint32_t keep(kh_xml_tree *t, const char *p, uint32_t n, uint32_t *ret_n)
 {
@@ -113,7 +123,7 @@ static uint32_t keep(kh_xml_tree *t, const char *p, uint32_t n, uint32_t *ret_n)
     if (n == 0) return 0;
     if (n > KH_XML_TEXT_MAX) n = KH_XML_TEXT_MAX;
     if (!grow((void **)&t->texts, &t->text_cap, t->text_n + n, TEXTS_MAX, 1)) {
-        t->doing.too_large = true;
+        give_up_document(t);
         return 0;
     }
     memcpy(t->texts + t->text_n, p, n);
@@ -126,7 +136,7 @@ static uint32_t add_node(kh_xml_tree *t, const char *name)
 {
     if (t->doing.too_large) return 0;
     if (!grow((void **)&t->nodes, &t->node_cap, t->node_n + 1, NODES_MAX, sizeof(kh_xml_node))) {
-        t->doing.too_large = true;
+        give_up_document(t);
         return 0;
     }
     uint32_t me = t->node_n++;
@@ -278,14 +288,20 @@ static void on_error(void *self, xmlErrorPtr error)
 {
     kh_xml_tree *t = self;
     if (error->level != XML_ERR_FATAL || t->error[0] != 0) return;
-    if (error->code == XML_ERR_NO_MEMORY) t->no_memory = true;
     char message[160];
     snprintf(message, sizeof message, "%s", error->message != NULL ? error->message : "damaged");
     for (char *c = message; *c != 0; c++)
         if (*c == '\n' || *c == '\r') *c = ' ';
     size_t n = strlen(message);
     while (n > 0 && (message[n - 1] == ' ' || message[n - 1] == '.')) message[--n] = 0;
-    snprintf(t->error, sizeof t->error, "It is not well-formed XML: %s.", message);
+    if (strstr(message, "Huge input") != NULL)
+        snprintf(t->error, sizeof t->error, "A single tag, comment or section of it is longer than 10 MB.");
+    else if (error->code == XML_ERR_NO_MEMORY)
+        snprintf(t->error, sizeof t->error, "Its elements have more than %u KiB of different names.", NAMES_MAX_SZ >> 10);
+    else if (error->code == XML_ERR_DOCUMENT_END && (t->depth > 0 || t->root_name[0] == 0) && t->blanks < t->n)
+        snprintf(t->error, sizeof t->error, "The file ends before its XML does; it was cut off.");
+    else if (t->blanks == t->n) snprintf(t->error, sizeof t->error, "The file is empty.");
+    else snprintf(t->error, sizeof t->error, "It is not well-formed XML: %s.", message);
     t->error_line = error->line > 0 ? (uint64_t)error->line + t->blank_lines : 1;
     t->error_byte = byte_now(t);
 }
@@ -337,6 +353,7 @@ kh_err kh_xml_tree_open(const uint8_t *p, size_t n, kh_xml_tree **ret)
     xmlCharEncodingHandlerPtr gb = says_gb(p, n) ? xmlFindCharEncodingHandler("GB18030") : NULL;
     xmlCtxtUseOptions(t->parser, options | (gb != NULL ? XML_PARSE_IGNORE_ENC : 0));
     t->parser->sax->serror = on_error;
+    xmlDictSetLimit(t->parser->dict, NAMES_MAX_SZ);
     if (gb != NULL) xmlSwitchToEncoding(t->parser, gb);
     *ret = t;
     return KH_OK;
