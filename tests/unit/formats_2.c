@@ -1,0 +1,160 @@
+/* The XML readers on files of our own: what each syntax says is read as DOMAIN §5 and §6 say. */
+#include "formats_xml.h"
+
+#include <criterion/criterion.h>
+
+static xml_outcome outcome;
+
+static void golden(const char *name, kh_format hint, const kh_feed *feed)
+{
+    char path[1024];
+    size_t n = 0;
+    const char *root = getenv("KH_SOURCE_ROOT");
+    snprintf(path, sizeof path, "%s/tests/golden/formats/%s", root != NULL ? root : ".", name);
+    uint8_t *p = xml_slurp(path, &n);
+    cr_assert(p != NULL, "%s cannot be read", path);
+    xml_read(p, n, hint, feed, &outcome);
+    free(p);
+}
+
+static void expect(const char *const lines[], uint32_t cnt)
+{
+    cr_assert_eq(outcome.good + outcome.refused, cnt, "%u items", outcome.good + outcome.refused);
+    for (uint32_t i = 0; i < cnt; i++) cr_assert_str_eq(outcome.lines[i], lines[i]);
+}
+#define EXPECT(...) expect((const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+#define TWIN                                                                                                                     \
+    "put invoice INV2024/7@NO123456789MVA owner=NO123456789MVA 2024-03-01 contract=C-77 EUR 1125.50 +bill_of_lading:COSU6001"
+
+Test(xml_invoice, one_invoice_in_two_syntaxes_is_one_document)
+{
+    golden("ubl_invoice.xml", KH_FORMAT_AUTO, NULL);
+    EXPECT(TWIN);
+    cr_assert_eq(outcome.format, KH_FORMAT_UBL);
+    golden("cii_invoice.xml", KH_FORMAT_AUTO, NULL);
+    EXPECT(TWIN);
+    cr_assert_eq(outcome.format, KH_FORMAT_CII);
+}
+
+Test(xml_invoice, credit_notes_corrections_and_refusals)
+{
+    golden("ubl_credit_notes.xml", KH_FORMAT_AUTO, NULL);
+    EXPECT("put credit_note CN1@NL57151520 owner=NL57151520 2024-03-05 JPY 500 -invoice:INV9@NL57151520",
+           "put credit_note NEG1@NL1 owner=NL1 2024-03-05 EUR 12.30 -invoice:INV9@NL1",
+           "put invoice COR1@NL1 owner=NL1 2024-03-05 EUR 80.00 -invoice:INV9@NL1",
+           "put invoice PAID1@de koks maat owner=de koks maat 2024-03-05 EUR 0.00", "refused 10 @6", "refused 10 @7",
+           "put invoice 12345678901234567890 owner=91350100M0001TGQXM 2024-03-05");
+}
+
+Test(xml_invoice, a_wrong_hint_is_said)
+{
+    golden("cii_invoice.xml", KH_FORMAT_UBL, NULL);
+    EXPECT("refused 10 @2");
+    cr_assert(strstr(outcome.why, "ubl") != NULL && strstr(outcome.why, "cii") != NULL, "%s", outcome.why);
+}
+
+Test(xml_wco, originals_and_messages)
+{
+    golden("wco_declarations.xml", KH_FORMAT_AUTO, NULL);
+    EXPECT(
+        "put export_declaration LRN-1@GB111 owner=GB222 lrn-key JPY 15000 +invoice:INV-5@GB222 +bill_of_lading:BL5",
+        "put import_declaration 24GB0YVJ3EXXES8AA0 owner=GB333 lrn=LRN-2@GB111 2024-01-25 GBP 11.50 EUR 7.00 +invoice:77@GB333",
+        "put import_declaration LRN-3@GB111 owner=GB111 lrn-key", "put export_declaration LRN-4@GB111 owner=GB111 lrn-key",
+        "refused 10 @13", "refused 10 @14", "amend any 24GB0YVJ3EXXES8AA0 lrn=LRN-2 GBP 9.00",
+        "amend any 24GB0YVJ3EXXES8AA0 GBP 8.00", "refused 10 @17", "amend any 24GB0YVJ3EXXES8AA0",
+        "cancel any 24GB0YVJ3EXXES8AA0 lrn=LRN-2", "status any 24GB0YVJ3EXXES8AA0", "refused 10 @21", "refused 10 @22");
+}
+
+Test(xml_wco, requests_of_some_sources_wait_for_a_notice)
+{
+    kh_feed feed;
+    kh_feed_default(&feed);
+    feed.requests_need_notice = true;
+    golden("wco_declarations.xml", KH_FORMAT_AUTO, &feed);
+    cr_assert_str_eq(outcome.lines[6], "amend any 24GB0YVJ3EXXES8AA0 lrn=LRN-2 awaits GBP 9.00");
+    cr_assert_str_eq(outcome.lines[10], "cancel any 24GB0YVJ3EXXES8AA0 lrn=LRN-2 awaits");
+    cr_assert_str_eq(outcome.lines[11], "status any 24GB0YVJ3EXXES8AA0");
+}
+
+Test(xml_wco, notifications)
+{
+    golden("wco_notices.xml", KH_FORMAT_AUTO, NULL);
+    EXPECT("status any 19GBCKKCQSXV2FGVA8 lrn=LRN-1 accepted t1573665736", "status any 19GBCKKCQSXV2FGVA8 lrn=LRN-1",
+           "status any 19GBCKKCQSXV2FGVA8 revoked t1573665736 notice", "status any 19GBCKKCQSXV2FGVA8 lrn=LRN-1 notice",
+           "amend any 19GBCKKCQSXV2FGVA8 lrn=LRN-1 GBP 100.00", "status any 19GBCKKCQSXV2FGVA8 lrn=LRN-1 notice",
+           "status any LRN-1 cleared lrn-key", "status any LRN-9 cleared lrn-key", "refused 10 @9", "refused 10 @10");
+}
+
+Test(xml_decmessage, declarations_in_chinese_encodings)
+{
+    golden("decmessage_gb.xml", KH_FORMAT_AUTO, NULL);
+    EXPECT(
+        "put export_declaration 310120240000000001 owner=91350100M0001TGQXM lrn=I20240000000000001@91350211M0000XUF46 2024-01-31 "
+        "contract=HT-1 JPY 7 USD 200.00 +bill_of_lading:COSU123");
+    golden("decmessage_utf16.xml", KH_FORMAT_AUTO, NULL);
+    EXPECT("refused 10 @2");
+    cr_assert(strstr(outcome.why, "7.5") != NULL, "%s", outcome.why);
+}
+
+Test(xml_decmessage, receipts_mean_what_the_feed_says)
+{
+    kh_feed feed = {.source = 7, .channel_cnt = 2};
+    strcpy(feed.channels[0].channel, "R");
+    feed.channels[0].status = KH_STATUS_CLEARED;
+    strcpy(feed.channels[1].channel, "D");
+    feed.channels[1].status = KH_STATUS_REVOKED;
+    golden("decmessage_receipts.xml", KH_FORMAT_AUTO, &feed);
+    EXPECT("status any 310120240000000001 lrn=I20240000000000001 cleared t1706754030",
+           "status any I20240000000000002 revoked lrn-key", "refused 10 @4");
+    strcpy(feed.channels[0].channel, "D");
+    strcpy(feed.channels[1].channel, "R");
+    golden("decmessage_receipts.xml", KH_FORMAT_AUTO, &feed);
+    cr_assert_str_eq(outcome.lines[0], "status any 310120240000000001 lrn=I20240000000000001 revoked t1706754030");
+}
+
+static const char *direction_of(const char *number, const char *flag)
+{
+    char xml[512];
+    int n = snprintf(
+        xml, sizeof xml,
+        "<DecMessage><DecHead><EntryId>%s</EntryId><IEFlag>%s</IEFlag><TradeCoScc>X1</TradeCoScc></DecHead></DecMessage>", number,
+        flag);
+    xml_read((const uint8_t *)xml, (size_t)n, KH_FORMAT_AUTO, NULL, &outcome);
+    return outcome.lines[0];
+}
+
+Test(xml_decmessage, direction_comes_from_flag_and_number_together)
+{
+    cr_assert_str_eq(direction_of("310120241000000001", ""), "put import_declaration 310120241000000001 owner=X1");
+    cr_assert_str_eq(direction_of("310120241000000001", "I"), "put import_declaration 310120241000000001 owner=X1");
+    cr_assert_str_eq(direction_of("310120241000000001", "E"), "refused 22 @1");
+    cr_assert_str_eq(direction_of("123456789", "E"), "refused 10 @1");
+}
+
+Test(xml_detect, finds_the_format_in_any_envelope)
+{
+    static const struct {
+        const char *text;
+        bool xml;
+        kh_format format;
+    } cases[] = {
+        {"kind,number\n", false, 0},
+        {"{\"kind\":1}", false, 0},
+        {"", false, 0},
+        {" <a><b>", true, KH_FORMAT_AUTO},
+        {"<a><Declaration><x", true, KH_FORMAT_WCO},
+        {"<a><Declaration xmlns='urn:other'>", true, KH_FORMAT_AUTO},
+        {"<e xmlns:q='urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100'><q:CrossIndustryInvoice>", true,
+         KH_FORMAT_CII},
+        {"<Invoice>", true, KH_FORMAT_AUTO},
+        {"\xEF\xBB\xBF<DecMessage>", true, KH_FORMAT_DECMESSAGE},
+        {"<inventoryLinkingMovementRequest>", true, KH_FORMAT_AUTO},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        kh_format format = KH_FORMAT_CSV;
+        bool xml = kh_xml_detect((const uint8_t *)cases[i].text, strlen(cases[i].text), &format);
+        cr_assert_eq(xml, cases[i].xml, "%s", cases[i].text);
+        if (xml) cr_assert_eq(format, cases[i].format, "%s: %d", cases[i].text, format);
+    }
+}
