@@ -1,0 +1,116 @@
+/* fields: the bounded reader and writer, and the lines of financings. */
+#include "wire/fields.h"
+#include "doc/fold.h"
+
+/* clean: UTF-8 without control characters. Plain ASCII, eight bytes at a time, is the common case. */
+static bool clean(kh_text text)
+{
+    uint32_t i = 0;
+    for (; i + 8 <= text.n; i += 8) {
+        uint64_t v = kh_load64(text.p + i);
+        /* a byte is a problem if its top bit is set, if it is below 0x20, or 0x7f */
+        uint64_t low = (v - UINT64_C(0x2020202020202020)) & ~v, del = v ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
+        del = (del - UINT64_C(0x0101010101010101)) & ~del;
+        if (((v | low | del) & UINT64_C(0x8080808080808080)) != 0) break;
+    }
+    bool ascii = true;
+    for (uint32_t j = i; j < text.n; j++) {
+        uint8_t c = (uint8_t)text.p[j];
+        if (c < 0x20 || c == 0x7f) return false;
+        ascii = ascii && c < 0x80;
+    }
+    return ascii || kh_utf8_valid(text);
+}
+
+kh_text kh_in_text(kh_fields_in *in, uint32_t n, uint32_t max)
+{
+    kh_text text = {NULL, 0};
+    if (n == 0) return text;
+    const uint8_t *p = n <= max ? kh_in_take(in, n) : NULL;
+    if (p == NULL || !clean((kh_text){(const char *)p, n})) in->bad = true;
+    else text = (kh_text){(const char *)p, n};
+    return text;
+}
+
+bool kh_in_end(kh_fields_in *in)
+{
+    if (in->bad || in->end - in->p > 7) return false;
+    for (; in->p < in->end; in->p++)
+        if (*in->p != 0) return false;
+    return true;
+}
+
+uint8_t *kh_out_zeroed(kh_fields_out *out, size_t n)
+{
+    if (out->full || out->cap - out->n < n) {
+        out->full = true;
+        return NULL;
+    }
+    uint8_t *p = out->base + out->n;
+    memset(p, 0, n);
+    out->n += n;
+    return p;
+}
+
+void kh_out_text(kh_fields_out *out, kh_text text, uint32_t max)
+{
+    if (text.n == 0) return;
+    if (text.n > max || !clean(text)) {
+        out->bad = true;
+        return;
+    }
+    uint8_t *p = kh_out_zeroed(out, text.n);
+    if (p != NULL) memcpy(p, text.p, text.n);
+}
+
+kh_err kh_out_frame_end(kh_fields_out *out, size_t *ret_n)
+{
+    (void)kh_out_zeroed(out, (8 - out->n % 8) % 8);
+    if (out->bad) return KH_E_ARG;
+    if (out->full) return KH_E_FULL;
+    if (out->n > KH_OP_MAX_SZ) return KH_E_ARG;
+    kh_store32(out->base, (uint32_t)out->n);
+    *ret_n = out->n;
+    return KH_OK;
+}
+
+void kh_in_lines(kh_fields_in *in, uint32_t cnt, bool apply, kh_op_line *ret)
+{
+    const uint8_t *p = cnt <= KH_LINES_MAX ? kh_in_take(in, (size_t)cnt * KH_LINE_SZ) : NULL;
+    if (p == NULL) {
+        in->bad = true;
+        return;
+    }
+    for (uint32_t i = 0; i < cnt; i++, p += KH_LINE_SZ) {
+        kh_op_line *line = &ret[i];
+        memcpy(line->key.b, p, 16);
+        line->allocated = kh_load64(p + 16);
+        line->total = kh_load64(p + 24);
+        line->currency = kh_load16(p + 32);
+        bool padded = kh_load16(p + 34) == 0 && kh_load32(p + 36) == 0;
+        if (!padded || !kh_wire_currency(line->currency) || !kh_wire_amount(line->allocated, true) ||
+            !kh_wire_amount(line->total, true) || (!apply && line->total != KH_AMOUNT_NONE) || line->key.b[0] == 0 ||
+            line->key.b[0] >= KH_KIND_CNT)
+            in->bad = true;
+    }
+}
+
+void kh_out_lines(kh_fields_out *out, uint32_t cnt, bool apply, const kh_op_line *lines)
+{
+    if (cnt > KH_LINES_MAX) {
+        out->bad = true;
+        return;
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint8_t *p = kh_out_zeroed(out, KH_LINE_SZ);
+        const kh_op_line *line = &lines[i];
+        if (p == NULL) return;
+        if (!kh_wire_currency(line->currency) || !kh_wire_amount(line->allocated, true) || !kh_wire_amount(line->total, true) ||
+            (!apply && line->total != KH_AMOUNT_NONE) || line->key.b[0] == 0 || line->key.b[0] >= KH_KIND_CNT)
+            out->bad = true;
+        memcpy(p, line->key.b, 16);
+        kh_store64(p + 16, line->allocated);
+        kh_store64(p + 24, line->total);
+        kh_store16(p + 32, line->currency);
+    }
+}
