@@ -1,15 +1,15 @@
 /* store: one data directory: log, journals, images, in commit order. The engine of one machine.
  *
- *   DIR/format        version of the layout and the id of this directory        DIR/secret   16 bytes, 0600: the index's placement
- *   DIR/log/          the write-ahead log (log.h)                              DIR/lock     flock of the writer, with its pid
- *   DIR/journal/      receipts and notices, one block an entry, and the       DIR/head     durable_upto, mapped shared, with the boot id
- *                     sparse table height -> block                             DIR/lookups/ the regulator's look-ups, append only
+ *   DIR/format        version of the layout and the id of this directory        DIR/secret   16 bytes, 0600: the index's
+ * placement DIR/log/          the write-ahead log (log.h)                              DIR/lock     flock of the writer, with its
+ * pid DIR/journal/      receipts and notices, one block an entry, and the       DIR/head     durable_upto, mapped shared, with
+ * the boot id sparse table height -> block                             DIR/lookups/ the regulator's look-ups, append only
  *   DIR/image/        the newest image(s) of the state
  *
- * Threads  a writer store has its own engine thread(s): applier + log, digests, reclaiming, checkpointer. Any number of threads may submit
- *          and look up. A reader store takes no lock and sees the state as of its opening.
- * Order    a ticket is done only when its entry is durable and applied. Submissions of one thread are ordered as they were made.
- * Bounds   KH_STORE_QUEUE_SZ bytes wait at most; submit blocks beyond that (back-pressure). */
+ * Threads  a writer store has its own engine thread(s): applier + log, digests, reclaiming, checkpointer. Any number of threads
+ * may submit and look up. A reader store takes no lock and sees the state as of its opening. Order    a ticket is done only when
+ * its entry is durable and applied. Submissions of one thread are ordered as they were made. Bounds   KH_STORE_QUEUE_SZ bytes
+ * wait at most; submit blocks beyond that (back-pressure). */
 #ifndef KH_STORE_STORE_H
 #define KH_STORE_STORE_H
 #include "base/effects.h"
@@ -19,21 +19,24 @@
 #define KH_STORE_QUEUE_SZ (64u << 20)
 
 typedef struct kh_store kh_store;
+/* With threads, the disk's synchronous functions are called from several of them; submit_write and poll from the engine's alone.
+ */
 typedef struct kh_store_options {
     const kh_clock *clock;
     const kh_disk *disk;
     const kh_entropy *entropy;
     bool read_only;
-    bool long_running;      /* a daemon or an import: load the image into huge pages at once, make images in the background */
-    bool accept_time;       /* --accept-time */
-    uint32_t wait_lock_ms;  /* how long to wait for the lock */
-    bool inline_engine;     /* no threads: the engine runs inside submit/wait (short commands and simulations) */
+    bool long_running;     /* a daemon or an import: load the image into huge pages at once, make images in the background */
+    bool accept_time;      /* --accept-time */
+    uint32_t wait_lock_ms; /* how long to wait for the lock */
+    bool inline_engine;    /* no threads: the engine runs inside submit/wait (short commands and simulations) */
+    bool private_disk;     /* disk is not this machine's file system (simulations): no flock, no mapped head, no mapped image */
 } kh_store_options;
-typedef struct kh_store_report {   /* what opening found; also on failure */
+typedef struct kh_store_report { /* what opening found; also on failure */
     char why[256];
     char where[160];
-    uint32_t lock_pid;       /* KH_E_BUSY: who has the lock */
-    uint64_t cut_bytes;      /* of a torn tail */
+    uint32_t lock_pid;  /* KH_E_BUSY: who has the lock */
+    uint64_t cut_bytes; /* of a torn tail */
     uint64_t image_height, tail_ops;
     uint64_t clock_ns, last_ns; /* KH_E_CLOCK */
 } kh_store_report;
@@ -44,21 +47,29 @@ KH_MUST kh_err kh_store_open(const kh_store_options *options, const char *dir, k
 /* kh_store_close: everything acknowledged stays; commit mark; an image if the tail is over 1 MiB and long_running. */
 void kh_store_close(kh_store *s);
 
-/* Outcomes of one submitted batch, in order, given from the engine's thread (or inside submit/wait when inline) when durable and applied. receipts with a ref
-   are already filled in from the journal (ref_height kept). */
-typedef void (*kh_store_reply)(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipts_in_order, uint32_t op_index);
+/* Outcomes of one submitted batch, in order, given from the engine's thread (or inside submit/wait when inline) when durable and
+   applied. receipts with a ref are already filled in from the journal (ref_height and ref_index kept). Called while readers are
+   kept out: it copies what it needs and calls nothing of the store. Where the store stopped first, the only call is the last one,
+   with height 0: nothing is known of the batch. */
+typedef void (*kh_store_reply)(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipts_in_order,
+                               uint32_t op_index);
 typedef struct kh_store_batch {
-    const uint8_t *ops;   /* wire frames; copied by submit */
-    size_t ops_sz;        /* <= KH_ENTRY_MAX_SZ / 2 */
+    const uint8_t *ops; /* wire frames; copied by submit */
+    size_t ops_sz;      /* <= KH_ENTRY_MAX_SZ / 2 */
     uint32_t op_cnt;
     kh_store_reply reply; /* once an operation, then once with op_index == UINT32_MAX and receipt NULL: the batch is done */
     void *ctx;
 } kh_store_batch;
+/* kh_store_submit: KH_E_ARG also where ops is not op_cnt whole frames (their sizes are looked at, nothing else); KH_E_CLOCK: see
+   the report's clock_ns and last_ns through kh_store_clock_report; KH_E_CLOSED after a failed write. */
 KH_MUST kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket);
 /* kh_store_wait waits until a ticket (and all before) is done; KH_E_CLOSED when the log failed: then nothing more will be. */
 KH_MUST kh_err kh_store_wait(kh_store *s, uint64_t ticket);
 /* kh_store_tick writes the tick if something is due (and not sooner than a second after the last). */
 KH_MUST kh_err kh_store_tick(kh_store *s);
+
+/* kh_store_clock_report: the clock and the newest entry's time, after KH_E_CLOCK. */
+void kh_store_clock_report(kh_store *s, uint64_t *ret_clock_ns, uint64_t *ret_last_ns);
 
 /* Reading: the gate keeps the applier out between begin and end (short!); [S] functions of the ledger may be called inside. */
 const kh_ledger *kh_store_read_begin(kh_store *s);
@@ -71,7 +82,7 @@ typedef struct kh_journal_item {
     kh_place place;
     uint64_t time_ns;
     bool is_notice;
-    kh_receipt receipt;     /* lines in `lines` */
+    kh_receipt receipt; /* lines in `lines` */
     kh_notice notice;
     kh_receipt_line lines[KH_LINES_MAX];
     kh_touch touches[8 + 2 * KH_LINES_MAX];
@@ -81,7 +92,8 @@ KH_MUST kh_err kh_store_journal_read(kh_store *s, kh_place place, kh_journal_ite
 /* kh_store_journal_prev: the link of `item` in the chain of (what, key); height 0 = the end. */
 kh_place kh_store_journal_prev(const kh_journal_item *item, uint8_t what, const kh_key *key);
 /* kh_store_journal_scan walks all outcomes from a height on, ascending. */
-KH_MUST kh_err kh_store_journal_scan(kh_store *s, uint64_t from_height, kh_err (*each)(void *ctx, const kh_journal_item *item), void *ctx);
+KH_MUST kh_err kh_store_journal_scan(kh_store *s, uint64_t from_height, kh_err (*each)(void *ctx, const kh_journal_item *item),
+                                     void *ctx);
 
 typedef struct kh_audit_result {
     bool ok;
@@ -89,9 +101,10 @@ typedef struct kh_audit_result {
     uint8_t log_digest[32], digest[32], content_digest[32]; /* digest: the outcome chain */
     char at[160], why[256];
 } kh_audit_result;
-/* kh_store_audit replays the whole log from nothing into a fresh state, recomputes chain, outcomes and content, compares with journals,
-   images and the live state. Takes no lock. */
-KH_MUST kh_err kh_store_audit(const kh_store_options *options, const char *dir, void (*progress)(void *ctx, uint64_t done, uint64_t of), void *ctx, kh_audit_result *ret);
+/* kh_store_audit replays the whole log from nothing into a fresh state, recomputes chain, outcomes and content, compares with
+   journals, images and the live state. Takes no lock. */
+KH_MUST kh_err kh_store_audit(const kh_store_options *options, const char *dir,
+                              void (*progress)(void *ctx, uint64_t done, uint64_t of), void *ctx, kh_audit_result *ret);
 /* kh_store_snapshot makes an image now and waits for it. */
 KH_MUST kh_err kh_store_snapshot(kh_store *s, uint64_t *ret_height);
 /* kh_store_content_digest of the state as read. */
@@ -99,6 +112,8 @@ KH_MUST kh_err kh_store_content_digest(kh_store *s, uint8_t ret[32]);
 uint64_t kh_store_durable_upto(const kh_store *s);
 KH_MUST kh_err kh_store_lookup_log(kh_store *s, const char *line);
 
-typedef struct kh_store_stats { uint64_t height, time_ns, log_bytes, journal_bytes, image_height, image_bytes; } kh_store_stats;
+typedef struct kh_store_stats {
+    uint64_t height, time_ns, log_bytes, journal_bytes, image_height, image_bytes;
+} kh_store_stats;
 void kh_store_get_stats(kh_store *s, kh_store_stats *ret);
 #endif

@@ -1,0 +1,64 @@
+/* lock: DIR/lock, flock'ed by the one writer, with its pid in it so that who waits can be told. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+#include "store/parts.h"
+
+#define POLL_NS 5000000L
+
+static uint32_t owner_of(int fd)
+{
+    char buf[32] = {0};
+    return pread(fd, buf, sizeof buf - 1, 0) > 0 ? (uint32_t)strtoul(buf, NULL, 10) : 0;
+}
+
+kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *report, kh_lock *ret)
+{
+    char path[KH_PATH_MAX], pid[32];
+    struct timespec start, now, nap = {0, POLL_NS};
+    if (home->private_disk) {
+        ret->fd = -1;
+        return KH_OK;
+    }
+    int fd = open(kh_home_path(home, "lock", path), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        kh_say(report, path, "the lock file cannot be opened: %s", strerror(errno));
+        return KH_E_IO;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &start);
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            kh_say(report, path, "the lock cannot be taken: %s", strerror(errno));
+            (void)close(fd);
+            return KH_E_IO;
+        }
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        int64_t waited_ms = (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000;
+        if (waited_ms >= (int64_t)wait_ms) {
+            uint32_t owner = owner_of(fd);
+            if (report != NULL) report->lock_pid = owner;
+            kh_say(report, path, "process %u is writing to this directory", owner);
+            (void)close(fd);
+            return KH_E_BUSY;
+        }
+        (void)nanosleep(&nap, NULL);
+    }
+    int n = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)n, 0) != n) {
+        kh_say(report, path, "the lock file cannot be written: %s", strerror(errno));
+        (void)close(fd);
+        return errno == ENOSPC ? KH_E_NOSPACE : KH_E_IO;
+    }
+    ret->fd = fd;
+    return KH_OK;
+}
+
+void kh_lock_drop(kh_lock *lock)
+{
+    if (lock->fd >= 0) (void)close(lock->fd);
+    lock->fd = -1;
+}

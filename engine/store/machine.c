@@ -1,0 +1,70 @@
+/* machine: one state with the index and the ledger that work on it. The live store has one; a checkpoint and an audit make their
+ * own. */
+#include <stdlib.h>
+#include "store/parts.h"
+
+#define SLACK_MIN_SZ (UINT64_C(64) << 10)
+#define SLACK_MAX_SZ (UINT64_C(4) << 20)
+
+static void drop(void *self, const kh_outcome *outcome)
+{
+    (void)self;
+    (void)outcome;
+}
+const kh_sink kh_sink_none = {drop, NULL};
+
+static void *lend(size_t n) { return aligned_alloc(KH_CACHE_LINE, (n + KH_CACHE_LINE - 1) & ~(size_t)(KH_CACHE_LINE - 1)); }
+
+kh_err kh_machine_reserve(kh_machine *m)
+{
+    kh_region_spec specs[KH_REGION_MAX];
+    memset(m, 0, sizeof *m);
+    kh_err err = kh_state_init(&m->state, specs, kh_ledger_regions(specs));
+    m->reserved = err == KH_OK;
+    return err;
+}
+
+kh_err kh_machine_start(kh_machine *m, const uint8_t secret[16])
+{
+    m->index_mem = lend(kh_index_footprint());
+    m->ledger_mem = lend(kh_ledger_footprint());
+    if (m->index_mem == NULL || m->ledger_mem == NULL) return KH_E_NOMEM;
+    kh_err err = kh_index_open(&m->state, secret, m->index_mem, &m->index);
+    if (err == KH_OK) err = kh_ledger_open(&m->state, m->index, secret, m->ledger_mem, &m->ledger);
+    return err;
+}
+
+kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz)
+{
+    uint64_t need[KH_REGION_MAX] = {0};
+    kh_ledger_headroom(m->ledger, op_cnt, ops_sz, need);
+    for (uint32_t i = 0; i < KH_REGION_MAX; i++) {
+        const kh_region *r = &m->state.regions[i];
+        if (r->row_sz == 0 || need[i] == 0) continue;
+        uint64_t used = r->row_cnt * r->row_sz, end = kh_min64(used + need[i], r->row_max * r->row_sz);
+        if (end <= m->backed[i]) continue;
+        /* Somewhat more than is needed, so that this is rare; where the machine cannot, exactly what is needed. */
+        uint64_t slack = kh_min64(kh_max64(end / 8, SLACK_MIN_SZ), SLACK_MAX_SZ);
+        uint64_t more = kh_min64(end + slack, r->row_max * r->row_sz);
+        kh_err err = kh_state_populate(&m->state, i, more - used);
+        if (err == KH_E_NOMEM) err = kh_state_populate(&m->state, i, (more = end) - used);
+        if (err != KH_OK) return err;
+        m->backed[i] = more;
+    }
+    return KH_OK;
+}
+
+kh_err kh_machine_apply(kh_machine *m, const kh_entry *entry, const kh_sink *sink)
+{
+    kh_err err = kh_machine_back(m, entry->op_cnt, entry->body_sz);
+    if (err == KH_OK) kh_ledger_apply(m->ledger, entry->height, entry->time_ns, entry->body, entry->body_sz, entry->op_cnt, sink);
+    return err;
+}
+
+void kh_machine_release(kh_machine *m)
+{
+    if (m->reserved) kh_state_release(&m->state);
+    free(m->index_mem);
+    free(m->ledger_mem);
+    memset(m, 0, sizeof *m);
+}

@@ -1,0 +1,288 @@
+/* parts: what the files of the store share with each other, and nobody else includes.
+ *
+ *   home      where a directory is, its identity, its secret              home.c
+ *   lock      the writer's flock                                          lock.c
+ *   head      durable_upto as others see it                               head.c
+ *   machine   one state + index + ledger, live or at work on the side     machine.c
+ *   block     one entry's outcomes as bytes                               block.c
+ *   journal   blocks in memory, then in files                             journal.c, journal_read.c
+ *   image     a machine as a file                                         image.c, image_write.c, image_load.c
+ *   replay    image + log = machine                                       replay.c
+ *   engine    queue -> entry -> log -> decided -> applied -> answered     engine.c, queue.c
+ *   checkpoint who makes images, and when                                 checkpoint.c */
+#ifndef KH_STORE_PARTS_H
+#define KH_STORE_PARTS_H
+#include <pthread.h>
+#include <stdatomic.h>
+#include "crypto/digest.h"
+#include "store/store.h"
+
+#define KH_DIR_MAX 900u
+#define KH_PATH_MAX 1024u
+
+/* ---- home ---- */
+typedef struct kh_home {
+    const kh_disk *disk;
+    const kh_clock *clock;
+    bool private_disk;
+    char dir[KH_DIR_MAX];
+    uint8_t id[16];
+    uint8_t secret[16];
+} kh_home;
+/* kh_home_path writes DIR/name. */
+const char *kh_home_path(const kh_home *home, const char *name, char ret[KH_PATH_MAX]);
+KH_MUST kh_err kh_home_make(kh_home *home, const kh_entropy *entropy, const uint8_t *secret, kh_store_report *report);
+KH_MUST kh_err kh_home_load(const kh_store_options *options, const char *dir, kh_store_report *report, kh_home *ret);
+/* kh_say fills in the report's where and why (report may be NULL); the first sentence stays. */
+__attribute__((format(printf, 3, 4))) void kh_say(kh_store_report *report, const char *where, const char *why, ...);
+
+/* ---- lock ---- */
+typedef struct kh_lock {
+    int fd;
+} kh_lock;
+KH_MUST kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *report, kh_lock *ret);
+void kh_lock_drop(kh_lock *lock);
+
+/* ---- head ---- */
+typedef struct kh_head_file { /* docs/FORMAT.md */
+    char magic[8];
+    _Atomic uint64_t durable_upto;
+    uint8_t boot_id[16];
+    uint8_t zero[32];
+} kh_head_file;
+_Static_assert(sizeof(kh_head_file) == 64, "layout is in docs/FORMAT.md");
+typedef struct kh_head {
+    kh_head_file *file; /* mapped, or `own` */
+    kh_head_file own;
+    bool mapped;
+    bool writable;
+} kh_head;
+/* kh_head_open: read_only: KH_E_NOT_FOUND where there is none. */
+KH_MUST kh_err kh_head_open(const kh_home *home, bool read_only, kh_head *ret);
+void kh_head_close(kh_head *head);
+/* kh_head_known: whether the word is of this boot of the machine; then *ret_upto is its value. */
+bool kh_head_known(const kh_head *head, uint64_t *ret_upto);
+void kh_head_start(kh_head *head, uint64_t upto);           /* after recovery: word, then boot id */
+void kh_head_publish(kh_head *head, uint64_t durable_upto); /* [engine], release; pairs with the acquire in kh_head_known */
+
+/* ---- machine ---- */
+typedef struct kh_machine {
+    kh_state state;
+    kh_index *index;
+    kh_ledger *ledger;
+    void *index_mem, *ledger_mem;
+    uint64_t backed[KH_REGION_MAX]; /* bytes of each region that are known to be backed by memory */
+    bool reserved;
+} kh_machine;
+KH_MUST kh_err kh_machine_reserve(kh_machine *m);
+KH_MUST kh_err kh_machine_start(kh_machine *m, const uint8_t secret[16]);
+/* kh_machine_back makes sure of the memory that op_cnt operations in ops_sz bytes can need: KH_E_NOMEM. */
+KH_MUST kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz);
+KH_MUST kh_err kh_machine_apply(kh_machine *m, const kh_entry *entry, const kh_sink *sink);
+void kh_machine_release(kh_machine *m);
+KH_MUST kh_err kh_machine_content_digest(const kh_ledger *ledger, uint8_t ret[32]);
+extern const kh_sink kh_sink_none;
+
+/* ---- block ---- */
+#define KH_BLOCK_HEAD_SZ 128u
+#define KH_ITEM_HEAD_SZ 24u
+#define KH_ITEM_MAX_SZ (KH_ITEM_HEAD_SZ + KH_RECEIPT_MAX_SZ + (8u + 2u * KH_LINES_MAX) * 32u)
+typedef struct kh_block {
+    struct kh_block *next;
+    uint8_t *bytes;
+    size_t size, cap;
+    uint32_t *offsets; /* of the items, in units of 8 bytes from the block's start */
+    uint32_t item_cnt, item_cap;
+    uint64_t height;
+    bool failed; /* memory ran out while it was built */
+    bool sealed;
+} kh_block;
+typedef struct kh_block_head {
+    uint64_t size, height, time_ns, offsets_at, check;
+    uint32_t item_cnt;
+    uint8_t entry_digest[32], chain[32];
+} kh_block_head;
+void kh_block_begin(kh_block *b, const kh_entry *entry);
+void kh_block_append(kh_block *b, const kh_outcome *outcome); /* sets failed instead of returning an error */
+KH_MUST kh_err kh_block_end(kh_block *b);
+/* kh_block_seal carries the outcome chain on over this block and writes its head and checksum into the block. */
+void kh_block_seal(kh_block *b, uint8_t chain[32]);
+void kh_block_free(kh_block *b);
+KH_MUST kh_err kh_block_head_read(const uint8_t *p, size_t n, kh_block_head *ret);
+/* kh_block_check: whole block: NULL or what is wrong. */
+const char *kh_block_check(const uint8_t *p, size_t n);
+KH_MUST kh_err kh_item_decode(const uint8_t *p, size_t n, uint64_t height, uint32_t index, uint64_t time_ns,
+                              kh_journal_item *ret);
+
+/* ---- journal ---- */
+#define KH_JOURNAL_PENDING_SZ (64u << 20) /* bytes of blocks in memory, not yet in the file, before the engine waits */
+#define KH_TABLE_ROW_SZ 16u
+typedef struct kh_journal {
+    const kh_disk *disk;
+    kh_file *blocks, *table;
+    bool read_only;
+    pthread_mutex_t lock;
+    pthread_cond_t work, room; /* blocks to write; blocks written */
+    kh_block *first, *last, *spare;
+    size_t pending_sz;
+    uint64_t written, built; /* heights: in the files; in memory too */
+    uint64_t end;            /* bytes of the blocks file in use */
+    uint64_t base;           /* heights up to this are not in memory: written when opened */
+    uint8_t chain[32];       /* the outcome chain after the newest sealed block */
+    uint8_t *gather;         /* what is written together */
+    kh_err err;
+    bool stop, running;
+    pthread_t thread;
+} kh_journal;
+/* kh_journal_open finds how far the files go: from `trusted` on each block's checksum is looked at. upto: what the log has. */
+KH_MUST kh_err kh_journal_open(kh_journal *j, const kh_home *home, bool read_only, kh_store_report *report);
+KH_MUST kh_err kh_journal_recover(kh_journal *j, uint64_t trusted, uint64_t upto, const uint8_t chain[32]);
+/* kh_journal_length: heights that the table lists (not yet checked). */
+KH_MUST kh_err kh_journal_length(kh_journal *j, uint64_t *ret);
+KH_MUST kh_err kh_journal_start_thread(kh_journal *j);
+kh_block *kh_journal_take(kh_journal *j);                        /* an empty block to build in, or NULL */
+KH_MUST kh_err kh_journal_give(kh_journal *j, kh_block *b);      /* the next height; waits while too much is pending */
+KH_MUST kh_err kh_journal_flush(kh_journal *j, uint64_t height); /* written through this height (not synced) */
+KH_MUST kh_err kh_journal_sync(kh_journal *j);
+void kh_journal_close(kh_journal *j);
+void kh_journal_chain(kh_journal *j, uint8_t ret[32]); /* after a flush of all */
+KH_MUST kh_err kh_journal_read(kh_journal *j, kh_place place, kh_journal_item *ret);
+KH_MUST kh_err kh_journal_scan(kh_journal *j, uint64_t from, uint64_t upto,
+                               kh_err (*each)(void *ctx, const kh_journal_item *item), void *ctx);
+/* kh_journal_block_load reads a whole block from the files; *ret is malloc'ed. */
+KH_MUST kh_err kh_journal_block_load(const kh_disk *disk, kh_file *blocks, kh_file *table, uint64_t height, uint8_t **ret,
+                                     size_t *ret_n, uint64_t *ret_at);
+KH_MUST kh_err kh_journal_chain_at(kh_journal *j, uint64_t height, uint8_t ret[32]);
+
+/* ---- image ---- */
+#define KH_CHUNK_SZ 65536u
+#define KH_IMAGE_NAME_SZ 32u
+typedef struct kh_image_region {
+    uint32_t row_sz;
+    uint64_t row_cnt, offset, bytes;
+} kh_image_region;
+typedef struct kh_manifest {
+    uint64_t height, time_ns, ledger_check, chunk_cnt, table_offset, file_sz;
+    uint8_t log_digest[32], chain[32], table_digest[32], home_id[16];
+    kh_image_region regions[KH_REGION_MAX];
+} kh_manifest;
+typedef struct kh_image_stand { /* what an image stands for */
+    uint64_t height, time_ns;
+    uint8_t log_digest[32], chain[32];
+} kh_image_stand;
+void kh_manifest_encode(const kh_manifest *manifest, uint8_t ret[KH_CHUNK_SZ]);
+KH_MUST kh_err kh_manifest_decode(const uint8_t p[KH_CHUNK_SZ], kh_manifest *ret);
+/* kh_image_heights lists the heights of the images there are, newest first; at most max. */
+KH_MUST kh_err kh_image_heights(const kh_home *home, uint64_t *ret, uint32_t max, uint32_t *ret_n);
+const char *kh_image_path(const kh_home *home, uint64_t height, char ret[KH_PATH_MAX]);
+/* kh_image_write writes a machine's regions as the image of stand->height, under a temporary name, durable. bytes_per_s 0: no
+ * limit. */
+KH_MUST kh_err kh_image_write(const kh_home *home, const kh_machine *m, const kh_image_stand *stand, uint64_t bytes_per_s);
+/* kh_image_publish gives it its name, makes that durable, and removes all but the newest two. */
+KH_MUST kh_err kh_image_publish(const kh_home *home, uint64_t height);
+void kh_image_clean(const kh_home *home); /* a writer at opening: what an interrupted one left */
+/* kh_image_load puts an image into a reserved, not yet started machine; every chunk is checked. map: a private map instead of a
+ * copy. */
+KH_MUST kh_err kh_image_load(const kh_home *home, uint64_t height, bool map, kh_machine *m, kh_manifest *ret,
+                             kh_store_report *report);
+/* kh_image_check reads all of an image and compares every digest; why and where on KH_E_DAMAGED. */
+KH_MUST kh_err kh_image_check(const kh_home *home, uint64_t height, kh_manifest *ret, kh_store_report *report);
+
+/* ---- replay ---- */
+typedef struct kh_replay_each { /* called before and after each entry is applied; NULL = none */
+    const kh_sink *(*before)(void *ctx, const kh_entry *entry);
+    kh_err (*after)(void *ctx, const kh_entry *entry);
+    void *ctx;
+} kh_replay_each;
+/* kh_replay_base starts a machine from the newest sound image of at most max_height, else empty. *ret: what it stands for. */
+KH_MUST kh_err kh_replay_base(const kh_home *home, uint64_t max_height, bool map, kh_machine *m, kh_image_stand *ret,
+                              uint64_t *ret_image_bytes, kh_store_report *report);
+/* kh_replay_tail applies the log's entries above stand->height through upto; *stand moves along (its chain does not). */
+KH_MUST kh_err kh_replay_tail(kh_log *log, kh_machine *m, kh_image_stand *stand, uint64_t upto, const kh_replay_each *each,
+                              uint64_t *ret_ops, kh_store_report *report);
+
+/* ---- the engine ---- */
+#define KH_GATHER_SZ (1u << 20) /* bytes of operations that one entry gathers; a larger batch is an entry by itself */
+typedef struct kh_batch_ref {
+    uint32_t first_op, op_cnt;
+    kh_store_reply reply;
+    void *ctx;
+} kh_batch_ref;
+typedef struct kh_gather { /* batches that become one entry */
+    struct kh_gather *next;
+    uint8_t *bytes;
+    size_t size, cap;
+    uint32_t op_cnt, batch_cnt, batch_cap;
+    kh_batch_ref *batches;
+    uint64_t ticket; /* of the last batch in it */
+    uint64_t height;
+} kh_gather;
+
+struct kh_store {
+    kh_home home;
+    kh_store_options options;
+    kh_lock lock;
+    bool locked;
+    kh_head head;
+    kh_machine machine;
+    kh_log *log;
+    kh_journal journal;
+    bool journal_open, gate_made;
+    pthread_rwlock_t gate;
+
+    /* the queue: under queue_lock */
+    pthread_mutex_t queue_lock;
+    pthread_cond_t work, done; /* the engine sleeps on work; submitters and waiters on done */
+    kh_gather *waiting, *waiting_last, *spare;
+    size_t waiting_sz, spare_cnt;
+    uint64_t next_ticket, done_ticket;
+    uint64_t tick_asked, tick_served;
+    bool engine_sleeps, stopping;
+    kh_err stop_err; /* why nothing more will be done */
+
+    /* the engine's own */
+    kh_gather *flying, *flying_last; /* submitted to the log, in order */
+    uint32_t flying_ops;
+    size_t flying_sz;
+    kh_block *block; /* of the entry being applied */
+    const kh_gather *answering;
+    uint32_t answering_batch;
+    uint64_t answering_time;
+    kh_journal_item *first_answer; /* scratch to fill in what was answered before */
+    uint64_t last_time;            /* of the newest entry submitted */
+    uint64_t last_tick, marked_height, last_entry_at;
+    _Atomic uint64_t clock_last, clock_step; /* for submit's own look at the clock */
+    _Atomic uint64_t applied, applied_time, log_bytes;
+    uint8_t log_digest[32]; /* after the newest applied entry */
+
+    pthread_t engine_thread, reclaim_thread, checkpoint_thread;
+    bool engine_runs, reclaim_runs, checkpoint_runs;
+    pthread_mutex_t side_lock; /* reclaiming and checkpoints */
+    pthread_cond_t side_work, side_done;
+    bool side_stop;
+    uint64_t reclaim_asked;
+    uint64_t image_wanted, image_served; /* snapshot tickets */
+    _Atomic bool image_due;
+    kh_err image_err;
+    uint64_t image_height;
+    _Atomic uint64_t image_at, image_bytes;
+};
+/* kh_engine_pump moves everything one step: gathers to the log, what is decided into the state. flush: entries however small.
+   Waits for the disk up to wait_ns where something is in flight. [engine] */
+KH_MUST kh_err kh_engine_pump(kh_store *s, bool flush, uint64_t wait_ns);
+KH_MUST kh_err kh_engine_tick(kh_store *s);                     /* [engine] */
+KH_MUST kh_err kh_engine_clock(kh_store *s, uint64_t *ret_now); /* the clock rules; *ret_now is the block time */
+void kh_engine_stop_with(kh_store *s, kh_err err);              /* final: waiting batches are told */
+KH_MUST kh_err kh_engine_replayed(kh_store *s, const kh_entry *entry);
+const kh_sink *kh_engine_replay_sink(kh_store *s, const kh_entry *entry);
+KH_MUST kh_err kh_engine_start(kh_store *s);
+void kh_engine_finish(kh_store *s); /* drains, joins */
+kh_gather *kh_queue_take(kh_store *s, uint32_t in_flight, bool flush);
+void kh_queue_recycle(kh_store *s, kh_gather *g, bool done);
+void kh_queue_free(kh_store *s);
+KH_MUST kh_err kh_checkpoint_start(kh_store *s);
+void kh_checkpoint_finish(kh_store *s);
+void kh_checkpoint_consider(kh_store *s, uint64_t tail_sz); /* [engine] */
+KH_MUST kh_err kh_checkpoint_own(kh_store *s);              /* from the settled state of a stopped or inline engine */
+void kh_reclaim_nudge(kh_store *s);
+#endif

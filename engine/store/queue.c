@@ -1,0 +1,171 @@
+/* queue: batches that wait, already laid together as the bodies of the entries to come. */
+#include <stdlib.h>
+#include "store/parts.h"
+
+#define FRAME_MIN_SZ 24u
+#define SPARES_MAX 8u
+#define INLINE_QUEUE_SZ (8u << 20) /* inline: submit waits for the disk beyond this */
+
+/* Whole frames, as many as said: else one batch could make the next one's operations unreadable. */
+static bool frames_whole(const kh_store_batch *batch)
+{
+    size_t at = 0;
+    uint32_t n = 0;
+    while (at < batch->ops_sz) {
+        if (batch->ops_sz - at < FRAME_MIN_SZ) return false;
+        uint32_t size = kh_load32(batch->ops + at);
+        if (size < FRAME_MIN_SZ || size % 8 != 0 || size > KH_OP_MAX_SZ || size > batch->ops_sz - at) return false;
+        at += size;
+        n++;
+    }
+    return n == batch->op_cnt;
+}
+
+static kh_gather *gather_for(kh_store *s, size_t n)
+{
+    kh_gather *g = s->waiting_last;
+    if (g == NULL || g->cap - g->size < n || g->size + n > kh_max64(n, KH_GATHER_SZ)) {
+        g = n <= KH_GATHER_SZ ? s->spare : NULL;
+        if (g != NULL) {
+            s->spare = g->next;
+            s->spare_cnt--;
+        } else {
+            g = calloc(1, sizeof *g);
+            if (g == NULL) return NULL;
+            g->cap = n < 4096 && s->options.inline_engine ? 65536 : kh_max64(n, KH_GATHER_SZ);
+            if ((g->bytes = malloc(g->cap)) == NULL) {
+                free(g);
+                return NULL;
+            }
+        }
+        g->next = NULL;
+        if (s->waiting_last != NULL) s->waiting_last->next = g;
+        else s->waiting = g;
+        s->waiting_last = g;
+    }
+    if (g->batch_cnt == g->batch_cap) {
+        uint32_t cap = g->batch_cap != 0 ? g->batch_cap * 2 : 16;
+        kh_batch_ref *p = realloc(g->batches, cap * sizeof *p);
+        if (p == NULL) return NULL;
+        g->batches = p;
+        g->batch_cap = cap;
+    }
+    return g;
+}
+
+static kh_err clock_looks_right(kh_store *s)
+{
+    uint64_t last = atomic_load_explicit(&s->clock_last, memory_order_relaxed),
+             step = atomic_load_explicit(&s->clock_step, memory_order_relaxed);
+    if (s->options.accept_time || last == 0) return KH_OK;
+    uint64_t now = s->options.clock->now(s->options.clock->self);
+    if (now + 600 * KH_NS_PER_S < last || (step != 0 && now > last && now - last > step)) return KH_E_CLOCK;
+    return KH_OK;
+}
+
+kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket)
+{
+    if (s->options.read_only || batch->op_cnt == 0 || batch->ops_sz > KH_ENTRY_MAX_SZ / 2 || !frames_whole(batch))
+        return KH_E_ARG;
+    kh_err err = clock_looks_right(s);
+    if (err != KH_OK) return err;
+    (void)pthread_mutex_lock(&s->queue_lock);
+    while (s->waiting_sz + batch->ops_sz > KH_STORE_QUEUE_SZ && s->stop_err == KH_OK && !s->options.inline_engine)
+        (void)pthread_cond_wait(&s->done, &s->queue_lock);
+    err = s->stop_err;
+    kh_gather *g = err == KH_OK ? gather_for(s, batch->ops_sz) : NULL;
+    if (err == KH_OK && g == NULL) err = KH_E_NOMEM;
+    if (err == KH_OK) {
+        g->batches[g->batch_cnt++] = (kh_batch_ref){g->op_cnt, batch->op_cnt, batch->reply, batch->ctx};
+        memcpy(g->bytes + g->size, batch->ops, batch->ops_sz);
+        g->size += batch->ops_sz;
+        g->op_cnt += batch->op_cnt;
+        s->waiting_sz += batch->ops_sz;
+        *ret_ticket = g->ticket = ++s->next_ticket;
+        if (s->engine_sleeps) (void)pthread_cond_signal(&s->work);
+    }
+    bool pump = err == KH_OK && s->options.inline_engine && s->waiting->size + 4096 >= KH_GATHER_SZ / 2;
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    /* Inline: what is full goes to the disk while the caller makes the next; what fails here is told by wait. */
+    while (pump) {
+        kh_engine_stop_with(s, kh_engine_pump(s, false, s->waiting_sz > INLINE_QUEUE_SZ ? KH_NS_PER_S : 0));
+        pump = s->stop_err == KH_OK && s->waiting_sz > INLINE_QUEUE_SZ && s->flying != NULL;
+    }
+    return err;
+}
+
+/* How small an entry may be: the more are in flight, the longer it gathers. */
+static size_t least_size(uint32_t in_flight)
+{
+    if (in_flight == 0) return 1;
+    if (in_flight < 4) return 32u << 10;
+    if (in_flight < 12) return 128u << 10;
+    return KH_GATHER_SZ / 2;
+}
+
+kh_gather *kh_queue_take(kh_store *s, uint32_t in_flight, bool flush)
+{
+    size_t least = flush ? 1 : s->options.inline_engine ? KH_GATHER_SZ / 2 - 4096 : least_size(in_flight);
+    (void)pthread_mutex_lock(&s->queue_lock);
+    kh_gather *g = s->waiting;
+    if (g != NULL && (g->size >= least || g->next != NULL)) {
+        s->waiting = g->next;
+        if (s->waiting == NULL) s->waiting_last = NULL;
+        g->next = NULL;
+    } else g = NULL;
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    return g;
+}
+
+void kh_queue_recycle(kh_store *s, kh_gather *g, bool done)
+{
+    (void)pthread_mutex_lock(&s->queue_lock);
+    s->waiting_sz -= g->size;
+    if (done) s->done_ticket = g->ticket;
+    g->size = g->op_cnt = g->batch_cnt = 0;
+    bool keep = s->spare_cnt < SPARES_MAX && g->cap == KH_GATHER_SZ;
+    if (keep) {
+        g->next = s->spare;
+        s->spare = g;
+        s->spare_cnt++;
+    }
+    (void)pthread_cond_broadcast(&s->done);
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    if (keep) return;
+    free(g->bytes);
+    free(g->batches);
+    free(g);
+}
+
+void kh_queue_free(kh_store *s)
+{
+    kh_gather *lists[3] = {s->waiting, s->flying, s->spare};
+    for (uint32_t i = 0; i < 3; i++)
+        for (kh_gather *g = lists[i], *next; g != NULL; g = next) {
+            next = g->next;
+            free(g->bytes);
+            free(g->batches);
+            free(g);
+        }
+    s->waiting = s->waiting_last = s->flying = s->flying_last = s->spare = NULL;
+}
+
+kh_err kh_store_wait(kh_store *s, uint64_t ticket)
+{
+    kh_err err = KH_OK;
+    (void)pthread_mutex_lock(&s->queue_lock);
+    if (ticket > s->next_ticket) err = KH_E_ARG;
+    while (err == KH_OK && s->done_ticket < ticket) {
+        err = s->stop_err;
+        if (err != KH_OK) break;
+        if (!s->options.inline_engine) {
+            (void)pthread_cond_wait(&s->done, &s->queue_lock);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&s->queue_lock);
+        kh_engine_stop_with(s, kh_engine_pump(s, true, KH_NS_PER_S));
+        (void)pthread_mutex_lock(&s->queue_lock);
+    }
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    return err;
+}
