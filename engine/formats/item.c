@@ -208,7 +208,6 @@ static bool zone(const char *at, const char *end, int *zone_s)
 
 bool kh_when_parse(kh_text text, int zone_s, kh_date *ret_date, uint64_t *ret_seconds)
 {
-    const char *at = text.p, *end = text.p + text.n;
     int year, month, day, hour = 0, minute = 0, second = 0;
     kh_date date = 0;
     if (text.n == 0) {
@@ -216,6 +215,7 @@ bool kh_when_parse(kh_text text, int zone_s, kh_date *ret_date, uint64_t *ret_se
         *ret_seconds = 0;
         return true;
     }
+    const char *at = text.p, *end = text.p + text.n;
     if (!digits(&at, end, 4, &year)) return false;
     bool dashes = at < end && *at == '-';
     if (dashes) at++;

@@ -28,7 +28,7 @@ kh_err kh_xml_open(const uint8_t *p, size_t n, kh_format hint, const kh_feed *fe
     if (feed != NULL) x->feed = *feed;
     else kh_feed_default(&x->feed);
     x->hint = hint;
-    x->p = p;
+    x->p = n != 0 ? p : (const uint8_t *)"";
     x->n = n;
     *ret = x;
     return KH_OK;

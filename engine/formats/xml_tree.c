@@ -306,6 +306,25 @@ static void on_error(void *self, xmlErrorPtr error)
     t->error_byte = byte_now(t);
 }
 
+/* The conversion to UTF-8 complains to the thread's handler, not the parser's; libxml2's own would print it. */
+static void on_encoding_error(void *self, xmlErrorPtr error)
+{
+    kh_xml_tree *t = self;
+    if (error->level < XML_ERR_ERROR || t->error[0] != 0) return;
+    snprintf(t->error, sizeof t->error, "Its bytes are not in the encoding that it declares.");
+    t->error_line = line_now(t);
+    t->error_byte = t->fed;
+}
+
+static void parse_piece(kh_xml_tree *t, const char *p, size_t n, bool last)
+{
+    xmlStructuredErrorFunc before = xmlStructuredError;
+    void *context = xmlStructuredErrorContext;
+    xmlSetStructuredErrorFunc(t, on_encoding_error);
+    xmlParseChunk(t->parser, p, (int)n, last);
+    xmlSetStructuredErrorFunc(context, before);
+}
+
 /* Files say GB2312 and hold GBK or GB18030, of which it is a part: read as the whole. */
 static bool says_gb(const uint8_t *p, size_t n)
 {
@@ -323,6 +342,7 @@ kh_err kh_xml_tree_open(const uint8_t *p, size_t n, kh_xml_tree **ret)
 {
     kh_xml_tree *t = calloc(1, sizeof *t);
     if (t == NULL) return KH_E_NOMEM;
+    if (n == 0) p = (const uint8_t *)"";
     t->p = p;
     t->n = n;
     t->node_n = 1; /* 0 is no node */
@@ -412,7 +432,7 @@ bool kh_xml_tree_next(kh_xml_tree *t, kh_xml_found *ret)
         size_t piece = t->n - t->fed < PIECE_SZ ? t->n - t->fed : PIECE_SZ;
         const char *from = (const char *)t->p + t->fed;
         t->fed += piece;
-        xmlParseChunk(t->parser, from, (int)piece, t->fed == t->n);
+        parse_piece(t, from, piece, t->fed == t->n);
         if (t->fed == t->n || t->error[0] != 0 || !t->parser->wellFormed || (t->detecting && t->doing.kind != KH_XML_NONE))
             t->ended = true;
         if (t->ended && t->error[0] == 0 && !t->parser->wellFormed && !t->detecting) {

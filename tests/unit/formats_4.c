@@ -81,6 +81,8 @@ Test(xml_hostile, a_damaged_file_keeps_what_came_before_the_damage)
     cr_assert(outcome.refused == 1 && outcome.good == 0 && outcome.byte >= 13 && outcome.byte <= 20);
     read_text("<?xml version='1.0' encoding='klingon'?><Declaration/>");
     cr_assert(outcome.refused == 1 && outcome.good == 0);
+    read_text("<?xml version='1.0' encoding='GB18030'?><Declaration><ID>\xff\xff</ID></Declaration>");
+    cr_assert(outcome.refused == 1 && outcome.good == 0 && strstr(outcome.why, "encoding") != NULL, "%s", outcome.why);
     read_text("");
     cr_assert(outcome.refused == 1 && strstr(outcome.why, "empty") != NULL, "%s", outcome.why);
     read_text("<html><body/></html>");
