@@ -8,7 +8,9 @@
  *          O2: one thread's gets of one key never go back in time.
  *          O3: a record's quad is read whole: 16 bytes written by one store are never seen half.
  * Threads  [W] the one writer.  [R] a registered urcu-qsbr reader that is online.  [C] the reclaiming thread.
- * Memory   a record number taken away is reused only after a grace period AND a fixed number of entries later, so that
+ *          Readers register, announce quiescent states and go offline by reader.h.
+ * Memory   record 0 is the null record, all zero: it is never given, and a look-up that finds nothing points to it.
+ *          A record number taken away is reused only after a grace period AND a fixed number of entries later, so that
  *          every replay gives the same numbers.
  * Errors   put: KH_E_FULL. Look-ups cannot fail.
  * Cost     bulk get: two overlapped cache misses a hit, one a miss. */
@@ -36,13 +38,13 @@ enum {
     KH_REC_GROUP = 2,      /* free needs the link group's row */
     KH_REC_SIMILAR = 4,
     KH_REC_FROZEN = 8,
-    KH_REC_ALIAS = 16,     /* base and cap hold the 16 bytes of the key meant (low half in cap); see ledger */
-    KH_REC_ACTIVE = 32,    /* the cold row has holds or loans */
-    KH_REC_MORE = 64       /* the document has further records (next) */
+    KH_REC_ALIAS = 16,  /* base and cap hold the 16 bytes of the key meant (low half in cap); see ledger */
+    KH_REC_ACTIVE = 32, /* the cold row has holds or loans */
+    KH_REC_MORE = 64    /* the document has further records (next) */
 };
 
-/* One record = one balance of one document = one cache line. All but the quad and `next` is written before the record is published
-   and not changed while readers can reach it (rare changes: a new record, swapped in). */
+/* One record = one balance of one document = one cache line. All but the quad and `next` is written before the record is
+   published and not changed while readers can reach it (rare changes: a new record, swapped in). */
 typedef struct kh_record {
     kh_key key;
     kh_quad quad;
@@ -50,9 +52,9 @@ typedef struct kh_record {
     uint64_t base;        /* minor units */
     uint32_t owner_check; /* doc/key.h: kh_owner_check */
     kh_date date;
-    uint16_t currency;    /* ISO 4217 numeric, 0 = a document without any amount */
-    uint32_t next;        /* record number of the document's next balance (not in the map itself), or KH_RECORD_NONE */
-    uint32_t cold;        /* ledger's row */
+    uint16_t currency; /* ISO 4217 numeric, 0 = a document without any amount */
+    uint32_t next;     /* record number of the document's next balance (not in the map itself), or KH_RECORD_NONE */
+    uint32_t cold;     /* ledger's row */
 } kh_record;
 _Static_assert(sizeof(kh_record) == 64 && offsetof(kh_record, quad) == 16 && offsetof(kh_record, cap) == 32 &&
                    offsetof(kh_record, owner_check) == 48 && offsetof(kh_record, next) == 56,
@@ -68,7 +70,8 @@ size_t kh_index_footprint(void);
 KH_MUST kh_err kh_index_open(kh_state *state, const uint8_t secret[16], void *mem, kh_index **ret_index);
 
 /* --- [W] --- */
-/* kh_index_alloc gives a record number at the given height, its 64 bytes zero, or KH_RECORD_NONE when full. */
+/* kh_index_alloc gives a record number at the given height (1 and up, never falling), its 64 bytes zero, or KH_RECORD_NONE when
+ * full. */
 uint32_t kh_index_alloc(kh_index *ix, uint64_t height);
 /* kh_index_retire frees a record number that no slot and no chain names any more. */
 void kh_index_retire(kh_index *ix, uint32_t record, uint64_t height);
@@ -90,7 +93,8 @@ kh_record *kh_index_record(const kh_index *ix, uint32_t record);
 uint64_t kh_index_count(const kh_index *ix);
 
 /* --- [C] kh_index_reclaim_step runs synchronize_rcu once if anything waits and publishes the height covered; returns
-       whether there was anything. Without readers registered kh_index_reclaim_none() makes settle never wait. --- */
+       whether there was anything. If no thread calls it the writer, when it must wait, runs the grace period itself. Where there
+       will never be readers kh_index_reclaim_none() makes the writer never wait. --- */
 bool kh_index_reclaim_step(kh_index *ix);
 void kh_index_reclaim_none(kh_index *ix);
 
@@ -98,6 +102,10 @@ void kh_index_reclaim_none(kh_index *ix);
        the record, exactly when keys[i] is present; else recs[i] is a static null record. Valid until this thread's next
        quiescent state. --- */
 uint64_t kh_index_get_bulk(const kh_index *ix, const kh_key keys[], uint32_t n, const kh_record *ret_recs[]);
+/* kh_index_get_many is get_bulk for any n: the longer, the less of the time goes into filling and draining the stages. Returns
+   how many are present; ret_recs[i] is kh_index_null() where keys[i] is not. [R] */
+uint64_t kh_index_get_many(const kh_index *ix, const kh_key keys[], uint32_t n, const kh_record *ret_recs[]);
+const kh_record *kh_index_null(const kh_index *ix);
 /* kh_index_at is for readers that follow `next`: valid as long as the record it came from. */
 const kh_record *kh_index_at(const kh_index *ix, uint32_t record);
 
