@@ -22,7 +22,8 @@ typedef struct kh_xml kh_xml;
 KH_MUST bool kh_xml_detect(const uint8_t *p, size_t n, kh_format *ret);
 
 /* kh_xml_open begins a file of n bytes at p, which stay lent until kh_xml_close. hint KH_FORMAT_AUTO takes every known format;
-   another refuses documents that are of a different one. feed may be NULL (the defaults of kh_feed_default). KH_E_NOMEM. */
+   another, which the user said (not a detected
+   one), refuses documents that are of a different one. feed may be NULL (the defaults of kh_feed_default). KH_E_NOMEM. */
 KH_MUST kh_err kh_xml_open(const uint8_t *p, size_t n, kh_format hint, const kh_feed *feed, kh_xml **ret);
 /* kh_xml_next: true with the next item (texts lent until the next call), false at the end; a file in which nothing was found
    gives one refusal. Environment failures (KH_E_NOMEM): false and *ret_err. */

@@ -151,6 +151,27 @@ static uint32_t add_node(kh_xml_tree *t, const char *name)
     return me;
 }
 
+static void begin_document(kh_xml_tree *t, kh_xml_kind kind, const char *name)
+{
+    memset(&t->doing, 0, sizeof t->doing);
+    t->doing.kind = kind;
+    snprintf(t->doing.name, sizeof t->doing.name, "%.60s", name);
+    place_of_tag(t, &t->doing.line, &t->doing.byte);
+    t->doing_depth = t->depth;
+    t->doing_text = t->text_n;
+    t->at = 0;
+    t->at = t->doing.root = add_node(t, name);
+    if (t->detecting) xmlStopParser(t->parser);
+    if (kh_xml_kind_format(kind) == KH_FORMAT_AUTO) t->skip_depth = t->depth + 1; /* its content does not matter */
+}
+
+/* A Response or Declaration of no namespace may be somebody's envelope: a document of another vocabulary in it is what counts. */
+static bool was_envelope(const kh_xml_tree *t, kh_xml_kind inner)
+{
+    kh_format format = kh_xml_kind_format(inner);
+    return t->doing.no_space && format != KH_FORMAT_AUTO && format != KH_FORMAT_WCO;
+}
+
 static void on_start(void *self, const xmlChar *local, const xmlChar *prefix, const xmlChar *uri, int ns_cnt, const xmlChar **ns,
                      int attr_cnt, int default_cnt, const xmlChar **attrs)
 {
@@ -167,23 +188,22 @@ static void on_start(void *self, const xmlChar *local, const xmlChar *prefix, co
     if (t->doing.kind == KH_XML_NONE) {
         kh_xml_kind kind = kind_of(name, space);
         if (kind == KH_XML_NONE) return;
-        memset(&t->doing, 0, sizeof t->doing);
-        t->doing.kind = kind;
-        snprintf(t->doing.name, sizeof t->doing.name, "%.60s", name);
-        place_of_tag(t, &t->doing.line, &t->doing.byte);
-        t->doing_depth = t->depth;
-        t->doing_text = t->text_n;
-        t->at = 0;
-        t->at = t->doing.root = add_node(t, name);
-        if (t->detecting) xmlStopParser(t->parser);
-        if (kh_xml_kind_format(kind) == KH_FORMAT_AUTO) t->skip_depth = t->depth + 1; /* its content does not matter */
+        begin_document(t, kind, name);
+        t->doing.no_space = space[0] == 0 && kh_xml_kind_format(kind) == KH_FORMAT_WCO;
         return;
     }
-    if (is_foreign(t->doing.kind, space)) {
+    if (t->doing.no_space && was_envelope(t, kind_of(name, space))) {
+        if (t->doing.root != 0) t->node_n = t->doing.root;
+        t->text_n = t->doing_text;
+        begin_document(t, kind_of(name, space), name);
+        return;
+    }
+    bool foreign = is_foreign(t->doing.kind, space);
+    if (foreign && !t->doing.no_space) {
         t->skip_depth = t->depth;
         return;
     }
-    uint32_t me = add_node(t, name);
+    uint32_t me = add_node(t, foreign ? "" : name); /* without a name nothing in it is found, but a document would be */
     if (me == 0) return;
     for (int i = 0; i < attr_cnt; i++) {
         const char *attr = (const char *)attrs[i * 5], *value = (const char *)attrs[i * 5 + 3];

@@ -38,6 +38,7 @@ typedef struct kh_xml_found { /* one document */
     uint32_t root; /* its node */
     uint64_t line, byte;
     bool too_large;
+    bool no_space; /* its element has no namespace */
     char name[64]; /* of the root element */
 } kh_xml_found;
 

@@ -89,6 +89,24 @@ Test(xml_hostile, a_damaged_file_keeps_what_came_before_the_damage)
     cr_assert(outcome.refused == 1 && strstr(outcome.why, "html") != NULL, "%s", outcome.why);
 }
 
+Test(xml_hostile, an_envelope_may_be_called_as_a_document)
+{
+    read_text("<Response><Status>OK</Status><DecMessage><DecHead><EntryId>310120240000000001</EntryId><TradeCoScc>X1</TradeCoScc>"
+              "</DecHead></DecMessage></Response>");
+    cr_assert_str_eq(outcome.lines[0], "put export_declaration 310120240000000001 owner=X1");
+    cr_assert(outcome.good == 1 && outcome.refused == 0);
+    read_text("<Response><s:Body "
+              "xmlns:s='urn:soap'><DEC_RESULT><ENTRY_ID>310120240000000001</ENTRY_ID><CHANNEL>@@</CHANNEL></DEC_RESULT>"
+              "</s:Body></Response>");
+    cr_assert(outcome.refused == 1 && strstr(outcome.why, "CHANNEL") != NULL, "%s", outcome.why);
+    read_text(
+        "<Response xmlns:q='urn:q'><q:FunctionCode>10</q:FunctionCode><FunctionCode>9</FunctionCode><q:Declaration><ID>X</ID>"
+        "</q:Declaration><Declaration><ID>A1</ID></Declaration></Response>");
+    cr_assert_str_eq(outcome.lines[0], "status any A1 cleared");
+    read_text("<x><Response><a/><b><DecMessage/></b></Response>" GOOD "</x>");
+    cr_assert(outcome.good == 1 && outcome.refused == 1);
+}
+
 Test(xml_hostile, cut_at_every_byte)
 {
     static const char *const files[] = {"ubl_invoice.xml", "wco_notices.xml", "decmessage_gb.xml", "decmessage_utf16.xml"};
