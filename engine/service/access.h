@@ -1,0 +1,51 @@
+/* access: the one door: who may ask what, with what proof, and what is shown (DOMAIN section 7, "What a bank learns").
+ *
+ * A principal is who an authenticated caller is: the embedded command's --as, later a session's certificate. One table of (role,
+ * question) says what is checked and what is shown; everything that answers a question asks here first and shows only what comes
+ * back. Pure; any thread. */
+#ifndef KH_SERVICE_ACCESS_H
+#define KH_SERVICE_ACCESS_H
+#include "ledger/ledger.h"
+
+typedef struct kh_principal {
+    uint32_t party; /* 0: the operator, with the regulator's rights */
+    kh_role role;
+    bool frozen;
+} kh_principal;
+
+typedef enum kh_ask {
+    KH_ASK_VERIFY = 0, /* a verdict on a paper that is described */
+    KH_ASK_BALANCE,    /* balances of a document */
+    KH_ASK_HISTORY,    /* what happened to a document */
+    KH_ASK_FINANCING,  /* one financing, or a list */
+    KH_ASK_ALERTS,
+    KH_ASK_REGISTER,  /* parties, rules, rates */
+    KH_ASK_DIRECTORY, /* stats, audit, snapshot */
+    KH_DO_FINANCE,    /* apply and events */
+    KH_DO_REGISTER,   /* parties, rules, rates */
+    KH_DO_IMPORT,
+    KH_ASK_CNT
+} kh_ask;
+
+enum {                     /* what the table says */
+       KH_MAY = 1,         /* allowed at all */
+       KH_NEEDS_PROOF = 2, /* owner and amount of the paper */
+       KH_OWN_ONLY = 4,    /* the party's own business alone */
+       KH_LOGGED = 8       /* a look-up that is written down */
+};
+/* kh_access_rights: the table's entry, bits of KH_MAY...; 0: not allowed. */
+uint32_t kh_access_rights(const kh_principal *who, kh_ask ask);
+/* kh_access_check: KH_C_OK, NOT_AUTHORISED, or FROZEN (a frozen party is answered nothing but its repayments and the like, which
+   the ledger judges). */
+kh_code kh_access_check(const kh_principal *who, kh_ask ask);
+/* kh_access_proven: does the caller hold the paper? owner is the canonical owner id it stated (none: no), amount one of the
+   document's bases as a decimal text in that currency's digits. */
+bool kh_access_proven(const kh_doc_view *doc, kh_text owner, const char *amount);
+/* kh_access_show_document removes from a view what this principal may not see: a bank's held, used and consumed become its own.
+ */
+void kh_access_show_document(const kh_principal *who, kh_doc_view *doc);
+/* kh_access_may_see_financing: own business, or the regulator. */
+bool kh_access_may_see_financing(const kh_principal *who, uint32_t bank, uint32_t enterprise);
+/* kh_access_may_see_outcome: an item of a document's chain: its versions, and the party's own operations and notices. */
+bool kh_access_may_see_outcome(const kh_principal *who, bool is_notice, uint8_t op_type, uint32_t party);
+#endif
