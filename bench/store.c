@@ -1,0 +1,264 @@
+/* bench store: durable reserves a second, restarts, and what making an image does to the worst batch. One JSON line a figure:
+ * {"name","value","unit","against","ratio"}. All rates here are durable: counted when the answer has been given.
+ *
+ *   bench_store [--quick] [--dir DIR]      --quick: 1 M documents instead of 10 M, shorter runs */
+#include "../tests/unit/store_ops.h"
+#include "host/host.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static kh_clock clock_;
+static kh_entropy entropy;
+static char dir[256];
+static uint32_t doc_cnt = 10000000;
+static double run_s = 4;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void figure(const char *name, double value, const char *unit, const char *against, double ratio)
+{
+    printf("{\"name\":\"%s\",\"value\":%.6g,\"unit\":\"%s\",\"against\":\"%s\",\"ratio\":%.4g}\n", name, value, unit, against,
+           ratio);
+    fflush(stdout);
+}
+
+static kh_store *open_store(kh_disk *disk, bool inline_engine)
+{
+    kh_store_options o = {
+        .clock = &clock_, .disk = disk, .entropy = &entropy, .inline_engine = inline_engine, .long_running = true};
+    kh_store_report r;
+    kh_store *s;
+    if (kh_store_open(&o, dir, &r, &s) == KH_OK) return s;
+    fprintf(stderr, "bench_store: %s %s\n", r.where, r.why);
+    exit(1);
+}
+
+/* Answers of one submitter: how many wait, how many came, how long each batch took. */
+typedef struct sender {
+    kh_store *s;
+    uint64_t id, id_step;
+    uint32_t batch, depth;
+    double until;
+    _Atomic uint64_t done;
+    _Atomic uint32_t waiting;
+    double *times; /* of batches */
+    uint32_t time_cnt, time_max;
+} sender;
+typedef struct sent {
+    sender *from;
+    double at;
+    uint32_t n;
+} sent;
+
+static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index)
+{
+    sent *b = ctx;
+    (void)height;
+    (void)time_ns;
+    (void)op_index;
+    if (receipt != NULL) return;
+    sender *from = b->from;
+    if (from->time_cnt < from->time_max) from->times[from->time_cnt++] = now_s() - b->at;
+    atomic_fetch_add_explicit(&from->done, b->n, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&from->waiting, 1, memory_order_release);
+    free(b);
+}
+
+static uint64_t mixed(uint64_t x)
+{
+    x ^= x >> 31;
+    x *= UINT64_C(0x9E3779B97F4A7C15);
+    return x ^ x >> 29;
+}
+
+static void *send_all(void *arg)
+{
+    sender *me = arg;
+    ops_buf b = {0};
+    while (now_s() < me->until) {
+        uint64_t ticket;
+        b.n = b.cnt = 0;
+        for (uint32_t i = 0; i < me->batch; i++, me->id++) ops_reserve(&b, me->id, (uint32_t)(mixed(me->id) % doc_cnt), 1);
+        while (atomic_load_explicit(&me->waiting, memory_order_acquire) >= me->depth) usleep(5);
+        sent *x = malloc(sizeof *x);
+        *x = (sent){me, now_s(), me->batch};
+        atomic_fetch_add_explicit(&me->waiting, 1, memory_order_relaxed);
+        if (kh_store_submit(me->s, &(kh_store_batch){b.p, b.n, b.cnt, answered, x}, &ticket) != KH_OK) break;
+    }
+    while (atomic_load_explicit(&me->waiting, memory_order_acquire) != 0) usleep(100);
+    free(b.p);
+    return NULL;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Runs `threads` senders; returns reserves a second and the p99.9 of a batch in seconds. */
+static double run(kh_store *s, uint64_t *id, uint32_t threads, uint32_t batch, uint32_t depth, double seconds, double *ret_p999)
+{
+    static sender senders[4];
+    pthread_t ids[4];
+    double began = now_s();
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < threads; i++) {
+        memset(&senders[i], 0, sizeof senders[i]);
+        senders[i] =
+            (sender){.s = s, .id = *id + (uint64_t)i * 1000000000, .batch = batch, .depth = depth, .until = began + seconds};
+        senders[i].times = malloc((senders[i].time_max = 4000000) * sizeof(double));
+        pthread_create(&ids[i], NULL, send_all, &senders[i]);
+    }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < threads; i++) {
+        pthread_join(ids[i], NULL);
+        total += atomic_load(&senders[i].done);
+    }
+    double took = now_s() - began;
+    for (uint32_t i = 0; i < threads; i++) n += senders[i].time_cnt;
+    double *all = malloc((n + 1) * sizeof *all);
+    n = 0;
+    for (uint32_t i = 0; i < threads; i++) {
+        memcpy(all + n, senders[i].times, senders[i].time_cnt * sizeof *all);
+        n += senders[i].time_cnt;
+        free(senders[i].times);
+    }
+    qsort(all, n, sizeof *all, by_size);
+    *ret_p999 = n != 0 ? all[(uint64_t)n * 999 / 1000] : 0;
+    free(all);
+    *id += 4000000000u;
+    return (double)total / took;
+}
+
+static void fill(void)
+{
+    kh_disk disk;
+    kh_store_options o = {.clock = &clock_, .disk = &disk, .entropy = &entropy};
+    kh_store_report r;
+    if (kh_host_disk_open(false, &disk) != KH_OK || kh_store_create(&o, dir, NULL, &r) != KH_OK) exit(1);
+    kh_store *s = open_store(&disk, false);
+    ops_buf b = {0};
+    uint64_t ticket = 0;
+    double began = now_s();
+    ops_parties(&b);
+    for (uint32_t i = 0; i < doc_cnt; i++) {
+        ops_declaration(&b, i, 1000000000);
+        if (b.n < (1u << 19) && i + 1 < doc_cnt) continue;
+        if (kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) != KH_OK) exit(1);
+        b.n = b.cnt = 0;
+    }
+    if (kh_store_wait(s, ticket) != KH_OK) exit(1);
+    figure("store_insert_durable", (double)doc_cnt / (now_s() - began), "documents/s", "", 0);
+    kh_store_close(s);
+    kh_host_disk_close(&disk);
+    free(b.p);
+}
+
+/* What is written by one process and opened again by another, as it is in life. */
+static double restart(void)
+{
+    int fds[2];
+    double took = 0;
+    if (pipe(fds) != 0) exit(1);
+    pid_t pid = fork();
+    if (pid == 0) {
+        kh_disk disk;
+        if (kh_host_disk_open(false, &disk) != KH_OK) _exit(1);
+        double began = now_s();
+        (void)open_store(&disk, false);
+        took = now_s() - began;
+        if (write(fds[1], &took, sizeof took) != (ssize_t)sizeof took) _exit(1);
+        _exit(0); /* no close: the directory stays as it was found */
+    }
+    close(fds[1]);
+    if (read(fds[0], &took, sizeof took) != (ssize_t)sizeof took) took = -1;
+    close(fds[0]);
+    waitpid(pid, NULL, 0);
+    return took;
+}
+
+static void under_load_killed(uint64_t *id)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        kh_disk disk;
+        double p;
+        if (kh_host_disk_open(false, &disk) != KH_OK) _exit(1);
+        (void)run(open_store(&disk, false), id, 1, 8192, 4, 3600, &p);
+        _exit(0);
+    }
+    usleep((useconds_t)(run_s * 1e6) + 2000000);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    *id += 4000000000u;
+}
+
+static void *snapshots(void *arg)
+{
+    kh_store *s = arg;
+    uint64_t height;
+    if (kh_store_snapshot(s, &height) != KH_OK) fprintf(stderr, "bench_store: no image\n");
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const char *base = "/tmp";
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quick") == 0) doc_cnt = 1000000, run_s = 2;
+        else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) base = argv[++i];
+        else return fprintf(stderr, "usage: bench_store [--quick] [--dir DIR]\n"), 2;
+    }
+    snprintf(dir, sizeof dir, "%s/kh-bench-store-%d", base, (int)getpid());
+    clock_ = kh_host_clock();
+    entropy = kh_host_entropy();
+    uint64_t id = 1;
+    double p, q;
+    pid_t pid = fork();
+    if (pid == 0) {
+        fill();
+        exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    char name[64];
+    snprintf(name, sizeof name, "store_restart_%uM_clean", doc_cnt / 1000000);
+    double first = restart();
+    figure(name, restart(), "s", "the first of two runs", first);
+    kh_disk disk;
+    if (kh_host_disk_open(false, &disk) != KH_OK) return 1;
+    kh_store *s = open_store(&disk, false);
+    double rate = run(s, &id, 1, 256, 16, run_s, &p);
+    figure("store_reserve_durable_256x16", rate, "reserves/s", "target 1 M/s", rate / 1e6);
+    rate = run(s, &id, 1, 8192, 4, run_s, &p);
+    figure("store_reserve_durable_8192x4", rate, "reserves/s", "target 1 M/s", rate / 1e6);
+    rate = run(s, &id, 2, 8192, 4, run_s, &p);
+    figure("store_reserve_durable_8192x4_2_threads", rate, "reserves/s", "target 1 M/s", rate / 1e6);
+    rate = run(s, &id, 1, 1, 256, run_s, &p);
+    figure("store_reserve_durable_1x256", rate, "reserves/s", "batches of 256 x 16", rate / 1e6);
+    (void)run(s, &id, 1, 256, 1, run_s, &q);
+    figure("store_batch_256_p999", q * 1e6, "us", "", 0);
+    pthread_t maker;
+    pthread_create(&maker, NULL, snapshots, s);
+    (void)run(s, &id, 1, 256, 1, run_s, &p);
+    pthread_join(maker, NULL);
+    figure("store_batch_256_p999_beside_an_image", p * 1e6, "us", "without", p / q);
+    kh_store_close(s);
+    kh_host_disk_close(&disk);
+    under_load_killed(&id);
+    snprintf(name, sizeof name, "store_restart_%uM_killed", doc_cnt / 1000000);
+    figure(name, restart(), "s", "target 2.5 s", 0);
+    char cmd[300];
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    return system(cmd) == 0 ? 0 : 1;
+}

@@ -1,0 +1,163 @@
+/* store, images and damage: image + tail is a full replay; the two ways of making an image give the same bytes; a flipped byte in
+ * any kind of file is found; what is derived is made anew. */
+#include "store_fixture.h"
+
+static fixture f;
+static void setup(void) { fixture_setup(&f); }
+static void teardown(void) { fixture_teardown(&f); }
+TestSuite(store_images, .init = setup, .fini = teardown);
+
+static void image_path(char ret[160], uint64_t height)
+{
+    snprintf(ret, 160, "%s/image/%016llx.img", f.dir, (unsigned long long)height);
+}
+
+static uint8_t *slurp(const char *path, size_t *ret_n)
+{
+    off_t n = fixture_size(path);
+    uint8_t *p = malloc((size_t)n + 1);
+    int fd = open(path, O_RDONLY);
+    cr_assert(n > 0 && p != NULL && fd >= 0 && read(fd, p, (size_t)n) == n);
+    close(fd);
+    *ret_n = (size_t)n;
+    return p;
+}
+
+Test(store_images, image_and_tail_equal_a_full_replay)
+{
+    uint64_t height;
+    fixture_create(&f);
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 32);
+    fixture_reserves(s, 1, 64, 32);
+    cr_assert(kh_store_snapshot(s, &height) == KH_OK && height == 5);
+    fixture_reserves(s, 1000, 64, 32);
+    uint64_t check = kh_ledger_check(kh_store_ledger(s));
+    kh_store_close(s);
+    for (int way = 0; way < 3; way++) { /* mapped, loaded, by a reader */
+        f.options.long_running = way == 1;
+        f.options.read_only = way == 2;
+        s = fixture_open(&f);
+        cr_assert(f.report.image_height == 5 && f.report.tail_ops == 64);
+        cr_assert(kh_ledger_check(kh_store_ledger(s)) == check);
+        uint8_t content[32];
+        cr_assert(kh_store_content_digest(s, content) == KH_OK);
+        kh_audit_result r = fixture_audit(&f);
+        cr_assert(r.ok, "%s %s", r.at, r.why);
+        cr_assert(memcmp(content, r.content_digest, 32) == 0);
+        kh_store_close(s);
+    }
+}
+
+Test(store_images, replayed_and_own_images_are_the_same_bytes)
+{
+    uint64_t height;
+    char path[160], kept[160];
+    fixture_create(&f);
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 32);
+    fixture_reserves(s, 1, 256, 32);
+    cr_assert(kh_store_snapshot(s, &height) == KH_OK);
+    kh_store_close(s);
+    image_path(path, height);
+    snprintf(kept, sizeof kept, "%s/kept", f.root);
+    cr_assert(rename(path, kept) == 0);
+    f.options.inline_engine = false; /* with threads the image is made by replay, here from nothing */
+    s = fixture_open(&f);
+    cr_assert(kh_store_snapshot(s, &height) == KH_OK);
+    kh_store_close(s);
+    size_t n, m;
+    uint8_t *a = slurp(path, &n), *b = slurp(kept, &m);
+    cr_assert(n == m && memcmp(a, b, n) == 0);
+    free(a);
+    free(b);
+}
+
+Test(store_images, a_flipped_byte_is_found_in_each_kind_of_file)
+{
+    static const char *const names[] = {"journal/blocks", "journal/table", "secret", "format", "log/0000000000000001.wal"};
+    uint64_t height;
+    char path[160];
+    fixture_create(&f);
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 8);
+    cr_assert(kh_store_snapshot(s, &height) == KH_OK);
+    fixture_reserves(s, 1, 32, 8);
+    kh_store_close(s);
+    cr_assert(fixture_audit(&f).ok);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", f.dir, names[i]);
+        off_t size = fixture_size(path);
+        if (size <= 0) continue; /* the log names its own segments */
+        if (size > 65536) size = 8192;
+        for (off_t at = 0; at < size; at += size / 23 + 1) {
+            fixture_flip(path, at);
+            kh_audit_result r = fixture_audit(&f);
+            cr_assert(!r.ok && r.why[0] != '\0', "%s at %ld", names[i], (long)at);
+            fixture_flip(path, at);
+        }
+    }
+    image_path(path, height);
+    off_t size = fixture_size(path);
+    for (off_t at = 0; at < size; at += size / 41 + 1) {
+        fixture_flip(path, at);
+        kh_audit_result r = fixture_audit(&f);
+        cr_assert(!r.ok && strstr(r.at, ".img") != NULL, "at %ld", (long)at);
+        fixture_flip(path, at);
+    }
+    kh_audit_result r = fixture_audit(&f);
+    cr_assert(r.ok, "%s %s", r.at, r.why);
+}
+
+Test(store_images, what_is_derived_is_made_anew)
+{
+    uint64_t height;
+    char path[160];
+    fixture_create(&f);
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 8);
+    fixture_reserves(s, 1, 32, 8);
+    cr_assert(kh_store_snapshot(s, &height) == KH_OK);
+    uint64_t check = kh_ledger_check(kh_store_ledger(s));
+    kh_store_close(s);
+    image_path(path, height);
+    fixture_flip(path, 70000);
+    s = fixture_open(&f); /* passed over, and said */
+    cr_assert(f.report.image_height == 0 && f.report.why[0] != '\0' && kh_ledger_check(kh_store_ledger(s)) == check);
+    kh_store_close(s);
+    fixture_flip(path, 70000);
+    snprintf(path, sizeof path, "%s/journal/blocks", f.dir);
+    cr_assert(truncate(path, fixture_size(path) / 2) == 0);
+    s = fixture_open(&f);
+    cr_assert(kh_ledger_check(kh_store_ledger(s)) == check);
+    kh_store_close(s);
+    snprintf(path, sizeof path, "%s/journal/table", f.dir);
+    cr_assert(unlink(path) == 0);
+    s = fixture_open(&f);
+    kh_journal_item *item = malloc(sizeof *item);
+    cr_assert(kh_store_journal_read(s, (kh_place){3, 15, 0}, item) == KH_OK && item->receipt.financing == 32);
+    free(item);
+    kh_store_close(s);
+    kh_audit_result r = fixture_audit(&f);
+    cr_assert(r.ok, "%s %s", r.at, r.why);
+}
+
+Test(store_images, only_the_newest_two_stay)
+{
+    uint64_t height = 0;
+    char path[160];
+    fixture_create(&f);
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 4);
+    uint64_t heights[4];
+    for (int i = 0; i < 4; i++) {
+        fixture_reserves(s, 100 * (uint64_t)i + 1, 1, 4);
+        cr_assert(kh_store_snapshot(s, &height) == KH_OK);
+        heights[i] = height;
+    }
+    kh_store_close(s);
+    for (int i = 0; i < 4; i++) {
+        image_path(path, heights[i]);
+        cr_assert((fixture_size(path) > 0) == (i >= 2));
+    }
+}
