@@ -155,7 +155,8 @@ typedef struct kh_receipt {
 typedef enum kh_notice_type {
     KH_NOTICE_LAPSED = 1, KH_NOTICE_LINE_CANCELLED = 2, KH_NOTICE_OVER_LIMIT = 3, KH_NOTICE_REVOKED = 4,
     KH_NOTICE_FROZEN_DOCUMENT = 5, KH_NOTICE_SIMILAR = 6, KH_NOTICE_LINKED = 7 /* history only, no alert */,
-    KH_NOTICE_WITHIN_LIMIT = 8 /* the flag fell; history only */, KH_NOTICE_TYPE_CNT = 9
+    KH_NOTICE_WITHIN_LIMIT = 8 /* the flag fell; history only */, KH_NOTICE_MESSAGE_APPLIED = 9 /* a message that waited took effect; history only */,
+    KH_NOTICE_TYPE_CNT = 10
 } kh_notice_type;
 const char *kh_notice_word(kh_notice_type type); /* "OVER_LIMIT" */
 typedef struct kh_notice {

@@ -1,0 +1,26 @@
+/* access: which role may send which operation. One table; everything else is NOT_AUTHORISED. */
+#include "ledger/machine.h"
+
+#define MAY(role) (uint8_t)(1u << (role))
+enum { REGULATOR = 1u << KH_ROLE_REGULATOR, SOURCE = 1u << KH_ROLE_SOURCE, BANK = 1u << KH_ROLE_BANK };
+
+static const uint8_t table[KH_OP_TYPE_CNT] = {
+    [KH_OP_PARTY_ADD] = REGULATOR, [KH_OP_PARTY_STATUS] = REGULATOR,      [KH_OP_RULE_SET] = REGULATOR,
+    [KH_OP_RATE_SET] = REGULATOR,  [KH_OP_DOCUMENT] = REGULATOR | SOURCE, [KH_OP_APPLY] = BANK,
+    [KH_OP_EVENT] = BANK,
+};
+
+/* Party 0 is the operator, with the regulator's rights. That a frozen bank is FROZEN is said later: what it sent before is
+ * answered again. */
+kh_code kh_access_check(const kh_ledger *l, const kh_op *op)
+{
+    uint8_t role = KH_ROLE_REGULATOR, frozen = 0;
+    if (op->party != 0) {
+        uint32_t row = kh_parties_find(l, op->party);
+        if (row == 0) return KH_C_NOT_AUTHORISED;
+        role = l->party[row].role;
+        frozen = l->party[row].frozen;
+    }
+    if ((table[op->type] & MAY(role)) == 0) return KH_C_NOT_AUTHORISED;
+    return frozen && role != KH_ROLE_BANK ? KH_C_FROZEN : KH_C_OK;
+}

@@ -1,0 +1,161 @@
+/* content: the canonical bytes of all documents and financings in key order, for the content digest: free of versions, heights,
+ * times, placement and row numbers, so that two logs that lead to the same business lead to the same bytes. docs/FORMAT.md has
+ * them. */
+#include "ledger/machine.h"
+
+typedef struct item {
+    uint64_t high, low;
+    uint64_t row;
+} item; /* key as big-endian words */
+typedef struct writer {
+    void (*bytes)(void *ctx, const void *p, size_t n);
+    void *ctx;
+} writer;
+
+static uint64_t item_byte(const item *it, uint32_t at)
+{
+    return (at < 8 ? it->high >> (56 - 8 * at) : it->low >> (120 - 8 * at)) & 255;
+}
+static bool less(const item *a, const item *b) { return a->high != b->high ? a->high < b->high : a->low < b->low; }
+
+static void insertion(item *items, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        item one = items[i];
+        size_t at = i;
+        for (; at > 0 && less(&one, &items[at - 1]); at--) items[at] = items[at - 1];
+        items[at] = one;
+    }
+}
+
+/* Radix sort in place, from the first byte on; at most 16 levels deep. */
+static void sort(item *items, size_t n, uint32_t at)
+{
+    size_t begin[257], end[256];
+    if (n <= 48 || at == 16) {
+        insertion(items, n);
+        return;
+    }
+    memset(begin, 0, sizeof begin);
+    for (size_t i = 0; i < n; i++) begin[item_byte(&items[i], at) + 1]++;
+    for (uint32_t b = 0; b < 256; b++) begin[b + 1] += begin[b];
+    for (uint32_t b = 0; b < 256; b++) end[b] = begin[b];
+    for (uint32_t b = 0; b < 256; b++) {
+        while (end[b] < begin[b + 1]) {
+            item one = items[end[b]];
+            uint64_t home = item_byte(&one, at);
+            while (home != b) {
+                item other = items[end[home]];
+                items[end[home]++] = one;
+                one = other;
+                home = item_byte(&one, at);
+            }
+            items[end[b]++] = one;
+        }
+    }
+    for (uint32_t b = 0; b < 256; b++)
+        if (begin[b + 1] - begin[b] > 1) sort(items + begin[b], begin[b + 1] - begin[b], at + 1);
+}
+
+size_t kh_ledger_content_scratch(const kh_ledger *l)
+{
+    uint64_t most = kh_max64(l->head->documents, l->head->financings);
+    return (size_t)(most + 1) * sizeof(item);
+}
+
+static void put64(const writer *w, uint64_t v)
+{
+    uint8_t bytes[8];
+    kh_store64(bytes, v);
+    w->bytes(w->ctx, bytes, sizeof bytes);
+}
+
+static void put_text(const writer *w, const char *p, uint32_t n)
+{
+    put64(w, n);
+    if (n != 0) w->bytes(w->ctx, p, n);
+}
+
+static void write_document(const kh_ledger *l, uint32_t first, const writer *w)
+{
+    kh_doc_view v;
+    const kh_key key = kh_rec(l, first)->key;
+    bool there = kh_ledger_document(l, &key, 0, &v);
+    KH_ASSERT(there);
+    w->bytes(w->ctx, key.b, 16);
+    put_text(w, v.number, v.number_n);
+    put_text(w, v.issuer, v.issuer_n);
+    put_text(w, v.owner, v.owner_n);
+    put64(w, (uint64_t)v.status << 32 | v.date);
+    put64(w, v.contract);
+    put64(w, v.balance_cnt);
+    for (uint32_t i = 0; i < v.balance_cnt; i++) {
+        const kh_balance_view *b = &v.balances[i];
+        put64(w, b->currency);
+        put64(w, b->base);
+        put64(w, b->red);
+        put64(w, b->cap);
+        put64(w, b->held);
+        put64(w, b->used);
+        put64(w, b->consumed);
+        uint32_t at = first, banks[KH_DOC_BANKS_MAX + 1];
+        while (kh_rec(l, at)->currency != b->currency) at = kh_rec(l, at)->next;
+        const kh_active *a = &l->active[l->cold[kh_rec(l, at)->cold].active];
+        uint32_t n = kh_balance_banks(l, a, banks);
+        put64(w, n);
+        for (uint32_t k = 0; k < n; k++) {
+            kh_parts p = kh_balance_share(l, a, banks[k]);
+            put64(w, banks[k]);
+            put64(w, p.held);
+            put64(w, p.used);
+            put64(w, p.consumed);
+        }
+    }
+}
+
+static void write_financing(const kh_ledger *l, const kh_fin *f, const writer *w)
+{
+    kh_text product = kh_texts_get(l, f->product);
+    put64(w, f->bank);
+    put64(w, f->id);
+    put64(w, f->enterprise);
+    put_text(w, product.p, product.n);
+    put64(w, (uint64_t)f->currency << 32 | f->state);
+    put64(w, f->amount);
+    put64(w, (uint64_t)f->last_line + 1);
+    for (uint32_t i = 0; i <= f->last_line; i++) {
+        const kh_line *line = &l->line[f->first_line + i];
+        const kh_record *rec = kh_rec(l, l->active[line->active].record);
+        w->bytes(w->ctx, rec->key.b, 16);
+        put64(w, rec->currency);
+        put64(w, line->allocated);
+        put64(w, line->repaid);
+        put64(w, line->open ? kh_line_amount(l, line) : 0);
+    }
+}
+
+static item item_of(const uint8_t key[16], uint64_t row)
+{
+    return (item){__builtin_bswap64(kh_load64(key)), __builtin_bswap64(kh_load64(key + 8)), row};
+}
+
+void kh_ledger_content(const kh_ledger *l, void *scratch, void (*bytes)(void *ctx, const void *p, size_t n), void *ctx)
+{
+    item *items = scratch;
+    const writer w = {bytes, ctx};
+    size_t n = 0;
+    uint64_t records = l->state->regions[KH_REGION_INDEX_RECORDS].row_cnt, fins = l->state->regions[KH_R_FIN].row_cnt;
+    for (uint64_t at = 0; at < records && n <= l->head->documents; at++) {
+        const kh_record *rec = kh_rec(l, (uint32_t)at);
+        if (rec->quad.flags & KH_REC_ALIAS || rec->cold == 0 || kh_index_find(l->index, &rec->key) != at) continue;
+        items[n++] = item_of(rec->key.b, at);
+    }
+    sort(items, n, 0);
+    put64(&w, n);
+    for (size_t i = 0; i < n; i++) write_document(l, (uint32_t)items[i].row, &w);
+    n = 0;
+    for (uint64_t at = 1; at < fins; at++) items[n++] = (item){l->fin[at].bank, l->fin[at].id, at};
+    sort(items, n, 0);
+    put64(&w, n);
+    for (size_t i = 0; i < n; i++) write_financing(l, &l->fin[items[i].row], &w);
+}

@@ -1,0 +1,235 @@
+/* ledger: binding to a state, and the one loop that applies decided entries: what is due first, then operation by operation, with
+ * the documents of the next few fetched into the cache ahead. */
+#include "ledger/machine.h"
+
+static const kh_region_spec regions[] = {
+    {KH_REGION_HEAD, sizeof(kh_head), 1},
+    {KH_R_COLD, sizeof(kh_cold), KH_RECORDS_MAX},
+    {KH_R_EXTRA, sizeof(kh_extra), KH_CAPACITY_DOCUMENTS_MAX},
+    {KH_R_ACTIVE, sizeof(kh_active), KH_RECORDS_MAX},
+    {KH_R_SHARE, sizeof(kh_share), KH_RECORDS_MAX},
+    {KH_R_LINE, sizeof(kh_line), 4u * KH_CAPACITY_FINANCINGS_MAX},
+    {KH_R_FIN, sizeof(kh_fin), KH_CAPACITY_FINANCINGS_MAX + 1},
+    {KH_R_FIN_TABLE, 4, KH_CAPACITY_FINANCINGS_MAX},
+    {KH_R_TEXT, KH_TEXT_UNIT, UINT64_C(2) << 30},
+    {KH_R_TEXT_TABLE, 4, KH_RECORDS_MAX},
+    {KH_R_PARTY, sizeof(kh_party_row), KH_PARTIES_MAX},
+    {KH_R_PARTY_TABLE, 4, KH_PARTIES_MAX},
+    {KH_R_PARTY_ORDER, 4, KH_PARTIES_MAX},
+    {KH_R_USCC_TABLE, 4, KH_PARTIES_MAX},
+    {KH_R_QUEUE, sizeof(kh_queue), KH_QUEUES_MAX},
+    {KH_R_GROUP, sizeof(kh_group), 16u << 20},
+    {KH_R_REF, sizeof(kh_ref), KH_CAPACITY_DOCUMENTS_MAX},
+    {KH_R_REF_TABLE, 4, KH_CAPACITY_DOCUMENTS_MAX},
+    {KH_R_CONTRACT, sizeof(kh_contract), KH_CAPACITY_DOCUMENTS_MAX},
+    {KH_R_CONTRACT_TABLE, 4, KH_CAPACITY_DOCUMENTS_MAX},
+    {KH_R_PRODUCT, sizeof(kh_product), KH_PRODUCTS_MAX + 1},
+    {KH_R_RATE, sizeof(kh_rate_row), 16u << 20},
+    {KH_R_WAIT, sizeof(kh_wait), 16u << 20},
+    {KH_R_WAIT_KEY, sizeof(kh_wait_key), 32u << 20},
+    {KH_R_WAIT_TABLE, 4, 16u << 20},
+    {KH_R_MESSAGE, sizeof(kh_message_cell), 64u << 20},
+};
+#define REGION_CNT (sizeof regions / sizeof regions[0])
+
+uint32_t kh_ledger_regions(kh_region_spec ret_specs[KH_REGION_MAX])
+{
+    memcpy(ret_specs, regions, sizeof regions);
+    return (uint32_t)REGION_CNT + kh_index_regions(KH_RECORDS_MAX, ret_specs + REGION_CNT);
+}
+
+size_t kh_ledger_footprint(void) { return sizeof(kh_ledger); }
+
+static void start_empty(kh_ledger *l)
+{
+    for (size_t i = 0; i < REGION_CNT; i++) { /* row 0 of all but the tables is never used */
+        if (regions[i].row_sz != 4) l->state->regions[regions[i].region].row_cnt = 1;
+    }
+    l->state->regions[KH_R_PARTY_ORDER].row_cnt = 0;
+    kh_table_init(l, &kh_fins_table, &l->head->fins);
+    kh_table_init(l, &kh_texts_table, &l->head->texts);
+    kh_table_init(l, &kh_parties_table, &l->head->parties);
+    kh_table_init(l, &kh_usccs_table, &l->head->usccs);
+    kh_table_init(l, &kh_refs_table, &l->head->refs);
+    kh_table_init(l, &kh_contracts_table, &l->head->contracts);
+    kh_table_init(l, &kh_waits_table, &l->head->waits);
+    l->head->format = KH_STATE_FORMAT;
+    l->head->queue_applied = kh_rows_take(l, KH_R_QUEUE);
+    l->head->queue_accepted = kh_rows_take(l, KH_R_QUEUE);
+    l->queue[l->head->queue_applied].used = 1;
+    l->queue[l->head->queue_accepted].used = 1;
+    kh_rules_init(l);
+}
+
+kh_err kh_ledger_open(kh_state *state, kh_index *index, const uint8_t secret[16], void *mem, kh_ledger **ret)
+{
+    kh_ledger *l = mem;
+    if (state == NULL || index == NULL || mem == NULL || ((uintptr_t)mem & 63) != 0) return KH_E_ARG;
+    for (size_t i = 0; i < REGION_CNT; i++)
+        if (state->regions[regions[i].region].row_sz != regions[i].row_sz) return KH_E_VERSION;
+    memset(l, 0, sizeof *l);
+    l->state = state;
+    l->index = index;
+    l->secret[0] = kh_load64(secret) ^ UINT64_C(0x6b616e6865000001);
+    l->secret[1] = kh_load64(secret + 8) ^ UINT64_C(0x6c65646765720001);
+#define BIND(field, region) l->field = (void *)state->regions[region].base
+    BIND(head, KH_REGION_HEAD);
+    BIND(cold, KH_R_COLD);
+    BIND(extra, KH_R_EXTRA);
+    BIND(active, KH_R_ACTIVE);
+    BIND(share, KH_R_SHARE);
+    BIND(line, KH_R_LINE);
+    BIND(fin, KH_R_FIN);
+    BIND(text, KH_R_TEXT);
+    BIND(party, KH_R_PARTY);
+    BIND(queue, KH_R_QUEUE);
+    BIND(group, KH_R_GROUP);
+    BIND(ref, KH_R_REF);
+    BIND(contract, KH_R_CONTRACT);
+    BIND(product, KH_R_PRODUCT);
+    BIND(rate, KH_R_RATE);
+    BIND(wait, KH_R_WAIT);
+    BIND(wait_key, KH_R_WAIT_KEY);
+    BIND(cell, KH_R_MESSAGE);
+#undef BIND
+    if (state->regions[KH_REGION_HEAD].row_cnt == 0) start_empty(l);
+    else if (l->head->format != KH_STATE_FORMAT) return KH_E_VERSION;
+    *ret = l;
+    return KH_OK;
+}
+
+static void answer_code(kh_ledger *l, const kh_op *op, kh_code code)
+{
+    kh_receipt receipt = {.type = op->type, .party = op->party, .sequence = op->sequence, .code = code};
+    if (op->type == KH_OP_DOCUMENT) receipt.event = op->document.action;
+    if (op->type == KH_OP_EVENT) {
+        receipt.event = op->event.event;
+        receipt.financing = op->event.id;
+    }
+    if (op->type == KH_OP_APPLY) {
+        receipt.event = KH_EV_APPLY;
+        receipt.financing = op->apply.id;
+    }
+    kh_outcome_begin(l);
+    kh_touch_party(l, op->party);
+    kh_emit_receipt(l, &receipt);
+}
+
+static void apply_one(kh_ledger *l, const kh_op *op, kh_frame frame)
+{
+    kh_code code = kh_access_check(l, op);
+    if (code == KH_C_OK) {
+        switch (op->type) {
+        case KH_OP_DOCUMENT: kh_documents_apply(l, op, frame); return;
+        case KH_OP_APPLY: kh_fin_apply(l, op, frame); return;
+        case KH_OP_EVENT: kh_fin_event(l, op, frame); return;
+        case KH_OP_PARTY_ADD: code = kh_parties_add(l, &op->party_add); break;
+        case KH_OP_PARTY_STATUS: code = kh_parties_status(l, &op->party_status); break;
+        case KH_OP_RULE_SET: code = kh_rules_set(l, &op->rule_set); break;
+        case KH_OP_RATE_SET: code = kh_rates_set(l, &op->rate_set); break;
+        default: code = KH_C_FORMAT; break;
+        }
+    }
+    answer_code(l, op, code);
+}
+
+/* The first stages of the next operations: their buckets, records, cold and active rows on their way into the cache. */
+static void look_ahead(kh_ledger *l, uint32_t n, const kh_frame frames[KH_AHEAD])
+{
+    kh_key keys[KH_AHEAD_KEYS];
+    uint32_t records[KH_AHEAD_KEYS], cnt = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const kh_op *op = &l->ahead[i];
+        if (op->type == KH_OP_APPLY || op->type == KH_OP_EVENT) {
+            uint64_t id = op->type == KH_OP_APPLY ? op->apply.id : op->event.id;
+            kh_table_prefetch(l, &kh_fins_table, &l->head->fins, kh_fins_hash(l, op->party, id));
+        }
+        if (op->type == KH_OP_APPLY) kh_parties_prefetch(l, op->apply.enterprise);
+        if (op->type == KH_OP_APPLY || op->type == KH_OP_DOCUMENT)
+            cnt += kh_op_peek_keys(frames[i].p, frames[i].n, keys + cnt, KH_AHEAD_KEYS - cnt < 8 ? KH_AHEAD_KEYS - cnt : 8);
+    }
+    if (cnt > 0) kh_index_find_bulk(l->index, keys, cnt, records);
+    for (uint32_t i = 0; i < cnt; i++)
+        if (records[i] != KH_RECORD_NONE) __builtin_prefetch(&l->cold[kh_rec(l, records[i])->cold], 1);
+    for (uint32_t i = 0; i < n; i++) {
+        const kh_op *op = &l->ahead[i];
+        if (op->type != KH_OP_EVENT) continue;
+        uint32_t fin = kh_fins_find(l, op->party, op->event.id);
+        if (fin != 0) __builtin_prefetch(&l->line[l->fin[fin].first_line], 1);
+    }
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint32_t active = records[i] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, records[i])->cold].active;
+        if (active != 0) __builtin_prefetch(&l->active[active], 1);
+    }
+}
+
+void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint8_t *ops, size_t ops_sz, uint32_t op_cnt,
+                     const kh_sink *sink)
+{
+    KH_ASSERT(height == l->head->height + 1);
+    l->sink = sink;
+    l->outcome_index = 0;
+    l->op_index = 0;
+    l->head->height = height;
+    l->head->time_ns = kh_max64(time_ns, l->head->time_ns);
+    l->today = kh_date_of_time(l->head->time_ns);
+    kh_expiry_run(l);
+    size_t at = 0;
+    for (uint32_t done = 0; done < op_cnt;) {
+        kh_frame frames[KH_AHEAD];
+        bool good[KH_AHEAD];
+        uint32_t n = 0, lines = 0, wanted = op_cnt - done < KH_AHEAD ? op_cnt - done : KH_AHEAD;
+        for (; n < wanted; n++) {
+            size_t size = 0;
+            kh_op *op = &l->ahead[n];
+            good[n] = kh_op_decode(ops + at, ops_sz - at, (kh_op_scratch *)(void *)&l->ahead_lines[lines], op, &size) == KH_OK;
+            frames[n] = (kh_frame){ops + at, size};
+            if (!good[n]) {
+                *op = (kh_op){.type = 0};
+                if (size == 0) at = ops_sz; /* the rest cannot be told apart */
+            }
+            if (op->type == KH_OP_APPLY) lines += op->apply.line_cnt;
+            if (op->type == KH_OP_EVENT) lines += op->event.line_cnt;
+            at += size;
+        }
+        look_ahead(l, n, frames);
+        for (uint32_t i = 0; i < n; i++, l->op_index++) {
+            if (good[i]) apply_one(l, &l->ahead[i], frames[i]);
+            else answer_code(l, &l->ahead[i], KH_C_FORMAT);
+        }
+        done += n;
+    }
+    kh_index_settle(l->index, height);
+}
+
+uint64_t kh_ledger_height(const kh_ledger *l) { return l->head->height; }
+uint64_t kh_ledger_time(const kh_ledger *l) { return l->head->time_ns; }
+uint64_t kh_ledger_check(const kh_ledger *l) { return l->head->check; }
+uint64_t kh_ledger_watermark(const kh_ledger *l, kh_kind kind)
+{
+    return (uint32_t)kind < KH_KIND_CNT ? l->head->watermark[kind] : 0;
+}
+
+uint64_t kh_ledger_next_due(const kh_ledger *l)
+{
+    uint32_t fin;
+    return kh_expiry_next(l, &fin);
+}
+
+void kh_ledger_headroom(const kh_ledger *l, uint32_t op_cnt, size_t ops_sz, uint64_t ret_bytes[KH_REGION_MAX])
+{
+    uint64_t rows = (uint64_t)op_cnt * 4 + ops_sz / 8 + 128;
+    for (uint32_t r = 0; r < KH_REGION_MAX; r++) {
+        const kh_region *region = &l->state->regions[r];
+        ret_bytes[r] = kh_min64(rows, region->row_max - region->row_cnt) * region->row_sz;
+    }
+    ret_bytes[KH_R_EXTRA] = kh_min64((uint64_t)op_cnt * 2 + 128, l->state->regions[KH_R_EXTRA].row_max) * sizeof(kh_extra);
+    ret_bytes[KH_REGION_HEAD] = 0;
+}
+
+void kh_ledger_get_stats(const kh_ledger *l, kh_ledger_stats *ret)
+{
+    const kh_head *h = l->head;
+    *ret = (kh_ledger_stats){h->documents,    h->balances, h->financings, h->open_financings,      h->open_lines,
+                             h->parties.rows, h->groups,   h->waiting,    kh_state_bytes(l->state)};
+}

@@ -1,0 +1,253 @@
+/* machine: the inside of the ledger that its files share: the bound state, the entry being applied, and who offers what.
+ *
+ * Every operation is all or nothing: a handler checks first, then changes, then emits its receipt, then settles what follows
+ * for others (each of which is a notice). Nothing here is visible outside engine/ledger. */
+#ifndef KH_LEDGER_MACHINE_H
+#define KH_LEDGER_MACHINE_H
+#include "ledger/ledger.h"
+#include "ledger/state_layout.h"
+
+#define KH_AHEAD 16      /* operations decoded and prefetched together */
+#define KH_AHEAD_KEYS 64 /* their documents */
+#define KH_TOUCH_MAX (KH_LINES_MAX + 4)
+
+struct kh_ledger {
+    kh_state *state;
+    kh_index *index;
+    uint64_t secret[2];
+    kh_head *head;
+    kh_cold *cold;
+    kh_extra *extra;
+    kh_active *active;
+    kh_share *share;
+    kh_line *line;
+    kh_fin *fin;
+    uint8_t *text;
+    kh_party_row *party;
+    kh_queue *queue;
+    kh_group *group;
+    kh_ref *ref;
+    kh_contract *contract;
+    kh_product *product;
+    kh_rate_row *rate;
+    kh_wait *wait;
+    kh_wait_key *wait_key;
+    kh_message_cell *cell;
+    /* the entry being applied */
+    const kh_sink *sink;
+    uint32_t outcome_index, op_index;
+    kh_date today;
+    uint32_t touch_cnt;
+    kh_touch touches[KH_TOUCH_MAX];
+    kh_receipt_line receipt_lines[KH_LINES_MAX];
+    uint8_t receipt_bytes[KH_RECEIPT_MAX_SZ];
+    kh_op ahead[KH_AHEAD];
+    kh_op_line ahead_lines[(KH_AHEAD + 1) * KH_LINES_MAX];
+    uint8_t message[KH_OP_MAX_SZ];
+    kh_op message_op;
+    kh_op_scratch message_scratch;
+};
+
+/* One operation with the bytes that it came in. */
+typedef struct kh_frame {
+    const uint8_t *p;
+    size_t n;
+} kh_frame;
+
+/* ---- table.c ---- */
+typedef struct kh_table {
+    uint32_t region;
+    uint32_t *(*next)(const kh_ledger *l, uint32_t row);
+    uint64_t (*hash)(const kh_ledger *l, uint32_t row);
+} kh_table;
+uint64_t kh_mix(uint64_t a, uint64_t b);
+uint64_t kh_keyed_hash(const kh_ledger *l, const void *p, uint32_t n);
+void kh_table_init(kh_ledger *l, const kh_table *t, kh_table_head *h);
+bool kh_table_has_room(const kh_ledger *l, const kh_table *t);
+void kh_table_add(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row);
+void kh_table_drop(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row);
+uint32_t kh_table_first(const kh_ledger *l, const kh_table *t, const kh_table_head *h, uint64_t hash);
+void kh_table_prefetch(const kh_ledger *l, const kh_table *t, const kh_table_head *h, uint64_t hash);
+uint32_t kh_rows_take(kh_ledger *l, uint32_t region);
+uint32_t kh_rows_take_reused(kh_ledger *l, uint32_t region, uint32_t *free_list);
+void kh_rows_give(kh_ledger *l, uint32_t region, uint32_t *free_list, uint32_t row);
+bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cnt);
+
+/* ---- texts.c ---- */
+extern const kh_table kh_texts_table;
+kh_text kh_texts_get(const kh_ledger *l, uint32_t ref);
+uint32_t kh_texts_find(const kh_ledger *l, kh_text text);
+uint32_t kh_texts_intern(kh_ledger *l, kh_text text); /* room was checked */
+uint32_t kh_texts_owner_check(kh_ledger *l, uint32_t ref);
+bool kh_texts_room(const kh_ledger *l, uint64_t bytes);
+
+/* ---- outcomes.c ---- */
+void kh_outcome_begin(kh_ledger *l);
+void kh_touch_party(kh_ledger *l, uint32_t party);
+void kh_touch_document(kh_ledger *l, uint32_t record);
+void kh_touch_fin(kh_ledger *l, uint32_t fin);
+void kh_emit_receipt(kh_ledger *l, const kh_receipt *receipt);
+void kh_emit_notice(kh_ledger *l, const kh_notice *notice);
+kh_packed kh_place_now(const kh_ledger *l);
+kh_place kh_place_unpack(kh_packed place);
+
+/* ---- parties.c, rules.c, rates.c, access.c ---- */
+extern const kh_table kh_parties_table, kh_usccs_table;
+uint32_t kh_parties_find(const kh_ledger *l, uint32_t id); /* row or 0 */
+void kh_parties_prefetch(const kh_ledger *l, uint32_t id);
+kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op);
+kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op);
+bool kh_parties_limited(kh_ledger *l, uint32_t party); /* refusal_limit */
+void kh_parties_refused(kh_ledger *l, uint32_t party);
+void kh_rules_init(kh_ledger *l);
+kh_code kh_rules_set(kh_ledger *l, const kh_op_rule_set *op);
+uint64_t kh_rules_product_ratio(const kh_ledger *l, kh_text product); /* UINT64_MAX: none */
+bool kh_rules_currency_allowed(const kh_ledger *l, kh_currency currency);
+bool kh_rules_too_old(const kh_ledger *l, kh_kind kind, kh_date date, kh_date today);
+kh_code kh_rates_set(kh_ledger *l, const kh_op_rate_set *op);
+uint32_t kh_rates_find(const kh_ledger *l, kh_currency from, kh_currency to, kh_date today);
+bool kh_rates_convert(const kh_ledger *l, uint32_t rate, uint64_t amount, uint64_t *ret);
+kh_code kh_access_check(const kh_ledger *l, const kh_op *op);
+
+/* ---- balances.c ---- */
+typedef struct kh_room {
+    uint64_t own_free, group_free, free;
+    bool group_limits;
+} kh_room;
+uint64_t kh_balance_ratio(uint64_t base, uint64_t red, uint64_t ratio_bp);
+uint64_t kh_balance_cap(const kh_ledger *l, kh_kind kind, kh_status status, uint64_t base, uint64_t red);
+uint64_t kh_record_check(const kh_ledger *l, const kh_record *rec);
+void kh_record_set(kh_ledger *l, kh_record *rec, kh_quad quad); /* keeps the running check */
+uint32_t kh_balance_active(kh_ledger *l, uint32_t record);      /* its active row, made if needed; room was checked */
+void kh_balance_room(const kh_ledger *l, const kh_record *rec, uint64_t group_pending, kh_room *ret);
+kh_code kh_balance_shortage(const kh_ledger *l, const kh_record *rec, bool group_limits, uint32_t bank, bool pending_own);
+typedef struct kh_parts {
+    uint64_t held, used, consumed;
+} kh_parts;
+kh_parts kh_balance_share(const kh_ledger *l, const kh_active *a, uint32_t bank);
+uint32_t kh_balance_banks(const kh_ledger *l, const kh_active *a, uint32_t ret_banks[KH_DOC_BANKS_MAX + 1]); /* ascending */
+bool kh_balance_bank_fits(const kh_ledger *l, const kh_active *a, uint32_t bank);
+void kh_balance_move(kh_ledger *l, uint32_t active, uint32_t bank, int64_t held, int64_t used, int64_t consumed);
+
+/* ---- limits.c ---- */
+void kh_limit_refresh(kh_ledger *l, uint32_t active, bool alert_again);
+void kh_limit_alert(kh_ledger *l, uint32_t record, kh_notice_type type);
+void kh_limit_lowered(kh_ledger *l, uint32_t active);       /* cancels APPLIED lines, newest first, then refreshes */
+void kh_limit_cancel_unpaid(kh_ledger *l, uint32_t active); /* revoked: lines of APPLIED, ACCEPTED, APPROVED */
+
+/* ---- financing.c ---- */
+extern const kh_table kh_fins_table;
+uint64_t kh_fins_hash(const kh_ledger *l, uint32_t bank, uint64_t id);
+uint32_t kh_fins_find(const kh_ledger *l, uint32_t bank, uint64_t id);
+uint64_t kh_fin_check(const kh_ledger *l, const kh_fin *f);
+void kh_fin_set(kh_ledger *l, uint32_t fin, kh_fin_state state, uint64_t amount, bool raise); /* keeps the check and the counts */
+uint64_t kh_line_amount(const kh_ledger *l, const kh_line *line); /* what it holds or uses, in the document's currency */
+void kh_line_open(kh_ledger *l, uint32_t line);
+void kh_line_close(kh_ledger *l, uint32_t line);
+bool kh_fin_is_open(kh_fin_state state);
+bool kh_fin_holds(kh_fin_state state); /* APPLIED, ACCEPTED, APPROVED */
+uint32_t kh_fin_receipt_lines(kh_ledger *l, const kh_fin *f);
+uint64_t kh_frame_digest(kh_frame frame);
+void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame); /* apply.c */
+void kh_fin_event(kh_ledger *l, const kh_op *op, kh_frame frame); /* events.c */
+void kh_fin_release(kh_ledger *l, uint32_t fin);                  /* held -= all, on all its documents; flags are not looked at */
+void kh_fin_refresh_limits(kh_ledger *l, uint32_t fin);
+
+/* ---- moves.c ---- */
+kh_fin_state kh_move_to(uint8_t from, kh_event event); /* NONE: not allowed */
+
+/* ---- expiry.c ---- */
+void kh_expiry_put(kh_ledger *l, uint32_t fin, uint32_t *queue, uint64_t ttl_s);
+void kh_expiry_take(kh_ledger *l, uint32_t fin);
+uint64_t kh_expiry_next(const kh_ledger *l, uint32_t *ret_fin);
+void kh_expiry_run(kh_ledger *l);
+
+/* ---- records.c ---- */
+typedef struct kh_content {
+    uint32_t n;
+    kh_date date;
+    uint64_t contract;
+    kh_op_balance balances[KH_DOC_BALANCES_MAX];
+} kh_content;
+typedef struct kh_doc_chain {
+    uint32_t n;
+    uint32_t records[KH_DOC_BALANCES_MAX];
+} kh_doc_chain;
+void kh_records_chain(const kh_ledger *l, uint32_t first, kh_doc_chain *ret);
+void kh_records_content(const kh_ledger *l, uint32_t first, kh_content *ret);
+uint64_t kh_content_digest(const kh_content *c);
+/* kh_records_store makes a new document (old 0xffffffff) or replaces its records, under key; false: no room, nothing changed.
+   Old records are retired, their key's slot is left to the caller when the key changes. */
+KH_MUST bool kh_records_store(kh_ledger *l, uint32_t old_first, const kh_key *key, const kh_content *c, kh_status status,
+                              uint32_t cold, uint32_t *ret_first);
+void kh_records_flags(kh_ledger *l, uint32_t first, uint8_t set, uint8_t clear);
+void kh_records_status(kh_ledger *l, uint32_t first, kh_status status); /* where no cap changes */
+uint32_t kh_records_cold(const kh_ledger *l, uint32_t record);          /* the document's cold row, from any of its records */
+uint32_t kh_records_extra(kh_ledger *l, uint32_t cold);                 /* its extra row, made if needed; room was checked */
+
+/* ---- identity.c ---- */
+uint32_t kh_identity_follow(const kh_ledger *l, const kh_key *key, kh_key *ret_key); /* record of the document meant, or NONE */
+bool kh_identity_same_text(const kh_ledger *l, uint32_t cold, kh_text number, kh_text issuer);
+void kh_identity_texts(kh_ledger *l, uint32_t cold, const kh_key *key, kh_text number, kh_text issuer); /* room was checked */
+void kh_identity_alias(kh_ledger *l, const kh_key *from, const kh_key *to, kh_text number,
+                       kh_text issuer); /* the first tie stays */
+void kh_identity_tie(kh_ledger *l, const kh_op_document *d,
+                     uint32_t first); /* the LRN beside an MRN, and the LRN without its issuer */
+uint32_t kh_identity_resolve(const kh_ledger *l, const kh_op_document *d, bool *ret_by_lrn);
+/* kh_identity_move puts a document under another key; the old one becomes an alias. */
+KH_MUST bool kh_identity_move(kh_ledger *l, uint32_t first, const kh_key *key, kh_text number, kh_text issuer,
+                              uint32_t *ret_first);
+
+/* ---- documents.c (receipts and what follows), revise.c (changes of one document), waiting.c ---- */
+typedef struct kh_doc_result { /* what an operation did to a document */
+    kh_code code, warning;
+    uint8_t effect;
+    uint16_t mismatch;
+    uint32_t first; /* record after; NONE when there is none */
+    kh_key key;
+    uint32_t line_cnt; /* in l->receipt_lines */
+    uint32_t lowered_cnt;
+    kh_currency lowered[KH_DOC_BALANCES_MAX]; /* balances whose cap fell */
+    bool changed, revoked, frozen, new_document, links;
+} kh_doc_result;
+void kh_documents_apply(kh_ledger *l, const kh_op *op, kh_frame frame);
+void kh_documents_do(kh_ledger *l, const kh_op *op, kh_frame frame, bool again, kh_doc_result *r);
+void kh_documents_settle(kh_ledger *l, const kh_op_document *d, kh_doc_result *r); /* after the receipt */
+KH_MUST bool kh_revise_room(const kh_ledger *l, const kh_op_document *d);
+void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, kh_doc_result *r);
+void kh_revise(kh_ledger *l, const kh_op_document *d, uint32_t first, bool corrects, kh_doc_result *r);
+void kh_revise_red(kh_ledger *l, uint32_t first, kh_doc_result *r); /* caps and status anew after red letters changed */
+void kh_revise_supersede(kh_ledger *l, uint32_t cold, uint64_t digest);
+bool kh_status_of_kind(kh_kind kind, kh_status status);
+extern const kh_table kh_waits_table;
+KH_MUST bool kh_waiting_keep(kh_ledger *l, const kh_op *op, kh_frame frame,
+                             const kh_key *for_notice); /* NULL: until its document comes */
+void kh_waiting_arrived(kh_ledger *l, const kh_op_document *d, uint32_t first);
+/* kh_waiting_take: the oldest request of the document that waits for its notice, in l->message_op; false: none. */
+KH_MUST bool kh_waiting_take(kh_ledger *l, const kh_key *key, uint8_t action);
+
+/* ---- links.c, red.c, contracts.c ---- */
+extern const kh_table kh_refs_table, kh_contracts_table;
+uint64_t kh_key_hash(const kh_ledger *l, const kh_key *key);
+uint32_t kh_refs_first(const kh_ledger *l,
+                       const kh_key *target); /* rows that name a target; chain by hash_next, targets to be compared */
+bool kh_refs_room(const kh_ledger *l, uint32_t n);
+uint32_t kh_refs_add(kh_ledger *l, const kh_op_document *d, uint32_t first); /* how many were new */
+void kh_refs_move(kh_ledger *l, const kh_key *from, const kh_key *to);       /* what named `from` means `to` */
+uint32_t kh_refs_corrector(const kh_ledger *l, const kh_key *target);        /* an invoice that corrects this one, or NONE */
+KH_MUST bool kh_links_fit(const kh_ledger *l, const kh_op_document *d, const kh_key *key, uint32_t first, uint32_t owner,
+                          const kh_content *c);
+void kh_links_close(kh_ledger *l, uint32_t first, bool late);
+unsigned __int128 kh_group_cap(const kh_ledger *l, const kh_group *g);
+unsigned __int128 kh_group_exposure(const kh_ledger *l, const kh_group *g, bool without_held);
+uint64_t kh_red_of(const kh_ledger *l, const kh_key *key, uint32_t cold, kh_currency currency);
+kh_code kh_red_fits(const kh_ledger *l, const kh_op_document *d, const kh_key *key, uint32_t owner, const kh_content *c,
+                    uint16_t *ret_mismatch);
+void kh_red_refresh(kh_ledger *l, uint32_t blue_first);                   /* red letters that name it */
+void kh_red_send(kh_ledger *l, uint32_t red_first);                       /* the invoices that a credit note names */
+bool kh_contracts_similar(const kh_ledger *l, uint32_t record);           /* another one of its contract is held or financed */
+void kh_contracts_flag(kh_ledger *l, uint32_t record, bool financed_now); /* sets flags, tells the regulator */
+void kh_contracts_add(kh_ledger *l, uint64_t digest, const kh_key *from, uint32_t owner);
+
+static inline kh_record *kh_rec(const kh_ledger *l, uint32_t record) { return kh_index_record(l->index, record); }
+#endif

@@ -1,0 +1,81 @@
+/* views: documents as readers want them, and the walk over all of them. */
+#include "ledger/machine.h"
+
+static void copy_text(kh_text text, char *ret, uint32_t *ret_n)
+{
+    if (text.n != 0) memcpy(ret, text.p, text.n);
+    ret[text.n] = 0;
+    *ret_n = text.n;
+}
+
+static void view_balance(const kh_ledger *l, const kh_record *rec, uint32_t doc_cold, uint32_t bank, kh_balance_view *ret)
+{
+    const kh_active *a = &l->active[l->cold[rec->cold].active];
+    kh_room room;
+    kh_balance_room(l, rec, 0, &room);
+    kh_parts own = kh_balance_share(l, a, bank);
+    *ret = (kh_balance_view){.currency = rec->currency,
+                             .base = rec->base,
+                             .red = kh_red_of(l, &rec->key, doc_cold, rec->currency),
+                             .cap = rec->cap,
+                             .held = a->held,
+                             .used = a->used,
+                             .consumed = a->consumed,
+                             .free = room.free,
+                             .over_limit = (rec->quad.flags & KH_REC_OVER_LIMIT) != 0,
+                             .own_held = own.held,
+                             .own_used = own.used,
+                             .own_consumed = own.consumed};
+}
+
+static void view(const kh_ledger *l, uint32_t first, uint32_t bank, kh_doc_view *ret)
+{
+    const kh_record *rec = kh_rec(l, first);
+    const kh_cold *cold = &l->cold[rec->cold];
+    memset(ret, 0, sizeof *ret);
+    ret->key = rec->key;
+    ret->kind = kh_doc_key_kind(&rec->key);
+    ret->status = (kh_status)rec->quad.status;
+    ret->date = rec->date;
+    ret->version = cold->version;
+    ret->contract = cold->extra == 0 ? 0 : l->extra[cold->extra].contract;
+    if (cold->number != 0) copy_text(kh_texts_get(l, cold->number), ret->number, &ret->number_n);
+    else ret->number_n = kh_doc_key_number(&rec->key, ret->number);
+    ret->number[ret->number_n] = 0;
+    copy_text(kh_texts_get(l, cold->issuer), ret->issuer, &ret->issuer_n);
+    copy_text(kh_texts_get(l, cold->owner), ret->owner, &ret->owner_n);
+    ret->similar = (rec->quad.flags & KH_REC_SIMILAR) != 0;
+    ret->frozen = (rec->quad.flags & KH_REC_FROZEN) != 0;
+    ret->last = kh_place_unpack(cold->last);
+    for (uint32_t at = first; at != KH_RECORD_NONE; at = kh_rec(l, at)->next) {
+        const kh_record *one = kh_rec(l, at);
+        const kh_active *a = &l->active[l->cold[one->cold].active];
+        if (ret->link_group == 0) ret->link_group = a->group;
+        if (one->currency == 0 || (a->flags & KH_ACTIVE_GONE && one->quad.taken == 0)) continue;
+        uint32_t i = ret->balance_cnt++;
+        for (; i > 0 && ret->balances[i - 1].currency > one->currency; i--) ret->balances[i] = ret->balances[i - 1];
+        view_balance(l, one, rec->cold, bank, &ret->balances[i]);
+    }
+}
+
+bool kh_ledger_document(const kh_ledger *l, const kh_key *key, uint32_t bank, kh_doc_view *ret)
+{
+    kh_key meant;
+    uint32_t first = kh_identity_follow(l, key, &meant);
+    if (first != KH_RECORD_NONE) view(l, first, bank, ret);
+    return first != KH_RECORD_NONE;
+}
+
+bool kh_ledger_document_next(const kh_ledger *l, uint64_t *cursor, kh_doc_view *ret)
+{
+    uint64_t cnt = l->state->regions[KH_REGION_INDEX_RECORDS].row_cnt;
+    for (uint64_t at = *cursor; at < cnt; at++) {
+        const kh_record *rec = kh_rec(l, (uint32_t)at);
+        if (rec->quad.flags & KH_REC_ALIAS || rec->cold == 0 || kh_index_find(l->index, &rec->key) != at) continue;
+        *cursor = at + 1;
+        view(l, (uint32_t)at, 0, ret);
+        return true;
+    }
+    *cursor = cnt;
+    return false;
+}
