@@ -29,34 +29,34 @@ typedef enum kh_result {
 } kh_result;
 
 /* ---- rows ---- */
-typedef enum kh_field_type {
+typedef enum kh_result_type {
     KH_FIELD_TEXT = 1,
     KH_FIELD_NUMBER = 2,
     KH_FIELD_BOOL = 3,
     KH_FIELD_WORDS = 4,
     KH_FIELD_ROWS = 5,
     KH_FIELD_NULL = 6
-} kh_field_type;
-struct kh_row;
-typedef struct kh_field {
+} kh_result_type;
+struct kh_result_row;
+typedef struct kh_result_field {
     const char *name;
-    kh_field_type type;
+    kh_result_type type;
     uint64_t number;           /* NUMBER, BOOL */
     const char *text;          /* TEXT; WORDS: separated by blanks */
-    const struct kh_row *rows; /* ROWS */
+    const struct kh_result_row *rows; /* ROWS */
     uint32_t row_cnt;
-} kh_field;
-typedef struct kh_row {
+} kh_result_field;
+typedef struct kh_result_row {
     const char
         *what; /* "import", "refused", "balance", "verdict", "financing", "document", "alert", "event", "audit", "party", ... */
-    const kh_field *fields;
+    const kh_result_field *fields;
     uint32_t field_cnt;
-} kh_row;
-typedef struct kh_rows_sink {
-    void (*row)(void *ctx, const kh_row *row);
+} kh_result_row;
+typedef struct kh_result_sink {
+    void (*row)(void *ctx, const kh_result_row *row);
     void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t of); /* may be NULL; of 0: not known */
     void *ctx;
-} kh_rows_sink;
+} kh_result_sink;
 
 /* ---- life ---- */
 typedef struct kh_engine kh_engine;
@@ -77,30 +77,30 @@ KH_API const char *kh_message(const kh_engine *engine);
 
 /* ---- parties (主体), rules (规则), rates (汇率) ---- */
 KH_API kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const char *name, const char *uscc,
-                              const kh_rows_sink *sink);
-KH_API kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, const kh_rows_sink *sink);
-KH_API kh_result kh_party_list(kh_engine *engine, const kh_rows_sink *sink);
-KH_API kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, const kh_rows_sink *sink);
-KH_API kh_result kh_rule_list(kh_engine *engine, const kh_rows_sink *sink);
+                              const kh_result_sink *sink);
+KH_API kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, const kh_result_sink *sink);
+KH_API kh_result kh_party_list(kh_engine *engine, const kh_result_sink *sink);
+KH_API kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, const kh_result_sink *sink);
+KH_API kh_result kh_rule_list(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to, const char *value, const char *date,
-                             const char *source, const kh_rows_sink *sink);
-KH_API kh_result kh_rate_list(kh_engine *engine, const kh_rows_sink *sink);
+                             const char *source, const kh_result_sink *sink);
+KH_API kh_result kh_rate_list(kh_engine *engine, const kh_result_sink *sink);
 
 /* ---- documents (单证) ---- */
 typedef struct kh_import_options {
     const char *format, *kind, *source;
     bool force;
 } kh_import_options;
-KH_API kh_result kh_import(kh_engine *engine, const char *file, const kh_import_options *options, const kh_rows_sink *sink);
-KH_API kh_result kh_show(kh_engine *engine, const char *file, const char *format, const char *kind, const kh_rows_sink *sink);
-KH_API kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const char *out_csv, const kh_rows_sink *sink);
+KH_API kh_result kh_import(kh_engine *engine, const char *file, const kh_import_options *options, const kh_result_sink *sink);
+KH_API kh_result kh_show(kh_engine *engine, const char *file, const char *format, const char *kind, const kh_result_sink *sink);
+KH_API kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const char *out_csv, const kh_result_sink *sink);
 /* document: KIND:NUMBER[@ISSUER]. as: a party, NULL the operator. owner and amount: the proof that a bank holds the paper. */
 typedef struct kh_paper {
     const char *document, *issuer, *as, *owner, *amount;
 } kh_paper;
-KH_API kh_result kh_balance(kh_engine *engine, const kh_paper *paper, const kh_rows_sink *sink);
-KH_API kh_result kh_history(kh_engine *engine, const kh_paper *paper, const kh_rows_sink *sink);
-KH_API kh_result kh_alerts(kh_engine *engine, const char *as, const kh_rows_sink *sink);
+KH_API kh_result kh_balance(kh_engine *engine, const kh_paper *paper, const kh_result_sink *sink);
+KH_API kh_result kh_history(kh_engine *engine, const kh_paper *paper, const kh_result_sink *sink);
+KH_API kh_result kh_alerts(kh_engine *engine, const char *as, const kh_result_sink *sink);
 
 /* ---- financings (融资) ---- */
 typedef struct kh_apply_request {
@@ -110,25 +110,25 @@ typedef struct kh_apply_request {
     const char *const *documents; /* KIND:NUMBER[@ISSUER][/CUR][=ALLOCATED] */
     uint32_t document_cnt;
 } kh_apply_request;
-KH_API kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, const kh_rows_sink *sink);
+KH_API kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, const kh_result_sink *sink);
 KH_API kh_result kh_finance_apply_file(kh_engine *engine, const char *as, const char *file, bool allow_partial,
-                                       const kh_rows_sink *sink);
+                                       const kh_result_sink *sink);
 typedef struct kh_event_request {
     const char *as, *event, *amount, *source, *reason, *expect; /* NULL where not said */
     uint64_t id;
     const char *const *allot; /* KIND:NUMBER[@ISSUER][/CUR]=A */
     uint32_t allot_cnt;
 } kh_event_request;
-KH_API kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, const kh_rows_sink *sink);
-KH_API kh_result kh_finance_events_file(kh_engine *engine, const char *as, const char *file, const kh_rows_sink *sink);
+KH_API kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, const kh_result_sink *sink);
+KH_API kh_result kh_finance_events_file(kh_engine *engine, const char *as, const char *file, const kh_result_sink *sink);
 /* id: the bank's number, or BANK:ID for the operator. */
-KH_API kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_rows_sink *sink);
-KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, const kh_rows_sink *sink);
+KH_API kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_result_sink *sink);
+KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, const kh_result_sink *sink);
 
 /* ---- the directory ---- */
-KH_API kh_result kh_stats(kh_engine *engine, const kh_rows_sink *sink);
-KH_API kh_result kh_audit(kh_engine *engine, const kh_rows_sink *sink);
-KH_API kh_result kh_snapshot(kh_engine *engine, const kh_rows_sink *sink);
+KH_API kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink);
+KH_API kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink);
+KH_API kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink);
 /* kh_gen writes `count` sound lines of "declarations", "invoices" or "requests" to path (NULL: stdout); same seed, same lines. */
 KH_API kh_result kh_gen(const char *what, uint64_t count, uint64_t seed, const char *path, char *ret_message, size_t cap);
 

@@ -1,0 +1,117 @@
+/* embed: inside libkanhe: the engine's handle, opening the store as a question needs, rows, and texts that name things. */
+#ifndef KH_EMBED_EMBED_H
+#define KH_EMBED_EMBED_H
+#include "formats/formats.h"
+#include "host/host.h"
+#include "service/access.h"
+#include "store/store.h"
+#include <kanhe/kanhe.h>
+#include <pthread.h>
+
+struct kh_engine {
+    kh_options options;
+    char dir[512];
+    kh_disk disk;
+    kh_clock clock;
+    kh_entropy entropy;
+    bool disk_open;
+    kh_store *store;
+    enum { KH_CLOSED_MODE, KH_READING, KH_WRITING, KH_STREAMING } mode;
+    pthread_mutex_t lock;
+    char message[600];
+};
+
+/* kh_embed_fail sets the message and gives back `result`. */
+kh_result kh_embed_fail(kh_engine *e, kh_result result, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* kh_embed_environment says what a kh_err means to the user and gives KH_FAILED. */
+kh_result kh_embed_environment(kh_engine *e, kh_err err, const char *doing);
+/* kh_embed_open opens the store for reading (no lock), writing (short, inline) or streaming (threads). A store that is open for more serves for less. */
+kh_result kh_embed_open(kh_engine *e, int mode);
+void kh_embed_options(kh_engine *e, kh_store_options *ret);
+
+/* ---- who asks, and what ---- */
+/* kh_embed_principal resolves PARTY (id, name or USCC; NULL: the operator) and passes access's door for `ask`. The ledger is read inside. */
+kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret);
+bool kh_embed_party(const kh_ledger *l, const char *text, kh_party_view *ret);
+/* kh_embed_log_lookup files a regulator's look-up. */
+void kh_embed_log_lookup(kh_engine *e, const kh_principal *who, const char *question, const char *subject);
+
+typedef struct kh_paper_name { /* KIND:NUMBER[@ISSUER][/CUR][=AMOUNT], taken apart and canonical */
+    kh_kind kind;
+    kh_code code; /* of the number */
+    kh_key key;
+    char number[KH_NUMBER_MAX + 1], issuer[KH_ISSUER_MAX + 1];
+    kh_currency currency;
+    char amount[KH_AMOUNT_TEXT_MAX + 1]; /* "" none */
+} kh_paper_name;
+/* kh_embed_paper parses; false with a sentence in `why` (cap bytes). */
+bool kh_embed_paper(const char *text, const char *issuer, kh_paper_name *ret, char *why, size_t cap);
+/* kh_embed_paper_of builds the same from columns. */
+bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text owner, kh_paper_name *ret);
+
+/* ---- rows ---- */
+#define KH_ROW_FIELDS 40
+typedef struct kh_row_builder {
+    kh_result_field fields[KH_ROW_FIELDS];
+    uint32_t n;
+    char text[8192];
+    uint32_t used;
+} kh_row_builder;
+void kh_row_begin(kh_row_builder *b);
+void kh_row_text(kh_row_builder *b, const char *name, const char *text);
+void kh_row_text_n(kh_row_builder *b, const char *name, const char *text, uint32_t n);
+void kh_row_words(kh_row_builder *b, const char *name, const char *words);
+void kh_row_number(kh_row_builder *b, const char *name, uint64_t number);
+void kh_row_bool(kh_row_builder *b, const char *name, bool value);
+void kh_row_null(kh_row_builder *b, const char *name);
+void kh_row_amount(kh_row_builder *b, const char *name, uint64_t amount, kh_currency currency); /* NONE: null */
+void kh_row_time(kh_row_builder *b, const char *name, uint64_t time_ns);                       /* 2026-11-24T08:00:00.123456789Z */
+void kh_row_date(kh_row_builder *b, const char *name, kh_date date);
+void kh_row_hex(kh_row_builder *b, const char *name, const uint8_t *p, uint32_t n);
+void kh_row_code(kh_row_builder *b, kh_code code);                                             /* code and name */
+void kh_row_mismatch(kh_row_builder *b, uint32_t fields);
+void kh_row_rows(kh_row_builder *b, const char *name, const kh_result_row *rows, uint32_t n);
+void kh_row_give(kh_row_builder *b, const char *what, const kh_result_sink *sink);
+/* kh_row_issuer: the issuer or null. */
+void kh_row_issuer(kh_row_builder *b, const char *issuer);
+/* kh_row_not_found gives {kind number code name}. */
+void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh_code code);
+
+/* ---- operations ---- */
+typedef struct kh_answer { /* what came back for one operation */
+    uint64_t height;
+    kh_receipt receipt;
+    kh_receipt_line *lines; /* malloc, or NULL */
+    bool done;
+} kh_answer;
+typedef struct kh_batch { /* operations gathered, submitted and answered together */
+    uint8_t *bytes;
+    size_t n, cap;
+    uint32_t op_cnt, op_cap;
+    kh_answer *answers;
+    uint64_t ticket;
+    bool submitted;
+} kh_batch;
+#define KH_BATCH_BYTES (1u << 20)
+#define KH_BATCH_OPS 8192u
+kh_err kh_batch_init(kh_batch *b);
+void kh_batch_reset(kh_batch *b);
+void kh_batch_release(kh_batch *b);
+/* kh_batch_add encodes; KH_E_FULL: submit first. */
+kh_err kh_batch_add(kh_batch *b, const kh_op *op);
+kh_err kh_batch_submit(kh_engine *e, kh_batch *b);
+/* kh_batch_wait: every answer is durable when it returns KH_OK. */
+kh_err kh_batch_wait(kh_engine *e, kh_batch *b);
+/* kh_embed_one submits one operation and waits; the answer's lines stay in *b until reset. */
+kh_result kh_embed_one(kh_engine *e, kh_batch *b, const kh_op *op, kh_answer **ret);
+
+/* ---- financings as rows ---- */
+struct kh_fin_named { kh_paper_name *papers; uint32_t cnt; }; /* what the request called its documents */
+void kh_embed_give_receipt(kh_engine *e, const kh_ledger *l, uint32_t bank, const kh_answer *a, const char *bank_name, uint64_t id, const struct kh_fin_named *named, const kh_result_sink *sink);
+void kh_embed_give_financing(kh_engine *e, const kh_ledger *l, const kh_fin_view *f, const kh_result_sink *sink);
+
+/* ---- files ---- */
+typedef struct kh_file_source { kh_bytes_source source; int fd; uint64_t done, size; } kh_file_source;
+kh_err kh_file_source_open(kh_file_source *f, const char *path); /* "-" is stdin */
+void kh_file_source_close(kh_file_source *f);
+#endif

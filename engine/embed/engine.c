@@ -1,0 +1,185 @@
+/* engine: the handle: opening a directory as a question needs it, and saying what went wrong. */
+#include "embed/embed.h"
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+kh_options kh_options_default(const char *dir) { return (kh_options){.dir = dir, .wait_s = 10}; }
+
+kh_result kh_embed_fail(kh_engine *e, kh_result result, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(e->message, sizeof e->message, format, args);
+    va_end(args);
+    return result;
+}
+
+kh_result kh_embed_environment(kh_engine *e, kh_err err, const char *doing)
+{
+    const char *hint = "";
+    if (err == KH_E_NOSPACE) hint = "; free space on that disk and try again: what was acknowledged is safe";
+    else if (err == KH_E_CLOSED) hint = "; a write to the disk failed: look at the kernel's log, then run the command again: what was acknowledged is safe";
+    else if (err == KH_E_NOMEM) hint = "; the machine has not enough memory for this directory";
+    return kh_embed_fail(e, KH_FAILED, "could not %s in %s: %s%s", doing, e->dir, kh_err_text(err), hint);
+}
+
+static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report *report)
+{
+    if (err == KH_E_NOT_FOUND) return kh_embed_fail(e, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", e->dir, e->dir);
+    if (err == KH_E_BUSY)
+        return kh_embed_fail(e, KH_FAILED, "%s is being written by process %u: wait for it, or give --wait more seconds", e->dir, report->lock_pid);
+    if (err == KH_E_CLOCK)
+        return kh_embed_fail(e, KH_FAILED, "the clock (%llu) is too far from the log's last entry (%llu, ns since 1970): set the clock, or say --accept-time",
+                             (unsigned long long)report->clock_ns, (unsigned long long)report->last_ns);
+    if (err == KH_E_DAMAGED)
+        return kh_embed_fail(e, KH_FAILED, "%s is damaged at %s: %s; restore it from a copy, and keep this one for the auditors", e->dir, report->where, report->why);
+    if (report->why[0] != '\0') return kh_embed_fail(e, KH_FAILED, "could not open %s: %s (%s)", e->dir, report->why, kh_err_text(err));
+    return kh_embed_environment(e, err, "open the data directory");
+}
+
+void kh_embed_options(kh_engine *e, kh_store_options *ret)
+{
+    *ret = (kh_store_options){.clock = &e->clock, .disk = &e->disk, .entropy = &e->entropy, .accept_time = e->options.accept_time,
+                              .wait_lock_ms = (uint32_t)(e->options.wait_s * 1000)};
+}
+
+kh_result kh_engine_new(const kh_options *options, kh_engine **ret)
+{
+    kh_engine *e = calloc(1, sizeof *e);
+    if (e == NULL) return KH_FAILED;
+    e->options = *options;
+    (void)snprintf(e->dir, sizeof e->dir, "%s", options->dir);
+    e->options.dir = e->dir;
+    e->clock = kh_host_clock();
+    e->entropy = kh_host_entropy();
+    (void)pthread_mutex_init(&e->lock, NULL);
+    e->disk_open = kh_host_disk_open(false, &e->disk) == KH_OK;
+    if (!e->disk_open) {
+        free(e);
+        return KH_FAILED;
+    }
+    *ret = e;
+    return KH_DONE;
+}
+
+const char *kh_message(const kh_engine *engine) { return engine->message; }
+
+void kh_engine_close(kh_engine *engine)
+{
+    if (engine == NULL) return;
+    if (engine->store != NULL) kh_store_close(engine->store);
+    if (engine->disk_open) kh_host_disk_close(&engine->disk);
+    (void)pthread_mutex_destroy(&engine->lock);
+    free(engine);
+}
+
+kh_result kh_embed_open(kh_engine *e, int mode)
+{
+    if (e->options.embedded) mode = KH_STREAMING;
+    if (e->store != NULL && (int)e->mode >= mode) return KH_DONE;
+    if (e->store != NULL) {
+        kh_store_close(e->store);
+        e->store = NULL;
+        e->mode = KH_CLOSED_MODE;
+    }
+    kh_store_options options;
+    kh_embed_options(e, &options);
+    options.read_only = mode == KH_READING;
+    options.long_running = mode == KH_STREAMING;
+    options.inline_engine = mode != KH_STREAMING;
+    kh_store_report report = {0};
+    kh_err err = kh_store_open(&options, e->dir, &report, &e->store);
+    if (err != KH_OK) return opening_failed(e, err, &report);
+    e->mode = (unsigned)mode;
+    if (mode == KH_READING) { /* what is due lapses now if nobody else is writing */
+        const kh_ledger *l = kh_store_read_begin(e->store);
+        bool due = kh_ledger_next_due(l) <= e->clock.now(e->clock.self);
+        kh_store_read_end(e->store);
+        if (!due) return KH_DONE;
+        kh_store_close(e->store);
+        e->store = NULL;
+        options.read_only = false;
+        options.wait_lock_ms = 0;
+        err = kh_store_open(&options, e->dir, &report, &e->store);
+        if (err == KH_OK) return kh_store_tick(e->store) == KH_OK ? KH_DONE : kh_embed_environment(e, KH_E_CLOSED, "write the tick");
+        options.read_only = true;
+        err = kh_store_open(&options, e->dir, &report, &e->store);
+        if (err != KH_OK) return opening_failed(e, err, &report);
+    }
+    return KH_DONE;
+}
+
+/* rule_lines checks that each line of a rules file is NAME VALUE and submits it. */
+static kh_result rule_lines(kh_engine *e, const char *rules)
+{
+    kh_result_sink none = {0};
+    int line = 0;
+    for (const char *p = rules; *p != '\0';) {
+        size_t n = strcspn(p, "\n");
+        char name[KH_RULE_TEXT_MAX + 1], value[KH_RULE_TEXT_MAX + 1], text[200], extra;
+        (void)snprintf(text, sizeof text, "%.*s", (int)(n < 199 ? n : 199), p);
+        p += n + (p[n] == '\n' ? 1 : 0);
+        line++;
+        text[strcspn(text, "#\r")] = '\0';
+        int got = sscanf(text, " %64s %64s %c", name, value, &extra);
+        if (got <= 0) continue;
+        if (got != 2) return kh_embed_fail(e, KH_MISUSE, "rules, line %d: a line is NAME VALUE", line);
+        kh_result result = kh_rule_set(e, name, value, &none);
+        if (result != KH_DONE) return kh_embed_fail(e, KH_MISUSE, "rules, line %d: \"%s %s\" is not a rule that there is", line, name, value);
+    }
+    return KH_DONE;
+}
+
+kh_result kh_create(const kh_options *options, const char *rules, const uint8_t *secret, char *ret_message, size_t cap)
+{
+    kh_engine *e;
+    kh_result result = kh_engine_new(options, &e);
+    if (result != KH_DONE) {
+        (void)snprintf(ret_message, cap, "out of memory, or the kernel gives no files");
+        return KH_FAILED;
+    }
+    kh_store_options store_options;
+    kh_embed_options(e, &store_options);
+    kh_store_report report = {0};
+    kh_err err = kh_store_create(&store_options, e->dir, secret, &report);
+    if (err == KH_E_EXISTS) result = kh_embed_fail(e, KH_FAILED, "%s is not empty: `init` makes a new directory or fills an empty one", e->dir);
+    else if (err != KH_OK) result = opening_failed(e, err, &report);
+    else if (rules != NULL) result = rule_lines(e, rules);
+    (void)snprintf(ret_message, cap, "%s", e->message);
+    kh_engine_close(e);
+    return result;
+}
+
+/* ---- files ---- */
+
+static kh_err read_bytes(void *self, void *p, size_t cap, size_t *ret_n)
+{
+    kh_file_source *f = self;
+    ssize_t n = read(f->fd, p, cap);
+    if (n < 0) return KH_E_IO;
+    f->done += (uint64_t)n;
+    *ret_n = (size_t)n;
+    return KH_OK;
+}
+
+kh_err kh_file_source_open(kh_file_source *f, const char *path)
+{
+    *f = (kh_file_source){.fd = 0};
+    if (strcmp(path, "-") != 0) {
+        f->fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (f->fd < 0) return KH_E_NOT_FOUND;
+        off_t size = lseek(f->fd, 0, SEEK_END);
+        f->size = size > 0 ? (uint64_t)size : 0;
+        (void)lseek(f->fd, 0, SEEK_SET);
+    }
+    f->source = (kh_bytes_source){.read = read_bytes, .self = f};
+    return KH_OK;
+}
+
+void kh_file_source_close(kh_file_source *f)
+{
+    if (f->fd > 0) (void)close(f->fd);
+}

@@ -1,0 +1,131 @@
+/* names: parties and papers as users write them. */
+#include "embed/embed.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+bool kh_embed_party(const kh_ledger *l, const char *text, kh_party_view *ret)
+{
+    char *end;
+    unsigned long long id = strtoull(text, &end, 10);
+    if (*text != '\0' && *end == '\0' && id > 0 && id <= UINT32_MAX && kh_ledger_party(l, (uint32_t)id, ret)) return true;
+    if (kh_ledger_party_by_name(l, kh_text_of(text), ret)) return true;
+    char uscc[KH_ISSUER_MAX + 1];
+    uint32_t n;
+    kh_code code = kh_owner_canonical(kh_text_of(text), uscc, &n);
+    return (code == KH_C_OK || code == KH_C_CHECK_DIGIT) && kh_ledger_party_by_uscc(l, (kh_text){uscc, n}, ret);
+}
+
+kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret)
+{
+    kh_principal who = {.party = 0, .role = KH_ROLE_REGULATOR};
+    if (as != NULL) {
+        kh_party_view party;
+        if (!kh_embed_party(l, as, &party)) return kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", as);
+        who = (kh_principal){party.id, party.role, party.frozen};
+    }
+    kh_code code = kh_access_check(&who, ask);
+    *ret = who;
+    if (code == KH_C_OK) return KH_DONE;
+    return kh_embed_fail(e, KH_DONE_NOT_OK, "%s: %s", kh_code_name(code),
+                         code == KH_C_FROZEN ? "this party is frozen (已冻结)" : "a party of this role may not ask or do this (无权操作)");
+}
+
+void kh_embed_log_lookup(kh_engine *e, const kh_principal *who, const char *question, const char *subject)
+{
+    char line[900];
+    if (who->party == 0 || who->role != KH_ROLE_REGULATOR) return;
+    (void)snprintf(line, sizeof line, "%llu party %u %s %s", (unsigned long long)e->clock.now(e->clock.self), who->party, question, subject);
+    kh_err err = kh_store_lookup_log(e->store, line);
+    if (err != KH_OK) (void)kh_embed_environment(e, err, "write down the regulator's look-up");
+}
+
+static int hex_of(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c = (char)(c | 32);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* unescape turns %XX into its byte. */
+static bool unescape(const char *p, size_t n, char *ret, size_t cap, uint32_t *ret_n)
+{
+    uint32_t out = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = p[i];
+        if (c == '%') {
+            int high = i + 2 < n + 0 ? hex_of(p[i + 1]) : -1, low = i + 2 < n + 0 ? hex_of(p[i + 2]) : -1;
+            if (high < 0 || low < 0 || high * 16 + low == 0) return false;
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        if (out + 1 >= cap) return false;
+        ret[out++] = c;
+    }
+    ret[out] = '\0';
+    *ret_n = out;
+    return true;
+}
+
+bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text owner, kh_paper_name *ret)
+{
+    kh_paper_name p = {.kind = kind};
+    uint32_t n, issuer_n = 0;
+    p.code = kh_number_canonical(kind, number, (kh_text){0}, p.number, &n);
+    if (p.code != KH_C_OK && p.code != KH_C_CHECK_DIGIT) {
+        n = number.n < KH_NUMBER_MAX ? number.n : KH_NUMBER_MAX;
+        memcpy(p.number, number.p, n);
+        p.number[n] = '\0';
+        *ret = p;
+        return false;
+    }
+    bool invoice = kind == KH_KIND_INVOICE || kind == KH_KIND_CREDIT_NOTE;
+    kh_code code = KH_C_OK;
+    if (issuer.n > 0) code = kh_issuer_canonical(issuer, p.issuer, &issuer_n);
+    else if (invoice && owner.n > 0 && !kh_number_is_chinese_invoice((kh_text){p.number, n})) code = kh_owner_canonical(owner, p.issuer, &issuer_n);
+    if (code != KH_C_OK && code != KH_C_CHECK_DIGIT) {
+        p.code = KH_C_FORMAT;
+        *ret = p;
+        return false;
+    }
+    p.key = kh_doc_key(kind, (kh_text){p.number, n}, (kh_text){p.issuer, issuer_n});
+    *ret = p;
+    return true;
+}
+
+bool kh_embed_paper(const char *text, const char *issuer, kh_paper_name *ret, char *why, size_t cap)
+{
+    const char *colon = strchr(text, ':');
+    kh_kind kind;
+    if (colon == NULL || !kh_kind_of_word((kh_text){text, (uint32_t)(colon - text)}, &kind)) {
+        (void)snprintf(why, cap, "\"%s\": a paper is named KIND:NUMBER[@ISSUER], e.g. export_declaration:310120260123456789", text);
+        return false;
+    }
+    const char *p = colon + 1, *equals = strchr(p, '='), *end = equals != NULL ? equals : p + strlen(p);
+    const char *at = memchr(p, '@', (size_t)(end - p)), *slash = NULL;
+    /* the currency stands behind the last slash, if it is one; a slash inside the number is written %2F */
+    for (const char *s = end; s > p; s--)
+        if (s[-1] == '/') {
+            slash = s - 1;
+            break;
+        }
+    const char *issuer_end = slash != NULL ? slash : end, *number_end = at != NULL ? at : issuer_end;
+    char number[3 * KH_NUMBER_MAX], who[3 * KH_ISSUER_MAX];
+    uint32_t number_n = 0, who_n = 0;
+    kh_currency currency = 0;
+    bool sound = unescape(p, (size_t)(number_end - p), number, sizeof number, &number_n);
+    if (sound && at != NULL) sound = at < issuer_end && unescape(at + 1, (size_t)(issuer_end - at - 1), who, sizeof who, &who_n);
+    if (sound && slash != NULL) sound = kh_currency_of_text((kh_text){slash + 1, (uint32_t)(end - slash - 1)}, &currency);
+    if (sound && equals != NULL) sound = strlen(equals + 1) <= KH_AMOUNT_TEXT_MAX;
+    if (!sound) {
+        (void)snprintf(why, cap, "\"%s\": a paper is named KIND:NUMBER[@ISSUER][/CUR][=AMOUNT]; the characters %% @ / = inside are written %%XX", text);
+        return false;
+    }
+    kh_text issuer_text = who_n > 0 ? (kh_text){who, who_n} : kh_text_of(issuer);
+    if (!kh_embed_paper_of(kind, (kh_text){number, number_n}, issuer_text, (kh_text){0}, ret)) {
+        (void)snprintf(why, cap, "\"%s\": %s", text, kh_code_name(ret->code));
+        return false;
+    }
+    ret->currency = currency;
+    if (equals != NULL) strcpy(ret->amount, equals + 1);
+    return true;
+}
