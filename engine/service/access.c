@@ -36,7 +36,7 @@ uint32_t kh_access_rights(const kh_principal *who, kh_ask ask)
     return who->party == 0 ? rights & ~(uint32_t)KH_LOGGED : rights;
 }
 
-kh_code kh_access_check(const kh_principal *who, kh_ask ask)
+kh_code kh_access_ask(const kh_principal *who, kh_ask ask)
 {
     if ((kh_access_rights(who, ask) & KH_MAY) == 0) return KH_C_NOT_AUTHORISED;
     /* what a frozen party may still do (repay, reject, withdraw, reverse) the ledger decides */

@@ -35,9 +35,9 @@ enum {                     /* what the table says */
 };
 /* kh_access_rights: the table's entry, bits of KH_MAY...; 0: not allowed. */
 uint32_t kh_access_rights(const kh_principal *who, kh_ask ask);
-/* kh_access_check: KH_C_OK, NOT_AUTHORISED, or FROZEN (a frozen party is answered nothing but its repayments and the like, which
+/* kh_access_ask: KH_C_OK, NOT_AUTHORISED, or FROZEN (a frozen party is answered nothing but its repayments and the like, which
    the ledger judges). */
-kh_code kh_access_check(const kh_principal *who, kh_ask ask);
+kh_code kh_access_ask(const kh_principal *who, kh_ask ask);
 /* kh_access_proven: does the caller hold the paper? owner is the canonical owner id it stated (none: no), amount one of the
    document's bases as a decimal text in that currency's digits. */
 bool kh_access_proven(const kh_doc_view *doc, kh_text owner, const char *amount);

@@ -9,29 +9,29 @@ static const kh_principal operator_ = {0, KH_ROLE_REGULATOR, false}, regulator =
 Test(service, table)
 {
     for (kh_ask ask = 0; ask < KH_ASK_CNT; ask++) {
-        cr_assert((kh_access_check(&operator_, ask) == KH_C_OK) == (ask != KH_DO_FINANCE), "operator, question %d", (int)ask);
+        cr_assert((kh_access_ask(&operator_, ask) == KH_C_OK) == (ask != KH_DO_FINANCE), "operator, question %d", (int)ask);
         cr_assert((kh_access_rights(&operator_, ask) & KH_LOGGED) == 0);
     }
     cr_assert((kh_access_rights(&regulator, KH_ASK_BALANCE) & KH_LOGGED) != 0);
-    cr_assert(kh_access_check(&bank, KH_DO_FINANCE) == KH_C_OK);
-    cr_assert(kh_access_check(&bank, KH_DO_IMPORT) == KH_C_NOT_AUTHORISED);
-    cr_assert(kh_access_check(&bank, KH_DO_REGISTER) == KH_C_NOT_AUTHORISED);
-    cr_assert(kh_access_check(&bank, KH_ASK_DIRECTORY) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_ask(&bank, KH_DO_FINANCE) == KH_C_OK);
+    cr_assert(kh_access_ask(&bank, KH_DO_IMPORT) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_ask(&bank, KH_DO_REGISTER) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_ask(&bank, KH_ASK_DIRECTORY) == KH_C_NOT_AUTHORISED);
     cr_assert((kh_access_rights(&bank, KH_ASK_BALANCE) & KH_NEEDS_PROOF) != 0);
-    cr_assert(kh_access_check(&source, KH_DO_IMPORT) == KH_C_OK);
-    cr_assert(kh_access_check(&source, KH_ASK_BALANCE) == KH_C_NOT_AUTHORISED);
-    cr_assert(kh_access_check(&enterprise, KH_DO_FINANCE) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_ask(&source, KH_DO_IMPORT) == KH_C_OK);
+    cr_assert(kh_access_ask(&source, KH_ASK_BALANCE) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_ask(&enterprise, KH_DO_FINANCE) == KH_C_NOT_AUTHORISED);
     kh_principal nobody = {77, (kh_role)0, false};
-    for (kh_ask ask = 0; ask < KH_ASK_CNT; ask++) cr_assert(kh_access_check(&nobody, ask) == KH_C_NOT_AUTHORISED);
+    for (kh_ask ask = 0; ask < KH_ASK_CNT; ask++) cr_assert(kh_access_ask(&nobody, ask) == KH_C_NOT_AUTHORISED);
 }
 
 Test(service, frozen)
 {
     kh_principal frozen = bank;
     frozen.frozen = true;
-    cr_assert(kh_access_check(&frozen, KH_ASK_BALANCE) == KH_C_FROZEN);
-    cr_assert(kh_access_check(&frozen, KH_ASK_FINANCING) == KH_C_FROZEN);
-    cr_assert(kh_access_check(&frozen, KH_DO_FINANCE) == KH_C_OK); /* the ledger lets repayments through */
+    cr_assert(kh_access_ask(&frozen, KH_ASK_BALANCE) == KH_C_FROZEN);
+    cr_assert(kh_access_ask(&frozen, KH_ASK_FINANCING) == KH_C_FROZEN);
+    cr_assert(kh_access_ask(&frozen, KH_DO_FINANCE) == KH_C_OK); /* the ledger lets repayments through */
 }
 
 static kh_doc_view paper(void)
