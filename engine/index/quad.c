@@ -5,12 +5,12 @@
 #if defined(KH_TSAN)
 
 /* A vector access is several to TSan; its own 16-byte atomics take their place. */
-unsigned __int128 __tsan_atomic128_load(const volatile unsigned __int128 *at, int order);
-void __tsan_atomic128_store(volatile unsigned __int128 *at, unsigned __int128 value, int order);
+unsigned __int128 __tsan_atomic128_load(const volatile void *at, int order);
+void __tsan_atomic128_store(volatile void *at, unsigned __int128 value, int order);
 
 kh_quad kh_quad_load(const kh_record *rec)
 {
-    unsigned __int128 v = __tsan_atomic128_load((const volatile unsigned __int128 *)&rec->quad, __ATOMIC_ACQUIRE);
+    unsigned __int128 v = __tsan_atomic128_load(&rec->quad, __ATOMIC_ACQUIRE);
     kh_quad quad;
     memcpy(&quad, &v, sizeof quad);
     return quad;
@@ -20,7 +20,7 @@ void kh_quad_store(kh_record *rec, kh_quad quad)
 {
     unsigned __int128 v;
     memcpy(&v, &quad, sizeof v);
-    __tsan_atomic128_store((volatile unsigned __int128 *)&rec->quad, v, __ATOMIC_RELEASE);
+    __tsan_atomic128_store(&rec->quad, v, __ATOMIC_RELEASE);
 }
 
 #elif defined(__AVX__)
