@@ -68,7 +68,7 @@ const char *kh_kind_word(kh_kind kind) { return word_of(kinds, CNT(kinds), kind)
 bool kh_kind_of_word(kh_text word, kh_kind *ret)
 {
     uint8_t value;
-    if (!find_word(kinds, CNT(kinds), word, &value)) return false;
+    if (!find_word(kinds, CNT(kinds), word, &value) || value == KH_KIND_ANY) return false;
     *ret = (kh_kind)value;
     return true;
 }
@@ -77,6 +77,7 @@ static const word_row statuses[] = {
     {"none", KH_STATUS_NONE},
     {"lodged", KH_STATUS_LODGED},
     {"已申报", KH_STATUS_LODGED},
+    {"申报", KH_STATUS_LODGED},
     {"accepted", KH_STATUS_ACCEPTED},
     {"已接单", KH_STATUS_ACCEPTED},
     {"released", KH_STATUS_RELEASED},
@@ -174,7 +175,7 @@ bool kh_status_of_word(kh_kind kind, kh_text word, kh_status *ret)
     return true;
 }
 
-kh_status kh_status_initial(kh_kind kind) { return moves_of(kind) == declaration_moves ? KH_STATUS_CLEARED : KH_STATUS_NORMAL; }
+kh_status kh_status_initial(kh_kind kind) { return moves_of(kind) == declaration_moves ? KH_STATUS_LODGED : KH_STATUS_NORMAL; }
 
 bool kh_status_may_follow(kh_kind kind, kh_status from, kh_status to)
 {
@@ -229,8 +230,8 @@ static const word_row fin_states[] = {
     {"WRITTEN_OFF", KH_FIN_WRITTEN_OFF},
 };
 
-static const char *const fin_states_zh[KH_FIN_STATE_CNT] = {"无",   "申请", "受理", "审核", "放款登记", "部分还款", "结清",
-                                                            "拒绝", "撤回", "失效", "冲正", "逾期",     "核销"};
+static const char *const fin_states_zh[KH_FIN_STATE_CNT] = {"无",   "申请", "受理", "审核",     "放款登记", "部分还款", "结清",
+                                                            "拒绝", "撤回", "失效", "放款冲正", "逾期",     "核销"};
 
 const char *kh_fin_state_word(kh_fin_state state) { return word_of(fin_states, CNT(fin_states), state); }
 const char *kh_fin_state_zh(kh_fin_state state) { return state < KH_FIN_STATE_CNT ? fin_states_zh[state] : "未知"; }
@@ -253,7 +254,7 @@ const char *kh_event_word(kh_event event) { return word_of(events, CNT(events), 
 bool kh_event_of_word(kh_text word, kh_event *ret)
 {
     uint8_t value;
-    if (!find_word(events, CNT(events), word, &value) || value == KH_EV_NONE) return false;
+    if (!find_word(events, CNT(events), word, &value) || value < KH_EV_ACCEPT || value > KH_EV_REVERSE) return false;
     *ret = (kh_event)value;
     return true;
 }
