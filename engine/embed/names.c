@@ -23,7 +23,7 @@ kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, k
         if (!kh_embed_party(l, as, &party)) return kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", as);
         who = (kh_principal){party.id, party.role, party.frozen};
     }
-    kh_code code = kh_access_check(&who, ask);
+    kh_code code = kh_access_ask(&who, ask);
     *ret = who;
     if (code == KH_C_OK) return KH_DONE;
     return kh_embed_fail(e, KH_DONE_NOT_OK, "%s: %s", kh_code_name(code),
@@ -53,7 +53,7 @@ static bool unescape(const char *p, size_t n, char *ret, size_t cap, uint32_t *r
     for (size_t i = 0; i < n; i++) {
         char c = p[i];
         if (c == '%') {
-            int high = i + 2 < n + 0 ? hex_of(p[i + 1]) : -1, low = i + 2 < n + 0 ? hex_of(p[i + 2]) : -1;
+            int high = i + 2 < n ? hex_of(p[i + 1]) : -1, low = i + 2 < n ? hex_of(p[i + 2]) : -1;
             if (high < 0 || low < 0 || high * 16 + low == 0) return false;
             c = (char)(high * 16 + low);
             i += 2;

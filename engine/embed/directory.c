@@ -1,0 +1,83 @@
+/* directory: stats, audit, snapshot. */
+#include "embed/embed.h"
+
+kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink)
+{
+    kh_result result = kh_embed_open(engine, KH_READING);
+    if (result != KH_DONE) return result;
+    kh_ledger_stats s;
+    kh_store_stats t;
+    const kh_ledger *l = kh_store_read_begin(engine->store);
+    kh_ledger_get_stats(l, &s);
+    kh_store_read_end(engine->store);
+    kh_store_get_stats(engine->store, &t);
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_number(&b, "height", t.height);
+    kh_row_time(&b, "time", t.time_ns);
+    kh_row_number(&b, "documents", s.documents);
+    kh_row_number(&b, "balances", s.balances);
+    kh_row_number(&b, "financings", s.financings);
+    kh_row_number(&b, "open_financings", s.open_financings);
+    kh_row_number(&b, "open_lines", s.open_lines);
+    kh_row_number(&b, "parties", s.parties);
+    kh_row_number(&b, "link_groups", s.link_groups);
+    kh_row_number(&b, "waiting_messages", s.waiting_messages);
+    kh_row_number(&b, "state_bytes", s.state_bytes);
+    kh_row_number(&b, "log_bytes", t.log_bytes);
+    kh_row_number(&b, "journal_bytes", t.journal_bytes);
+    kh_row_number(&b, "image_height", t.image_height);
+    kh_row_number(&b, "image_bytes", t.image_bytes);
+    kh_row_text(&b, "disk", kh_host_disk_method(&engine->disk));
+    kh_row_give(&b, "stats", sink);
+    return KH_DONE;
+}
+
+static void progress(void *ctx, uint64_t done, uint64_t of)
+{
+    const kh_result_sink *sink = ctx;
+    if (sink->progress != NULL) sink->progress(sink->ctx, "audit", done, of);
+}
+
+kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink)
+{
+    kh_store_options options;
+    kh_embed_options(engine, &options);
+    options.read_only = true;
+    kh_audit_result audit = {0};
+    kh_err err = kh_store_audit(&options, engine->dir, progress, (void *)(uintptr_t)sink, &audit);
+    if (err == KH_E_NOT_FOUND && audit.why[0] == '\0')
+        return kh_embed_fail(engine, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", engine->dir, engine->dir);
+    if (err != KH_OK && audit.why[0] == '\0') return kh_embed_environment(engine, err, "audit");
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_bool(&b, "ok", audit.ok);
+    kh_row_number(&b, "entries", audit.entries);
+    kh_row_number(&b, "height", audit.height);
+    kh_row_hex(&b, "log_digest", audit.log_digest, 32);
+    kh_row_hex(&b, "digest", audit.digest, 32);
+    kh_row_hex(&b, "content_digest", audit.content_digest, 32);
+    if (!audit.ok) {
+        kh_row_text(&b, "at", audit.at);
+        kh_row_text(&b, "why", audit.why);
+    }
+    kh_row_give(&b, "audit", sink);
+    return audit.ok ? KH_DONE : kh_embed_fail(engine, KH_FAILED, "%s is damaged at %s: %s; restore it from a copy, and keep this one", engine->dir, audit.at, audit.why);
+}
+
+kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink)
+{
+    kh_result result = kh_embed_open(engine, KH_WRITING);
+    if (result != KH_DONE) return result;
+    uint64_t height;
+    kh_err err = kh_store_snapshot(engine->store, &height);
+    if (err != KH_OK) return kh_embed_environment(engine, err, "make an image");
+    kh_store_stats stats;
+    kh_store_get_stats(engine->store, &stats);
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_number(&b, "height", height);
+    kh_row_number(&b, "bytes", stats.image_bytes);
+    kh_row_give(&b, "snapshot", sink);
+    return KH_DONE;
+}
