@@ -35,7 +35,9 @@ static kh_lookup choose_lookup(void)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("aes")) {
-        if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) return kh_lookup_avx512;
+        if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+            __builtin_cpu_supports("vaes"))
+            return kh_lookup_avx512;
         return kh_lookup_aes;
     }
 #endif

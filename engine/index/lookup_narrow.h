@@ -1,0 +1,55 @@
+/* lookup_narrow: the three stages of a group of keys on any processor; with AVX2 the tags of a bucket are matched at once. */
+#ifndef KH_INDEX_LOOKUP_NARROW_H
+#define KH_INDEX_LOOKUP_NARROW_H
+
+#include "index/lookup_group.h"
+
+static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix, const kh_key keys[GROUP], uint64_t mask,
+                                                             group *g)
+{
+    for (uint32_t i = 0; i < GROUP; i++) {
+        uint64_t hash = hash_of(&ix->key, &keys[i]);
+        uint32_t entry = kh_directory_get(ix, hash, mask);
+        const kh_bucket *b = kh_bucket_at(ix, entry & KH_SEGMENT_MASK, kh_hash_bucket(hash));
+        __builtin_prefetch(b, 0, 3);
+        g->offset[i] = (uint64_t)((const uint8_t *)b - (const uint8_t *)ix->segments);
+        g->tag[i] = kh_hash_tag(hash, entry >> KH_WINDOW_SHIFT);
+        g->filter[i] = kh_hash_filter(hash);
+    }
+}
+
+static inline __attribute__((always_inline)) void stage_match(const kh_index *ix, group *g)
+{
+    uint32_t again = 0;
+    for (uint32_t i = 0; i < GROUP; i++) {
+        const kh_bucket *b = (const kh_bucket *)((const uint8_t *)ix->segments + g->offset[i]);
+        uint32_t m = match_tags(b, g->tag[i]);
+        /* No match reads slot 0 and drops it; a mask, so that no branch is made of it. */
+        uint32_t slot = (uint32_t)__builtin_ctz(m | 0x400), kept = (uint32_t) - (int32_t)(m != 0);
+        uint32_t rec = kh_slot_get(b, slot & kept) & kept;
+        __builtin_prefetch(&ix->records[rec], 0, 3);
+        g->record[i] = rec;
+        again |= (uint32_t)(((m & (m - 1)) | (__atomic_load_n(&b->overflow, __ATOMIC_ACQUIRE) & g->filter[i])) != 0) << i;
+    }
+    g->again = again;
+}
+
+/* stage_compare returns which of the group are present, and sets g->record to 0 for the others. */
+static inline __attribute__((always_inline)) uint32_t stage_compare(const kh_index *ix, const kh_key keys[GROUP], group *g)
+{
+    uint32_t hits = 0;
+    for (uint32_t i = 0; i < GROUP; i++) {
+        uint32_t rec = g->record[i], hit = (uint32_t)(key_is(&ix->records[rec], &keys[i]) & (rec != 0));
+        g->record[i] = rec & (uint32_t) - (int32_t)hit;
+        hits |= hit << i;
+    }
+    return hits;
+}
+
+static inline __attribute__((always_inline)) void give_pointers(const kh_index *ix, const group *g, uint32_t cnt,
+                                                                const kh_record *ret[])
+{
+    for (uint32_t i = 0; i < cnt; i++) ret[i] = &ix->records[g->record[i]];
+}
+
+#endif
