@@ -47,7 +47,8 @@ kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink)
     kh_audit_result audit = {0};
     kh_err err = kh_store_audit(&options, engine->dir, progress, (void *)(uintptr_t)sink, &audit);
     if (err == KH_E_NOT_FOUND && audit.why[0] == '\0')
-        return kh_embed_fail(engine, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", engine->dir, engine->dir);
+        return kh_embed_fail(engine, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", engine->dir,
+                             engine->dir);
     if (err != KH_OK && audit.why[0] == '\0') return kh_embed_environment(engine, err, "audit");
     kh_row_builder b;
     kh_row_begin(&b);
@@ -62,7 +63,9 @@ kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink)
         kh_row_text(&b, "why", audit.why);
     }
     kh_row_give(&b, "audit", sink);
-    return audit.ok ? KH_DONE : kh_embed_fail(engine, KH_FAILED, "%s is damaged at %s: %s; restore it from a copy, and keep this one", engine->dir, audit.at, audit.why);
+    return audit.ok ? KH_DONE
+                    : kh_embed_fail(engine, KH_FAILED, "%s is damaged at %s: %s; restore it from a copy, and keep this one",
+                                    engine->dir, audit.at, audit.why);
 }
 
 kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink)

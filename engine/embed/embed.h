@@ -25,13 +25,21 @@ struct kh_engine {
 kh_result kh_embed_fail(kh_engine *e, kh_result result, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* kh_embed_environment says what a kh_err means to the user and gives KH_FAILED. */
 kh_result kh_embed_environment(kh_engine *e, kh_err err, const char *doing);
-/* kh_embed_open opens the store for reading (no lock), writing (short, inline) or streaming (threads). A store that is open for more serves for less. */
+/* kh_embed_write_failed: the same for a submit or wait that failed, the clock's jump told in full. */
+kh_result kh_embed_write_failed(kh_engine *e, kh_err err);
+/* kh_embed_open opens the store for reading (no lock), writing (short, inline) or streaming (threads). A store that is open for
+ * more serves for less. */
 kh_result kh_embed_open(kh_engine *e, int mode);
 void kh_embed_options(kh_engine *e, kh_store_options *ret);
 
 /* ---- who asks, and what ---- */
-/* kh_embed_principal resolves PARTY (id, name or USCC; NULL: the operator) and passes access's door for `ask`. The ledger is read inside. */
-kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret);
+/* kh_embed_principal resolves PARTY (id, name or USCC; NULL: the operator); KH_MISUSE when there is none. *ret_code is access's
+ * answer for `ask`. [S] */
+kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret, kh_code *ret_code);
+/* kh_embed_enter opens for reading or writing, resolves and refuses: on a refusal the row {code name} was given. */
+kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret);
+/* kh_embed_refuse gives the row {code name} and KH_DONE_NOT_OK, with a sentence in the message. */
+kh_result kh_embed_refuse(kh_engine *e, kh_code code, const kh_result_sink *sink);
 bool kh_embed_party(const kh_ledger *l, const char *text, kh_party_view *ret);
 /* kh_embed_log_lookup files a regulator's look-up. */
 void kh_embed_log_lookup(kh_engine *e, const kh_principal *who, const char *question, const char *subject);
@@ -44,7 +52,8 @@ typedef struct kh_paper_name { /* KIND:NUMBER[@ISSUER][/CUR][=AMOUNT], taken apa
     kh_currency currency;
     char amount[KH_AMOUNT_TEXT_MAX + 1]; /* "" none */
 } kh_paper_name;
-/* kh_embed_paper parses; false with a sentence in `why` (cap bytes). */
+/* kh_embed_paper parses; false with a sentence in `why` (cap bytes) where the text is none. A number that is malformed for its
+   kind is true with code FORMAT and a key that nothing has. */
 bool kh_embed_paper(const char *text, const char *issuer, kh_paper_name *ret, char *why, size_t cap);
 /* kh_embed_paper_of builds the same from columns. */
 bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text owner, kh_paper_name *ret);
@@ -65,10 +74,10 @@ void kh_row_number(kh_row_builder *b, const char *name, uint64_t number);
 void kh_row_bool(kh_row_builder *b, const char *name, bool value);
 void kh_row_null(kh_row_builder *b, const char *name);
 void kh_row_amount(kh_row_builder *b, const char *name, uint64_t amount, kh_currency currency); /* NONE: null */
-void kh_row_time(kh_row_builder *b, const char *name, uint64_t time_ns);                       /* 2026-11-24T08:00:00.123456789Z */
+void kh_row_time(kh_row_builder *b, const char *name, uint64_t time_ns); /* 2026-11-24T08:00:00.123456789Z */
 void kh_row_date(kh_row_builder *b, const char *name, kh_date date);
 void kh_row_hex(kh_row_builder *b, const char *name, const uint8_t *p, uint32_t n);
-void kh_row_code(kh_row_builder *b, kh_code code);                                             /* code and name */
+void kh_row_code(kh_row_builder *b, kh_code code); /* code and name */
 void kh_row_mismatch(kh_row_builder *b, uint32_t fields);
 void kh_row_rows(kh_row_builder *b, const char *name, const kh_result_row *rows, uint32_t n);
 void kh_row_give(kh_row_builder *b, const char *what, const kh_result_sink *sink);
@@ -89,8 +98,10 @@ typedef struct kh_batch { /* operations gathered, submitted and answered togethe
     size_t n, cap;
     uint32_t op_cnt, op_cap;
     kh_answer *answers;
+    uint32_t *enrolled; /* by operation: the party that it enrols, 0 none */
     uint64_t ticket;
     bool submitted;
+    bool lost; /* the store stopped: nothing is known of it */
 } kh_batch;
 #define KH_BATCH_BYTES (1u << 20)
 #define KH_BATCH_OPS 8192u
@@ -106,12 +117,34 @@ kh_err kh_batch_wait(kh_engine *e, kh_batch *b);
 kh_result kh_embed_one(kh_engine *e, kh_batch *b, const kh_op *op, kh_answer **ret);
 
 /* ---- financings as rows ---- */
-struct kh_fin_named { kh_paper_name *papers; uint32_t cnt; }; /* what the request called its documents */
-void kh_embed_give_receipt(kh_engine *e, const kh_ledger *l, uint32_t bank, const kh_answer *a, const char *bank_name, uint64_t id, const struct kh_fin_named *named, const kh_result_sink *sink);
-void kh_embed_give_financing(kh_engine *e, const kh_ledger *l, const kh_fin_view *f, const kh_result_sink *sink);
+typedef struct kh_fin_asked { /* what a request said, for the lines and fields that the ledger does not give back */
+    uint64_t line;            /* of the file; 0 none */
+    uint64_t id;
+    kh_currency currency;
+    uint64_t amount;
+    kh_code code; /* not OK: refused before the ledger */
+    char why[160];
+    const kh_paper_name *papers;
+    uint32_t paper_cnt;
+} kh_fin_asked;
+/* kh_embed_give_receipt gives the row of an answer to an application or event; a is NULL where the request was refused before the
+   ledger. Returns the code. */
+kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, const kh_fin_asked *asked,
+                              const kh_result_sink *sink);
+void kh_embed_give_financing(const kh_ledger *l, const kh_fin_view *f, const kh_result_sink *sink);
+bool kh_embed_code_ok(kh_code code); /* OK or a warning */
+
+/* kh_embed_enterprise resolves the enterprise of an application: a registered party, or an owner's USCC or foreign id that no
+   party has yet: then it is enrolled, by an operation of the operator's put into *b before the application (the embedded command
+   has the operator's rights). 0: there is none and the text is no id. KH_E_FULL in *ret_err: submit *b first. */
+uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, kh_err *ret_err);
 
 /* ---- files ---- */
-typedef struct kh_file_source { kh_bytes_source source; int fd; uint64_t done, size; } kh_file_source;
+typedef struct kh_file_source {
+    kh_bytes_source source;
+    int fd;
+    uint64_t done, size;
+} kh_file_source;
 kh_err kh_file_source_open(kh_file_source *f, const char *path); /* "-" is stdin */
 void kh_file_source_close(kh_file_source *f);
 #endif

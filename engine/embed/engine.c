@@ -21,28 +21,47 @@ kh_result kh_embed_environment(kh_engine *e, kh_err err, const char *doing)
 {
     const char *hint = "";
     if (err == KH_E_NOSPACE) hint = "; free space on that disk and try again: what was acknowledged is safe";
-    else if (err == KH_E_CLOSED) hint = "; a write to the disk failed: look at the kernel's log, then run the command again: what was acknowledged is safe";
+    else if (err == KH_E_CLOSED)
+        hint =
+            "; a write to the disk failed: look at the kernel's log, then run the command again: what was acknowledged is safe";
     else if (err == KH_E_NOMEM) hint = "; the machine has not enough memory for this directory";
     return kh_embed_fail(e, KH_FAILED, "could not %s in %s: %s%s", doing, e->dir, kh_err_text(err), hint);
 }
 
 static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report *report)
 {
-    if (err == KH_E_NOT_FOUND) return kh_embed_fail(e, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", e->dir, e->dir);
+    if (err == KH_E_NOT_FOUND)
+        return kh_embed_fail(e, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", e->dir, e->dir);
     if (err == KH_E_BUSY)
-        return kh_embed_fail(e, KH_FAILED, "%s is being written by process %u: wait for it, or give --wait more seconds", e->dir, report->lock_pid);
+        return kh_embed_fail(e, KH_FAILED, "%s is being written by process %u: wait for it, or give --wait more seconds", e->dir,
+                             report->lock_pid);
     if (err == KH_E_CLOCK)
-        return kh_embed_fail(e, KH_FAILED, "the clock (%llu) is too far from the log's last entry (%llu, ns since 1970): set the clock, or say --accept-time",
-                             (unsigned long long)report->clock_ns, (unsigned long long)report->last_ns);
+        return kh_embed_fail(
+            e, KH_FAILED,
+            "the clock (%llu) is too far from the log's last entry (%llu, ns since 1970): set the clock, or say --accept-time",
+            (unsigned long long)report->clock_ns, (unsigned long long)report->last_ns);
     if (err == KH_E_DAMAGED)
-        return kh_embed_fail(e, KH_FAILED, "%s is damaged at %s: %s; restore it from a copy, and keep this one for the auditors", e->dir, report->where, report->why);
-    if (report->why[0] != '\0') return kh_embed_fail(e, KH_FAILED, "could not open %s: %s (%s)", e->dir, report->why, kh_err_text(err));
+        return kh_embed_fail(e, KH_FAILED, "%s is damaged at %s: %s; restore it from a copy, and keep this one for the auditors",
+                             e->dir, report->where, report->why);
+    if (report->why[0] != '\0')
+        return kh_embed_fail(e, KH_FAILED, "could not open %s: %s (%s)", e->dir, report->why, kh_err_text(err));
     return kh_embed_environment(e, err, "open the data directory");
+}
+
+kh_result kh_embed_write_failed(kh_engine *e, kh_err err)
+{
+    kh_store_report report = {0};
+    if (err != KH_E_CLOCK) return kh_embed_environment(e, err, "write the log");
+    kh_store_clock_report(e->store, &report.clock_ns, &report.last_ns);
+    return opening_failed(e, err, &report);
 }
 
 void kh_embed_options(kh_engine *e, kh_store_options *ret)
 {
-    *ret = (kh_store_options){.clock = &e->clock, .disk = &e->disk, .entropy = &e->entropy, .accept_time = e->options.accept_time,
+    *ret = (kh_store_options){.clock = &e->clock,
+                              .disk = &e->disk,
+                              .entropy = &e->entropy,
+                              .accept_time = e->options.accept_time,
                               .wait_lock_ms = (uint32_t)(e->options.wait_s * 1000)};
 }
 
@@ -104,7 +123,8 @@ kh_result kh_embed_open(kh_engine *e, int mode)
         options.read_only = false;
         options.wait_lock_ms = 0;
         err = kh_store_open(&options, e->dir, &report, &e->store);
-        if (err == KH_OK) return kh_store_tick(e->store) == KH_OK ? KH_DONE : kh_embed_environment(e, KH_E_CLOSED, "write the tick");
+        if (err == KH_OK)
+            return kh_store_tick(e->store) == KH_OK ? KH_DONE : kh_embed_environment(e, KH_E_CLOSED, "write the tick");
         options.read_only = true;
         err = kh_store_open(&options, e->dir, &report, &e->store);
         if (err != KH_OK) return opening_failed(e, err, &report);
@@ -128,7 +148,8 @@ static kh_result rule_lines(kh_engine *e, const char *rules)
         if (got <= 0) continue;
         if (got != 2) return kh_embed_fail(e, KH_MISUSE, "rules, line %d: a line is NAME VALUE", line);
         kh_result result = kh_rule_set(e, name, value, &none);
-        if (result != KH_DONE) return kh_embed_fail(e, KH_MISUSE, "rules, line %d: \"%s %s\" is not a rule that there is", line, name, value);
+        if (result != KH_DONE)
+            return kh_embed_fail(e, KH_MISUSE, "rules, line %d: \"%s %s\" is not a rule that there is", line, name, value);
     }
     return KH_DONE;
 }
@@ -145,7 +166,8 @@ kh_result kh_create(const kh_options *options, const char *rules, const uint8_t 
     kh_embed_options(e, &store_options);
     kh_store_report report = {0};
     kh_err err = kh_store_create(&store_options, e->dir, secret, &report);
-    if (err == KH_E_EXISTS) result = kh_embed_fail(e, KH_FAILED, "%s is not empty: `init` makes a new directory or fills an empty one", e->dir);
+    if (err == KH_E_EXISTS)
+        result = kh_embed_fail(e, KH_FAILED, "%s is not empty: `init` makes a new directory or fills an empty one", e->dir);
     else if (err != KH_OK) result = opening_failed(e, err, &report);
     else if (rules != NULL) result = rule_lines(e, rules);
     (void)snprintf(ret_message, cap, "%s", e->message);

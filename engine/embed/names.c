@@ -15,26 +15,48 @@ bool kh_embed_party(const kh_ledger *l, const char *text, kh_party_view *ret)
     return (code == KH_C_OK || code == KH_C_CHECK_DIGIT) && kh_ledger_party_by_uscc(l, (kh_text){uscc, n}, ret);
 }
 
-kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret)
+kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret, kh_code *ret_code)
 {
     kh_principal who = {.party = 0, .role = KH_ROLE_REGULATOR};
     if (as != NULL) {
         kh_party_view party;
-        if (!kh_embed_party(l, as, &party)) return kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", as);
+        if (!kh_embed_party(l, as, &party))
+            return kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", as);
         who = (kh_principal){party.id, party.role, party.frozen};
     }
-    kh_code code = kh_access_ask(&who, ask);
     *ret = who;
-    if (code == KH_C_OK) return KH_DONE;
+    *ret_code = kh_access_ask(&who, ask);
+    return KH_DONE;
+}
+
+kh_result kh_embed_refuse(kh_engine *e, kh_code code, const kh_result_sink *sink)
+{
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_code(&b, code);
+    kh_row_give(&b, "refused", sink);
     return kh_embed_fail(e, KH_DONE_NOT_OK, "%s: %s", kh_code_name(code),
-                         code == KH_C_FROZEN ? "this party is frozen (已冻结)" : "a party of this role may not ask or do this (无权操作)");
+                         code == KH_C_FROZEN ? "this party is frozen (已冻结)"
+                                             : "a party of this role may not ask or do this (无权操作)");
+}
+
+kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret)
+{
+    kh_code code;
+    kh_result result = kh_embed_open(e, mode);
+    if (result != KH_DONE) return result;
+    const kh_ledger *l = kh_store_read_begin(e->store);
+    result = kh_embed_principal(e, l, as, ask, ret, &code);
+    kh_store_read_end(e->store);
+    if (result != KH_DONE || code == KH_C_OK) return result;
+    return kh_embed_refuse(e, code, sink);
 }
 
 void kh_embed_log_lookup(kh_engine *e, const kh_principal *who, const char *question, const char *subject)
 {
     char line[900];
     if (who->party == 0 || who->role != KH_ROLE_REGULATOR) return;
-    (void)snprintf(line, sizeof line, "%llu party %u %s %s", (unsigned long long)e->clock.now(e->clock.self), who->party, question, subject);
+    (void)snprintf(line, sizeof line, "party %u %s %s", who->party, question, subject);
     kh_err err = kh_store_lookup_log(e->store, line);
     if (err != KH_OK) (void)kh_embed_environment(e, err, "write down the regulator's look-up");
 }
@@ -73,17 +95,21 @@ bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text own
     p.code = kh_number_canonical(kind, number, (kh_text){0}, p.number, &n);
     if (p.code != KH_C_OK && p.code != KH_C_CHECK_DIGIT) {
         n = number.n < KH_NUMBER_MAX ? number.n : KH_NUMBER_MAX;
-        memcpy(p.number, number.p, n);
+        if (n > 0) memcpy(p.number, number.p, n);
         p.number[n] = '\0';
+        p.code = KH_C_FORMAT;
+        p.key = kh_doc_key(kind, (kh_text){p.number, n}, issuer.n <= KH_ISSUER_MAX ? issuer : (kh_text){0});
         *ret = p;
         return false;
     }
     bool invoice = kind == KH_KIND_INVOICE || kind == KH_KIND_CREDIT_NOTE;
     kh_code code = KH_C_OK;
     if (issuer.n > 0) code = kh_issuer_canonical(issuer, p.issuer, &issuer_n);
-    else if (invoice && owner.n > 0 && !kh_number_is_chinese_invoice((kh_text){p.number, n})) code = kh_owner_canonical(owner, p.issuer, &issuer_n);
+    else if (invoice && owner.n > 0 && !kh_number_is_chinese_invoice((kh_text){p.number, n}))
+        code = kh_owner_canonical(owner, p.issuer, &issuer_n);
     if (code != KH_C_OK && code != KH_C_CHECK_DIGIT) {
         p.code = KH_C_FORMAT;
+        p.key = kh_doc_key(kind, (kh_text){p.number, n}, (kh_text){0});
         *ret = p;
         return false;
     }
@@ -97,7 +123,8 @@ bool kh_embed_paper(const char *text, const char *issuer, kh_paper_name *ret, ch
     const char *colon = strchr(text, ':');
     kh_kind kind;
     if (colon == NULL || !kh_kind_of_word((kh_text){text, (uint32_t)(colon - text)}, &kind)) {
-        (void)snprintf(why, cap, "\"%s\": a paper is named KIND:NUMBER[@ISSUER], e.g. export_declaration:310120260123456789", text);
+        (void)snprintf(why, cap, "\"%s\": a paper is named KIND:NUMBER[@ISSUER], e.g. export_declaration:310120260123456789",
+                       text);
         return false;
     }
     const char *p = colon + 1, *equals = strchr(p, '='), *end = equals != NULL ? equals : p + strlen(p);
@@ -117,14 +144,14 @@ bool kh_embed_paper(const char *text, const char *issuer, kh_paper_name *ret, ch
     if (sound && slash != NULL) sound = kh_currency_of_text((kh_text){slash + 1, (uint32_t)(end - slash - 1)}, &currency);
     if (sound && equals != NULL) sound = strlen(equals + 1) <= KH_AMOUNT_TEXT_MAX;
     if (!sound) {
-        (void)snprintf(why, cap, "\"%s\": a paper is named KIND:NUMBER[@ISSUER][/CUR][=AMOUNT]; the characters %% @ / = inside are written %%XX", text);
+        (void)snprintf(
+            why, cap,
+            "\"%s\": a paper is named KIND:NUMBER[@ISSUER][/CUR][=AMOUNT]; the characters %% @ / = inside are written %%XX",
+            text);
         return false;
     }
     kh_text issuer_text = who_n > 0 ? (kh_text){who, who_n} : kh_text_of(issuer);
-    if (!kh_embed_paper_of(kind, (kh_text){number, number_n}, issuer_text, (kh_text){0}, ret)) {
-        (void)snprintf(why, cap, "\"%s\": %s", text, kh_code_name(ret->code));
-        return false;
-    }
+    (void)kh_embed_paper_of(kind, (kh_text){number, number_n}, issuer_text, (kh_text){0}, ret);
     ret->currency = currency;
     if (equals != NULL) strcpy(ret->amount, equals + 1);
     return true;

@@ -1,64 +1,74 @@
-/* papers: balance, history and alerts: questions about single documents and what happened to them. */
+/* papers: balance, history and alerts: what is known of a document, as far as the asker may see it. */
 #include "embed/embed.h"
+#include <stdio.h>
 #include <stdlib.h>
 
-/* found opens, resolves who asks, logs, finds the document and checks the proof. KH_DONE: *doc is to be shown, and the ledger is held
-   (kh_store_read_end is the caller's); anything else: already answered. */
-static kh_result found(kh_engine *e, const kh_paper *paper, kh_ask ask, const kh_result_sink *sink, kh_principal *who, kh_doc_view *doc)
+/* find resolves the asker and the document: *ret_code is OK, or NOT_FOUND both where there is none and where the proof fails. */
+static kh_result find(kh_engine *e, const kh_paper *paper, kh_ask ask, kh_paper_name *ret_name, kh_principal *ret_who,
+                      kh_doc_view *ret_doc, kh_code *ret_code)
 {
-    kh_paper_name name;
-    char why[500];
-    if (!kh_embed_paper(paper->document, paper->issuer, &name, why, sizeof why)) {
-        if (name.code == KH_C_FORMAT && strchr(paper->document, ':') != NULL && name.kind != 0) {
-            kh_row_not_found(sink, &name, KH_C_FORMAT);
-            return kh_embed_fail(e, KH_DONE_NOT_OK, "%s", why);
-        }
-        return kh_embed_fail(e, KH_MISUSE, "%s", why);
-    }
+    char why[300], owner[KH_ISSUER_MAX + 1];
+    uint32_t owner_n = 0;
+    kh_code code;
+    if (!kh_embed_paper(paper->document, paper->issuer, ret_name, why, sizeof why)) return kh_embed_fail(e, KH_MISUSE, "%s", why);
     kh_result result = kh_embed_open(e, KH_READING);
     if (result != KH_DONE) return result;
     const kh_ledger *l = kh_store_read_begin(e->store);
-    result = kh_embed_principal(e, l, paper->as, ask, who);
-    if (result == KH_DONE) kh_embed_log_lookup(e, who, ask == KH_ASK_BALANCE ? "balance" : "history", paper->document);
-    bool show = result == KH_DONE && kh_ledger_document(l, &name.key, who->role == KH_ROLE_BANK ? who->party : 0, doc);
-    if (show && (kh_access_rights(who, ask) & KH_NEEDS_PROOF) != 0) {
-        char owner[KH_ISSUER_MAX + 1];
-        uint32_t n = 0;
-        kh_party_view self;
-        bool owns = who->role == KH_ROLE_ENTERPRISE && kh_ledger_party(l, who->party, &self) && strcmp(self.uscc, doc->owner) == 0;
-        bool stated = paper->owner != NULL && kh_owner_canonical(kh_text_of(paper->owner), owner, &n) != KH_C_FORMAT;
-        show = owns || (stated && kh_access_proven(doc, (kh_text){owner, n}, paper->amount));
+    result = kh_embed_principal(e, l, paper->as, ask, ret_who, &code);
+    if (result == KH_DONE && code == KH_C_OK) {
+        uint32_t rights = kh_access_rights(ret_who, ask);
+        if (ret_name->code == KH_C_FORMAT) code = KH_C_FORMAT;
+        else if (!kh_ledger_document(l, &ret_name->key, ret_who->role == KH_ROLE_BANK ? ret_who->party : 0, ret_doc))
+            code = KH_C_NOT_FOUND;
+        else if (ret_who->role == KH_ROLE_ENTERPRISE) {
+            kh_party_view self;
+            if (!kh_ledger_party(l, ret_who->party, &self) || self.uscc[0] == '\0' || strcmp(self.uscc, ret_doc->owner) != 0)
+                code = KH_C_NOT_FOUND;
+        } else if (rights & KH_NEEDS_PROOF) {
+            if (paper->owner == NULL || kh_owner_canonical(kh_text_of(paper->owner), owner, &owner_n) == KH_C_FORMAT) owner_n = 0;
+            if (!kh_access_proven(ret_doc, (kh_text){owner, owner_n}, paper->amount)) code = KH_C_NOT_FOUND;
+        }
     }
-    if (show) return KH_DONE;
     kh_store_read_end(e->store);
-    if (result == KH_DONE) {
-        kh_row_not_found(sink, &name, KH_C_NOT_FOUND);
-        result = kh_embed_fail(e, KH_DONE_NOT_OK, "NOT_FOUND (查无此单)%s",
-                               who->role == KH_ROLE_BANK ? ": or the proof is missing: a bank states --owner and --amount of the paper it holds" : "");
-    } else if (result == KH_DONE_NOT_OK) kh_row_not_found(sink, &name, who->frozen ? KH_C_FROZEN : KH_C_NOT_AUTHORISED);
-    return result;
+    if (result != KH_DONE) return result;
+    kh_embed_log_lookup(e, ret_who, ask == KH_ASK_BALANCE ? "balance" : "history", paper->document);
+    if (code == KH_C_OK) kh_access_show_document(ret_who, ret_doc);
+    *ret_code = code;
+    return KH_DONE;
 }
 
-kh_result kh_balance(kh_engine *engine, const kh_paper *paper, const kh_result_sink *sink)
+static kh_result refused(kh_engine *e, const kh_paper_name *name, kh_code code, const kh_result_sink *sink)
 {
+    kh_row_not_found(sink, name, code);
+    return kh_embed_fail(e, KH_DONE_NOT_OK, "%s", kh_code_name(code));
+}
+
+static void document_head(kh_row_builder *b, const kh_doc_view *doc)
+{
+    kh_row_begin(b);
+    kh_row_text(b, "kind", kh_kind_word(doc->kind));
+    kh_row_text(b, "number", doc->number);
+    kh_row_issuer(b, doc->issuer);
+    kh_row_text(b, "owner", doc->owner[0] != '\0' ? doc->owner : NULL);
+    kh_row_text(b, "status", kh_status_word(doc->status));
+    kh_row_date(b, "date", doc->date);
+    kh_row_number(b, "version", doc->version);
+}
+
+kh_result kh_balance(kh_engine *e, const kh_paper *paper, const kh_result_sink *sink)
+{
+    kh_paper_name name;
     kh_principal who;
     kh_doc_view doc;
-    kh_result result = found(engine, paper, KH_ASK_BALANCE, sink, &who, &doc);
+    kh_code code;
+    kh_row_builder b;
+    kh_result result = find(e, paper, KH_ASK_BALANCE, &name, &who, &doc, &code);
     if (result != KH_DONE) return result;
-    kh_store_read_end(engine->store);
-    kh_access_show_document(&who, &doc);
-    uint32_t cnt = doc.balance_cnt > 0 ? doc.balance_cnt : 1;
-    for (uint32_t i = 0; i < cnt; i++) {
-        kh_balance_view none = {0}, *v = doc.balance_cnt > 0 ? &doc.balances[i] : &none;
-        kh_row_builder b;
-        kh_row_begin(&b);
-        kh_row_text(&b, "kind", kh_kind_word(doc.kind));
-        kh_row_text(&b, "number", doc.number);
-        kh_row_issuer(&b, doc.issuer);
-        kh_row_text(&b, "owner", doc.owner);
-        kh_row_text(&b, "status", kh_status_word(doc.status));
-        kh_row_date(&b, "date", doc.date);
-        kh_row_number(&b, "version", doc.version);
+    if (code != KH_C_OK) return refused(e, &name, code, sink);
+    for (uint32_t i = 0; i < doc.balance_cnt || i == 0; i++) {
+        static const kh_balance_view none; /* a document without any amount: genuine, not financeable */
+        const kh_balance_view *v = i < doc.balance_cnt ? &doc.balances[i] : &none;
+        document_head(&b, &doc);
         kh_row_text(&b, "currency", v->currency != 0 ? kh_currency_alpha(v->currency) : NULL);
         kh_row_amount(&b, "base", v->base, v->currency);
         kh_row_amount(&b, "cap", v->cap, v->currency);
@@ -67,8 +77,7 @@ kh_result kh_balance(kh_engine *engine, const kh_paper *paper, const kh_result_s
         kh_row_amount(&b, "consumed", v->consumed, v->currency);
         kh_row_amount(&b, "free", v->free, v->currency);
         if (v->over_limit) kh_row_bool(&b, "over_limit", true);
-        if (doc.frozen) kh_row_bool(&b, "frozen", true);
-        if (doc.similar && who.role == KH_ROLE_REGULATOR) kh_row_bool(&b, "similar", true);
+        if (doc.similar) kh_row_bool(&b, "similar", true);
         kh_row_give(&b, "balance", sink);
     }
     return KH_DONE;
@@ -76,133 +85,177 @@ kh_result kh_balance(kh_engine *engine, const kh_paper *paper, const kh_result_s
 
 static const char *operation_word(const kh_journal_item *item)
 {
-    static const char *const words[KH_OP_TYPE_CNT] = {"unreadable", "party_add", "party_status", "rule_set", "rate_set", "document", "apply", "event"};
-    if (item->is_notice) return kh_notice_word((kh_notice_type)item->notice.type);
-    if (item->receipt.type == KH_OP_EVENT) return kh_event_word((kh_event)item->receipt.event);
-    if (item->receipt.type == KH_OP_DOCUMENT) {
-        static const char *const effects[] = {"refused", "stored", "unchanged", "amended", "revoked", "status", "waiting"};
-        return item->receipt.effect < 7 ? effects[item->receipt.effect] : "document";
-    }
-    return item->receipt.type < KH_OP_TYPE_CNT ? words[item->receipt.type] : "unknown";
+    static const char *const documents[KH_DOC_ACTION_CNT] = {"document", "document", "amendment", "cancellation", "status"};
+    static const char *const notices[] = {"notice",          "lapse",   "cancel_line", "over_limit",   "revoked",
+                                          "frozen_document", "similar", "linked",      "within_limit", "message_applied"};
+    const kh_receipt *r = &item->receipt;
+    if (item->is_notice) return item->notice.type < sizeof notices / sizeof notices[0] ? notices[item->notice.type] : notices[0];
+    if (r->type == KH_OP_DOCUMENT) return r->event < KH_DOC_ACTION_CNT ? documents[r->event] : documents[0];
+    return kh_event_word((kh_event)r->event);
 }
 
-/* changed adds what an item of a document's chain did to that document. */
-static void changed(kh_row_builder *b, const kh_journal_item *item, const kh_doc_view *doc, kh_result_row *rows, kh_row_builder *lines)
+static const char *effect_word(uint8_t effect)
 {
-    if (item->is_notice) {
-        if (item->notice.has_financing) kh_row_number(b, "financing", item->notice.financing);
-        kh_row_text(b, "currency", item->notice.currency != 0 ? kh_currency_alpha(item->notice.currency) : NULL);
-        kh_row_amount(b, "amount", item->notice.moved, item->notice.currency);
-        return;
+    static const char *const words[] = {NULL, "stored", "unchanged", "amended", "revoked", "status", "waiting"};
+    return effect < sizeof words / sizeof words[0] ? words[effect] : NULL;
+}
+
+/* give_notice adds what a notice changed. */
+static void add_notice(kh_row_builder *b, const kh_notice *n)
+{
+    kh_row_null(b, "party");
+    kh_row_code(b, KH_C_OK);
+    kh_row_text(b, "alert", kh_notice_word((kh_notice_type)n->type));
+    if (n->has_financing) {
+        kh_row_number(b, "bank", n->party);
+        kh_row_number(b, "financing", n->financing);
+        kh_row_text(b, "state", kh_fin_state_word((kh_fin_state)n->state));
+        kh_row_number(b, "version", n->version);
+    } else if (n->party != 0) {
+        kh_row_number(b, "bank", n->party);
     }
-    const kh_receipt *r = &item->receipt;
-    if (r->type == KH_OP_DOCUMENT) {
-        kh_row_text(b, "status", kh_status_word((kh_status)r->state));
-        kh_row_number(b, "version", r->version);
-        uint32_t n = r->line_cnt < 8 ? r->line_cnt : 8;
-        for (uint32_t i = 0; i < n; i++) {
-            kh_row_begin(&lines[i]);
-            kh_row_text(&lines[i], "currency", kh_currency_alpha(r->lines[i].currency));
-            kh_row_amount(&lines[i], "base", r->lines[i].amount, r->lines[i].currency);
-            kh_row_amount(&lines[i], "before", r->lines[i].allocated, r->lines[i].currency);
-            rows[i] = (kh_result_row){"balance", lines[i].fields, lines[i].n};
-        }
-        kh_row_rows(b, "balances", rows, n);
-        return;
-    }
-    if (r->type != KH_OP_APPLY && r->type != KH_OP_EVENT) return;
-    kh_row_number(b, "financing", r->financing);
-    kh_row_text(b, "state", kh_fin_state_word((kh_fin_state)r->state));
+    kh_row_text(b, "currency", n->currency != 0 ? kh_currency_alpha(n->currency) : NULL);
+    kh_row_amount(b, "moved", n->moved, n->currency);
+}
+
+static void add_document_change(kh_row_builder *b, const kh_receipt *r, char changes[], size_t cap)
+{
+    kh_row_text(b, "effect", effect_word(r->effect));
+    kh_row_text(b, "status", r->state != 0 ? kh_status_word((kh_status)r->state) : NULL);
+    kh_row_number(b, "version", r->version);
+    changes[0] = '\0';
     for (uint32_t i = 0; i < r->line_cnt; i++) {
-        if (!kh_key_equal(&r->lines[i].key, &doc->key)) continue;
-        kh_row_text(b, "currency", kh_currency_alpha(r->lines[i].currency));
+        char now[32], before[32], one[100];
+        (void)kh_amount_format(r->lines[i].amount, r->lines[i].currency, now);
+        if (r->lines[i].allocated == KH_AMOUNT_NONE) strcpy(before, "");
+        else (void)kh_amount_format(r->lines[i].allocated, r->lines[i].currency, before);
+        (void)snprintf(one, sizeof one, "%s%s:%s>%s", i > 0 ? " " : "", kh_currency_alpha(r->lines[i].currency), before, now);
+        if (strlen(changes) + strlen(one) < cap) strcat(changes, one);
+    }
+    kh_row_words(b, "base", changes);
+}
+
+static void add_financing_event(kh_row_builder *b, const kh_receipt *r, const kh_key *key)
+{
+    kh_row_number(b, "bank", r->party);
+    kh_row_number(b, "financing", r->financing);
+    kh_row_text(b, "state", r->state != 0 ? kh_fin_state_word((kh_fin_state)r->state) : NULL);
+    kh_row_number(b, "version", r->version);
+    kh_row_text(b, "currency", r->currency != 0 ? kh_currency_alpha(r->currency) : NULL);
+    kh_row_amount(b, "moved", r->moved, r->currency);
+    if (r->reason != 0) kh_row_text(b, "reason", kh_reason_word((kh_reason)r->reason));
+    if (r->event == KH_EV_REPAY) kh_row_text(b, "source", kh_repay_source_word((kh_repay_source)r->source));
+    for (uint32_t i = 0; i < r->line_cnt; i++) {
+        if (!kh_key_equal(&r->lines[i].key, key)) continue;
+        kh_row_text(b, "document_currency", r->lines[i].currency != 0 ? kh_currency_alpha(r->lines[i].currency) : NULL);
         kh_row_amount(b, "amount", r->lines[i].amount, r->lines[i].currency);
+        kh_row_amount(b, "allocated", r->lines[i].allocated, r->currency);
         break;
     }
 }
 
-/* The chain runs from the newest to the oldest; it is shown oldest first. */
-#define HISTORY_MAX 65536u
-static kh_result places_of(kh_engine *e, kh_place last, uint8_t what, const kh_key *key, kh_place **ret, uint32_t *ret_n, kh_journal_item *item)
+static void give_history(const kh_journal_item *item, const kh_principal *who, const kh_key *key, const kh_result_sink *sink)
 {
-    kh_place *places = NULL;
-    uint32_t n = 0, cap = 0;
-    for (kh_place at = last; at.height != 0 && n < HISTORY_MAX;) {
-        if (n == cap) {
-            cap = cap == 0 ? 64 : cap * 2;
-            kh_place *more = realloc(places, cap * sizeof *places);
-            if (more == NULL) break;
-            places = more;
-        }
-        places[n++] = at;
-        kh_err err = kh_store_journal_read(e->store, at, item);
-        if (err != KH_OK) {
-            free(places);
-            return kh_embed_environment(e, err, "read the journal");
-        }
-        at = kh_store_journal_prev(item, what, key);
+    char changes[1200];
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_number(&b, "height", item->place.height);
+    kh_row_time(&b, "time", item->time_ns);
+    kh_row_text(&b, "operation", operation_word(item));
+    if (item->is_notice) {
+        add_notice(&b, &item->notice);
+    } else {
+        const kh_receipt *r = &item->receipt;
+        bool own_only = (kh_access_rights(who, KH_ASK_HISTORY) & KH_OWN_ONLY) != 0 && r->party != who->party;
+        if (own_only) kh_row_null(&b, "party");
+        else kh_row_number(&b, "party", r->party);
+        kh_row_code(&b, r->code);
+        if (r->type == KH_OP_DOCUMENT) add_document_change(&b, r, changes, sizeof changes);
+        else add_financing_event(&b, r, key);
     }
-    *ret = places;
-    *ret_n = n;
-    return KH_DONE;
+    kh_row_give(&b, "event", sink);
 }
 
-kh_result kh_history(kh_engine *engine, const kh_paper *paper, const kh_result_sink *sink)
+/* previous follows the document's chain; where the document was moved under another key the older items bear the older one. */
+static kh_place previous(const kh_journal_item *item, kh_key *key)
 {
+    kh_place place = kh_store_journal_prev(item, 1, key);
+    if (place.height != 0) return place;
+    const kh_touch *other = NULL;
+    for (uint32_t i = 0; i < item->touch_cnt; i++) {
+        if (item->touches[i].what != 1) continue;
+        if (kh_key_equal(&item->touches[i].key, key)) return place;
+        if (other == NULL) other = &item->touches[i];
+    }
+    if (other == NULL) return place;
+    *key = other->key;
+    return other->prev;
+}
+
+/* A chain is walked from its newest item; places are gathered first, so that history is told from the beginning. */
+typedef struct places {
+    kh_place *p;
+    size_t n, cap;
+} places;
+static bool places_add(places *all, kh_place place)
+{
+    if (all->n == all->cap) {
+        size_t cap = all->cap == 0 ? 256 : all->cap * 2;
+        kh_place *p = realloc(all->p, cap * sizeof *p);
+        if (p == NULL) return false;
+        all->p = p;
+        all->cap = cap;
+    }
+    all->p[all->n++] = place;
+    return true;
+}
+
+static bool may_see(const kh_principal *who, const kh_journal_item *item)
+{
+    if (item->is_notice) return kh_access_may_see_outcome(who, true, 0, item->notice.party);
+    return kh_access_may_see_outcome(who, false, item->receipt.type, item->receipt.party);
+}
+
+kh_result kh_history(kh_engine *e, const kh_paper *paper, const kh_result_sink *sink)
+{
+    kh_paper_name name;
     kh_principal who;
     kh_doc_view doc;
-    kh_result result = found(engine, paper, KH_ASK_HISTORY, sink, &who, &doc);
+    kh_code code;
+    kh_result result = find(e, paper, KH_ASK_HISTORY, &name, &who, &doc, &code);
     if (result != KH_DONE) return result;
-    kh_store_read_end(engine->store);
+    if (code != KH_C_OK) return refused(e, &name, code, sink);
     kh_journal_item *item = malloc(sizeof *item);
-    kh_row_builder *lines = malloc(8 * sizeof *lines);
-    kh_place *places = NULL;
-    uint32_t n = 0;
-    if (item == NULL || lines == NULL) result = kh_embed_environment(engine, KH_E_NOMEM, "read the history");
-    else result = places_of(engine, doc.last, 1, &doc.key, &places, &n, item);
-    for (uint32_t i = n; i-- > 0 && result == KH_DONE;) {
-        kh_err err = kh_store_journal_read(engine->store, places[i], item);
-        if (err != KH_OK) {
-            result = kh_embed_environment(engine, err, "read the journal");
-            break;
-        }
-        uint32_t party = item->is_notice ? item->notice.party : item->receipt.party;
-        if (!kh_access_may_see_outcome(&who, item->is_notice, item->receipt.type, party)) continue;
-        kh_row_builder b;
-        kh_result_row rows[8];
-        kh_row_begin(&b);
-        kh_row_number(&b, "height", item->place.height);
-        kh_row_time(&b, "time", item->time_ns);
-        kh_row_text(&b, "operation", operation_word(item));
-        kh_row_number(&b, "party", party);
-        kh_row_code(&b, item->is_notice ? KH_C_OK : item->receipt.code);
-        changed(&b, item, &doc, rows, lines);
-        kh_row_give(&b, "event", sink);
+    places all = {0};
+    kh_err err = item == NULL ? KH_E_NOMEM : KH_OK;
+    kh_key key = doc.key;
+    for (kh_place at = doc.last; err == KH_OK && at.height != 0;) {
+        err = kh_store_journal_read(e->store, at, item);
+        if (err == KH_OK && may_see(&who, item) && !places_add(&all, at)) err = KH_E_NOMEM;
+        if (err == KH_OK) at = previous(item, &key);
     }
-    free(places);
-    free(lines);
+    for (size_t i = all.n; err == KH_OK && i > 0; i--) {
+        err = kh_store_journal_read(e->store, all.p[i - 1], item);
+        if (err == KH_OK) give_history(item, &who, &doc.key, sink);
+    }
+    free(all.p);
     free(item);
-    return result;
+    return err == KH_OK ? KH_DONE : kh_embed_environment(e, err, "read the journal");
 }
 
 /* ---- alerts ---- */
 
-typedef struct alert_walk {
-    kh_engine *e;
-    const kh_ledger *l;
-    const kh_principal *who;
-    const kh_result_sink *sink;
-} alert_walk;
-
-static kh_err alert(void *ctx, const kh_journal_item *item)
+static void give_alert(kh_engine *e, const kh_journal_item *item, const kh_result_sink *sink)
 {
-    alert_walk *w = ctx;
     const kh_notice *n = &item->notice;
-    if (!item->is_notice || n->type > KH_NOTICE_SIMILAR) return KH_OK;
-    bool own_only = (kh_access_rights(w->who, KH_ASK_ALERTS) & KH_OWN_ONLY) != 0;
-    if (own_only && n->party != w->who->party) return KH_OK;
     kh_row_builder b;
     kh_doc_view doc;
+    bool found = false;
+    if (n->has_key) {
+        const kh_ledger *l = kh_store_read_begin(e->store);
+        found = kh_ledger_document(l, &n->key, 0, &doc);
+        kh_store_read_end(e->store);
+    }
     kh_row_begin(&b);
     kh_row_number(&b, "height", item->place.height);
     kh_row_time(&b, "time", item->time_ns);
@@ -211,50 +264,61 @@ static kh_err alert(void *ctx, const kh_journal_item *item)
     else kh_row_null(&b, "bank");
     if (n->has_financing) kh_row_number(&b, "financing", n->financing);
     else kh_row_null(&b, "financing");
-    const kh_ledger *l = kh_store_read_begin(w->e->store);
-    bool known = n->has_key && kh_ledger_document(l, &n->key, 0, &doc);
-    kh_store_read_end(w->e->store);
-    kh_row_text(&b, "kind", known ? kh_kind_word(doc.kind) : NULL);
-    kh_row_text(&b, "number", known ? doc.number : NULL);
-    kh_row_issuer(&b, known ? doc.issuer : NULL);
-    if (n->currency != 0) {
-        kh_row_text(&b, "currency", kh_currency_alpha(n->currency));
-        kh_row_amount(&b, "amount", n->moved, n->currency);
-    }
-    kh_row_give(&b, "alert", w->sink);
+    kh_row_text(&b, "kind", found ? kh_kind_word(doc.kind) : NULL);
+    kh_row_text(&b, "number", found ? doc.number : NULL);
+    kh_row_issuer(&b, found ? doc.issuer : NULL);
+    kh_row_text(&b, "currency", n->currency != 0 ? kh_currency_alpha(n->currency) : NULL);
+    kh_row_amount(&b, "amount", n->moved, n->currency);
+    if (n->has_financing) kh_row_text(&b, "state", kh_fin_state_word((kh_fin_state)n->state));
+    kh_row_give(&b, "alert", sink);
+}
+
+static bool is_alert(const kh_journal_item *item)
+{
+    return item->is_notice && item->notice.type >= KH_NOTICE_LAPSED && item->notice.type <= KH_NOTICE_SIMILAR;
+}
+
+struct scan {
+    kh_engine *e;
+    const kh_result_sink *sink;
+};
+static kh_err each_item(void *ctx, const kh_journal_item *item)
+{
+    struct scan *scan = ctx;
+    if (is_alert(item)) give_alert(scan->e, item, scan->sink);
     return KH_OK;
 }
 
-kh_result kh_alerts(kh_engine *engine, const char *as, const kh_result_sink *sink)
+kh_result kh_alerts(kh_engine *e, const char *as, const kh_result_sink *sink)
 {
-    kh_result result = kh_embed_open(engine, KH_READING);
-    if (result != KH_DONE) return result;
     kh_principal who;
-    const kh_ledger *l = kh_store_read_begin(engine->store);
-    result = kh_embed_principal(engine, l, as, KH_ASK_ALERTS, &who);
-    kh_party_view self = {0};
-    if (result == KH_DONE && who.party != 0) (void)kh_ledger_party(l, who.party, &self);
-    kh_store_read_end(engine->store);
+    kh_result result = kh_embed_enter(e, KH_READING, as, KH_ASK_ALERTS, sink, &who);
     if (result != KH_DONE) return result;
-    alert_walk walk = {engine, l, &who, sink};
-    if (who.role == KH_ROLE_REGULATOR) {
-        kh_err err = kh_store_journal_scan(engine->store, 1, alert, &walk);
-        return err == KH_OK ? KH_DONE : kh_embed_environment(engine, err, "read the journal");
+    kh_err err;
+    if ((kh_access_rights(&who, KH_ASK_ALERTS) & KH_OWN_ONLY) == 0) {
+        struct scan scan = {e, sink};
+        err = kh_store_journal_scan(e->store, 1, each_item, &scan);
+        return err == KH_OK ? KH_DONE : kh_embed_environment(e, err, "read the journal");
     }
-    /* a party walks its own chain */
     kh_journal_item *item = malloc(sizeof *item);
-    kh_place *places = NULL;
-    uint32_t n = 0;
-    kh_key chain = {{0}};
-    kh_store32(chain.b, who.party);
-    if (item == NULL) return kh_embed_environment(engine, KH_E_NOMEM, "read the alerts");
-    result = places_of(engine, self.last, 2, &chain, &places, &n, item);
-    for (uint32_t i = n; i-- > 0 && result == KH_DONE;) {
-        kh_err err = kh_store_journal_read(engine->store, places[i], item);
-        if (err == KH_OK) err = alert(&walk, item);
-        if (err != KH_OK) result = kh_embed_environment(engine, err, "read the journal");
+    kh_party_view party = {0};
+    kh_key key = {{0}};
+    places all = {0};
+    kh_store32(key.b, who.party);
+    const kh_ledger *l = kh_store_read_begin(e->store);
+    (void)kh_ledger_party(l, who.party, &party);
+    kh_store_read_end(e->store);
+    err = item == NULL ? KH_E_NOMEM : KH_OK;
+    for (kh_place at = party.last; err == KH_OK && at.height != 0;) {
+        err = kh_store_journal_read(e->store, at, item);
+        if (err == KH_OK && is_alert(item) && item->notice.party == who.party && !places_add(&all, at)) err = KH_E_NOMEM;
+        if (err == KH_OK) at = kh_store_journal_prev(item, 2, &key);
     }
-    free(places);
+    for (size_t i = all.n; err == KH_OK && i > 0; i--) {
+        err = kh_store_journal_read(e->store, all.p[i - 1], item);
+        if (err == KH_OK) give_alert(e, item, sink);
+    }
+    free(all.p);
     free(item);
-    return result;
+    return err == KH_OK ? KH_DONE : kh_embed_environment(e, err, "read the journal");
 }

@@ -3,7 +3,8 @@
 #include <stdio.h>
 
 /* write_one submits one operation of the operator; a code that is no warning fails with `why`. */
-static kh_result write_one(kh_engine *e, const kh_op *op, const char *why, kh_row_builder *b, const char *what, const kh_result_sink *sink)
+static kh_result write_one(kh_engine *e, const kh_op *op, const char *why, kh_row_builder *b, const char *what,
+                           const kh_result_sink *sink)
 {
     kh_batch batch = {0};
     kh_answer *a;
@@ -20,16 +21,20 @@ static kh_result write_one(kh_engine *e, const kh_op *op, const char *why, kh_ro
     return result;
 }
 
-kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const char *name, const char *uscc, const kh_result_sink *sink)
+kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const char *name, const char *uscc,
+                       const kh_result_sink *sink)
 {
     kh_role r;
     char canonical[KH_ISSUER_MAX + 1] = "";
     uint32_t n = 0;
-    if (!kh_role_of_word(kh_text_of(role), &r)) return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no role: regulator, bank, enterprise or source", role);
-    if (id == 0 || name == NULL || name[0] == '\0') return kh_embed_fail(engine, KH_MISUSE, "a party has an id from 1 on and a name");
+    if (!kh_role_of_word(kh_text_of(role), &r))
+        return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no role: regulator, bank, enterprise or source", role);
+    if (id == 0 || name == NULL || name[0] == '\0')
+        return kh_embed_fail(engine, KH_MISUSE, "a party has an id from 1 on and a name");
     if (uscc != NULL && uscc[0] != '\0' && kh_owner_canonical(kh_text_of(uscc), canonical, &n) == KH_C_FORMAT)
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is neither a USCC nor a foreign id of letters and digits", uscc);
-    kh_op op = {.type = KH_OP_PARTY_ADD, .party_add = {.id = id, .role = (uint8_t)r, .name = kh_text_of(name), .uscc = {canonical, n}}};
+    kh_op op = {.type = KH_OP_PARTY_ADD,
+                .party_add = {.id = id, .role = (uint8_t)r, .name = kh_text_of(name), .uscc = {canonical, n}}};
     kh_row_builder b;
     kh_row_begin(&b);
     kh_row_number(&b, "id", id);
@@ -46,7 +51,8 @@ kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, con
     const kh_ledger *l = kh_store_read_begin(engine->store);
     bool found = kh_embed_party(l, party, &view);
     kh_store_read_end(engine->store);
-    if (!found) return kh_embed_fail(engine, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", party);
+    if (!found)
+        return kh_embed_fail(engine, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", party);
     kh_op op = {.type = KH_OP_PARTY_STATUS, .party_status = {.id = view.id, .frozen = frozen}};
     kh_row_builder b;
     kh_row_begin(&b);
@@ -82,7 +88,9 @@ kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, co
     kh_row_begin(&b);
     kh_row_text(&b, "rule", name);
     kh_row_text(&b, "value", value);
-    return write_one(engine, &op, "there is no such rule, or it does not take this value; `kanhe rule list` shows names and values", &b, "rule", sink);
+    return write_one(engine, &op,
+                     "there is no such rule, or it does not take this value; `kanhe rule list` shows names and values", &b,
+                     "rule", sink);
 }
 
 kh_result kh_rule_list(kh_engine *engine, const kh_result_sink *sink)
@@ -106,14 +114,19 @@ kh_result kh_rule_list(kh_engine *engine, const kh_result_sink *sink)
     return KH_DONE;
 }
 
-kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to, const char *value, const char *date, const char *source, const kh_result_sink *sink)
+kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to, const char *value, const char *date,
+                      const char *source, const kh_result_sink *sink)
 {
     kh_op op = {.type = KH_OP_RATE_SET};
     kh_op_rate_set *r = &op.rate_set;
-    if (!kh_currency_of_text(kh_text_of(from), &r->from)) return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no ISO 4217 currency", from);
-    if (!kh_currency_of_text(kh_text_of(to), &r->to) || r->to == r->from) return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no other ISO 4217 currency", to);
-    if (!kh_rate_parse(kh_text_of(value), &r->rate)) return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no rate: an exact decimal above 0, at most 18 digits", value);
-    if (!kh_date_parse(kh_text_of(date), &r->date) || r->date == 0) return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no date (2026-11-24)", date);
+    if (!kh_currency_of_text(kh_text_of(from), &r->from))
+        return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no ISO 4217 currency", from);
+    if (!kh_currency_of_text(kh_text_of(to), &r->to) || r->to == r->from)
+        return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no other ISO 4217 currency", to);
+    if (!kh_rate_parse(kh_text_of(value), &r->rate))
+        return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no rate: an exact decimal above 0, at most 18 digits", value);
+    if (!kh_date_parse(kh_text_of(date), &r->date) || r->date == 0)
+        return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no date (2026-11-24)", date);
     r->source = kh_text_of(source);
     kh_row_builder b;
     kh_row_begin(&b);

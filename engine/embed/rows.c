@@ -30,7 +30,10 @@ static const char *keep(kh_row_builder *b, const char *text, size_t n)
     return at;
 }
 
-void kh_row_text_n(kh_row_builder *b, const char *name, const char *text, uint32_t n) { field(b, name, KH_FIELD_TEXT)->text = keep(b, text, n); }
+void kh_row_text_n(kh_row_builder *b, const char *name, const char *text, uint32_t n)
+{
+    field(b, name, KH_FIELD_TEXT)->text = keep(b, text, n);
+}
 
 void kh_row_text(kh_row_builder *b, const char *name, const char *text)
 {
@@ -38,7 +41,10 @@ void kh_row_text(kh_row_builder *b, const char *name, const char *text)
     else kh_row_text_n(b, name, text, (uint32_t)strlen(text));
 }
 
-void kh_row_words(kh_row_builder *b, const char *name, const char *words) { field(b, name, KH_FIELD_WORDS)->text = keep(b, words, strlen(words)); }
+void kh_row_words(kh_row_builder *b, const char *name, const char *words)
+{
+    field(b, name, KH_FIELD_WORDS)->text = keep(b, words, strlen(words));
+}
 void kh_row_number(kh_row_builder *b, const char *name, uint64_t number) { field(b, name, KH_FIELD_NUMBER)->number = number; }
 void kh_row_bool(kh_row_builder *b, const char *name, bool value) { field(b, name, KH_FIELD_BOOL)->number = value; }
 void kh_row_null(kh_row_builder *b, const char *name) { (void)field(b, name, KH_FIELD_NULL); }
@@ -115,7 +121,10 @@ void kh_row_give(kh_row_builder *b, const char *what, const kh_result_sink *sink
     sink->row(sink->ctx, &row);
 }
 
-void kh_row_issuer(kh_row_builder *b, const char *issuer) { kh_row_text(b, "issuer", issuer != NULL && issuer[0] != '\0' ? issuer : NULL); }
+void kh_row_issuer(kh_row_builder *b, const char *issuer)
+{
+    kh_row_text(b, "issuer", issuer != NULL && issuer[0] != '\0' ? issuer : NULL);
+}
 
 void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh_code code)
 {

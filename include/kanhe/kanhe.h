@@ -41,8 +41,8 @@ struct kh_result_row;
 typedef struct kh_result_field {
     const char *name;
     kh_result_type type;
-    uint64_t number;           /* NUMBER, BOOL */
-    const char *text;          /* TEXT; WORDS: separated by blanks */
+    uint64_t number;                  /* NUMBER, BOOL */
+    const char *text;                 /* TEXT; WORDS: separated by blanks */
     const struct kh_result_row *rows; /* ROWS */
     uint32_t row_cnt;
 } kh_result_field;

@@ -1,0 +1,123 @@
+/* bulk: look-ups and applications as plain structs, for programs that stay. Look-ups run beside the applier, under RCU, from any
+ * thread. */
+#include "embed/embed.h"
+#include "index/reader.h"
+
+enum { GROUP = KH_BULK_MAX };
+
+bool kh_document_id(const char *document, kh_id *ret)
+{
+    kh_paper_name name;
+    char why[300];
+    if (!kh_embed_paper(document, NULL, &name, why, sizeof why) || (name.code != KH_C_OK && name.code != KH_C_CHECK_DIGIT))
+        return false;
+    memcpy(ret->bytes, name.key.b, 16);
+    return true;
+}
+
+const char *kh_code_word(uint16_t code) { return kh_code_name(code); }
+
+/* open_once opens an embedded engine for all threads. */
+static kh_result open_once(kh_engine *e)
+{
+    if (!e->options.embedded) return kh_embed_fail(e, KH_MISUSE, "open the engine with options.embedded for bulk calls");
+    (void)pthread_mutex_lock(&e->lock);
+    kh_result result = kh_embed_open(e, KH_STREAMING);
+    (void)pthread_mutex_unlock(&e->lock);
+    return result;
+}
+
+static void question_of(const kh_lookup_question *in, uint32_t bank, kh_question *ret)
+{
+    *ret = (kh_question){.bank = bank, .amount = in->amount, .currency = in->currency, .want = in->want};
+    memcpy(ret->key.b, in->id.bytes, 16);
+    ret->kind = kh_doc_key_kind(&ret->key);
+    char owner[KH_ISSUER_MAX + 1];
+    uint32_t n;
+    if (in->owner != NULL && kh_owner_canonical(kh_text_of(in->owner), owner, &n) != KH_C_FORMAT)
+        ret->owner_check = kh_owner_check((kh_text){owner, n});
+}
+
+static kh_lookup_answer answer_of(const kh_verdict *v)
+{
+    return (kh_lookup_answer){
+        .code = v->code, .currency = v->currency, .version = v->version, .free = v->free, .as_of = v->as_of};
+}
+
+kh_result kh_lookup(kh_engine *engine, uint32_t as, const kh_lookup_question questions[], uint32_t n, kh_lookup_answer ret[])
+{
+    kh_result result = open_once(engine);
+    if (result != KH_DONE) return result;
+    const kh_ledger *l = kh_store_read_begin(engine->store);
+    kh_party_view party;
+    kh_principal who = {.role = KH_ROLE_REGULATOR};
+    if (as != 0)
+        who = kh_ledger_party(l, as, &party) ? (kh_principal){as, party.role, party.frozen} : (kh_principal){.party = as};
+    kh_store_read_end(engine->store);
+    kh_code door = kh_access_ask(&who, KH_ASK_VERIFY);
+    bool proof = (kh_access_rights(&who, KH_ASK_VERIFY) & KH_NEEDS_PROOF) != 0;
+    uint32_t bank = who.role == KH_ROLE_BANK ? as : 0;
+    kh_reader_register();
+    for (uint32_t at = 0; at < n; at += GROUP) {
+        uint32_t cnt = n - at < GROUP ? n - at : GROUP;
+        kh_question group[GROUP], rest[GROUP];
+        kh_verdict verdicts[GROUP], more[GROUP];
+        uint32_t rest_cnt = 0, where[GROUP];
+        for (uint32_t i = 0; i < cnt; i++) question_of(&questions[at + i], bank, &group[i]);
+        uint64_t done = kh_ledger_verify_fast(kh_store_ledger(engine->store), group, cnt, verdicts);
+        kh_reader_quiesce();
+        for (uint32_t i = 0; i < cnt; i++) {
+            if ((done >> i & 1) != 0) continue;
+            rest[rest_cnt] = group[i];
+            where[rest_cnt++] = i;
+        }
+        if (rest_cnt > 0) { /* shortages, link groups, several currencies: with the applier kept out for a moment */
+            kh_reader_offline();
+            const kh_ledger *settled = kh_store_read_begin(engine->store);
+            kh_ledger_verify(settled, rest, rest_cnt, more);
+            kh_store_read_end(engine->store);
+            kh_reader_online();
+            for (uint32_t i = 0; i < rest_cnt; i++) verdicts[where[i]] = more[i];
+        }
+        for (uint32_t i = 0; i < cnt; i++) {
+            ret[at + i] = answer_of(&verdicts[i]);
+            if (door != KH_C_OK) ret[at + i] = (kh_lookup_answer){.code = door, .free = KH_AMOUNT_NONE};
+            else if (proof && group[i].owner_check == 0)
+                ret[at + i] = (kh_lookup_answer){.code = KH_C_FORMAT, .free = KH_AMOUNT_NONE};
+        }
+    }
+    kh_reader_unregister();
+    return KH_DONE;
+}
+
+kh_result kh_submit(kh_engine *engine, const kh_reserve requests[], uint32_t n, kh_reserved ret[])
+{
+    kh_result result = open_once(engine);
+    if (result != KH_DONE) return result;
+    if (n == 0 || n > KH_BATCH_OPS) return kh_embed_fail(engine, KH_MISUSE, "a batch has 1 to %u applications", KH_BATCH_OPS);
+    kh_batch batch;
+    kh_err err = kh_batch_init(&batch);
+    for (uint32_t i = 0; i < n && err == KH_OK; i++) {
+        kh_op_line line = {.currency = 0, .allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
+        memcpy(line.key.b, requests[i].document.bytes, 16);
+        kh_op op = {.type = KH_OP_APPLY, .party = requests[i].bank};
+        op.apply = (kh_op_apply){.id = requests[i].id,
+                                 .enterprise = requests[i].enterprise,
+                                 .currency = requests[i].currency,
+                                 .amount = requests[i].amount,
+                                 .product = kh_text_of(requests[i].product),
+                                 .line_cnt = 1,
+                                 .lines = &line};
+        err = kh_batch_add(&batch, &op);
+        if (err == KH_E_ARG) result = kh_embed_fail(engine, KH_MISUSE, "application %u: a field is out of range", i);
+    }
+    if (err == KH_OK) err = kh_batch_submit(engine, &batch);
+    if (err == KH_OK) err = kh_batch_wait(engine, &batch);
+    if (result == KH_DONE && err != KH_OK) result = kh_embed_write_failed(engine, err);
+    for (uint32_t i = 0; i < n && result == KH_DONE; i++) {
+        const kh_answer *a = &batch.answers[i];
+        ret[i] = (kh_reserved){.code = a->receipt.code, .amount = a->receipt.amount, .height = a->height};
+    }
+    kh_batch_release(&batch);
+    return result;
+}

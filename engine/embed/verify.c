@@ -1,0 +1,186 @@
+/* verify: a file of questions, a verdict a line, in order. */
+#include "embed/embed.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { GROUP = 2048 };
+static const char *const columns[] = {"kind",      "number",    "owner_id",    "currency",    "amount",  "date",
+                                      "issuer_id", "direction", "contract_no", "want_amount", "version", "invoice_code"};
+
+typedef struct asked {
+    uint64_t line;
+    kh_code refused;
+    char why[120];
+    kh_paper_name paper;
+} asked;
+
+typedef struct checker {
+    kh_engine *e;
+    kh_principal who;
+    const kh_result_sink *sink;
+    FILE *out;
+    uint32_t n;
+    bool not_ok;
+    kh_question questions[GROUP];
+    kh_verdict verdicts[GROUP];
+    asked asked[GROUP];
+} checker;
+
+static bool refuse(asked *a, kh_code code, const char *why)
+{
+    a->refused = code;
+    (void)snprintf(a->why, sizeof a->why, "%s", why);
+    return false;
+}
+
+/* ask turns a row into a question; false: refused in *a. */
+static bool ask(const kh_row_view *row, const kh_principal *who, asked *a, kh_question *q)
+{
+    *a = (asked){.line = row->line};
+    *q = (kh_question){.bank = who->role == KH_ROLE_BANK ? who->party : 0, .amount = KH_AMOUNT_NONE, .want = KH_AMOUNT_NONE};
+    if (row->code != KH_C_OK) return refuse(a, row->code, row->why);
+    kh_text kind_text = row->get(row, "kind"), number = row->get(row, "number"), owner = row->get(row, "owner_id"),
+            currency = row->get(row, "currency");
+    kh_text code = row->get(row, "invoice_code");
+    char joined[KH_NUMBER_MAX + 1];
+    if (code.n > 0 && code.n + number.n <= KH_NUMBER_MAX) {
+        memcpy(joined, code.p, code.n);
+        memcpy(joined + code.n, number.p, number.n);
+        number = (kh_text){joined, code.n + number.n};
+    }
+    if (!kh_kind_of_word(kind_text, &q->kind)) return refuse(a, KH_C_FORMAT, "kind: no kind of document");
+    char owner_text[KH_ISSUER_MAX + 1];
+    uint32_t owner_n = 0;
+    if (owner.n > 0 && kh_owner_canonical(owner, owner_text, &owner_n) == KH_C_FORMAT)
+        return refuse(a, KH_C_FORMAT, "owner_id: neither a USCC nor a foreign id");
+    if (!kh_embed_paper_of(q->kind, number, row->get(row, "issuer_id"), owner, &a->paper))
+        return refuse(a, KH_C_FORMAT, "number: malformed");
+    q->key = a->paper.key;
+    q->number_code = a->paper.code;
+    q->owner_check = kh_owner_check((kh_text){owner_text, owner_n});
+    if (currency.n > 0 && !kh_currency_of_text(currency, &q->currency))
+        return refuse(a, KH_C_FORMAT, "currency: not in ISO 4217");
+    if (kh_amount_parse(row->get(row, "amount"), q->currency, &q->amount) != KH_C_OK)
+        return refuse(a, KH_C_FORMAT, "amount: not digits with at most the currency's decimals");
+    if (kh_amount_parse(row->get(row, "want_amount"), q->currency, &q->want) != KH_C_OK)
+        return refuse(a, KH_C_FORMAT, "want_amount: not digits with at most the currency's decimals");
+    if (!kh_date_parse(row->get(row, "date"), &q->date)) return refuse(a, KH_C_FORMAT, "date: write 2026-11-24");
+    kh_text direction = row->get(row, "direction"), version = row->get(row, "version");
+    if (direction.n > 0) {
+        static const struct {
+            const char *word;
+            int8_t d;
+        } words[] = {{"export", 1}, {"E", 1}, {"0", 1}, {"出口", 1}, {"import", -1}, {"I", -1}, {"1", -1}, {"进口", -1}};
+        for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+            if (kh_text_equal(direction, kh_text_of(words[i].word))) q->direction = words[i].d;
+        if (q->direction == 0) return refuse(a, KH_C_FORMAT, "direction: export or import");
+    }
+    uint64_t v = 0;
+    for (uint32_t i = 0; i < version.n; i++) {
+        if (version.p[i] < '0' || version.p[i] > '9' || v > UINT32_MAX / 10) return refuse(a, KH_C_FORMAT, "version: a number");
+        v = v * 10 + (uint64_t)(version.p[i] - '0');
+    }
+    q->version = (uint32_t)v;
+    q->contract = kh_contract_digest(row->get(row, "contract_no"));
+    /* a bank describes the paper that it holds: without owner and amount nothing would be proven */
+    if ((kh_access_rights(who, KH_ASK_VERIFY) & KH_NEEDS_PROOF) != 0 && (q->owner_check == 0))
+        return refuse(a, KH_C_FORMAT, "owner_id: state the owner on the paper");
+    return true;
+}
+
+static void out_line(checker *c, const asked *a, const kh_verdict *v, const char *fields, const char *free_text)
+{
+    if (c->out == NULL) return;
+    (void)fprintf(c->out, "%llu,%s,%s,%u,%s,%s,%s,%s,%s,%u,%llu\n", (unsigned long long)a->line, kh_kind_word(a->paper.kind),
+                  a->paper.number, v->code, kh_code_name(v->code), fields,
+                  v->status != KH_STATUS_NONE ? kh_status_word(v->status) : "",
+                  v->currency != 0 ? kh_currency_alpha(v->currency) : "", free_text, v->version, (unsigned long long)v->as_of);
+}
+
+static void give(checker *c, const asked *a, const kh_verdict *v)
+{
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_number(&b, "line", a->line);
+    kh_row_text(&b, "kind", kh_kind_word(a->paper.kind));
+    kh_row_text(&b, "number", a->paper.number);
+    kh_row_issuer(&b, a->paper.issuer);
+    kh_row_code(&b, v->code);
+    kh_row_mismatch(&b, v->mismatch);
+    kh_row_text(&b, "status", v->status != KH_STATUS_NONE ? kh_status_word(v->status) : NULL);
+    kh_row_text(&b, "currency", v->currency != 0 ? kh_currency_alpha(v->currency) : NULL);
+    kh_row_amount(&b, "free", v->free, v->currency);
+    if (v->version != 0) kh_row_number(&b, "version", v->version);
+    else kh_row_null(&b, "version");
+    kh_row_number(&b, "as_of", v->as_of);
+    if (v->code == KH_C_NOT_FOUND) kh_row_time(&b, "watermark", v->watermark);
+    if (a->refused != 0) kh_row_text(&b, "why", a->why);
+    if (v->code != KH_C_OK && !kh_code_is_warning(v->code)) c->not_ok = true;
+    kh_row_give(&b, "verdict", c->sink);
+    char free_text[32] = "", fields[160] = "";
+    if (v->free != KH_AMOUNT_NONE) (void)kh_amount_format(v->free, v->currency, free_text);
+    for (uint32_t bit = 1; bit <= KH_FIELD_TYPE; bit <<= 1)
+        if ((v->mismatch & bit) != 0) {
+            if (fields[0] != '\0') strcat(fields, " ");
+            strcat(fields, kh_field_word(bit));
+        }
+    out_line(c, a, v, fields, free_text);
+}
+
+static void answer(checker *c)
+{
+    const kh_ledger *l = kh_store_read_begin(c->e->store);
+    uint64_t height = kh_ledger_height(l);
+    kh_ledger_verify(l, c->questions, c->n, c->verdicts);
+    kh_store_read_end(c->e->store);
+    for (uint32_t i = 0; i < c->n; i++) {
+        if (c->asked[i].refused != 0)
+            c->verdicts[i] = (kh_verdict){.code = c->asked[i].refused, .free = KH_AMOUNT_NONE, .as_of = height};
+        give(c, &c->asked[i], &c->verdicts[i]);
+    }
+    c->n = 0;
+}
+
+kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const char *out_csv, const kh_result_sink *sink)
+{
+    kh_file_source source;
+    if (kh_file_source_open(&source, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
+    kh_principal who = {0};
+    kh_result result = kh_embed_enter(engine, KH_READING, as, KH_ASK_VERIFY, sink, &who);
+    checker *c = calloc(1, sizeof *c);
+    kh_rows *rows = NULL;
+    kh_err err = c != NULL ? KH_OK : KH_E_NOMEM;
+    if (result == KH_DONE && err == KH_OK) {
+        c->e = engine;
+        c->sink = sink;
+        c->who = who;
+    }
+    if (result == KH_DONE && err == KH_OK) {
+        kh_embed_log_lookup(engine, &c->who, "verify", file);
+        if (out_csv != NULL && (c->out = fopen(out_csv, "w")) == NULL)
+            result = kh_embed_fail(engine, KH_MISUSE, "%s cannot be written", out_csv);
+        if (c->out != NULL) (void)fputs("line,kind,number,code,name,mismatch,status,currency,free,version,as_of\n", c->out);
+    }
+    if (result == KH_DONE && err == KH_OK) err = kh_rows_open(&source.source, columns, sizeof columns / sizeof columns[0], &rows);
+    kh_row_view row;
+    uint64_t read = 0;
+    while (rows != NULL && err == KH_OK && kh_rows_next(rows, &row, &err)) {
+        if (!ask(&row, &c->who, &c->asked[c->n], &c->questions[c->n]))
+            c->questions[c->n] = (kh_question){.kind = KH_KIND_INVOICE};
+        if (++c->n == GROUP) answer(c);
+        if (++read % 65536 == 0 && sink->progress != NULL) sink->progress(sink->ctx, file, source.done, source.size);
+    }
+    if (err == KH_OK && rows != NULL) answer(c);
+    if (result == KH_DONE && err == KH_E_FORMAT)
+        result =
+            kh_embed_fail(engine, KH_MISUSE,
+                          "%s: its first line does not name the columns kind, number, owner_id, currency, amount, date", file);
+    else if (result == KH_DONE && err != KH_OK) result = kh_embed_environment(engine, err, "verify");
+    if (result == KH_DONE && c->not_ok) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "some lines are not OK");
+    if (c != NULL && c->out != NULL && fclose(c->out) != 0)
+        result = kh_embed_fail(engine, KH_FAILED, "%s could not be written whole", out_csv);
+    if (rows != NULL) kh_rows_close(rows);
+    free(c);
+    kh_file_source_close(&source);
+    return result;
+}
