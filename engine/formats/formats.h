@@ -26,7 +26,9 @@ typedef struct kh_feed {
     uint32_t channel_cnt;
 } kh_feed;
 void kh_feed_default(kh_feed *feed); /* the single window's usual codes */
-/* kh_feed_load reads conf/sources.conf's section for a source name (libconfig); KH_E_NOT_FOUND when it has none. */
+/* kh_feed_load reads the section of a source from a file as conf/sources.conf (libconfig) over the defaults; `source` stays. KH_E_NOT_FOUND:
+   it has no such section; KH_E_IO: the file cannot be read; KH_E_FORMAT: it is not such a file. *feed is touched only when OK. */
+KH_MUST kh_err kh_feed_load(const char *path, const char *name, kh_feed *feed);
 
 typedef struct kh_item {             /* one thing found in a file */
     uint64_t line;                   /* text formats: the line it begins on, from 1 (header is 1); XML, EDIFACT: line of the message */
@@ -68,6 +70,15 @@ KH_MUST kh_err kh_rows_open(const kh_bytes_source *source, const char *const col
 bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err);
 const char *const *kh_rows_warnings(const kh_rows *r);
 void kh_rows_close(kh_rows *r);
+/* A document as users write it, KIND:NUMBER[@ISSUER] with %XX escapes; the parts as written, not yet canonical. */
+#define KH_DOCUMENT_NAME_MAX 300
+typedef struct kh_document_name { kh_kind kind; uint32_t number_n, issuer_n; char number[KH_DOCUMENT_NAME_MAX], issuer[KH_DOCUMENT_NAME_MAX]; } kh_document_name;
+KH_MUST bool kh_document_name_parse(kh_text text, kh_document_name *ret);
+/* kh_issuer_of_columns: the canonical issuer in the key of (kind, canonical number), whoever asks: as named, else the owner for an invoice
+   or credit note whose number is not a Chinese one; none where the number stands alone (a declaration's own number, a Chinese invoice
+   of a USCC). buf: KH_ISSUER_MAX + 1 bytes. Import, verify, requests and look-ups must all use it. OK or FORMAT. */
+kh_code kh_issuer_of_columns(kh_kind kind, kh_text number, kh_text issuer, kh_text owner, char *buf, uint32_t *ret_n);
+#define KH_COLUMNS_TEXT_SZ 2048 /* text_buf of kh_document_of_columns */
 /* kh_document_of_columns builds a document from the import columns of DOMAIN §7 (`get` as above): used by CSV, JSONL and the API. */
 kh_code kh_document_of_columns(const kh_row_view *row, kh_kind default_kind, const kh_feed *feed, void *text_buf, size_t text_cap, kh_item *ret);
 #endif

@@ -15,11 +15,11 @@ struct kh_input {
     kh_bytes_source source;
     enum encoding encoding;
     iconv_t converter;
-    uint32_t unit;               /* bytes to leave out where the converter finds nonsense */
+    uint32_t unit; /* bytes to leave out where the converter finds nonsense */
     char *window;
-    size_t at, end;              /* of what the window holds */
-    uint64_t offset;             /* of window[at] in the text */
-    uint8_t *block;              /* bytes of the file, not yet handed on */
+    size_t at, end;  /* of what the window holds */
+    uint64_t offset; /* of window[at] in the text */
+    uint8_t *block;  /* bytes of the file, not yet handed on */
     size_t block_at, block_end;
     bool source_ended;
     kh_err err;
@@ -128,7 +128,8 @@ static bool is_gb18030(const uint8_t *p, size_t n)
         if (p[i] == 0x80 || p[i] == 0xFF || i + 1 >= n) return false;
         uint8_t second = p[i + 1];
         if (second >= 0x40 && second <= 0xFE && second != 0x7F) i += 2;
-        else if (second >= 0x30 && second <= 0x39 && i + 3 < n && p[i + 2] >= 0x81 && p[i + 3] >= 0x30 && p[i + 3] <= 0x39) i += 4;
+        else if (second >= 0x30 && second <= 0x39 && i + 3 < n && p[i + 2] >= 0x81 && p[i + 3] >= 0x30 && p[i + 3] <= 0x39)
+            i += 4;
         else return false;
     }
     return true;

@@ -9,7 +9,7 @@
 #define KH_FORMATS_INPUT_H
 #include "formats/formats.h"
 
-#define KH_INPUT_HEAD_SZ (64u << 10)           /* bytes looked at for detection */
+#define KH_INPUT_HEAD_SZ (64u << 10)             /* bytes looked at for detection */
 #define KH_INPUT_WINDOW_SZ (4u * KH_LINE_MAX_SZ) /* the window: a line of the greatest size always fits */
 
 typedef struct kh_input kh_input;
