@@ -60,7 +60,9 @@ static bool corrected_before(kh_ledger *l, const kh_op_document *d, const kh_key
     if (first == KH_RECORD_NONE || !kh_text_equal(kh_texts_get(l, l->cold[kh_rec(l, first)->cold].owner), d->owner)) return false;
     memcpy(content.balances, d->balances, sizeof content.balances);
     r->code = KH_C_CAPACITY;
-    if (!kh_revise_room(l, d) || !kh_identity_move(l, first, key, d->number, d->issuer, &r->first)) return true;
+    if (!kh_revise_room(l, d)) return true;
+    kh_identity_clear(l, key);
+    if (!kh_identity_move(l, first, key, d->number, d->issuer, &r->first)) return true;
     kh_revise_supersede(l, kh_rec(l, r->first)->cold, kh_content_digest(&content));
     r->links = kh_refs_add(l, d, r->first) != 0;
     r->code = KH_C_OK;

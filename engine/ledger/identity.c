@@ -70,6 +70,18 @@ void kh_identity_alias(kh_ledger *l, const kh_key *from, const kh_key *to, kh_te
     kh_refs_move(l, from, to);
 }
 
+void kh_identity_clear(kh_ledger *l, const kh_key *key)
+{
+    uint32_t record = kh_index_find(l->index, key);
+    if (record == KH_RECORD_NONE) return;
+    KH_ASSERT(kh_rec(l, record)->quad.flags & KH_REC_ALIAS);
+    l->head->check -= kh_record_check(l, kh_rec(l, record));
+    l->head->aliases--;
+    kh_rows_give(l, KH_R_COLD, &l->head->free_colds, kh_rec(l, record)->cold);
+    kh_index_remove(l->index, record);
+    kh_index_retire(l->index, record, l->head->height);
+}
+
 /* An LRN without its issuer means the only declaration that has it: a second one makes it mean none. */
 static void tie_bare(kh_ledger *l, const kh_key *bare, const kh_key *to, kh_text lrn)
 {

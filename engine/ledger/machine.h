@@ -190,7 +190,8 @@ uint32_t kh_identity_follow(const kh_ledger *l, const kh_key *key, kh_key *ret_k
 bool kh_identity_same_text(const kh_ledger *l, uint32_t cold, kh_text number, kh_text issuer);
 void kh_identity_texts(kh_ledger *l, uint32_t cold, const kh_key *key, kh_text number, kh_text issuer); /* room was checked */
 void kh_identity_alias(kh_ledger *l, const kh_key *from, const kh_key *to, kh_text number,
-                       kh_text issuer); /* the first tie stays */
+                       kh_text issuer);                  /* the first tie stays */
+void kh_identity_clear(kh_ledger *l, const kh_key *key); /* takes an alias to nothing away, so that a document can have the key */
 void kh_identity_tie(kh_ledger *l, const kh_op_document *d,
                      uint32_t first); /* the LRN beside an MRN, and the LRN without its issuer */
 uint32_t kh_identity_resolve(const kh_ledger *l, const kh_op_document *d, bool *ret_by_lrn);

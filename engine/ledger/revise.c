@@ -80,6 +80,7 @@ void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, 
     r->code = KH_C_CAPACITY;
     if (l->head->documents >= l->head->rules[KH_RULE_DOCUMENTS].value || !kh_revise_room(l, d)) return;
     if (!kh_links_fit(l, d, key, KH_RECORD_NONE, owner, &content)) return;
+    kh_identity_clear(l, key);
     uint32_t cold = kh_rows_take_reused(l, KH_R_COLD, &l->head->free_colds);
     l->cold[cold].owner = kh_texts_intern(l, d->owner);
     l->cold[cold].version = 1;
