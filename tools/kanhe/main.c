@@ -1,0 +1,153 @@
+/* kanhe: the command. It reads its words, asks libkanhe, and prints what comes back; the meaning is the library's. */
+#include "commands.h"
+#include "print.h"
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GLOBAL_OPTIONS "--data= --json --wait= --accept-time --help -h --version "
+
+static void overview(FILE *to)
+{
+    (void)fputs("kanhe 勘合: trade papers verified, and never financed twice.\n\n"
+                "usage: kanhe [--data DIR] [--json] [--wait S] [--accept-time] COMMAND ...\n\n"
+                "  --data DIR      the data directory (数据目录); else $KANHE_DATA, else ./kanhe-data\n"
+                "  --json          one JSON object a line instead of tables\n"
+                "  --wait S        seconds to wait for another command that is writing (10)\n"
+                "  --accept-time   go on although the clock jumped\n\n"
+                "commands (kanhe COMMAND --help explains one):\n",
+                to);
+    for (size_t i = 0; i < command_cnt; i++) (void)fprintf(to, "  %-18s %s\n", commands[i].name, commands[i].about);
+    (void)fputs("\nstart here:\n"
+                "  kanhe init\n"
+                "  kanhe party add --id 11 --role bank --name \"First Bank\"\n"
+                "  kanhe gen declarations --count 1000 --seed 1 -o d.csv && kanhe import d.csv\n"
+                "  kanhe verify d.csv --as 11\n\n"
+                "exit status: 0 all well; 1 done, but some line was not OK; 2 usage; 3 data directory or system failed\n",
+                to);
+}
+
+static void help_of(const command *cmd, FILE *to)
+{
+    (void)fprintf(to, "usage: kanhe %s\n\n%s\n%s", cmd->usage, cmd->about, cmd->help);
+}
+
+/* find_command matches the longest name: "finance apply" before "finance". *ret_used: words of the name. */
+static const command *find_command(const args *a, size_t *ret_used)
+{
+    for (size_t used = 2; used > 0; used--) {
+        char name[80];
+        if (a->word_cnt < used) continue;
+        (void)snprintf(name, sizeof name, "%.30s%s%.30s", a->words[0], used > 1 ? " " : "", used > 1 ? a->words[1] : "");
+        for (size_t i = 0; i < command_cnt; i++)
+            if (strcmp(commands[i].name, name) == 0) {
+                *ret_used = used;
+                return &commands[i];
+            }
+    }
+    return NULL;
+}
+
+/* words_of gathers what is no option and may be the command's name, before the command's options are known. */
+static const command *command_of(int argc, char *argv[])
+{
+    args first = {.words = calloc((size_t)argc + 1, sizeof *first.words)};
+    const command *found = NULL;
+    size_t used;
+    for (int i = 1; first.words != NULL && i < argc && first.word_cnt < 2; i++) {
+        if (strcmp(argv[i], "--data") == 0 || strcmp(argv[i], "--wait") == 0) i++;
+        else if (argv[i][0] != '-') first.words[first.word_cnt++] = argv[i];
+        else if (first.word_cnt > 0) break; /* a name's words stand together */
+    }
+    if (first.words != NULL) found = find_command(&first, &used);
+    free(first.words);
+    return found;
+}
+
+static int usage_error(const char *what, const command *cmd)
+{
+    (void)fprintf(stderr, "kanhe: %s\n", what);
+    if (cmd != NULL) (void)fprintf(stderr, "usage: kanhe %s\nkanhe %s --help explains it\n", cmd->usage, cmd->name);
+    else (void)fprintf(stderr, "kanhe --help lists the commands\n");
+    return KH_MISUSE;
+}
+
+static bool wait_of(const char *text, double *ret)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    if (*text == '\0' || *end != '\0' || !isfinite(seconds) || seconds < 0 || seconds > 86400) return false;
+    *ret = seconds;
+    return true;
+}
+
+static int run(const command *cmd, const args *given, size_t used, const kh_options *options)
+{
+    kh_result_sink sink = print_begin(args_has(given, "--json"));
+    command_context c = {.options = options, .sink = &sink, .given = given, .words = given->words + used, .word_cnt = given->word_cnt - used};
+    if (cmd->run == command_finance_event) { /* the event is the last word of the name */
+        c.words--;
+        c.word_cnt++;
+    }
+    kh_result result = KH_DONE;
+    if (!cmd->no_engine && kh_engine_new(options, &c.engine) != KH_DONE) {
+        (void)snprintf(c.message, sizeof c.message, "out of memory, or the kernel gives no files");
+        result = KH_FAILED;
+    }
+    if (result == KH_DONE) result = cmd->run(&c);
+    if (!print_end() && result < KH_FAILED) {
+        (void)snprintf(c.message, sizeof c.message, "the results could not be written to standard output; what was done is done");
+        result = KH_FAILED;
+    }
+    const char *message = c.message[0] != '\0' || c.engine == NULL ? c.message : kh_message(c.engine);
+    if (result == KH_MISUSE) result = (kh_result)usage_error(message, cmd);
+    else if (result != KH_DONE && message[0] != '\0') (void)fprintf(stderr, "kanhe: %s\n", message);
+    if (c.engine != NULL) kh_engine_close(c.engine);
+    return (int)result;
+}
+
+int main(int argc, char *argv[])
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    const char *environment = getenv("KANHE_DATA");
+    const command *cmd = command_of(argc, argv);
+    char known[400];
+    (void)snprintf(known, sizeof known, "%s%s", GLOBAL_OPTIONS, cmd != NULL ? cmd->options : "");
+    args given;
+    bool parsed = args_parse(argc - 1, argv + 1, known, &given);
+    size_t used = 0;
+    int status = KH_DONE;
+    if (parsed && args_has(&given, "--version")) {
+        (void)puts("kanhe " KANHE_VERSION);
+    } else if (parsed && (args_has(&given, "--help") || args_has(&given, "-h") || (given.word_cnt > 0 && strcmp(given.words[0], "help") == 0))) {
+        if (cmd == NULL && given.word_cnt > 1 && strcmp(given.words[0], "help") == 0) {
+            args rest = {.words = given.words + 1, .word_cnt = given.word_cnt - 1};
+            cmd = find_command(&rest, &used);
+        }
+        if (cmd != NULL) help_of(cmd, stdout);
+        else overview(stdout);
+    } else if (cmd == NULL) {
+        if (given.word_cnt == 0 && parsed) {
+            overview(stderr);
+            status = KH_MISUSE;
+        } else {
+            char what[400];
+            (void)snprintf(what, sizeof what, "%s: no such command", given.word_cnt > 0 ? given.words[0] : given.wrong);
+            status = usage_error(what, NULL);
+        }
+    } else if (!parsed) {
+        status = usage_error(given.wrong, cmd);
+    } else {
+        const char *dir = args_get(&given, "--data"), *wait = args_get(&given, "--wait");
+        if (dir == NULL) dir = environment != NULL && environment[0] != '\0' ? environment : "kanhe-data";
+        kh_options options = kh_options_default(dir);
+        options.accept_time = args_has(&given, "--accept-time");
+        (void)find_command(&given, &used);
+        if (wait != NULL && !wait_of(wait, &options.wait_s)) status = usage_error("--wait takes seconds", cmd);
+        else status = run(cmd, &given, used, &options);
+    }
+    args_free(&given);
+    return status;
+}
