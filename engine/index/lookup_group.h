@@ -15,7 +15,9 @@ typedef struct group {
     _Alignas(64) uint32_t record[GROUP];
     _Alignas(64) uint32_t filter[GROUP]; /* its bit in the overflow word */
     _Alignas(32) uint16_t tag[GROUP];
-    uint32_t again; /* bit i: if record[i] is not the one sought, a second look is needed */
+    _Alignas(64) uint32_t matched[GROUP]; /* wide only, as the next */
+    uint32_t overflow[GROUP];
+    uint32_t again; /* after stage_compare, bit i: if record[i] is not the one sought, a second look is needed */
 } group;
 
 static inline __attribute__((always_inline)) uint64_t hash_of(const kh_hash_key *k, const kh_key *key)

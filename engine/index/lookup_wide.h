@@ -18,6 +18,11 @@ static inline __attribute__((always_inline)) __m512i hash_eight(const __m512i ro
     return _mm512_permutex2var_epi64(a, low, b);
 }
 
+static inline __attribute__((always_inline)) int entry(const kh_index *ix, uint64_t at)
+{
+    return (int)__atomic_load_n(&ix->directory[at], __ATOMIC_ACQUIRE);
+}
+
 static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix, const kh_key keys[GROUP], uint64_t mask,
                                                              group *g)
 {
@@ -26,11 +31,11 @@ static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix,
     for (int r = 0; r < 5; r++) round[r] = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)ix->key.round[r]));
     for (uint32_t half = 0; half < GROUP; half += 8) {
         _Alignas(64) uint64_t at[8];
-        _Alignas(32) uint32_t entry[8];
         __m512i hash = hash_eight(round, keys + half);
         _mm512_store_si512(at, _mm512_and_si512(hash, _mm512_set1_epi64((long long)mask)));
-        for (int i = 0; i < 8; i++) entry[i] = __atomic_load_n(&ix->directory[at[i]], __ATOMIC_ACQUIRE);
-        __m512i e = _mm512_cvtepu32_epi64(_mm256_load_si256((const __m256i *)entry));
+        __m512i e =
+            _mm512_cvtepu32_epi64(_mm256_setr_epi32(entry(ix, at[0]), entry(ix, at[1]), entry(ix, at[2]), entry(ix, at[3]),
+                                                    entry(ix, at[4]), entry(ix, at[5]), entry(ix, at[6]), entry(ix, at[7])));
         __m512i segment = _mm512_slli_epi64(_mm512_and_si512(e, _mm512_set1_epi64(KH_SEGMENT_MASK)), 16);
         __m512i bucket = _mm512_and_si512(_mm512_srli_epi64(hash, 48 - 6), _mm512_set1_epi64((KH_SEGMENT_BUCKETS - 1) * 64));
         _mm512_store_si512(g->offset + half, _mm512_add_epi64(segment, bucket));
@@ -46,7 +51,6 @@ static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix,
 static inline __attribute__((always_inline)) void stage_match(const kh_index *ix, group *g)
 {
     const uint8_t *base = (const uint8_t *)ix->segments;
-    _Alignas(64) uint32_t overflow[GROUP], matched[GROUP];
     for (uint32_t i = 0; i < GROUP; i++) {
         const kh_bucket *b = (const kh_bucket *)(base + g->offset[i]);
         __m512i line = _mm512_load_si512(b);
@@ -56,14 +60,12 @@ static inline __attribute__((always_inline)) void stage_match(const kh_index *ix
         uint32_t rec = (uint32_t)_mm_cvtsi128_si32(_mm512_castsi512_si128(front));
         __builtin_prefetch(&ix->records[rec], 0, 3);
         g->record[i] = rec;
-        matched[i] = m;
-        overflow[i] = b->overflow;
+        g->matched[i] = m;
+        g->overflow[i] = b->overflow;
     }
-    __m512i m = _mm512_load_si512(matched), more = _mm512_and_si512(m, _mm512_sub_epi32(m, _mm512_set1_epi32(1)));
-    __m512i displaced = _mm512_and_si512(_mm512_load_si512(overflow), _mm512_load_si512(g->filter));
-    g->again = _mm512_test_epi32_mask(_mm512_or_si512(more, displaced), _mm512_or_si512(more, displaced));
 }
 
+/* Vectors over what stage_match stored word by word are loaded here only: there the stores would still be on their way. */
 static inline __attribute__((always_inline)) uint32_t stage_compare(const kh_index *ix, const kh_key keys[GROUP], group *g)
 {
     uint32_t halves = 0;
@@ -74,7 +76,10 @@ static inline __attribute__((always_inline)) uint32_t stage_compare(const kh_ind
         k = _mm512_inserti64x2(k, _mm_load_si128((const __m128i *)ix->records[g->record[i + 3]].key.b), 3);
         halves |= (uint32_t)_mm512_cmpeq_epi64_mask(k, _mm512_loadu_si512(keys + i)) << (2 * i);
     }
-    __m512i rec = _mm512_load_si512(g->record);
+    __m512i rec = _mm512_load_si512(g->record), m = _mm512_load_si512(g->matched);
+    __m512i more = _mm512_and_si512(m, _mm512_sub_epi32(m, _mm512_set1_epi32(1)));
+    __m512i displaced = _mm512_and_si512(_mm512_load_si512(g->overflow), _mm512_load_si512(g->filter));
+    g->again = _mm512_test_epi32_mask(_mm512_or_si512(more, displaced), _mm512_or_si512(more, displaced));
     uint32_t hits = _pext_u32(halves & (halves >> 1), 0x55555555) & _mm512_test_epi32_mask(rec, rec);
     _mm512_store_si512(g->record, _mm512_maskz_mov_epi32((__mmask16)hits, rec));
     return hits;
