@@ -146,15 +146,13 @@ static kh_err submit(kh_store *s, kh_gather *g)
     uint64_t time_ns;
     kh_entry entry;
     kh_err err = kh_engine_clock(s, &time_ns);
-    /* Memory for all that is in flight, before the log promises it. */
-    if (err == KH_OK) err = kh_machine_back(&s->machine, s->flying_ops + g->op_cnt, s->flying_sz + g->size);
+    /* Memory before the log promises what needs it. */
+    if (err == KH_OK) err = kh_machine_back(&s->machine, g->op_cnt, g->size);
     if (err == KH_OK) err = kh_log_submit(s->log, time_ns, g->bytes, (uint32_t)g->size, g->op_cnt, &entry);
     if (err == KH_OK) {
         g->height = entry.height;
         s->last_time = time_ns;
         atomic_store_explicit(&s->clock_last, time_ns, memory_order_relaxed);
-        s->flying_ops += g->op_cnt;
-        s->flying_sz += g->size;
     }
     g->next = NULL; /* refused ones too: they are told with the rest */
     if (s->flying_last != NULL) s->flying_last->next = g;
@@ -175,8 +173,6 @@ static kh_err decided(kh_store *s, const kh_entry *entry)
     if (err != KH_OK) return err;
     s->flying = g->next;
     if (s->flying == NULL) s->flying_last = NULL;
-    s->flying_ops -= g->op_cnt;
-    s->flying_sz -= g->size;
     kh_queue_recycle(s, g, g->batch_cnt != 0);
     return KH_OK;
 }

@@ -2,7 +2,6 @@
  * anything looks at it. A map can check lazily only by faulting on each first touch; passing over all of it costs 30 to 50 ms a
  * GB and answers before the first wrong byte is used, so that is what happens here. */
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "store/parts.h"
@@ -141,19 +140,6 @@ static kh_err map_regions(const char *path, const kh_manifest *manifest, kh_mach
     return err;
 }
 
-/* The clear word instead of the out-of-memory killer: what is to be read must fit what the machine says it has. */
-static kh_err fits(const kh_manifest *manifest)
-{
-    char line[128];
-    unsigned long long kib = 0;
-    FILE *f = fopen("/proc/meminfo", "re");
-    if (f == NULL) return KH_OK;
-    bool said = false;
-    while (!said && fgets(line, sizeof line, f) != NULL) said = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
-    (void)fclose(f);
-    return said && manifest->file_sz / 1024 > kib ? KH_E_NOMEM : KH_OK;
-}
-
 static kh_err load(const kh_home *home, uint64_t height, bool map, kh_machine *m, kh_manifest *ret, kh_store_report *report)
 {
     char path[KH_PATH_MAX];
@@ -176,7 +162,7 @@ static kh_err load(const kh_home *home, uint64_t height, bool map, kh_machine *m
         }
         if (err == KH_OK && m != NULL && map) err = map_regions(path, manifest, m);
         if (err == KH_OK && m != NULL && !map) {
-            err = fits(manifest);
+            err = kh_machine_fits(manifest->file_sz); /* a clear word instead of the out-of-memory killer */
             kh_state_use_huge_pages(&m->state);
         }
         if (err == KH_OK) err = pass_all(home, l);

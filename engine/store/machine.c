@@ -1,9 +1,11 @@
 /* machine: one state with the index and the ledger that work on it. The live store has one; a checkpoint and an audit make their
  * own. */
+#include <stdio.h>
 #include <stdlib.h>
 #include "store/parts.h"
 
-#define SLACK_MIN_SZ (UINT64_C(64) << 10)
+#define AHEAD_MAX_SZ (UINT64_C(1) << 20)
+#define SLACK_MIN_SZ (UINT64_C(16) << 10)
 #define SLACK_MAX_SZ (UINT64_C(4) << 20)
 
 static void drop(void *self, const kh_outcome *outcome)
@@ -34,15 +36,36 @@ kh_err kh_machine_start(kh_machine *m, const uint8_t secret[16])
     return err;
 }
 
+/* The kernel's own estimate of what can be had; all ones where it does not say. */
+static uint64_t available_sz(void)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    FILE *f = fopen("/proc/meminfo", "re");
+    if (f == NULL) return UINT64_MAX;
+    bool said = false;
+    while (!said && fgets(line, sizeof line, f) != NULL) said = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
+    (void)fclose(f);
+    return said ? (uint64_t)kib << 10 : UINT64_MAX;
+}
+
+kh_err kh_machine_fits(uint64_t bytes) { return bytes <= available_sz() ? KH_OK : KH_E_NOMEM; }
+
 kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz)
 {
-    uint64_t need[KH_REGION_MAX] = {0};
+    uint64_t need[KH_REGION_MAX] = {0}, rest = 0;
+    bool grew = false;
     kh_ledger_headroom(m->ledger, op_cnt, ops_sz, need);
     for (uint32_t i = 0; i < KH_REGION_MAX; i++) {
         const kh_region *r = &m->state.regions[i];
         if (r->row_sz == 0 || need[i] == 0) continue;
-        uint64_t used = r->row_cnt * r->row_sz, end = kh_min64(used + need[i], r->row_max * r->row_sz);
+        /* The headroom is the worst case of every region at once. So much of it is touched now; of the rest it is asked whether
+         * it is there. */
+        uint64_t ahead = kh_min64(need[i], AHEAD_MAX_SZ), used = r->row_cnt * r->row_sz;
+        uint64_t end = kh_min64(used + ahead, r->row_max * r->row_sz);
+        rest += need[i] - ahead;
         if (end <= m->backed[i]) continue;
+        grew = true;
         /* Somewhat more than is needed, so that this is rare; where the machine cannot, exactly what is needed. */
         uint64_t slack = kh_min64(kh_max64(end / 8, SLACK_MIN_SZ), SLACK_MAX_SZ);
         uint64_t more = kh_min64(end + slack, r->row_max * r->row_sz);
@@ -51,7 +74,7 @@ kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz)
         if (err != KH_OK) return err;
         m->backed[i] = more;
     }
-    return KH_OK;
+    return grew && rest != 0 ? kh_machine_fits(rest) : KH_OK;
 }
 
 kh_err kh_machine_apply(kh_machine *m, const kh_entry *entry, const kh_sink *sink)

@@ -78,6 +78,7 @@ KH_MUST kh_err kh_machine_reserve(kh_machine *m);
 KH_MUST kh_err kh_machine_start(kh_machine *m, const uint8_t secret[16]);
 /* kh_machine_back makes sure of the memory that op_cnt operations in ops_sz bytes can need: KH_E_NOMEM. */
 KH_MUST kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz);
+KH_MUST kh_err kh_machine_fits(uint64_t bytes); /* whether the machine says that it has them: else KH_E_NOMEM */
 KH_MUST kh_err kh_machine_apply(kh_machine *m, const kh_entry *entry, const kh_sink *sink);
 void kh_machine_release(kh_machine *m);
 KH_MUST kh_err kh_machine_content_digest(const kh_ledger *ledger, uint8_t ret[32]);
@@ -242,9 +243,7 @@ struct kh_store {
 
     /* the engine's own */
     kh_gather *flying, *flying_last; /* submitted to the log, in order */
-    uint32_t flying_ops;
-    size_t flying_sz;
-    kh_block *block; /* of the entry being applied */
+    kh_block *block;                 /* of the entry being applied */
     const kh_gather *answering;
     uint32_t answering_batch;
     uint64_t answering_time;
