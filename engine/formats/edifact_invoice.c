@@ -1,0 +1,225 @@
+/* edifact_invoice: what the segments of an INVOIC message mean for us: BGM, DTM, CUX, NAD and RFF, DOC, MOA. */
+#include "doc/fold.h"
+#include "formats/edifact_inside.h"
+
+#include <iconv.h>
+#include <stdio.h>
+
+#define CNT(a) ((uint32_t)(sizeof(a) / sizeof *(a)))
+#define TEXT(k) ((kh_text){(k).n != 0 ? (k).p : NULL, (k).n})
+
+static kh_edifact_kept kept(const kh_edifact *e, const kh_edifact_segment *s, uint32_t element, uint32_t component)
+{
+    kh_edifact_kept v;
+    v.n = kh_edifact_value(e, s, element, component, v.p, sizeof v.p);
+    return v;
+}
+
+static bool is(const kh_edifact_kept *v, const char *word) { return kh_text_equal((kh_text){v->p, v->n}, kh_text_of(word)); }
+
+/* The place of a word in a list, from 1; 0: not there. */
+static uint32_t rank_of(const kh_edifact_kept *v, const char *const words[], uint32_t cnt)
+{
+    for (uint32_t i = 0; i < cnt; i++)
+        if (is(v, words[i])) return i + 1;
+    return 0;
+}
+
+void kh_edifact_invoice_begin(kh_edifact_invoice *v) { memset(v, 0, sizeof *v); }
+
+/* 137: the document's date; 3: the invoice's, where there is no 137. The formats that begin with CCYYMMDD are what kh_when_parse
+   reads; those with a year of two digits (101, 2: DDMMYY) are turned round, of this century. */
+static void read_date(kh_edifact *e, const kh_edifact_segment *s)
+{
+    kh_edifact_kept qualifier = kept(e, s, 1, 0), text = kept(e, s, 1, 1), format = kept(e, s, 1, 2);
+    kh_edifact_kept *to = is(&qualifier, "137") ? &e->invoice.date : is(&qualifier, "3") ? &e->invoice.other_date : NULL;
+    if (to == NULL || to->n != 0) return;
+    const char *p = text.p;
+    if (text.n == 6 && (is(&format, "101") || is(&format, "2"))) {
+        bool day_first = is(&format, "2");
+        text.n = (uint32_t)snprintf(to->p, sizeof to->p, "20%.2s%.2s%.2s", day_first ? p + 4 : p, p + 2, day_first ? p : p + 4);
+        to->n = text.n;
+    } else *to = text;
+}
+
+/* Usage 2 (reference currency) is what the invoice is in; payment and tax currencies are not. */
+static void read_currency(kh_edifact *e, const kh_edifact_segment *s)
+{
+    for (uint32_t element = 1; element <= 2; element++) {
+        kh_edifact_kept usage = kept(e, s, element, 0), role = kept(e, s, element, 2);
+        if (!is(&usage, "2") || e->invoice.currency.n != 0) continue;
+        if (role.n == 0 || is(&role, "4")) e->invoice.currency = kept(e, s, element, 1);
+    }
+}
+
+static void read_party(kh_edifact *e, const kh_edifact_segment *s)
+{
+    static const char *const sellers[] = {"SE", "SU", "II"};
+    kh_edifact_seller *seller = &e->invoice.seller;
+    kh_edifact_kept role = kept(e, s, 1, 0);
+    uint32_t rank = rank_of(&role, sellers, CNT(sellers));
+    e->invoice.part = KH_EDIFACT_PARTIES;
+    e->invoice.in_seller = rank != 0 && (seller->rank == 0 || rank < seller->rank);
+    if (!e->invoice.in_seller) return;
+    memset(seller, 0, sizeof *seller);
+    seller->rank = rank;
+    seller->identifier = kept(e, s, 2, 0);
+    seller->name = kept(e, s, 4, 0);
+    if (seller->name.n == 0) seller->name = kept(e, s, 3, 0);
+    seller->country = kept(e, s, 9, 0);
+}
+
+static void add(kh_edifact_invoice *v, kh_edifact_kept list[KH_DOC_REFS_MAX], uint32_t *cnt, kh_edifact_kept value)
+{
+    if (value.n == 0) return;
+    if (*cnt == KH_DOC_REFS_MAX) v->too_many = true;
+    else list[(*cnt)++] = value;
+}
+
+/* Before the parties: of the invoice. After the seller: his. After others: theirs. */
+static void read_reference(kh_edifact *e, const kh_edifact_segment *s)
+{
+    static const char *const precedings[] = {"IV", "OI"}, *const bills[] = {"BM", "MB", "BH"};
+    kh_edifact_invoice *v = &e->invoice;
+    kh_edifact_kept qualifier = kept(e, s, 1, 0), value = kept(e, s, 1, 1);
+    if (v->part == KH_EDIFACT_PARTIES && v->in_seller) {
+        kh_edifact_kept *to = NULL;
+        if (is(&qualifier, "VA")) to = &v->seller.vat;
+        if (is(&qualifier, "GN") || is(&qualifier, "XA")) to = &v->seller.registration;
+        if (to != NULL && to->n == 0) *to = value;
+    }
+    if (v->part != KH_EDIFACT_HEADER) return;
+    if (is(&qualifier, "CT") && v->contract.n == 0) v->contract = value;
+    if (rank_of(&qualifier, precedings, CNT(precedings)) != 0) add(v, v->preceding, &v->preceding_cnt, value);
+    if (rank_of(&qualifier, bills, CNT(bills)) != 0) add(v, v->bills, &v->bill_cnt, value);
+}
+
+static void read_paper(kh_edifact *e, const kh_edifact_segment *s)
+{
+    kh_edifact_kept code = kept(e, s, 1, 0);
+    if (kh_item_bill_of_lading_code(TEXT(code))) add(&e->invoice, e->invoice.bills, &e->invoice.bill_cnt, kept(e, s, 2, 0));
+}
+
+/* The first of each qualifier that is in the invoice's currency, or in one that is not said. ISO 9735 has both decimal marks and
+   no grouping. */
+static void read_amount(kh_edifact *e, const kh_edifact_segment *s)
+{
+    static const char *const qualifiers[KH_MOA_CNT] = {"9", "77", "39", "86", "388", "128", "113"};
+    kh_edifact_invoice *v = &e->invoice;
+    kh_edifact_kept qualifier = kept(e, s, 1, 0), text = kept(e, s, 1, 1), beside = kept(e, s, 1, 2);
+    uint32_t rank = rank_of(&qualifier, qualifiers, KH_MOA_CNT);
+    bool other = beside.n != 0 && v->currency.n != 0 && !kh_text_equal(TEXT(beside), TEXT(v->currency));
+    if (rank == 0 || other || v->amount[rank - 1].n != 0) return;
+    for (uint32_t i = 0; i < text.n; i++)
+        if (text.p[i] == ',') text.p[i] = '.';
+    v->amount[rank - 1] = text;
+    v->amount_currency[rank - 1] = beside;
+}
+
+void kh_edifact_invoice_segment(kh_edifact *e, const kh_edifact_segment *s)
+{
+    kh_edifact_invoice *v = &e->invoice;
+    if (kh_edifact_is(e, s, "UNS")) v->part = KH_EDIFACT_SUMMARY;
+    if (v->part == KH_EDIFACT_SUMMARY && kh_edifact_is(e, s, "MOA")) read_amount(e, s);
+    if (kh_edifact_is(e, s, "LIN") && v->part != KH_EDIFACT_SUMMARY) v->part = KH_EDIFACT_LINES;
+    if (v->part >= KH_EDIFACT_LINES) return;
+    if (kh_edifact_is(e, s, "BGM")) {
+        v->type_code = kept(e, s, 1, 0);
+        v->number = kept(e, s, 2, 0);
+        v->function = kept(e, s, 3, 0);
+    }
+    if (kh_edifact_is(e, s, "DTM")) read_date(e, s);
+    if (kh_edifact_is(e, s, "CUX")) read_currency(e, s);
+    if (kh_edifact_is(e, s, "NAD")) read_party(e, s);
+    if (kh_edifact_is(e, s, "RFF")) read_reference(e, s);
+    if (kh_edifact_is(e, s, "DOC")) read_paper(e, s);
+}
+
+/* Makes a kept value UTF-8: as it is where it is that already, else from the set that UNB names (ISO 8859-1 where it names
+   none). False: it cannot be. */
+static bool to_utf8(const kh_edifact *e, kh_edifact_kept *v)
+{
+    static const char letters[] = "CDEFGHIJK";
+    static const char *const sets[] = {"ISO-8859-1", "ISO-8859-2", "ISO-8859-5", "ISO-8859-7", "ISO-8859-3",
+                                       "ISO-8859-4", "ISO-8859-6", "ISO-8859-8", "ISO-8859-9"};
+    char copy[KH_EDIFACT_VALUE_MAX], *from = copy, *to = v->p;
+    size_t from_n = v->n, to_n = sizeof v->p;
+    if (v->n == 0 || kh_utf8_valid(TEXT(*v))) return true;
+    char letter = e->charset_n == 4 ? e->charset[3] : 'A';
+    if (letter == 'W' || letter == 'X' || letter == 'Y') return false;
+    const char *set = letter != '\0' ? strchr(letters, letter) : NULL;
+    memcpy(copy, v->p, v->n);
+    iconv_t converter = iconv_open("UTF-8", set != NULL ? sets[set - letters] : "ISO-8859-1");
+    if (converter == (iconv_t)-1) return false;
+    size_t done = iconv(converter, &from, &from_n, &to, &to_n);
+    iconv_close(converter);
+    v->n = (uint32_t)(to - v->p);
+    return done != (size_t)-1;
+}
+
+static bool texts_are_utf8(kh_edifact *e)
+{
+    kh_edifact_invoice *v = &e->invoice;
+    kh_edifact_kept *const texts[] = {
+        &v->number,         &v->contract,   &v->seller.vat, &v->seller.registration, &v->seller.identifier,
+        &v->seller.country, &v->seller.name};
+    bool good = true;
+    for (uint32_t i = 0; i < CNT(texts); i++) good = good && to_utf8(e, texts[i]);
+    for (uint32_t i = 0; i < v->preceding_cnt; i++) good = good && to_utf8(e, &v->preceding[i]);
+    for (uint32_t i = 0; i < v->bill_cnt; i++) good = good && to_utf8(e, &v->bills[i]);
+    return good;
+}
+
+/* What is due (MOA 9); in messages of older directories, which have none, the total less what was prepaid. False: no decimals. */
+static bool payable_of(kh_edifact_invoice *v, kh_invoice *ret, char buf[48])
+{
+    uint32_t i = KH_MOA_DUE;
+    uint64_t total = 0, prepaid = 0;
+    bool total_less = false, prepaid_less = false;
+    kh_currency currency;
+    while (i < KH_MOA_PREPAID && v->amount[i].n == 0) i++;
+    if (i == KH_MOA_PREPAID) return true;
+    ret->payable = TEXT(v->amount[i]);
+    ret->payable_currency = TEXT(v->amount_currency[i]);
+    if (i == KH_MOA_DUE || v->amount[KH_MOA_PREPAID].n == 0) return true;
+    if (!kh_currency_of_text(ret->currency.n != 0 ? ret->currency : ret->payable_currency, &currency))
+        return true; /* said later */
+    if (kh_amount_parse_signed(ret->payable, currency, &total_less, &total) != KH_C_OK ||
+        kh_amount_parse_signed(TEXT(v->amount[KH_MOA_PREPAID]), currency, &prepaid_less, &prepaid) != KH_C_OK)
+        return false;
+    int64_t left = (total_less ? -(int64_t)total : (int64_t)total) - (prepaid_less ? -(int64_t)prepaid : (int64_t)prepaid);
+    buf[0] = '-';
+    uint32_t n = kh_amount_format((uint64_t)(left < 0 ? -left : left), currency, buf + 1);
+    ret->payable = left < 0 ? (kh_text){buf, n + 1} : (kh_text){buf + 1, n};
+    return true;
+}
+
+bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
+{
+    kh_edifact_invoice *v = &e->invoice;
+    char buf[48];
+    if (!texts_are_utf8(e))
+        return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
+                              "The message has texts that are not in the character set that UNB names.");
+    if (v->too_many)
+        return kh_item_refuse(item, &e->texts, KH_C_CAPACITY, "The invoice names more than %d other documents.", KH_DOC_REFS_MAX);
+    kh_invoice invoice = {.number = TEXT(v->number),
+                          .date = v->date.n != 0 ? TEXT(v->date) : TEXT(v->other_date),
+                          .type_code = TEXT(v->type_code),
+                          .currency = TEXT(v->currency),
+                          .vat = TEXT(v->seller.vat),
+                          .registration = TEXT(v->seller.registration),
+                          .identifier = TEXT(v->seller.identifier),
+                          .country = TEXT(v->seller.country),
+                          .seller_name = TEXT(v->seller.name),
+                          .contract = TEXT(v->contract),
+                          .preceding_cnt = v->preceding_cnt,
+                          .bill_cnt = v->bill_cnt};
+    for (uint32_t i = 0; i < v->preceding_cnt; i++) invoice.preceding[i] = TEXT(v->preceding[i]);
+    for (uint32_t i = 0; i < v->bill_cnt; i++) invoice.bills[i] = TEXT(v->bills[i]);
+    if (!payable_of(v, &invoice, buf))
+        return kh_item_refuse(item, &e->texts, KH_C_FORMAT, "An amount of the message (MOA) is not a plain decimal.");
+    if (!kh_invoice_item(&invoice, &e->texts, item)) return false;
+    if (is(&v->function, "1")) item->document.status = KH_STATUS_VOID; /* BGM says: a cancellation */
+    return true;
+}
