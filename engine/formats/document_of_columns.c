@@ -42,7 +42,8 @@ static bool direction_of(const line *l, int *ret)
     *ret = 0;
     if (t.n == 0) return true;
     for (int i = 0; i < 4 && *ret == 0; i++) *ret = equal_word(t, out[i]) ? 1 : equal_word(t, in[i]) ? -1 : 0;
-    return *ret != 0 || kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The direction \"%.*s\" is neither export nor import.", shown(t), t.p);
+    return *ret != 0 || kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
+                                       "The direction \"%.*s\" is neither export nor import.", shown(t), t.p);
 }
 
 /* The kind: the line's own word, else the caller's, else what the Chinese name of the number's column says. */
@@ -62,8 +63,10 @@ static bool kind_of(const line *l, kh_kind default_kind, int direction, kh_kind 
     if (form == KH_FORM_DECLARATION && direction == 0 &&
         kh_number_canonical(KH_KIND_ANY, column(l, KH_COL_NUMBER), (kh_text){NULL, 0}, number, &n) != KH_C_FORMAT)
         direction = kh_number_direction((kh_text){number, n});
-    if (form == KH_FORM_DECLARATION && direction != 0) *ret = direction > 0 ? KH_KIND_EXPORT_DECLARATION : KH_KIND_IMPORT_DECLARATION;
-    return *ret != KH_KIND_ANY || kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The line says no kind of document, and none was given for the file.");
+    if (form == KH_FORM_DECLARATION && direction != 0)
+        *ret = direction > 0 ? KH_KIND_EXPORT_DECLARATION : KH_KIND_IMPORT_DECLARATION;
+    return *ret != KH_KIND_ANY || kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
+                                                 "The line says no kind of document, and none was given for the file.");
 }
 
 static bool number_of(const line *l, kh_kind kind, int direction)
@@ -75,7 +78,9 @@ static bool number_of(const line *l, kh_kind kind, int direction)
     if (kind != KH_KIND_INVOICE && kind != KH_KIND_CREDIT_NOTE) code = (kh_text){NULL, 0};
     kh_code said = kh_number_canonical(kind, number, code, l->texts->item.number, &n);
     if (said != KH_C_OK && said != KH_C_CHECK_DIGIT)
-        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The number \"%.*s\" is not one that a document of the kind %s can have.", shown(number), number.p, kh_kind_word(kind));
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
+                              "The number \"%.*s\" is not one that a document of the kind %s can have.", shown(number), number.p,
+                              kh_kind_word(kind));
     d->number = (kh_text){l->texts->item.number, n};
     if (said == KH_C_CHECK_DIGIT) {
         l->item->code = KH_C_CHECK_DIGIT;
@@ -84,12 +89,16 @@ static bool number_of(const line *l, kh_kind kind, int direction)
     if (!kh_kind_is_declaration(kind)) return true;
     int wanted = kind == KH_KIND_EXPORT_DECLARATION ? 1 : -1, own = kh_number_direction(d->number);
     if ((own != 0 && own != wanted) || (direction != 0 && direction != wanted))
-        return kh_item_refuse(l->item, &l->texts->item, KH_C_DIRECTION, "The %s contradicts the kind %s.", own != 0 && own != wanted ? "ninth character of the number" : "direction", kh_kind_word(kind));
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_DIRECTION, "The %s contradicts the kind %s.",
+                              own != 0 && own != wanted ? "ninth character of the number" : "direction", kh_kind_word(kind));
     return true;
 }
 
 /* Whether a number needs no issuer beside it: a Chinese invoice number of a Chinese seller is unique by itself. */
-static bool stands_alone(kh_text number, kh_text issuer) { return kh_number_is_chinese_invoice(number) && (issuer.n == 0 || kh_uscc_shape(issuer)); }
+static bool stands_alone(kh_text number, kh_text issuer)
+{
+    return kh_number_is_chinese_invoice(number) && (issuer.n == 0 || kh_uscc_shape(issuer));
+}
 
 kh_code kh_issuer_of_columns(kh_kind kind, kh_text number, kh_text issuer, kh_text owner, char *buf, uint32_t *ret_n)
 {
@@ -97,7 +106,8 @@ kh_code kh_issuer_of_columns(kh_kind kind, kh_text number, kh_text issuer, kh_te
     char out[KH_ISSUER_MAX + 1];
     uint32_t n = 0;
     kh_code code = KH_C_OK;
-    if (kh_kind_is_declaration(kind) && (kh_number_direction(number) != 0 || kh_number_is_mrn(number))) issuer = (kh_text){NULL, 0};
+    if (kh_kind_is_declaration(kind) && (kh_number_direction(number) != 0 || kh_number_is_mrn(number)))
+        issuer = (kh_text){NULL, 0};
     else if (issuer.n != 0) code = kh_issuer_canonical(issuer, out, &n);
     else if (invoice && owner.n != 0 && !kh_number_is_chinese_invoice(number)) code = kh_issuer_canonical(owner, out, &n);
     if (code != KH_C_OK && code != KH_C_CHECK_DIGIT) return KH_C_FORMAT;
@@ -129,10 +139,12 @@ static bool amount_of(const line *l)
     uint64_t base = KH_AMOUNT_NONE;
     if (amount.n == 0) return true;
     if (!kh_currency_of_text(word, &currency) || currency == 0)
-        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The currency \"%.*s\" is not an ISO 4217 code.", shown(word), word.n != 0 ? word.p : "");
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The currency \"%.*s\" is not an ISO 4217 code.",
+                              shown(word), word.n != 0 ? word.p : "");
     if (kh_amount_parse(amount, currency, &base) != KH_C_OK)
-        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The amount \"%.*s\" is not digits with at most %d behind one decimal point (%s).", shown(amount), amount.p,
-                              kh_currency_exponent(currency), kh_currency_alpha(currency));
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
+                              "The amount \"%.*s\" is not digits with at most %d behind one decimal point (%s).", shown(amount),
+                              amount.p, kh_currency_exponent(currency), kh_currency_alpha(currency));
     return base == KH_AMOUNT_NONE || kh_item_add_amount(l->item, &l->texts->item, currency, base);
 }
 
@@ -151,17 +163,21 @@ static bool version_of(const line *l)
 static bool state_of(const line *l, kh_kind kind)
 {
     kh_op_document *d = &l->item->document;
-    kh_text word = column(l, KH_COL_STATUS), date = column(l, KH_COL_DATE), issued = column(l, KH_COL_ISSUED), contract = column(l, KH_COL_CONTRACT_NO);
+    kh_text word = column(l, KH_COL_STATUS), date = column(l, KH_COL_DATE), issued = column(l, KH_COL_ISSUED),
+            contract = column(l, KH_COL_CONTRACT_NO);
     kh_status status = kh_kind_is_declaration(kind) ? KH_STATUS_CLEARED : KH_STATUS_NONE;
     kh_date ignored;
     if (word.n != 0 && !kh_status_of_word(kind, word, &status))
-        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "\"%.*s\" is no status of the kind %s.", shown(word), word.p, kh_kind_word(kind));
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "\"%.*s\" is no status of the kind %s.", shown(word), word.p,
+                              kh_kind_word(kind));
     if (!kh_date_parse(date, &d->date))
         return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The date \"%.*s\" is not one.", shown(date), date.p);
     if (!kh_when_parse(issued, 0, &ignored, &d->issue_time))
-        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The time of issue \"%.*s\" is not one.", shown(issued), issued.p);
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The time of issue \"%.*s\" is not one.", shown(issued),
+                              issued.p);
     d->status = (uint8_t)status;
-    if (contract.n > sizeof l->texts->contract) return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The contract number is longer than 256 bytes.");
+    if (contract.n > sizeof l->texts->contract)
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The contract number is longer than 256 bytes.");
     if (contract.n != 0) {
         memcpy(l->texts->contract, contract.p, contract.n);
         kh_item_contract(l->item, (kh_text){l->texts->contract, contract.n});
@@ -193,7 +209,8 @@ bool kh_document_name_parse(kh_text text, kh_document_name *ret)
 {
     const char *colon = text.n != 0 ? memchr(text.p, ':', text.n) : NULL;
     kh_document_name name = {.kind = KH_KIND_ANY};
-    if (colon == NULL || !kh_kind_of_word((kh_text){text.p, (uint32_t)(colon - text.p)}, &name.kind) || name.kind == KH_KIND_ANY) return false;
+    if (colon == NULL || !kh_kind_of_word((kh_text){text.p, (uint32_t)(colon - text.p)}, &name.kind) || name.kind == KH_KIND_ANY)
+        return false;
     kh_text number = {colon + 1, text.n - (uint32_t)(colon + 1 - text.p)}, issuer = {NULL, 0};
     const char *at = number.n != 0 ? memchr(number.p, '@', number.n) : NULL;
     if (at != NULL) {
@@ -219,16 +236,23 @@ static bool one_ref(const line *l, kh_kind kind, kh_text text)
     if (text.n == 0) return true;
     bool ok = kh_document_name_parse(text, &name);
     if (ok && name.kind != KH_KIND_INVOICE && name.kind != KH_KIND_BILL_OF_LADING)
-        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "refers_to names \"%.*s\", which is neither an invoice nor a bill of lading.", shown(text), text.p);
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
+                              "refers_to names \"%.*s\", which is neither an invoice nor a bill of lading.", shown(text), text.p);
     if (ok) {
-        kh_code code = kh_number_canonical(name.kind, (kh_text){name.number, name.number_n}, (kh_text){NULL, 0}, number, &number_n);
+        kh_code code =
+            kh_number_canonical(name.kind, (kh_text){name.number, name.number_n}, (kh_text){NULL, 0}, number, &number_n);
         ok = code == KH_C_OK || code == KH_C_CHECK_DIGIT;
     }
     bool corrects = (kind == KH_KIND_INVOICE || kind == KH_KIND_CREDIT_NOTE) && name.kind == KH_KIND_INVOICE;
     kh_text owner = corrects && d->issuer.n != 0 ? d->issuer : d->owner;
-    if (ok) ok = kh_issuer_of_columns(name.kind, (kh_text){number, number_n}, (kh_text){name.issuer, name.issuer_n}, owner, issuer, &issuer_n) == KH_C_OK;
-    if (!ok) return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "refers_to is not KIND:NUMBER[@ISSUER]: \"%.*s\".", shown(text), text.p);
-    return kh_item_add_ref(l->item, &l->texts->item, corrects ? KH_REF_CORRECTS : KH_REF_LINK, name.kind, (kh_text){number, number_n}, (kh_text){issuer, issuer_n});
+    if (ok)
+        ok = kh_issuer_of_columns(name.kind, (kh_text){number, number_n}, (kh_text){name.issuer, name.issuer_n}, owner, issuer,
+                                  &issuer_n) == KH_C_OK;
+    if (!ok)
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "refers_to is not KIND:NUMBER[@ISSUER]: \"%.*s\".",
+                              shown(text), text.p);
+    return kh_item_add_ref(l->item, &l->texts->item, corrects ? KH_REF_CORRECTS : KH_REF_LINK, name.kind,
+                           (kh_text){number, number_n}, (kh_text){issuer, issuer_n});
 }
 
 static bool refs_of(const line *l, kh_kind kind)
@@ -244,7 +268,8 @@ static bool refs_of(const line *l, kh_kind kind)
     return true;
 }
 
-kh_code kh_document_of_columns(const kh_row_view *row, kh_kind default_kind, const kh_feed *feed, void *text_buf, size_t text_cap, kh_item *ret)
+kh_code kh_document_of_columns(const kh_row_view *row, kh_kind default_kind, const kh_feed *feed, void *text_buf, size_t text_cap,
+                               kh_item *ret)
 {
     memset(ret, 0, offsetof(kh_item, ref_texts)); /* these are written before they are counted */
     ret->line = row->line;

@@ -6,7 +6,11 @@
 static const struct {
     const char *channel;
     uint8_t status;
-} usual[] = {{"R", KH_STATUS_CLEARED}, {"P", KH_STATUS_RELEASED}, {"D", KH_STATUS_REVOKED}, {"M", KH_STATUS_ACCEPTED}, {"Z", KH_STATUS_REJECTED}};
+} usual[] = {{"R", KH_STATUS_CLEARED},
+             {"P", KH_STATUS_RELEASED},
+             {"D", KH_STATUS_REVOKED},
+             {"M", KH_STATUS_ACCEPTED},
+             {"Z", KH_STATUS_REJECTED}};
 
 void kh_feed_default(kh_feed *feed)
 {
@@ -22,8 +26,7 @@ void kh_feed_default(kh_feed *feed)
 static kh_err read_channels(const config_setting_t *list, kh_feed *feed)
 {
     int cnt = config_setting_length(list);
-    if (!config_setting_is_list(list) || cnt > (int)(sizeof feed->channels / sizeof feed->channels[0]))
-        return KH_E_FORMAT;
+    if (!config_setting_is_list(list) || cnt > (int)(sizeof feed->channels / sizeof feed->channels[0])) return KH_E_FORMAT;
     feed->channel_cnt = 0;
     for (int i = 0; i < cnt; i++) {
         const config_setting_t *one = config_setting_get_elem(list, (unsigned)i);
