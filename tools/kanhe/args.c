@@ -103,7 +103,8 @@ bool args_number(const char *text, uint64_t *ret)
     if (text == NULL || *text == '\0') return false;
     for (; *text != '\0'; text++) {
         uint64_t digit = (uint64_t)(*text - '0');
-        if (*text < '0' || *text > '9' || __builtin_mul_overflow(value, UINT64_C(10), &value) || __builtin_add_overflow(value, digit, &value))
+        if (*text < '0' || *text > '9' || __builtin_mul_overflow(value, UINT64_C(10), &value) ||
+            __builtin_add_overflow(value, digit, &value))
             return false;
     }
     *ret = value;

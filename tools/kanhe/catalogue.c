@@ -1,29 +1,37 @@
 /* catalogue: the commands, and what --help says of each. */
 #include "commands.h"
 
-#define PAPER_HELP                                                                                                                \
-    "\n  KIND:NUMBER[@ISSUER]   the document (单证): export_declaration 出口报关单, import_declaration 进口报关单, invoice 发票, credit_note,\n"       \
-    "                         order, receivable, bill_of_lading, warehouse_receipt, tax_filing, capital_voucher.\n"                  \
-    "                         The characters % @ / = inside NUMBER and ISSUER are written %XX\n"                                     \
-    "  --issuer ID            the issuer (开具方) of a foreign invoice, in any spelling\n"                                              \
-    "  --as PARTY             who asks: id or name; without it the operator (the regulator's rights)\n"                               \
+#define PAPER_HELP                                                                                                                       \
+    "\n  KIND:NUMBER[@ISSUER]   the document (单证): export_declaration 出口报关单, import_declaration 进口报关单, invoice " \
+    "发票, credit_note,\n"                                                                                                             \
+    "                         order, receivable, bill_of_lading, warehouse_receipt, tax_filing, capital_voucher.\n"                      \
+    "                         The characters % @ / = inside NUMBER and ISSUER are written %XX\n"                                         \
+    "  --issuer ID            the issuer (开具方) of a foreign invoice, in any spelling\n"                                            \
+    "  --as PARTY             who asks: id or name; without it the operator (the regulator's rights)\n"                                  \
     "  --owner ID --amount A  a bank's proof that it holds the paper: the owner's id and the declared total\n"
 
 #define EVENT_OPTIONS "--as= --amount= --allot=* --source= --reason= --expect="
-#define EVENT_HELP                                                                                                                \
-    "\n  --as BANK              the bank whose financing it is\n"                                                                     \
-    "  --amount A             disburse, repay: how much; all that is approved or owed when not said\n"                               \
-    "  --allot KIND:NUMBER[@ISSUER][/CUR]=A   which document takes which part; else in the order of the request's lines\n"            \
-    "  --source collection|own-funds          repay: the buyer paid (收汇: the balance does not come back), or own funds (自有资金: it does)\n" \
-    "  --reason CODE          reject, withdraw: customer_request documents_incomplete credit_declined duplicate fraud_suspected other\n" \
-    "  --expect V             the version that the financing must have: then sending it again is harmless\n"                         \
-    "\nexample:\n  kanhe finance disburse 1 --as 11 --amount 800.00\n  kanhe finance repay 1 --as 11 --amount 300.00 --source collection\n"
-#define EVENT(word, about)                                                                                                        \
-    {"finance " word, EVENT_OPTIONS, command_finance_event, false,                                                                 \
-     "finance " word " ID --as BANK [--amount A] [--allot KIND:NUMBER=A ...] [--source S] [--reason CODE] [--expect V]", about, EVENT_HELP}
+#define EVENT_HELP                                                                                                               \
+    "\n  --as BANK              the bank whose financing it is\n"                                                                \
+    "  --amount A             disburse, repay: how much; all that is approved or owed when not said\n"                           \
+    "  --allot KIND:NUMBER[@ISSUER][/CUR]=A   which document takes which part; else in the order of the request's lines\n"       \
+    "  --source collection|own-funds          repay: the buyer paid (收汇: the balance does not come back), or own funds "     \
+    "(自有资金: it does)\n"                                                                                                  \
+    "  --reason CODE          reject, withdraw: customer_request documents_incomplete credit_declined duplicate "                \
+    "fraud_suspected other\n"                                                                                                    \
+    "  --expect V             the version that the financing must have: then sending it again is harmless\n"                     \
+    "\nexample:\n  kanhe finance disburse 1 --as 11 --amount 800.00\n  kanhe finance repay 1 --as 11 --amount 300.00 --source "  \
+    "collection\n"
+#define EVENT(word, about)                                                                                                       \
+    {                                                                                                                            \
+        "finance " word, EVENT_OPTIONS, command_finance_event, false,                                                            \
+            "finance " word " ID --as BANK [--amount A] [--allot KIND:NUMBER=A ...] [--source S] [--reason CODE] [--expect V]",  \
+            about, EVENT_HELP                                                                                                    \
+    }
 
 const command commands[] = {
-    {"init", "--rules= --secret=", command_init, true, "init [--rules FILE] [--secret FILE]", "make a data directory (建立数据目录); refuses one that is not empty",
+    {"init", "--rules= --secret=", command_init, true, "init [--rules FILE] [--secret FILE]",
+     "make a data directory (建立数据目录); refuses one that is not empty",
      "\n  --rules FILE    lines NAME VALUE: the rules to begin with (kanhe rule list shows the names)\n"
      "  --secret FILE   16 bytes or 32 hexadecimal digits: the key of the index's placement; random when not given\n"
      "\nexample:\n  kanhe --data /var/lib/kanhe init\n"},
@@ -33,41 +41,56 @@ const command commands[] = {
      "  --name TEXT   its name; --as takes it as well as the id\n  --uscc CODE   统一社会信用代码, or a foreign id\n"
      "\nexample:\n  kanhe party add --id 101 --role enterprise --name \"Exporter Ltd\" --uscc 91350211M000100Y43\n"},
     {"party list", "", command_party_list, false, "party list", "all parties", ""},
-    {"party freeze", "", command_party_freeze, false, "party freeze PARTY", "freeze a party (冻结): no new business, no answers", ""},
+    {"party freeze", "", command_party_freeze, false, "party freeze PARTY", "freeze a party (冻结): no new business, no answers",
+     ""},
     {"party unfreeze", "", command_party_unfreeze, false, "party unfreeze PARTY", "lift a freeze (解冻)", ""},
     {"rule set", "", command_rule_set, false, "rule set NAME VALUE", "set a rule (规则), from now on",
-     "\nexample:\n  kanhe rule set ratio_bp.kind.invoice 8000     # an invoice is worth 80 %\n  kanhe rule set hold_ttl_applied 36h\n"},
+     "\nexample:\n  kanhe rule set ratio_bp.kind.invoice 8000     # an invoice is worth 80 %\n  kanhe rule set hold_ttl_applied "
+     "36h\n"},
     {"rule list", "", command_rule_list, false, "rule list", "all rules with their values", ""},
-    {"rate set", "--date= --source=", command_rate_set, false, "rate set FROM TO VALUE --date D --source TEXT", "set an exchange rate (汇率): 1 FROM = VALUE TO",
+    {"rate set", "--date= --source=", command_rate_set, false, "rate set FROM TO VALUE --date D --source TEXT",
+     "set an exchange rate (汇率): 1 FROM = VALUE TO",
      "\nexample:\n  kanhe rate set EUR USD 1.0834 --date 2026-11-24 --source ECB\n"},
     {"rate list", "", command_rate_list, false, "rate list", "all exchange rates", ""},
-    {"import", "--format= --kind= --source= --force", command_import, false, "import FILE... [--format F] [--kind K] [--source NAME] [--force]",
-     "read documents from files (导入单证)",
+    {"import", "--format= --kind= --source= --force", command_import, false,
+     "import FILE... [--format F] [--kind K] [--source NAME] [--force]", "read documents from files (导入单证)",
      "\n  --format F      csv jsonl ubl cii edifact wco decmessage; detected when not given\n"
-     "  --kind K        the kind of lines that name none\n  --source NAME   the feed (数据源): a party of role source, or a section of sources.conf\n"
+     "  --kind K        the kind of lines that name none\n  --source NAME   the feed (数据源): a party of role source, or a "
+     "section of sources.conf\n"
      "  --force         an earlier version may come again as the newest\n"
      "\nRefused lines are printed, and written to FILE.refused.csv with their code and why.\n"
      "CSV needs kind,number,owner_id,currency,amount,date (Chinese headers are understood).\n"
      "\nexample:\n  kanhe import declarations.csv invoice.xml notice.xml\n"},
-    {"show", "--format= --kind=", command_show, false, "show FILE [--format F] [--kind K]", "how a file is read, without storing it", ""},
-    {"verify", "--as= -o=", command_verify, false, "verify FILE [--as PARTY] [-o OUT.csv]", "a verdict for each line of a file (批量核验)",
-     "\nFILE: CSV or JSON Lines with kind,number,owner_id,currency,amount,date and optionally issuer_id,direction,contract_no,want_amount,version.\n"
+    {"show", "--format= --kind=", command_show, false, "show FILE [--format F] [--kind K]",
+     "how a file is read, without storing it", ""},
+    {"verify", "--as= -o=", command_verify, false, "verify FILE [--as PARTY] [-o OUT.csv]",
+     "a verdict for each line of a file (批量核验)",
+     "\nFILE: CSV or JSON Lines with kind,number,owner_id,currency,amount,date and optionally "
+     "issuer_id,direction,contract_no,want_amount,version.\n"
      "\nexample:\n  kanhe verify batch.csv --as 11 -o verdicts.csv\n"},
-    {"balance", "--issuer= --as= --owner= --amount=", command_balance, false, "balance KIND:NUMBER[@ISSUER] [--issuer ID] [--as PARTY] [--owner ID --amount A]",
-     "how much of a document is free (可融资余额)", PAPER_HELP "\nexample:\n  kanhe balance export_declaration:310120260123456789\n"},
-    {"history", "--issuer= --as= --owner= --amount=", command_history, false, "history KIND:NUMBER[@ISSUER] [--issuer ID] [--as PARTY] [--owner ID --amount A]",
-     "what happened to a document (单证历史)", PAPER_HELP},
-    {"alerts", "--as=", command_alerts, false, "alerts [--as PARTY]", "what a bank must know (预警): over limit, revoked, cancelled, lapsed, similar", ""},
-    {"finance apply", "--as= --id= --enterprise= --product= --amount= --currency= --doc=* --allow-partial --file=", command_finance_apply, false,
-     "finance apply --as BANK (--id N --enterprise ID --product P --amount A --currency C --doc DOCUMENT... | --file REQUESTS.csv) [--allow-partial]",
+    {"balance", "--issuer= --as= --owner= --amount=", command_balance, false,
+     "balance KIND:NUMBER[@ISSUER] [--issuer ID] [--as PARTY] [--owner ID --amount A]",
+     "how much of a document is free (可融资余额)",
+     PAPER_HELP "\nexample:\n  kanhe balance export_declaration:310120260123456789\n"},
+    {"history", "--issuer= --as= --owner= --amount=", command_history, false,
+     "history KIND:NUMBER[@ISSUER] [--issuer ID] [--as PARTY] [--owner ID --amount A]", "what happened to a document (单证历史)",
+     PAPER_HELP},
+    {"alerts", "--as=", command_alerts, false, "alerts [--as PARTY]",
+     "what a bank must know (预警): over limit, revoked, cancelled, lapsed, similar", ""},
+    {"finance apply",
+     "--as= --id= --enterprise= --product= --amount= --currency= --doc=* --allow-partial --file=", command_finance_apply, false,
+     "finance apply --as BANK (--id N --enterprise ID --product P --amount A --currency C --doc DOCUMENT... | --file "
+     "REQUESTS.csv) [--allow-partial]",
      "apply for a financing (申请): hold balance on its documents",
      "\n  --id N                the bank's own number of the financing; again with the same content it is harmless\n"
      "  --enterprise ID       the applicant: id, name or USCC\n"
-     "  --doc KIND:NUMBER[@ISSUER][/CUR][=ALLOCATED]   again for each document; the parts add up to the amount, or are all left out\n"
+     "  --doc KIND:NUMBER[@ISSUER][/CUR][=ALLOCATED]   again for each document; the parts add up to the amount, or are all left "
+     "out\n"
      "  --allow-partial       take the documents that pass; else all or nothing\n"
      "  --file REQUESTS.csv   id,enterprise,product,amount,currency,kind,number,issuer,allocated (and total, doc_currency);\n"
      "                        consecutive lines with one id are one financing\n"
-     "\nexample:\n  kanhe finance apply --as 11 --id 1 --enterprise 101 --product export_receivable --amount 1000.00 --currency USD \\\n"
+     "\nexample:\n  kanhe finance apply --as 11 --id 1 --enterprise 101 --product export_receivable --amount 1000.00 --currency "
+     "USD \\\n"
      "        --doc export_declaration:310120260123456789\n"},
     EVENT("accept", "the bank takes the application in (受理): the hold becomes firm"),
     EVENT("approve", "the bank approves (审核)"),
@@ -76,15 +99,18 @@ const command commands[] = {
     EVENT("disburse", "the loan is paid out (放款登记): held becomes used"),
     EVENT("repay", "the loan is paid back (还款登记)"),
     EVENT("reverse", "a disbursement is undone before any repayment (放款冲正)"),
-    {"finance events", "--as= --file=", command_finance_events, false, "finance events --as BANK --file EVENTS.csv", "many events from a file",
-     "\nEVENTS.csv: id,event,amount,source,reason (and expect)\n"},
-    {"finance show", "--as=", command_finance_show, false, "finance show ID [--as PARTY]", "one financing (the operator may say BANK:ID)", ""},
-    {"finance list", "--as= --state=", command_finance_list, false, "finance list [--as PARTY] [--state S]", "financings, all or of one state", ""},
+    {"finance events", "--as= --file=", command_finance_events, false, "finance events --as BANK --file EVENTS.csv",
+     "many events from a file", "\nEVENTS.csv: id,event,amount,source,reason (and expect)\n"},
+    {"finance show", "--as=", command_finance_show, false, "finance show ID [--as PARTY]",
+     "one financing (the operator may say BANK:ID)", ""},
+    {"finance list", "--as= --state=", command_finance_list, false, "finance list [--as PARTY] [--state S]",
+     "financings, all or of one state", ""},
     {"stats", "", command_stats, false, "stats", "counts and sizes", ""},
     {"audit", "", command_audit, false, "audit", "replay the whole log and prove every outcome (审计)",
      "\nprints the digest of the outcome chain: keep it elsewhere, it shows if the log's end was cut off.\n"},
     {"snapshot", "", command_snapshot, false, "snapshot", "write an image of the state now (快照)", ""},
-    {"gen", "--count= --seed= -o=", command_gen, true, "gen declarations|invoices|requests --count N --seed S [-o FILE]", "make up sound, distinct lines to try with",
+    {"gen", "--count= --seed= -o=", command_gen, true, "gen declarations|invoices|requests --count N --seed S [-o FILE]",
+     "make up sound, distinct lines to try with",
      "\n`requests` finance the `declarations` of the same count and seed; `verify` reads the other two.\n"
      "\nexample:\n  kanhe gen declarations --count 500 --seed 7 -o d.csv\n"},
 };

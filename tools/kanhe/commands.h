@@ -5,23 +5,23 @@
 #include <kanhe/kanhe.h>
 
 typedef struct command_context {
-    kh_engine *engine;         /* NULL for commands that need none */
+    kh_engine *engine; /* NULL for commands that need none */
     const kh_options *options;
     const kh_result_sink *sink;
     const args *given;
-    const char *const *words;  /* behind the command's own */
+    const char *const *words; /* behind the command's own */
     size_t word_cnt;
-    char message[700];         /* what a command without an engine has to say; usage errors */
+    char message[700]; /* what a command without an engine has to say; usage errors */
 } command_context;
 
 typedef struct command {
-    const char *name;          /* "finance apply" */
-    const char *options;       /* for args_parse, beside the global ones */
+    const char *name;    /* "finance apply" */
+    const char *options; /* for args_parse, beside the global ones */
     kh_result (*run)(command_context *c);
     bool no_engine;
-    const char *usage;         /* one line, behind "kanhe " */
-    const char *about;         /* one line */
-    const char *help;          /* more lines: options, examples */
+    const char *usage; /* one line, behind "kanhe " */
+    const char *about; /* one line */
+    const char *help;  /* more lines: options, examples */
 } command;
 extern const command commands[];
 extern const size_t command_cnt;

@@ -63,7 +63,8 @@ kh_result command_init(command_context *c)
     if (secret_path != NULL) {
         secret_text = read_file(c, secret_path, 64, &n);
         bool sound = secret_text != NULL && secret_of(secret_text, n, secret);
-        if (secret_text != NULL && !sound) (void)command_usage(c, "%s: a secret is 16 bytes, or 32 hexadecimal digits", secret_path);
+        if (secret_text != NULL && !sound)
+            (void)command_usage(c, "%s: a secret is 16 bytes, or 32 hexadecimal digits", secret_path);
         free(secret_text);
         if (!sound) {
             free(rules);
@@ -79,8 +80,10 @@ kh_result command_party_add(command_context *c)
 {
     const char *id_text = command_need(c, "--id"), *role, *name;
     uint64_t id;
-    if (id_text == NULL || (role = command_need(c, "--role")) == NULL || (name = command_need(c, "--name")) == NULL) return KH_MISUSE;
-    if (!args_number(id_text, &id) || id == 0 || id > UINT32_MAX) return command_usage(c, "--id %s: an id is a number from 1 to 4294967295", id_text);
+    if (id_text == NULL || (role = command_need(c, "--role")) == NULL || (name = command_need(c, "--name")) == NULL)
+        return KH_MISUSE;
+    if (!args_number(id_text, &id) || id == 0 || id > UINT32_MAX)
+        return command_usage(c, "--id %s: an id is a number from 1 to 4294967295", id_text);
     return kh_party_add(c->engine, (uint32_t)id, role, name, args_get(c->given, "--uscc"), c->sink);
 }
 

@@ -70,7 +70,8 @@ kh_result command_finance_apply(command_context *c)
         (request.product = command_need(c, "--product")) == NULL || (request.amount = command_need(c, "--amount")) == NULL ||
         (request.currency = command_need(c, "--currency")) == NULL || command_need(c, "--doc") == NULL)
         return KH_MISUSE;
-    if (!args_number(id_text, &request.id)) return command_usage(c, "--id %s: the bank's number of a financing is a whole number", id_text);
+    if (!args_number(id_text, &request.id))
+        return command_usage(c, "--id %s: the bank's number of a financing is a whole number", id_text);
     const char **documents = args_all(c->given, "--doc", &request.document_cnt);
     request.documents = documents;
     kh_result result = documents != NULL ? kh_finance_apply(c->engine, &request, c->sink) : command_usage(c, "out of memory");
@@ -87,7 +88,8 @@ static kh_result event(command_context *c, const char *word)
                                 .reason = args_get(c->given, "--reason"),
                                 .expect = args_get(c->given, "--expect")};
     if (request.as == NULL) return KH_MISUSE;
-    if (c->word_cnt != 1 || !args_number(c->words[0], &request.id)) return command_usage(c, "which financing? give the bank's number");
+    if (c->word_cnt != 1 || !args_number(c->words[0], &request.id))
+        return command_usage(c, "which financing? give the bank's number");
     const char **allot = args_all(c->given, "--allot", &request.allot_cnt);
     request.allot = allot;
     kh_result result = allot != NULL ? kh_finance_event(c->engine, &request, c->sink) : command_usage(c, "out of memory");

@@ -86,7 +86,8 @@ static bool wait_of(const char *text, double *ret)
 static int run(const command *cmd, const args *given, size_t used, const kh_options *options)
 {
     kh_result_sink sink = print_begin(args_has(given, "--json"));
-    command_context c = {.options = options, .sink = &sink, .given = given, .words = given->words + used, .word_cnt = given->word_cnt - used};
+    command_context c = {
+        .options = options, .sink = &sink, .given = given, .words = given->words + used, .word_cnt = given->word_cnt - used};
     if (cmd->run == command_finance_event) { /* the event is the last word of the name */
         c.words--;
         c.word_cnt++;
@@ -121,7 +122,8 @@ int main(int argc, char *argv[])
     int status = KH_DONE;
     if (parsed && args_has(&given, "--version")) {
         (void)puts("kanhe " KANHE_VERSION);
-    } else if (parsed && (args_has(&given, "--help") || args_has(&given, "-h") || (given.word_cnt > 0 && strcmp(given.words[0], "help") == 0))) {
+    } else if (parsed && (args_has(&given, "--help") || args_has(&given, "-h") ||
+                          (given.word_cnt > 0 && strcmp(given.words[0], "help") == 0))) {
         if (cmd == NULL && given.word_cnt > 1 && strcmp(given.words[0], "help") == 0) {
             args rest = {.words = given.words + 1, .word_cnt = given.word_cnt - 1};
             cmd = find_command(&rest, &used);

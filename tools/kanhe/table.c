@@ -1,5 +1,5 @@
-/* table: rows for people: aligned columns that know that a Chinese character is two columns wide. The first rows decide the widths; what
- * is single (statistics, an audit) stands as a list of names and values. */
+/* table: rows for people: aligned columns that know that a Chinese character is two columns wide. The first rows decide the
+ * widths; what is single (statistics, an audit) stands as a list of names and values. */
 #include "print.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,13 +26,16 @@ static struct {
 
 /* What the fields are called in Chinese, for the headings. */
 static const char *const terms[][2] = {
-    {"kind", "种类"}, {"number", "号码"}, {"issuer", "开具方"}, {"owner", "所有人"}, {"status", "状态"}, {"date", "日期"}, {"version", "版本"},
-    {"currency", "币种"}, {"base", "总额"}, {"cap", "上限"}, {"held", "冻结"}, {"used", "已用"}, {"consumed", "已核销"}, {"free", "可融资"},
-    {"line", "行"}, {"code", "代码"}, {"name", "结果"}, {"mismatch", "不符"}, {"bank", "银行"}, {"state", "状态"}, {"amount", "金额"},
-    {"allocated", "分配"}, {"height", "高度"}, {"documents", "单证"}, {"alert", "预警"}, {"financing", "融资"}, {"time", "时间"},
-    {"operation", "操作"}, {"party", "主体"}, {"file", "文件"}, {"format", "格式"}, {"read", "读入"}, {"stored", "入库"}, {"unchanged", "未变"},
-    {"amended", "更正"}, {"revoked", "撤销"}, {"refused", "拒绝"}, {"why", "原因"}, {"role", "角色"}, {"value", "值"}, {"rate", "汇率"},
-    {"source", "来源"}, {"enterprise", "企业"}, {"product", "产品"}, {"deadline", "期限"}, {"as_of", "截至"}};
+    {"kind", "种类"},      {"number", "号码"},    {"issuer", "开具方"},   {"owner", "所有人"},   {"status", "状态"},
+    {"date", "日期"},      {"version", "版本"},   {"currency", "币种"},   {"base", "总额"},      {"cap", "上限"},
+    {"held", "冻结"},      {"used", "已用"},      {"consumed", "已核销"}, {"free", "可融资"},    {"line", "行"},
+    {"code", "代码"},      {"name", "结果"},      {"mismatch", "不符"},   {"bank", "银行"},      {"state", "状态"},
+    {"amount", "金额"},    {"allocated", "分配"}, {"height", "高度"},     {"documents", "单证"}, {"alert", "预警"},
+    {"financing", "融资"}, {"time", "时间"},      {"operation", "操作"},  {"party", "主体"},     {"file", "文件"},
+    {"format", "格式"},    {"read", "读入"},      {"stored", "入库"},     {"unchanged", "未变"}, {"amended", "更正"},
+    {"revoked", "撤销"},   {"refused", "拒绝"},   {"why", "原因"},        {"role", "角色"},      {"value", "值"},
+    {"rate", "汇率"},      {"source", "来源"},    {"enterprise", "企业"}, {"product", "产品"},   {"deadline", "期限"},
+    {"as_of", "截至"}};
 
 static const char *term(const char *name)
 {
@@ -50,8 +53,9 @@ static uint32_t width(const char *text)
         uint32_t c = *p;
         if (c >= 0xF0) c = 0x20000;
         else if (c >= 0xE0 && p[1] != 0 && p[2] != 0) c = (c & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
-        bool wide = (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) || (c >= 0xF900 && c <= 0xFAFF) ||
-                    (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF00 && c <= 0xFF60) || (c >= 0xFFE0 && c <= 0xFFE6) || c >= 0x20000;
+        bool wide = (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) ||
+                    (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF00 && c <= 0xFF60) ||
+                    (c >= 0xFFE0 && c <= 0xFFE6) || c >= 0x20000;
         columns += wide ? 2 : 1;
     }
     return columns;
