@@ -99,10 +99,7 @@ void auditor_question(const auditor *a, const kh_question *q, kh_verdict *ret)
         ret->code = KH_C_DIRECTION;
         return;
     }
-    int bal = -1;
-    for (uint32_t i = 0; i < d->balance_cnt; i++)
-        if (d->balances[i].currency == q->currency) bal = (int)i;
-    if (q->currency == 0 && d->balance_cnt == 1) bal = 0;
+    int bal = auditor_balance_meant(d, q->currency);
     if (q->currency != 0 && bal < 0) ret->mismatch |= KH_FIELD_CURRENCY;
     else if (q->amount != KH_AMOUNT_NONE && (bal < 0 || d->balances[bal].base != q->amount || d->balances[bal].currency == 0))
         ret->mismatch |= KH_FIELD_AMOUNT;

@@ -32,7 +32,8 @@ typedef struct exposure {
 typedef struct balance {
     kh_currency currency;
     uint64_t base, red, cap;
-    bool over;    /* OVER_LIMIT stands */
+    bool gone;     /* no longer declared; kept for what hangs on it */
+    bool over;     /* OVER_LIMIT stands */
     int group;    /* -1 none */
     exposure sum; /* as auditor_add_up found it last */
 } balance;
@@ -43,6 +44,7 @@ typedef struct document {
     uint32_t owner_check;
     char owner[32];
     kh_status status;
+    uint32_t had; /* statuses that it left and could have come back to, as bits */
     kh_date date;
     uint64_t contract;
     uint32_t version;
@@ -54,6 +56,7 @@ typedef struct document {
     uint32_t named_cnt;
     kh_key corrects; /* of a credit note */
     bool has_corrects, red_taken;
+    uint64_t red;            /* what it took from its invoice */
 } document;
 
 typedef struct fin_line {
@@ -65,6 +68,7 @@ typedef struct fin_line {
     uint64_t remaining; /* of allocated: not yet repaid */
     uint64_t amount;    /* remaining in the document's currency, rounded up */
     uint64_t consumed;  /* in the document's currency */
+    bool short_only; /* sound, but with too little free */
     bool converted;
     kh_rate rate;
 } fin_line;
@@ -141,6 +145,8 @@ void auditor_placed(auditor *a, const outcome *o, kh_place place);
 void auditor_question(const auditor *a, const kh_question *q, kh_verdict *ret);
 
 /* ---- limits (auditor_limits.c) ---- */
+/* auditor_balance_meant: which balance a currency means; 0: the document's only one. -1 none. */
+int auditor_balance_meant(const document *d, kh_currency currency);
 int auditor_find_doc(const auditor *a, const kh_key *key);
 const party *auditor_find_party(const auditor *a, uint32_t id);
 int auditor_find_fin(const auditor *a, uint32_t bank, uint64_t id);
@@ -159,9 +165,11 @@ kh_code auditor_shortage(const auditor *a, int doc, int bal, uint32_t bank);
 void auditor_flags(auditor *a);
 void auditor_link(auditor *a, int doc);
 kh_notice *auditor_notice(auditor *a, kh_notice_type type, uint32_t bank);
+/* auditor_alert tells the regulator and each bank with something on the document (bal < 0) or the balance. */
+void auditor_alert(auditor *a, int doc, int bal, kh_notice_type type);
 /* auditor_cancel_line: the system takes a line out of its financing. */
 void auditor_cancel_line(auditor *a, financing *f, fin_line *line);
-void auditor_amended(auditor *a, int doc); /* cancels APPLIED lines while over, newest first */
+void auditor_amended(auditor *a, int doc, int bal); /* cancels APPLIED lines while over, newest first */
 void auditor_revoked(auditor *a, int doc);
 
 void auditor_document(auditor *a, const kh_op *op, outcome *ret);

@@ -35,9 +35,9 @@ static content content_of(const kh_op_document *d)
     return c;
 }
 
-static bool same_content(const content *x, const content *y, bool with_contract)
+static bool same_content(const content *x, const content *y)
 {
-    if (x->date != y->date || x->balance_cnt != y->balance_cnt || (with_contract && x->contract != y->contract)) return false;
+    if (x->date != y->date || x->balance_cnt != y->balance_cnt || x->contract != y->contract) return false;
     for (uint32_t i = 0; i < x->balance_cnt; i++)
         if (x->balances[i].currency != y->balances[i].currency || x->balances[i].base != y->balances[i].base) return false;
     return true;
@@ -46,57 +46,102 @@ static bool same_content(const content *x, const content *y, bool with_contract)
 static bool is_superseded(const document *d, const content *c)
 {
     for (uint32_t i = 0; i < d->superseded_cnt; i++)
-        if (same_content(&d->superseded[i], c, true)) return true;
+        if (same_content(&d->superseded[i], c)) return true;
     return false;
 }
 
-/* take_content puts new amounts in place; a currency that is no longer declared keeps its balance, with base 0. */
+/* take_content puts new amounts in place; a balance that is no longer declared stays, gone and with base 0. No amount at all is a
+   balance without a currency. */
 static void take_content(document *d, const content *c)
 {
     d->now = *c;
     d->date = c->date;
     d->contract = c->contract;
-    for (uint32_t i = 0; i < d->balance_cnt; i++) d->balances[i].base = 0;
-    for (uint32_t i = 0; i < c->balance_cnt; i++) {
-        uint32_t j = 0;
-        while (j < d->balance_cnt && d->balances[j].currency != c->balances[i].currency) j++;
-        if (j == d->balance_cnt && d->balance_cnt == 1 && d->balances[0].currency == 0) d->balance_cnt = j = 0;
-        if (j == d->balance_cnt) d->balances[d->balance_cnt++] = (balance){.currency = c->balances[i].currency, .group = -1};
-        d->balances[j].base = c->balances[i].base;
+    for (uint32_t i = 0; i < d->balance_cnt; i++) {
+        d->balances[i].base = 0;
+        d->balances[i].gone = true;
     }
-    if (d->balance_cnt == 0) d->balances[d->balance_cnt++] = (balance){.group = -1};
+    for (uint32_t i = 0; i < c->balance_cnt || (i == 0 && c->balance_cnt == 0); i++) {
+        kh_currency currency = c->balance_cnt == 0 ? 0 : c->balances[i].currency;
+        uint32_t j = 0;
+        while (j < d->balance_cnt && d->balances[j].currency != currency) j++;
+        if (j == d->balance_cnt) d->balances[d->balance_cnt++] = (balance){.currency = currency, .group = -1};
+        d->balances[j].base = c->balance_cnt == 0 ? 0 : c->balances[i].base;
+        d->balances[j].gone = false;
+    }
 }
 
-/* A credit note lowers the invoice that it names, once both are there and of one owner. */
-static void settle_credit_notes(auditor *a)
+static balance *balance_in(document *d, kh_currency currency)
 {
+    for (uint32_t i = 0; currency != 0 && i < d->balance_cnt; i++)
+        if (d->balances[i].currency == currency && !d->balances[i].gone) return &d->balances[i];
+    return NULL;
+}
+
+/* recap: caps anew; those that fell cost APPLIED lines while the balance is over. */
+static void recap(auditor *a, int doc)
+{
+    document *d = &a->docs[doc];
+    uint64_t before[KH_DOC_BALANCES_MAX];
+    for (uint32_t i = 0; i < d->balance_cnt; i++) before[i] = d->balances[i].cap;
+    auditor_recap(a, doc);
+    auditor_add_up(a);
+    for (uint32_t i = 0; i < d->balance_cnt; i++)
+        if (d->balances[i].cap < before[i]) auditor_amended(a, doc, (int)i);
+}
+
+/* Credit notes lower the invoice that they name, in the order in which they came, each whole and only while it fits. */
+static void settle_credit_notes(auditor *a, int blue)
+{
+    document *invoice = &a->docs[blue];
+    bool changed = false;
     for (uint32_t i = 0; i < a->doc_cnt; i++) {
         document *note = &a->docs[i];
-        if (note->kind != KH_KIND_CREDIT_NOTE || !note->has_corrects || note->red_taken) continue;
-        int blue = auditor_find_doc(a, &note->corrects);
-        if (blue < 0) continue;
-        document *invoice = &a->docs[blue];
-        for (uint32_t j = 0; j < invoice->balance_cnt; j++) {
-            balance *b = &invoice->balances[j];
-            uint64_t red = note->balances[0].base;
-            if (b->currency != note->balances[0].currency || b->currency == 0 || b->red + red > b->base) continue;
-            b->red += red;
-            note->red_taken = true;
-            kh_status to = b->red == b->base ? KH_STATUS_RED_FULL : KH_STATUS_RED_PART;
-            if (kh_status_may_follow(invoice->kind, invoice->status, to)) invoice->status = to;
-            auditor_recap(a, blue);
-            auditor_amended(a, blue);
-        }
+        if (note->kind != KH_KIND_CREDIT_NOTE || !note->has_corrects || !kh_key_equal(&note->corrects, &invoice->key)) continue;
+        if (note->owner_check != invoice->owner_check) continue;
+        balance *b = balance_in(invoice, note->now.balances[0].currency);
+        bool counted = note->red_taken;
+        uint64_t before = note->red;
+        if (note->red_taken && b != NULL) b->red -= note->red;
+        note->red_taken = b != NULL && note->status != KH_STATUS_VOID && b->red + note->now.balances[0].base <= b->base;
+        note->red = note->red_taken ? note->now.balances[0].base : 0;
+        if (note->red_taken) b->red += note->red;
+        changed = changed || counted != note->red_taken || before != note->red;
     }
+    if (!changed) return;
+    bool any = false, all = true;
+    for (uint32_t i = 0; i < invoice->balance_cnt; i++) {
+        if (invoice->balances[i].gone) continue;
+        any = any || invoice->balances[i].red != 0;
+        all = all && invoice->balances[i].red == invoice->balances[i].base;
+    }
+    if (invoice->status == KH_STATUS_NORMAL || (invoice->status >= KH_STATUS_RED_PENDING && invoice->status <= KH_STATUS_RED_FULL)) {
+        kh_status to = !any ? KH_STATUS_NORMAL : all ? KH_STATUS_RED_FULL : KH_STATUS_RED_PART;
+        if (to != invoice->status && kh_status_may_follow(invoice->kind, to, invoice->status)) invoice->had |= 1u << invoice->status;
+        invoice->status = to;
+    }
+    recap(a, blue);
+}
+
+/* A credit note of more than is left of its invoice, or in another currency, is in conflict with it. */
+static bool red_fits(auditor *a, const kh_op_document *d)
+{
+    if (d->kind != KH_KIND_CREDIT_NOTE || d->balance_cnt == 0 || d->status == KH_STATUS_VOID || d->ref_cnt == 0) return true;
+    int blue = auditor_find_doc(a, &d->refs[0].key);
+    if (blue < 0 || a->docs[blue].now.balance_cnt == 0) return true;
+    const balance *b = balance_in(&a->docs[blue], d->balances[0].currency);
+    return b != NULL && kh_owner_check(d->owner) == a->docs[blue].owner_check && b->red + d->balances[0].base <= b->base;
 }
 
 static void settle(auditor *a, int doc)
 {
-    auditor_recap(a, doc);
     auditor_link(a, doc);
-    auditor_add_up(a);
-    auditor_amended(a, doc);
-    settle_credit_notes(a);
+    recap(a, doc);
+    if (a->docs[doc].kind == KH_KIND_INVOICE) settle_credit_notes(a, doc);
+    if (a->docs[doc].has_corrects) {
+        int blue = auditor_find_doc(a, &a->docs[doc].corrects);
+        if (blue >= 0) settle_credit_notes(a, blue);
+    }
     auditor_flags(a);
 }
 
@@ -127,57 +172,52 @@ static void store(auditor *a, const kh_op_document *d, const kh_key *key, outcom
     }
     content c = content_of(d);
     take_content(n, &c);
-    settle(a, (int)a->doc_cnt - 1);
     answer(n, KH_EFFECT_STORED, ret);
+    settle(a, (int)a->doc_cnt - 1);
 }
 
-/* set_status: false where the table of moves forbids it. */
-static bool set_status(auditor *a, int at, kh_status to)
+/* next_status: false where a message asks for a move that the table does not have. An original never does: an earlier or impossible
+   status coming with it undoes nothing. */
+static bool next_status(const document *d, const kh_op_document *op, kh_status *ret)
 {
-    document *d = &a->docs[at];
+    kh_status to = (kh_status)op->status;
+    *ret = d->status;
+    if (op->action == KH_DOC_CANCEL) to = kh_kind_is_declaration(d->kind) ? KH_STATUS_REVOKED : KH_STATUS_VOID;
     if (to == KH_STATUS_NONE || to == d->status) return true;
-    if (!kh_status_may_follow(d->kind, d->status, to)) return false;
-    bool was_frozen = d->status == KH_STATUS_ABNORMAL || d->status == KH_STATUS_LOST_CONTROL;
+    bool allowed = kh_status_may_follow(d->kind, d->status, to), was_before = ((d->had >> to) & 1) != 0;
+    if (op->action == KH_DOC_PUT && (!allowed || was_before)) return true;
+    if (allowed) *ret = to;
+    return allowed;
+}
+
+/* change brings a document to new content, or a new status, or both. */
+static void change(auditor *a, int at, const kh_op_document *op, const content *c, outcome *ret)
+{
+    document *d = &a->docs[at];
+    bool anew = !same_content(c, &d->now);
+    kh_status to, was = d->status;
+    if (!next_status(d, op, &to)) {
+        ret->code = KH_C_BAD_STATE;
+        return;
+    }
+    if (anew) {
+        if (d->superseded_cnt == SUPERSEDED_MAX) {
+            memmove(&d->superseded[0], &d->superseded[1], (SUPERSEDED_MAX - 1) * sizeof d->superseded[0]);
+            d->superseded_cnt--;
+        }
+        d->superseded[d->superseded_cnt++] = d->now;
+        take_content(d, c);
+        d->version++;
+    }
     d->status = to;
-    if (to == KH_STATUS_REVOKED) auditor_revoked(a, at);
-    if ((to == KH_STATUS_ABNORMAL || to == KH_STATUS_LOST_CONTROL) && !was_frozen)
-        auditor_notice(a, KH_NOTICE_FROZEN_DOCUMENT, 0)->key = d->key;
-    return true;
-}
-
-static void amend(auditor *a, int at, const content *c, kh_status status, outcome *ret)
-{
-    document *d = &a->docs[at];
-    if (status != KH_STATUS_NONE && status != d->status && !kh_status_may_follow(d->kind, d->status, status)) {
-        ret->code = KH_C_BAD_STATE;
-        return;
+    if (to != was) {
+        if (kh_status_may_follow(d->kind, to, was)) d->had |= 1u << was;
+        if (to == KH_STATUS_REVOKED || to == KH_STATUS_VOID) auditor_revoked(a, at);
+        if (to == KH_STATUS_ABNORMAL || to == KH_STATUS_LOST_CONTROL) auditor_alert(a, at, -1, KH_NOTICE_FROZEN_DOCUMENT);
     }
-    if (d->superseded_cnt == SUPERSEDED_MAX) {
-        memmove(&d->superseded[0], &d->superseded[1], (SUPERSEDED_MAX - 1) * sizeof d->superseded[0]);
-        d->superseded_cnt--;
-    }
-    d->superseded[d->superseded_cnt++] = d->now;
-    take_content(d, c);
-    d->version++;
-    (void)set_status(a, at, status);
-    settle(a, at);
-    answer(d, d->status == KH_STATUS_REVOKED ? KH_EFFECT_REVOKED : KH_EFFECT_AMENDED, ret);
-}
-
-static void only_status(auditor *a, int at, kh_status to, outcome *ret)
-{
-    document *d = &a->docs[at];
-    kh_status before = d->status;
-    if (!set_status(a, at, to)) {
-        ret->code = KH_C_BAD_STATE;
-        return;
-    }
-    if (d->status == before) {
-        answer(d, KH_EFFECT_UNCHANGED, ret);
-        return;
-    }
-    settle(a, at);
-    answer(d, d->status == KH_STATUS_REVOKED ? KH_EFFECT_REVOKED : KH_EFFECT_STATUS, ret);
+    bool revoked = to != was && (to == KH_STATUS_REVOKED || to == KH_STATUS_VOID);
+    answer(d, revoked ? KH_EFFECT_REVOKED : anew ? KH_EFFECT_AMENDED : to != was ? KH_EFFECT_STATUS : KH_EFFECT_UNCHANGED, ret);
+    if (anew || to != was) settle(a, at);
 }
 
 void auditor_document(auditor *a, const kh_op *op, outcome *ret)
@@ -191,8 +231,9 @@ void auditor_document(auditor *a, const kh_op *op, outcome *ret)
     kh_key key = kh_doc_key((kh_kind)d->kind, d->number, d->issuer);
     int at = auditor_find_doc(a, &key);
     if (at < 0) {
-        if (d->action == KH_DOC_PUT) store(a, d, &key, ret);
-        else ret->code = KH_C_NOT_FOUND;
+        if (d->action != KH_DOC_PUT) ret->code = KH_C_NOT_FOUND;
+        else if (!red_fits(a, d)) ret->code = KH_C_CONFLICT;
+        else store(a, d, &key, ret);
         return;
     }
     document *have = &a->docs[at];
@@ -202,32 +243,22 @@ void auditor_document(auditor *a, const kh_op *op, outcome *ret)
         return;
     }
     content c = content_of(d);
-    switch (d->action) {
-    case KH_DOC_PUT:
-        if (same_content(&c, &have->now, declaration)) {
-            only_status(a, at, (kh_status)d->status, ret);
-        } else if (declaration && (d->flags & KH_DOCF_FORCE) == 0 && is_superseded(have, &c)) {
+    if (d->action != KH_DOC_PUT && d->balance_cnt == 0 && (d->flags & KH_DOCF_NO_AMOUNT) == 0) {
+        c.balance_cnt = have->now.balance_cnt;
+        memcpy(c.balances, have->now.balances, sizeof c.balances);
+    }
+    if (d->date == 0) c.date = have->now.date;
+    if (d->contract == 0) c.contract = have->now.contract;
+    bool first_amount = have->now.balance_cnt == 0 && c.balance_cnt > 0 && c.date == have->now.date;
+    if (!same_content(&c, &have->now)) {
+        if (is_superseded(have, &c)) {
             answer(have, KH_EFFECT_UNCHANGED, ret);
-        } else if (declaration || (have->now.balance_cnt == 0 && c.balance_cnt > 0 && c.date == have->now.date)) {
-            amend(a, at, &c, (kh_status)d->status, ret);
-        } else {
+            return;
+        }
+        if (!declaration && !first_amount) {
             ret->code = KH_C_CONFLICT;
+            return;
         }
-        return;
-    case KH_DOC_AMEND: {
-        content merged = have->now;
-        if (d->date != 0) merged.date = d->date;
-        if (d->contract != 0) merged.contract = d->contract;
-        if (d->balance_cnt != 0 || (d->flags & KH_DOCF_NO_AMOUNT) != 0) {
-            merged.balance_cnt = c.balance_cnt;
-            memcpy(merged.balances, c.balances, sizeof c.balances);
-        }
-        if (same_content(&merged, &have->now, true)) only_status(a, at, (kh_status)d->status, ret);
-        else if (is_superseded(have, &merged)) answer(have, KH_EFFECT_UNCHANGED, ret);
-        else amend(a, at, &merged, (kh_status)d->status, ret);
-        return;
     }
-    case KH_DOC_CANCEL: only_status(a, at, declaration ? KH_STATUS_REVOKED : KH_STATUS_VOID, ret); return;
-    default: only_status(a, at, (kh_status)d->status, ret); return;
-    }
+    change(a, at, d, &c, ret);
 }

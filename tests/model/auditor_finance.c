@@ -3,23 +3,11 @@
 
 static void refuse(outcome *ret, kh_code code) { ret->code = code; }
 
-static bool frozen_or_unknown(const auditor *a, uint32_t bank, uint32_t enterprise, kh_code *ret)
-{
-    const party *b = auditor_find_party(a, bank), *e = auditor_find_party(a, enterprise);
-    if (b == NULL || b->role != KH_ROLE_BANK || e == NULL || e->role != KH_ROLE_ENTERPRISE) *ret = KH_C_NOT_AUTHORISED;
-    else if (b->frozen || e->frozen) *ret = KH_C_FROZEN;
-    else return false;
-    return true;
-}
-
 /* Which of a document's balances is meant: the stated one, else the financing's currency, else the only one. */
 static int choose_balance(const document *d, kh_currency stated, kh_currency of_financing)
 {
-    kh_currency wanted = stated != 0 ? stated : of_financing;
-    for (uint32_t i = 0; i < d->balance_cnt; i++)
-        if (d->balances[i].currency == wanted) return (int)i;
-    if (stated == 0 && d->balance_cnt == 1) return 0;
-    return -1;
+    int bal = auditor_balance_meant(d, stated != 0 ? stated : of_financing);
+    return bal >= 0 || stated != 0 ? bal : auditor_balance_meant(d, 0);
 }
 
 static kh_code find_rate(const auditor *a, kh_currency from, kh_currency to, fin_line *line)
@@ -54,6 +42,13 @@ static uint64_t grantable(const auditor *a, const char *product, int doc, int ba
     return kh_min64(free, cap > taken ? cap - taken : 0);
 }
 
+static bool currency_allowed(const auditor *a, kh_currency currency)
+{
+    for (uint32_t i = 0; i < a->currency_cnt; i++)
+        if (a->currencies[i] == currency) return true;
+    return a->currencies_all;
+}
+
 /* Everything of a line but the balance: existence, owner, fields, state, currency, age, rate. */
 static kh_code check_line(const auditor *a, const kh_op_apply *apply, const party *enterprise, const kh_op_line *want,
                           fin_line *line)
@@ -63,23 +58,18 @@ static kh_code check_line(const auditor *a, const kh_op_apply *apply, const part
     const document *d = &a->docs[line->doc];
     if (strcmp(d->owner, enterprise->uscc) != 0) return KH_C_OWNER_MISMATCH;
     int bal = choose_balance(d, want->currency, apply->currency);
+    if (bal < 0) return KH_C_FIELD_MISMATCH;
+    line->currency = d->balances[bal].currency;
     if (a->apply_needs_total && want->total == KH_AMOUNT_NONE) return KH_C_FIELD_MISMATCH;
-    if (want->total != KH_AMOUNT_NONE && (bal < 0 || d->balances[bal].base != want->total)) return KH_C_FIELD_MISMATCH;
+    if (want->total != KH_AMOUNT_NONE && (line->currency == 0 || d->balances[bal].base != want->total)) return KH_C_FIELD_MISMATCH;
     kh_code state = kh_status_code(d->status);
     if (state != KH_C_OK && !kh_code_is_warning(state)) return state;
-    if (d->kind == KH_KIND_CREDIT_NOTE) return KH_C_EXHAUSTED;
-    if (d->balance_cnt == 0 || (d->balance_cnt == 1 && d->balances[0].currency == 0)) return KH_C_EXHAUSTED;
-    if (bal < 0) return KH_C_CURRENCY;
-    line->currency = d->balances[bal].currency;
-    if (!a->currencies_all) {
-        bool allowed = false;
-        for (uint32_t i = 0; i < a->currency_cnt; i++) allowed = allowed || a->currencies[i] == line->currency;
-        if (!allowed) return KH_C_CURRENCY;
-    }
     if (a->max_age_s[d->kind] != 0 && d->date != 0) {
         kh_date today = kh_date_of_time(a->time);
         if (today > d->date && (uint64_t)(today - d->date) * 86400 > a->max_age_s[d->kind]) return KH_C_TOO_OLD;
     }
+    if (line->currency == 0) return KH_C_EXHAUSTED;
+    if (!currency_allowed(a, line->currency)) return KH_C_CURRENCY;
     kh_code rate = find_rate(a, apply->currency, line->currency, line);
     if (rate == KH_C_OK) line->bal = bal;
     return rate;
@@ -112,6 +102,7 @@ static kh_code try_line(auditor *a, financing *f, const kh_op_apply *apply, cons
     bool fits = convert(line, apply->currency, line->currency, part, &amount) && amount <= room;
     kh_code shortage = auditor_shortage(a, line->doc, line->bal, apply->enterprise == 0 ? 0 : f->bank);
     if (want->allocated == KH_AMOUNT_NONE ? part < missing : !fits) line->code = shortage;
+    line->short_only = true;
     if ((want->allocated != KH_AMOUNT_NONE && !fits) || part == 0) {
         line->bal = -1;
         return line->code;
@@ -146,7 +137,8 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
     uint8_t bytes[4096];
     size_t bytes_n = application_bytes(op, bytes, sizeof bytes);
     int known = auditor_find_fin(a, op->party, apply->id);
-    if (frozen_or_unknown(a, op->party, apply->enterprise, &ret->code)) return;
+    const party *bank = auditor_find_party(a, op->party), *enterprise = auditor_find_party(a, apply->enterprise);
+    if (bank == NULL || bank->role != KH_ROLE_BANK) return refuse(ret, KH_C_NOT_AUTHORISED);
     if (known >= 0) {
         financing *f = &a->fins[known];
         if (f->application_n != bytes_n || memcmp(f->application, bytes, bytes_n) != 0) return refuse(ret, KH_C_BAD_STATE);
@@ -154,6 +146,7 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
         ret->first = f->application_at;
         return;
     }
+    if (bank->frozen) return refuse(ret, KH_C_FROZEN);
     uint32_t said = 0;
     uint64_t total = 0;
     for (uint32_t i = 0; i < apply->line_cnt; i++) {
@@ -162,7 +155,9 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
         total += apply->lines[i].allocated;
     }
     if (said != 0 && (said != apply->line_cnt || total != apply->amount)) return refuse(ret, KH_C_FORMAT);
-    const party *enterprise = auditor_find_party(a, apply->enterprise);
+    if (enterprise == NULL || enterprise->role != KH_ROLE_ENTERPRISE) return refuse(ret, KH_C_OWNER_MISMATCH);
+    if (enterprise->frozen) return refuse(ret, KH_C_FROZEN);
+    if (!currency_allowed(a, apply->currency)) return refuse(ret, KH_C_CURRENCY);
     KH_ASSERT(a->fin_cnt < FINS_MAX);
     financing *f = &a->fins[a->fin_cnt++];
     memset(f, 0, sizeof *f);
@@ -174,16 +169,23 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
     memcpy(f->product, apply->product.p, apply->product.n);
     kh_code first_failed = KH_C_OK;
     uint64_t missing = apply->amount;
-    for (uint32_t i = 0; i < apply->line_cnt && (said != 0 || missing > 0); i++) {
+    bool any_unusable = false;
+    for (uint32_t i = 0; i < apply->line_cnt; i++) {
         fin_line *line = &f->lines[f->line_cnt];
+        if (said == 0 && missing == 0) { /* not needed: left out */
+            *line = (fin_line){.doc = -1, .bal = -1, .key = apply->lines[i].key};
+            f->line_cnt++;
+            continue;
+        }
         kh_code code = try_line(a, f, apply, enterprise, &apply->lines[i], missing, line);
         f->line_cnt++;
+        any_unusable = any_unusable || (code != KH_C_OK && line->bal < 0 && !line->short_only);
         missing -= line->allocated;
         if (code != KH_C_OK && first_failed == KH_C_OK) first_failed = code;
         auditor_add_up(a);
     }
     f->amount = apply->amount - missing;
-    bool refused = missing > 0 && (!apply->allow_partial || f->amount == 0);
+    bool refused = apply->allow_partial ? f->amount == 0 : missing > 0 || any_unusable;
     if (refused) {
         ret->code = first_failed;
         answer(f, ret);
@@ -193,6 +195,8 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
         auditor_add_up(a);
         return;
     }
+    for (uint32_t i = 0; i < f->line_cnt; i++)
+        if (f->lines[i].allocated > 0) f->lines[i].code = KH_C_OK;
     f->version = 1;
     f->deadline = a->time + a->ttl_applied_s * KH_NS_PER_S;
     f->queued = a->queue_clock++;
@@ -200,7 +204,11 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
     f->application_n = bytes_n;
     ret->fin = (int)a->fin_cnt - 1;
     ret->is_application = true;
-    answer(f, ret);
+    answer(f, ret); /* with every line that was asked for; kept are those granted */
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < f->line_cnt; i++)
+        if (f->lines[i].allocated > 0) f->lines[kept++] = f->lines[i];
+    f->line_cnt = kept;
     auditor_flags(a);
 }
 
@@ -287,6 +295,10 @@ static kh_code disburse(auditor *a, financing *f, const kh_op_event *e, uint64_t
 {
     uint64_t x = e->amount != KH_AMOUNT_NONE ? e->amount : f->amount, parts[8];
     if (x == 0 || x > f->amount || !share_out(f, e, x, parts)) return KH_C_BAD_STATE;
+    for (uint32_t i = 0; i < f->line_cnt; i++) {
+        kh_status status = a->docs[f->lines[i].doc].status;
+        if (parts[i] > 0 && (status == KH_STATUS_ABNORMAL || status == KH_STATUS_LOST_CONTROL)) return kh_status_code(status);
+    }
     financing before = *f;
     for (uint32_t i = 0; i < f->line_cnt; i++) {
         f->lines[i].allocated = parts[i];
@@ -337,16 +349,17 @@ void auditor_event(auditor *a, const kh_op *op, outcome *ret)
     int at = auditor_find_fin(a, op->party, e->id);
     if (at < 0) return refuse(ret, KH_C_NOT_FOUND);
     financing *f = &a->fins[at];
-    bool stops = e->event == KH_EV_ACCEPT || e->event == KH_EV_APPROVE || e->event == KH_EV_DISBURSE;
-    if (stops && frozen_or_unknown(a, op->party, f->enterprise, &ret->code)) return;
     if (e->has_expect && same_event(f, e)) {
         ret->again = true;
         ret->first = f->last_event_at;
         return;
     }
-    if (e->has_expect && e->expect != f->version) return refuse(ret, KH_C_BAD_STATE);
     bool needs_reason = e->event == KH_EV_REJECT || e->event == KH_EV_WITHDRAW;
     if (needs_reason && (e->reason == KH_REASON_NONE || e->reason == KH_REASON_LAPSED)) return refuse(ret, KH_C_FORMAT);
+    const party *enterprise = auditor_find_party(a, f->enterprise);
+    bool stops = e->event == KH_EV_ACCEPT || e->event == KH_EV_APPROVE || e->event == KH_EV_DISBURSE;
+    if (stops && (bank->frozen || enterprise->frozen)) return refuse(ret, KH_C_FROZEN);
+    if (e->has_expect && e->expect != f->version) return refuse(ret, KH_C_BAD_STATE);
     if (!may((kh_event)e->event, f->state)) return refuse(ret, KH_C_BAD_STATE);
     kh_code code = KH_C_OK;
     switch (e->event) {

@@ -1,6 +1,17 @@
 /* auditor_limits: balances, caps, link groups, shortages, cancelled lines, flags: all by adding up. */
 #include "auditor.h"
 
+int auditor_balance_meant(const document *d, kh_currency currency)
+{
+    int found = -1, declared = 0;
+    for (uint32_t i = 0; i < d->balance_cnt; i++) {
+        if (d->balances[i].gone) continue;
+        declared++;
+        if (currency == 0 || d->balances[i].currency == currency) found = (int)i;
+    }
+    return currency == 0 && declared != 1 ? -1 : found;
+}
+
 int auditor_find_doc(const auditor *a, const kh_key *key)
 {
     for (uint32_t i = 0; i < a->doc_cnt; i++)
@@ -151,7 +162,7 @@ kh_notice *auditor_notice(auditor *a, kh_notice_type type, uint32_t bank)
 }
 
 /* Each bank with something on the document, and the regulator (0), is told. */
-static void alert_all(auditor *a, int doc, int bal, kh_notice_type type)
+void auditor_alert(auditor *a, int doc, int bal, kh_notice_type type)
 {
     auditor_notice(a, type, 0)->key = a->docs[doc].key;
     for (uint32_t i = 0; i < a->party_cnt; i++) {
@@ -173,16 +184,9 @@ void auditor_flags(auditor *a)
     for (uint32_t i = 0; i < a->doc_cnt; i++)
         for (uint32_t j = 0; j < a->docs[i].balance_cnt; j++) {
             bool over = auditor_over(a, (int)i, (int)j);
-            if (over && !a->docs[i].balances[j].over) alert_all(a, (int)i, (int)j, KH_NOTICE_OVER_LIMIT);
+            if (over && !a->docs[i].balances[j].over) auditor_alert(a, (int)i, (int)j, KH_NOTICE_OVER_LIMIT);
             a->docs[i].balances[j].over = over;
         }
-}
-
-static int find_balance(const document *d, kh_currency currency)
-{
-    for (uint32_t i = 0; i < d->balance_cnt; i++)
-        if (d->balances[i].currency == currency) return (int)i;
-    return -1;
 }
 
 static void join(auditor *a, int doc, int other)
@@ -190,7 +194,7 @@ static void join(auditor *a, int doc, int other)
     document *d = &a->docs[doc], *o = &a->docs[other];
     if (d->owner_check != o->owner_check) return;
     for (uint32_t i = 0; i < d->balance_cnt; i++) {
-        int j = d->balances[i].currency != 0 ? find_balance(o, d->balances[i].currency) : -1;
+        int j = d->balances[i].currency != 0 && !d->balances[i].gone ? auditor_balance_meant(o, d->balances[i].currency) : -1;
         if (j < 0) continue;
         int g = d->balances[i].group, h = o->balances[j].group;
         if (g < 0 && h < 0) d->balances[i].group = o->balances[j].group = (int)a->group_cnt++;
@@ -232,20 +236,19 @@ void auditor_cancel_line(auditor *a, financing *f, fin_line *line)
     n->amount = f->amount;
 }
 
-void auditor_amended(auditor *a, int doc)
+void auditor_amended(auditor *a, int doc, int bal)
 {
-    for (uint32_t b = 0; b < a->docs[doc].balance_cnt; b++)
-        for (uint32_t i = a->fin_cnt; i-- > 0 && auditor_over(a, doc, (int)b);) {
-            financing *f = &a->fins[i];
-            for (uint32_t j = f->line_cnt; j-- > 0 && auditor_over(a, doc, (int)b);)
-                if (f->state == KH_FIN_APPLIED && f->lines[j].doc == doc && f->lines[j].bal == (int)b && f->lines[j].amount > 0)
-                    auditor_cancel_line(a, f, &f->lines[j]);
-        }
+    for (uint32_t i = a->fin_cnt; i-- > 0 && auditor_over(a, doc, bal);) {
+        financing *f = &a->fins[i];
+        for (uint32_t j = f->line_cnt; j-- > 0 && auditor_over(a, doc, bal);)
+            if (f->state == KH_FIN_APPLIED && f->lines[j].doc == doc && f->lines[j].bal == bal && f->lines[j].amount > 0)
+                auditor_cancel_line(a, f, &f->lines[j]);
+    }
 }
 
 void auditor_revoked(auditor *a, int doc)
 {
-    alert_all(a, doc, -1, KH_NOTICE_REVOKED);
+    auditor_alert(a, doc, -1, KH_NOTICE_REVOKED);
     for (uint32_t i = a->fin_cnt; i-- > 0;) {
         financing *f = &a->fins[i];
         for (uint32_t j = f->line_cnt; j-- > 0;)

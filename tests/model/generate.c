@@ -144,7 +144,7 @@ static void some_document(generator *g, kh_op *op)
     d->action = KH_DOC_PUT;
     d->status = (uint8_t)some_status(g, (kh_kind)d->kind);
     d->date = (kh_date)(9790 + (doc % 7) + (chance(g, 10) ? 1 : 0));
-    if (kh_kind_is_declaration((kh_kind)d->kind) && chance(g, 30)) {
+    if (kh_kind_is_declaration((kh_kind)d->kind) && g->stored[doc] && chance(g, 30)) {
         d->action = (uint8_t)(chance(g, 10) ? KH_DOC_CANCEL : chance(g, 50) ? KH_DOC_AMEND : KH_DOC_STATUS);
         if (d->action != KH_DOC_AMEND) d->date = 0;
         if (d->action == KH_DOC_CANCEL) d->status = 0;

@@ -15,6 +15,7 @@ typedef struct generator {
         size_t n;
     } sent[REMEMBERED];
     uint32_t sent_cnt;
+    bool stored[WORLD_DOCS];   /* kept by the caller: messages are sent about these only */
     uint64_t base[WORLD_DOCS]; /* what the generator declared last, to aim near the limit */
     kh_op_scratch scratch;
     kh_op_line lines[8];
