@@ -69,6 +69,27 @@ static bool kind_of(const line *l, kh_kind default_kind, int direction, kh_kind 
                                                  "The line says no kind of document, and none was given for the file.");
 }
 
+/* Most numbers and owners are already as doc would make them; these are not taken through its folding. */
+static bool is_plain(kh_text t, bool letters_too)
+{
+    bool plain = true;
+    for (uint32_t i = 0; i < t.n; i++) {
+        bool digit = t.p[i] >= '0' && t.p[i] <= '9', letter = t.p[i] >= 'A' && t.p[i] <= 'Z';
+        plain = plain && (digit || (letters_too && letter));
+    }
+    return plain;
+}
+
+static kh_code canonical_number(kh_kind kind, kh_text number, kh_text code, char *buf, uint32_t *ret_n)
+{
+    if (number.n == (kh_kind_is_declaration(kind) ? 18 : 20) && code.n == 0 && is_plain(number, false)) {
+        memcpy(buf, number.p, number.n);
+        *ret_n = number.n;
+        return KH_C_OK;
+    }
+    return kh_number_canonical(kind, number, code, buf, ret_n);
+}
+
 static bool number_of(const line *l, kh_kind kind, int direction)
 {
     kh_text number = column(l, KH_COL_NUMBER), code = column(l, KH_COL_INVOICE_CODE);
@@ -76,7 +97,7 @@ static bool number_of(const line *l, kh_kind kind, int direction)
     uint32_t n = 0;
     if (number.n == 0) return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The line has no number.");
     if (kind != KH_KIND_INVOICE && kind != KH_KIND_CREDIT_NOTE) code = (kh_text){NULL, 0};
-    kh_code said = kh_number_canonical(kind, number, code, l->texts->item.number, &n);
+    kh_code said = canonical_number(kind, number, code, l->texts->item.number, &n);
     if (said != KH_C_OK && said != KH_C_CHECK_DIGIT)
         return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
                               "The number \"%.*s\" is not one that a document of the kind %s can have.", shown(number), number.p,
@@ -124,7 +145,10 @@ static bool parties_of(const line *l, kh_kind kind)
     kh_text owner = column(l, KH_COL_OWNER_ID), issuer = column(l, KH_COL_ISSUER_ID);
     uint32_t n = 0;
     if (owner.n == 0) return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The line names no owner.");
-    if (!kh_item_owner(l->item, &l->texts->item, owner, "The owner")) return false;
+    if (owner.n <= KH_ISSUER_MAX && is_plain(owner, true)) {
+        memcpy(l->texts->item.owner, owner.p, owner.n);
+        d->owner = (kh_text){l->texts->item.owner, owner.n};
+    } else if (!kh_item_owner(l->item, &l->texts->item, owner, "The owner")) return false;
     if (kh_issuer_of_columns(kind, d->number, issuer, d->owner, l->texts->item.issuer, &n) != KH_C_OK)
         return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The issuer is no usable identifier or name.");
     if (n != 0) d->issuer = (kh_text){l->texts->item.issuer, n};
