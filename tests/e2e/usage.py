@@ -1,0 +1,74 @@
+"""Words, options and exit statuses; files of several kinds; show, rules, rates."""
+from kanhe import *
+
+tap = Tap()
+d = Directory(init=False)
+tap.same(d.status("balance", "invoice:1"), 3, "no data directory: 3")
+tap.ok("init" in d.raw("balance", "invoice:1").stderr, "and it says what to do")
+d = Directory()
+tap.same(d.status("init"), 3, "init refuses a directory that is not empty")
+for words in ((), ("frobnicate",), ("balance",), ("balance", "nonsense"), ("balance", "invoice:1", "--nonsense"), ("import",), ("finance", "apply"), ("--wait", "x", "stats"),
+              ("party", "add", "--id", "0", "--role", "bank", "--name", "x"), ("party", "add", "--id", "7", "--role", "king", "--name", "x"), ("gen", "gold", "--count", 1, "--seed", 1),
+              ("balance", "invoice:1", "--as"), ("finance", "accept", "x", "--as", 11), ("import", "/nonexistent/file.csv")):
+    done = d.raw(*words)
+    tap.ok(done.returncode == 2 and done.stdout == "" and done.stderr != "", "usage: " + " ".join(map(str, words)), (done.returncode, done.stdout, done.stderr))
+for words in (("--help",), ("import", "--help"), ("help", "finance", "apply"), ("--version",), ("finance", "repay", "--help")):
+    done = d.raw(*words)
+    tap.ok(done.returncode == 0 and done.stdout and not done.stderr, "help: " + " ".join(words), done.stderr)
+
+# ---- parties
+row, status = d.row("party", "add", "--id", 11, "--role", "bank", "--name", "Other")
+tap.same((row["name"], status), ("CONFLICT", 1), "a party's id is taken")
+tap.same(d.status("party", "add", "--id", 11, "--role", "bank", "--name", "Bank A"), 0, "the same again is harmless")
+rows, _ = d.rows("party", "list")
+tap.same([(r["id"], r["role"]) for r in rows], [(1, "regulator"), (11, "bank"), (12, "bank"), (101, "enterprise"), (102, "enterprise"), (201, "source")], "party list")
+
+# ---- rules and rates
+tap.same(d.status("rule", "set", "ratio_bp.kind.invoice", "8000"), 0, "rule set")
+tap.same(d.status("rule", "set", "nonsense", "1") in (1, 2), True, "a rule that there is not")
+rows, _ = d.rows("rule", "list")
+tap.ok(any(r["rule"] == "ratio_bp.kind.invoice" and r["value"] == "8000" and not r["default"] for r in rows), "rule list")
+tap.same(d.status("rate", "set", "EUR", "USD", "1.10", "--date", "2026-01-01", "--source", "ECB"), 0, "rate set")
+row, _ = d.row("rate", "list")
+tap.same((row["from"], row["to"], row["rate"]), ("EUR", "USD", "1.1"), "rate list")
+rules = d.file("rules.txt", "hold_ttl_applied 1d\nclock_step 90d\n")
+e = Directory(init=False)
+tap.same(e.status("init", "--rules", rules, "--secret", e.file("s", b"0123456789abcdef")), 0, "init --rules --secret")
+tap.ok(any(r["rule"] == "hold_ttl_applied" and r["value"] == "1d" for r in e.rows("rule", "list")[0]), "its rules are set")
+tap.same(os.stat(e.data + "/secret").st_mode & 0o077, 0, "the secret is the owner's alone")
+e.close()
+
+# ---- a file in Chinese, as Excel writes it
+text = f"报关单号,统一社会信用代码,币制,金额,申报日期,进出口标志\n{declaration(31)},{USCC_A},USD,88.00,2026-11-02,E\n"
+for name, data in (("utf8.csv", text.encode()), ("bom.csv", b"\xef\xbb\xbf" + text.encode()), ("gb.csv", text.encode("gb18030"))):
+    row, status = d.row("import", d.file(name, data), "--kind", "export_declaration")
+    tap.same((row["read"], row["stored"] + row["unchanged"], status), (1, 1, 0), f"Chinese headers: {name}")
+row, status = d.row("show", d.root + "/utf8.csv", "--kind", "export_declaration")
+tap.same((pick(row, "kind", "number", "owner", "currency", "base", "date"), status),
+         ({"kind": "export_declaration", "number": declaration(31), "owner": USCC_A, "currency": "USD", "base": "88.00", "date": "2026-11-02"}, 0), "show")
+
+# ---- several currencies, a foreign invoice with an odd number
+lines = HEADER.replace("date", "date,issuer_id") + (f"export_declaration,{declaration(32)},{USCC_A},USD,10.00,2026-11-02,\nexport_declaration,{declaration(32)},{USCC_A},EUR,20.00,2026-11-02,\n"
+                                                    f"invoice,A/1 b=2,NO123456789MVA,JPY,1000,2026-11-02,NO 123 456 789 MVA\n")
+row, status = d.row("import", d.file("m.csv", lines))
+tap.same((row["read"], row["stored"], status), (3, 2, 0) if row["read"] == 3 else (2, 2, 0), "two currencies are one document")
+rows, _ = d.rows("balance", "export_declaration:" + declaration(32))
+tap.same([(r["currency"], r["base"]) for r in rows], [("USD", "10.00"), ("EUR", "20.00")] if rows[0]["currency"] == "USD" else [("EUR", "20.00"), ("USD", "10.00")], "balance: one object a currency")
+for words in (("invoice:A%2F1b%3D2@NO123456789MVA",), ("invoice:A%2F1 b%3D2", "--issuer", "no 123456789 mva")):
+    row, status = d.row("balance", *words)
+    tap.same((row.get("base"), row.get("cap"), row.get("issuer"), status), ("1000", "800", "NO123456789MVA", 0), "balance " + words[0])
+tap.ok(d.raw("balance", "export_declaration:" + declaration(32)).stdout.count("\n") == 3, "a table: a heading and a line each")
+
+# ---- a rate converts up
+d.rows("import", d.file("u.csv", HEADER + f"export_declaration,{declaration(33)},{USCC_A},USD,100.00,2026-11-02\n"))
+row, _ = d.apply(11, 1, "50.01", f"export_declaration:{declaration(33)}", currency="EUR")
+tap.same((row["name"], row["documents"][0]["amount"], row["documents"][0]["currency"], row["documents"][0]["allocated"]), ("OK", "55.02", "USD", "50.01"), "a hold in another currency is rounded up")
+row, _ = d.apply(11, 2, "1.00", f"export_declaration:{declaration(33)}", currency="CNY")
+tap.same(row["name"], "NOT_CHECKED", "no rate: not checked")
+
+# ---- files that are no files of ours
+for name, data in (("empty.csv", b""), ("noise.bin", bytes(range(256)) * 50), ("cut.xml", b"<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>"), ("nul.csv", HEADER.encode() + b"\0" * 100)):
+    rows, status = d.rows("import", d.file(name, data))
+    tap.ok(status == 1 and rows and rows[-1]["stored"] == 0, f"{name} gets an answer", (rows, status, d.stderr))
+d.close()
+tap.end()
