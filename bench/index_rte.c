@@ -1,10 +1,12 @@
 /* index_rte: DPDK's rte_hash, lock-free for readers, bulk look-ups. In 2 MiB pages where the machine lets us reserve them for the
  * length of the run (root), else in 4 KiB pages; which, is said on stderr. */
 #include "index_peer.h"
+#include <fcntl.h>
 #include <rte_eal.h>
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -24,10 +26,12 @@ static long read_pages(void)
 
 static bool write_pages(long n)
 {
-    FILE *f = fopen(pages_file, "w");
-    if (f == NULL) return false;
-    bool ok = fprintf(f, "%ld\n", n) > 0;
-    return fclose(f) == 0 && ok;
+    char text[24];
+    int sz = snprintf(text, sizeof text, "%ld\n", n), fd = open(pages_file, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool ok = write(fd, text, (size_t)sz) == sz;
+    (void)close(fd);
+    return ok;
 }
 
 static void close_table(void)
@@ -36,11 +40,20 @@ static void close_table(void)
     pages_before = -1;
 }
 
+static void give_back(int signal_number)
+{
+    close_table();
+    _exit(128 + signal_number);
+}
+
+/* Pages that are reserved and kept would be lost to the machine: they are given back however the process ends. */
 static bool reserve_pages(long more)
 {
+    static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGABRT, SIGSEGV};
     long before = read_pages();
-    if (before < 0 || !write_pages(before + more)) return false;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) (void)signal(endings[i], give_back);
     pages_before = before;
+    if (before < 0 || !write_pages(before + more)) return false;
     if (read_pages() >= before + more) return true;
     close_table();
     return false;
@@ -49,7 +62,7 @@ static bool reserve_pages(long more)
 static bool open_table(uint64_t entries)
 {
     char memory[32], prefix[32];
-    long megabytes = (long)(entries * 96 >> 20) + 256;
+    long megabytes = (long)(entries * 64 >> 20) + 256;
     cpu_set_t cpus;
     bool huge = reserve_pages(megabytes / 2 + 64);
     (void)snprintf(memory, sizeof memory, "%ld", megabytes);
