@@ -133,6 +133,7 @@ static void *reclaim(void *arg)
     struct timespec until;
     for (;;) {
         bool more = kh_index_reclaim_step(s->machine.index);
+        kh_machine_ahead(&s->machine);
         (void)pthread_mutex_lock(&s->side_lock);
         if (!more && !s->side_stop) {
             (void)clock_gettime(CLOCK_REALTIME, &until);

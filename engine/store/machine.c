@@ -51,6 +51,27 @@ static uint64_t available_sz(void)
 
 kh_err kh_machine_fits(uint64_t bytes) { return bytes <= available_sz() ? KH_OK : KH_E_NOMEM; }
 
+static void raise_to(_Atomic uint64_t *at, uint64_t value)
+{
+    uint64_t seen = atomic_load_explicit(at, memory_order_relaxed);
+    while (seen < value && !atomic_compare_exchange_weak_explicit(at, &seen, value, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+void kh_machine_ahead(kh_machine *m)
+{
+    for (uint32_t i = 0; i < KH_REGION_MAX; i++) {
+        const kh_region *r = &m->state.regions[i];
+        if (r->row_sz == 0) continue;
+        uint64_t used = __atomic_load_n(&r->row_cnt, __ATOMIC_RELAXED) * r->row_sz, max = r->row_max * r->row_sz;
+        uint64_t ahead = kh_min64(kh_max64(used / 16, 2 * AHEAD_MAX_SZ), SLACK_MAX_SZ + AHEAD_MAX_SZ);
+        uint64_t end = kh_min64(used + ahead, max);
+        if (atomic_load_explicit(&m->backed[i], memory_order_relaxed) >= kh_min64(used + ahead / 4 * 3, max)) continue;
+        /* Refused: the applier will ask for what it needs itself, and say so. */
+        if (kh_state_populate(&m->state, i, end - used) == KH_OK) raise_to(&m->backed[i], end);
+    }
+}
+
 kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz)
 {
     uint64_t need[KH_REGION_MAX] = {0}, rest = 0;
@@ -64,7 +85,7 @@ kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz)
         uint64_t ahead = kh_min64(need[i], AHEAD_MAX_SZ), used = r->row_cnt * r->row_sz;
         uint64_t end = kh_min64(used + ahead, r->row_max * r->row_sz);
         rest += need[i] - ahead;
-        if (end <= m->backed[i]) continue;
+        if (end <= atomic_load_explicit(&m->backed[i], memory_order_relaxed)) continue;
         grew = true;
         /* Somewhat more than is needed, so that this is rare; where the machine cannot, exactly what is needed. */
         uint64_t slack = kh_min64(kh_max64(end / 8, SLACK_MIN_SZ), SLACK_MAX_SZ);
@@ -72,7 +93,7 @@ kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz)
         kh_err err = kh_state_populate(&m->state, i, more - used);
         if (err == KH_E_NOMEM) err = kh_state_populate(&m->state, i, (more = end) - used);
         if (err != KH_OK) return err;
-        m->backed[i] = more;
+        raise_to(&m->backed[i], more);
     }
     return grew && rest != 0 ? kh_machine_fits(rest) : KH_OK;
 }

@@ -71,13 +71,16 @@ typedef struct kh_machine {
     kh_index *index;
     kh_ledger *ledger;
     void *index_mem, *ledger_mem;
-    uint64_t backed[KH_REGION_MAX]; /* bytes of each region that are known to be backed by memory */
+    _Atomic uint64_t backed[KH_REGION_MAX]; /* bytes of each region that are known to be backed by memory */
     bool reserved;
 } kh_machine;
 KH_MUST kh_err kh_machine_reserve(kh_machine *m);
 KH_MUST kh_err kh_machine_start(kh_machine *m, const uint8_t secret[16]);
 /* kh_machine_back makes sure of the memory that op_cnt operations in ops_sz bytes can need: KH_E_NOMEM. */
 KH_MUST kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz);
+/* kh_machine_ahead keeps some memory ready before the rows in use, from a helper thread, so that the applier rarely touches fresh
+ * pages. */
+void kh_machine_ahead(kh_machine *m);
 KH_MUST kh_err kh_machine_fits(uint64_t bytes); /* whether the machine says that it has them: else KH_E_NOMEM */
 KH_MUST kh_err kh_machine_apply(kh_machine *m, const kh_entry *entry, const kh_sink *sink);
 void kh_machine_release(kh_machine *m);
