@@ -116,7 +116,9 @@ void auditor_question(const auditor *a, const kh_question *q, kh_verdict *ret)
     kh_code state = kh_status_code(d->status);
     if (state != KH_C_OK && !kh_code_is_warning(state)) ret->code = state;
     else if (q->version != 0 && q->version != d->version) ret->code = KH_C_AMENDED_SINCE;
-    else if (bal < 0) ret->code = KH_C_CURRENCY;
+    else if (auditor_too_old(a, d)) ret->code = KH_C_TOO_OLD;
+    else if (bal >= 0 && d->balances[bal].currency != 0 && !auditor_currency_allowed(a, d->balances[bal].currency))
+        ret->code = KH_C_CURRENCY;
     else if (ret->free == 0 || (q->want != KH_AMOUNT_NONE && q->want > ret->free))
         ret->code = auditor_shortage(a, at, bal, q->bank);
     else ret->code = state;

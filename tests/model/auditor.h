@@ -32,8 +32,8 @@ typedef struct exposure {
 typedef struct balance {
     kh_currency currency;
     uint64_t base, red, cap;
-    bool gone;     /* no longer declared; kept for what hangs on it */
-    bool over;     /* OVER_LIMIT stands */
+    bool gone;    /* no longer declared; kept for what hangs on it */
+    bool over;    /* OVER_LIMIT stands */
     int group;    /* -1 none */
     exposure sum; /* as auditor_add_up found it last */
 } balance;
@@ -56,7 +56,7 @@ typedef struct document {
     uint32_t named_cnt;
     kh_key corrects; /* of a credit note */
     bool has_corrects, red_taken;
-    uint64_t red;            /* what it took from its invoice */
+    uint64_t red; /* what it took from its invoice */
 } document;
 
 typedef struct fin_line {
@@ -68,7 +68,7 @@ typedef struct fin_line {
     uint64_t remaining; /* of allocated: not yet repaid */
     uint64_t amount;    /* remaining in the document's currency, rounded up */
     uint64_t consumed;  /* in the document's currency */
-    bool short_only; /* sound, but with too little free */
+    bool short_only;    /* sound, but with too little free */
     bool converted;
     kh_rate rate;
 } fin_line;
@@ -171,6 +171,10 @@ void auditor_alert(auditor *a, int doc, int bal, kh_notice_type type);
 void auditor_cancel_line(auditor *a, financing *f, fin_line *line);
 void auditor_amended(auditor *a, int doc, int bal); /* cancels APPLIED lines while over, newest first */
 void auditor_revoked(auditor *a, int doc);
+
+/* The rules `currencies` and `max_age`. */
+bool auditor_currency_allowed(const auditor *a, kh_currency currency);
+bool auditor_too_old(const auditor *a, const document *d);
 
 void auditor_document(auditor *a, const kh_op *op, outcome *ret);
 void auditor_apply(auditor *a, const kh_op *op, outcome *ret);

@@ -115,9 +115,11 @@ static void settle_credit_notes(auditor *a, int blue)
         any = any || invoice->balances[i].red != 0;
         all = all && invoice->balances[i].red == invoice->balances[i].base;
     }
-    if (invoice->status == KH_STATUS_NORMAL || (invoice->status >= KH_STATUS_RED_PENDING && invoice->status <= KH_STATUS_RED_FULL)) {
+    if (invoice->status == KH_STATUS_NORMAL ||
+        (invoice->status >= KH_STATUS_RED_PENDING && invoice->status <= KH_STATUS_RED_FULL)) {
         kh_status to = !any ? KH_STATUS_NORMAL : all ? KH_STATUS_RED_FULL : KH_STATUS_RED_PART;
-        if (to != invoice->status && kh_status_may_follow(invoice->kind, to, invoice->status)) invoice->had |= 1u << invoice->status;
+        if (to != invoice->status && kh_status_may_follow(invoice->kind, to, invoice->status))
+            invoice->had |= 1u << invoice->status;
         invoice->status = to;
     }
     recap(a, blue);
@@ -133,10 +135,11 @@ static bool red_fits(auditor *a, const kh_op_document *d)
     return b != NULL && kh_owner_check(d->owner) == a->docs[blue].owner_check && b->red + d->balances[0].base <= b->base;
 }
 
-static void settle(auditor *a, int doc)
+static void settle(auditor *a, int doc, bool new_cap)
 {
     auditor_link(a, doc);
-    recap(a, doc);
+    if (new_cap) recap(a, doc);
+    else auditor_add_up(a);
     if (a->docs[doc].kind == KH_KIND_INVOICE) settle_credit_notes(a, doc);
     if (a->docs[doc].has_corrects) {
         int blue = auditor_find_doc(a, &a->docs[doc].corrects);
@@ -173,11 +176,11 @@ static void store(auditor *a, const kh_op_document *d, const kh_key *key, outcom
     content c = content_of(d);
     take_content(n, &c);
     answer(n, KH_EFFECT_STORED, ret);
-    settle(a, (int)a->doc_cnt - 1);
+    settle(a, (int)a->doc_cnt - 1, true);
 }
 
-/* next_status: false where a message asks for a move that the table does not have. An original never does: an earlier or impossible
-   status coming with it undoes nothing. */
+/* next_status: false where a message asks for a move that the table does not have. An original never does: an earlier or
+   impossible status coming with it undoes nothing. */
 static bool next_status(const document *d, const kh_op_document *op, kh_status *ret)
 {
     kh_status to = (kh_status)op->status;
@@ -189,6 +192,9 @@ static bool next_status(const document *d, const kh_op_document *op, kh_status *
     if (allowed) *ret = to;
     return allowed;
 }
+
+/* A later rule changes no stored cap: it is made anew with a version, a red letter, or where the status makes it nothing. */
+static bool no_cap(kh_status status) { return status == KH_STATUS_VOID || status == KH_STATUS_RED_FULL; }
 
 /* change brings a document to new content, or a new status, or both. */
 static void change(auditor *a, int at, const kh_op_document *op, const content *c, outcome *ret)
@@ -217,7 +223,7 @@ static void change(auditor *a, int at, const kh_op_document *op, const content *
     }
     bool revoked = to != was && (to == KH_STATUS_REVOKED || to == KH_STATUS_VOID);
     answer(d, revoked ? KH_EFFECT_REVOKED : anew ? KH_EFFECT_AMENDED : to != was ? KH_EFFECT_STATUS : KH_EFFECT_UNCHANGED, ret);
-    if (anew || to != was) settle(a, at);
+    if (anew || to != was) settle(a, at, anew || (to != was && (no_cap(to) || no_cap(was))));
 }
 
 void auditor_document(auditor *a, const kh_op *op, outcome *ret)

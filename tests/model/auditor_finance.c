@@ -42,11 +42,18 @@ static uint64_t grantable(const auditor *a, const char *product, int doc, int ba
     return kh_min64(free, cap > taken ? cap - taken : 0);
 }
 
-static bool currency_allowed(const auditor *a, kh_currency currency)
+bool auditor_currency_allowed(const auditor *a, kh_currency currency)
 {
     for (uint32_t i = 0; i < a->currency_cnt; i++)
         if (a->currencies[i] == currency) return true;
     return a->currencies_all;
+}
+
+bool auditor_too_old(const auditor *a, const document *d)
+{
+    kh_date today = kh_date_of_time(a->time);
+    return a->max_age_s[d->kind] != 0 && d->date != 0 && today > d->date &&
+           (uint64_t)(today - d->date) * 86400 > a->max_age_s[d->kind];
 }
 
 /* Everything of a line but the balance: existence, owner, fields, state, currency, age, rate. */
@@ -61,15 +68,13 @@ static kh_code check_line(const auditor *a, const kh_op_apply *apply, const part
     if (bal < 0) return KH_C_FIELD_MISMATCH;
     line->currency = d->balances[bal].currency;
     if (a->apply_needs_total && want->total == KH_AMOUNT_NONE) return KH_C_FIELD_MISMATCH;
-    if (want->total != KH_AMOUNT_NONE && (line->currency == 0 || d->balances[bal].base != want->total)) return KH_C_FIELD_MISMATCH;
+    if (want->total != KH_AMOUNT_NONE && (line->currency == 0 || d->balances[bal].base != want->total))
+        return KH_C_FIELD_MISMATCH;
     kh_code state = kh_status_code(d->status);
     if (state != KH_C_OK && !kh_code_is_warning(state)) return state;
-    if (a->max_age_s[d->kind] != 0 && d->date != 0) {
-        kh_date today = kh_date_of_time(a->time);
-        if (today > d->date && (uint64_t)(today - d->date) * 86400 > a->max_age_s[d->kind]) return KH_C_TOO_OLD;
-    }
+    if (auditor_too_old(a, d)) return KH_C_TOO_OLD;
     if (line->currency == 0) return KH_C_EXHAUSTED;
-    if (!currency_allowed(a, line->currency)) return KH_C_CURRENCY;
+    if (!auditor_currency_allowed(a, line->currency)) return KH_C_CURRENCY;
     kh_code rate = find_rate(a, apply->currency, line->currency, line);
     if (rate == KH_C_OK) line->bal = bal;
     return rate;
@@ -157,7 +162,7 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
     if (said != 0 && (said != apply->line_cnt || total != apply->amount)) return refuse(ret, KH_C_FORMAT);
     if (enterprise == NULL || enterprise->role != KH_ROLE_ENTERPRISE) return refuse(ret, KH_C_OWNER_MISMATCH);
     if (enterprise->frozen) return refuse(ret, KH_C_FROZEN);
-    if (!currency_allowed(a, apply->currency)) return refuse(ret, KH_C_CURRENCY);
+    if (!auditor_currency_allowed(a, apply->currency)) return refuse(ret, KH_C_CURRENCY);
     KH_ASSERT(a->fin_cnt < FINS_MAX);
     financing *f = &a->fins[a->fin_cnt++];
     memset(f, 0, sizeof *f);

@@ -103,10 +103,12 @@ static void setup(generator *g, kh_op *op)
 static void some_balances(generator *g, kh_op_document *d, uint32_t doc)
 {
     bool used[4] = {false};
-    uint32_t cnt = chance(g, 4) ? 0 : chance(g, 12) ? 2 : 1;
+    uint32_t cnt = !g->stored[doc] && chance(g, 8) ? 0
+                   : doc % 6 != 1 && doc % 4 == 1  ? 2
+                                                   : 1; /* a currency once declared stays */
     bool note = d->kind == KH_KIND_CREDIT_NOTE;
     if (note) cnt = 1;
-    for (uint32_t i = 0; i < cnt; i++) used[i == 0 ? (doc / 6 == 3 ? 2 : doc / 6 == 1 ? 1 : 0) : generator_random(g, 4)] = true;
+    for (uint32_t i = 0; i < cnt; i++) used[((doc / 6 == 3 ? 2 : doc / 6 == 1 ? 1 : 0) + i * (1 + doc % 3)) % 4] = true;
     static const uint8_t by_number[4] = {1, 2, 3, 0}; /* ascending by ISO numeric: 156 392 414 840 */
     for (uint32_t i = 0; i < 4; i++) {
         if (!used[by_number[i]]) continue;
