@@ -1,5 +1,8 @@
 /* index: its regions, opening, and the look-ups' doors (lookup.c does the work). */
 #include "index/layout.h"
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 enum { FREED_ROWS_FIRST = 1024, INDEX_VERSION = 1 };
 
@@ -31,15 +34,22 @@ uint32_t kh_index_regions(uint64_t documents, kh_region_spec ret_specs[8])
 
 size_t kh_index_footprint(void) { return sizeof(kh_index); }
 
-static kh_lookup choose_lookup(void)
+#if defined(__x86_64__)
+/* VAES is bit 9 of ECX of CPUID leaf 7; not every compiler's __builtin_cpu_supports knows its name. */
+static bool has_vaes(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c >> 9 & 1) != 0;
+}
+#endif
+
+kh_lookup kh_lookup_choose(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("aes")) {
-        if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-            __builtin_cpu_supports("vaes"))
-            return kh_lookup_avx512;
-        return kh_lookup_aes;
-    }
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+        has_vaes())
+        return kh_lookup_avx512;
+    if (__builtin_cpu_supports("aes")) return kh_lookup_aes;
 #endif
     return kh_lookup_portable;
 }
@@ -94,7 +104,7 @@ kh_err kh_index_open(kh_state *state, const uint8_t secret[16], void *mem, kh_in
     ix->head = kh_row(state, KH_REGION_INDEX_HEAD, 0);
     ix->info = kh_row(state, KH_REGION_INDEX_SEGMENT_INFO, 0);
     ix->freed = kh_row(state, KH_REGION_INDEX_FREED, 0);
-    ix->lookup = choose_lookup();
+    ix->lookup = kh_lookup_choose();
     kh_hash_expand(secret, &ix->key);
     uint64_t check = ix->lookup.hash(&ix->key, &zero);
     kh_err err = KH_OK;

@@ -105,6 +105,9 @@ extern const kh_lookup kh_lookup_aes;
 extern const kh_lookup kh_lookup_avx512;
 #endif
 
+/* kh_lookup_choose gives the fastest variant that this processor can run. */
+kh_lookup kh_lookup_choose(void);
+
 struct kh_index {
     /* read by all, written at open; directory_mask also when the directory doubles */
     const uint32_t *directory;

@@ -199,7 +199,9 @@ static kh_bucket *slot_of(const kh_index *ix, uint32_t record, uint32_t *ret_seg
                 return b;
             }
     }
-    KH_ASSERT(!"the record is in the map");
+    bool record_is_in_the_map = false;
+    KH_ASSERT(record_is_in_the_map);
+    return NULL;
 }
 
 void kh_index_swap(kh_index *ix, uint32_t old_record, uint32_t new_record)
