@@ -130,7 +130,7 @@ kh_code kh_issuer_of_columns(kh_kind kind, kh_text number, kh_text issuer, kh_te
     if (kh_kind_is_declaration(kind) && (kh_number_direction(number) != 0 || kh_number_is_mrn(number)))
         issuer = (kh_text){NULL, 0};
     else if (issuer.n != 0) code = kh_issuer_canonical(issuer, out, &n);
-    else if (invoice && owner.n != 0 && !kh_number_is_chinese_invoice(number)) code = kh_issuer_canonical(owner, out, &n);
+    else if (invoice && owner.n != 0 && !kh_number_is_chinese_invoice(number)) code = kh_owner_canonical(owner, out, &n);
     if (code != KH_C_OK && code != KH_C_CHECK_DIGIT) return KH_C_FORMAT;
     if (invoice && stands_alone(number, (kh_text){out, n})) n = 0;
     memcpy(buf, out, n);

@@ -84,13 +84,24 @@ const char *kh_xml_tree_root_name(const kh_xml_tree *t) { return t->root_name; }
 
 bool kh_xml_tree_out_of_memory(const kh_xml_tree *t) { return t->no_memory; }
 
+static bool is_blank(uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+/* Of two bytes a character, the low one first or second: blanks, then '<'. */
+static bool looks_like_wide_xml(const uint8_t *p, size_t n, size_t low)
+{
+    size_t at = 0;
+    while (at + 1 < n && p[at + 1 - low] == 0 && is_blank(p[at + low])) at += 2;
+    return at + 1 < n && p[at + 1 - low] == 0 && p[at + low] == '<';
+}
+
 /* XML begins, after a byte order mark and blanks, with '<', in one or two bytes a character. */
 static bool looks_like_xml(const uint8_t *p, size_t n)
 {
-    if (n >= 4 && ((p[0] == 0xFF && p[1] == 0xFE && p[3] == 0) || (p[0] == 0xFE && p[1] == 0xFF && p[2] == 0))) return true;
-    if (n >= 4 && ((p[0] == '<' && p[1] == 0 && p[3] == 0) || (p[0] == 0 && p[1] == '<' && p[2] == 0))) return true;
+    if (n >= 2 && p[0] == 0xFF && p[1] == 0xFE) return looks_like_wide_xml(p + 2, n - 2, 0);
+    if (n >= 2 && p[0] == 0xFE && p[1] == 0xFF) return looks_like_wide_xml(p + 2, n - 2, 1);
+    if (looks_like_wide_xml(p, n, 0) || looks_like_wide_xml(p, n, 1)) return true;
     size_t at = n >= 3 && p[0] == 0xEF && p[1] == 0xBB && p[2] == 0xBF ? 3 : 0;
-    while (at < n && (p[at] == ' ' || p[at] == '\t' || p[at] == '\r' || p[at] == '\n')) at++;
+    while (at < n && is_blank(p[at])) at++;
     return at < n && p[at] == '<';
 }
 

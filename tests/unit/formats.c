@@ -1,0 +1,226 @@
+/* formats: text in lines: CSV and JSON Lines as documents. (formats_2, _4: XML; _3: EDIFACT; _5: hostile text, rows, generator.)
+ */
+#include "formats_text.h"
+
+#include <criterion/criterion.h>
+
+#define HEAD "kind,number,owner_id,currency,amount,date\n"
+#define N1 "530120260000000123"
+#define N2 "530120260000000124"
+#define OWNER "91350211M0000XUF46"
+
+/* Whatever the size of the reads, the same comes out. */
+static void expect_kind(const char *text, size_t n, kh_kind kind, const char *wanted)
+{
+    for (size_t step = 0; step <= 7; step += 7) {
+        const char *got = text_say(text, n, kind, step);
+        cr_assert(strcmp(got, wanted) == 0, "got\n%swanted\n%s", got, wanted);
+    }
+}
+static void expect(const char *text, const char *wanted) { expect_kind(text, strlen(text), KH_KIND_ANY, wanted); }
+
+Test(text_csv, plain_lines)
+{
+    expect(HEAD "export_declaration," N1 "," OWNER ",USD,1234.5,2026-10-01\r\ninvoice,INV-7,DE123456789,JPY,1000,20261002",
+           "2:export_declaration " N1 " " OWNER
+           " USD1234.50 2026-10-01 cleared\n3:invoice INV-7@DE123456789 DE123456789 JPY1000 2026-10-02\n");
+}
+
+Test(text_csv, header_in_any_order_case_and_language)
+{
+    expect("\xEF\xBB\xBF"
+           "Amount, Currency ,DATE,Owner ID,Number,KIND\n12.00,usd,,de1,b/l 7,bill_of_lading\n",
+           "2:bill_of_lading B/L7 DE1 USD12.00 \n");
+    expect("海关编号,统一社会信用代码,币制,总价,申报日期,合同号\n" N1 "," OWNER ",USD,5,2026年10月1日,HT-1\n",
+           "2:export_declaration " N1 " " OWNER " USD5.00 2026-10-01 cleared contract=HT-1\n");
+    expect("发票代码,发票号码,统一社会信用代码,币种,价税合计,开票日期,状态\n3100212130,12345678," OWNER
+           ",CNY,9.90,2026/10/01,normal\n",
+           "2:invoice 310021213012345678 " OWNER " CNY9.90 2026-10-01 normal\n");
+    expect("kind;number;owner_id;currency;amount;date\nexport_declaration;" N1 ";" OWNER ";USD;5;\n",
+           "2:export_declaration " N1 " " OWNER " USD5.00  cleared\n");
+}
+
+Test(text_csv, unknown_columns_are_said_once_and_known_ones_may_not_repeat)
+{
+    expect("kind,number,owner_id,currency,amount,date,colour,colour\nexport_declaration," N1 "," OWNER ",USD,5,,red,red\n",
+           "2:export_declaration " N1 " " OWNER " USD5.00  cleared\n! Columns that mean nothing here and are ignored: colour\n");
+    expect("kind,number,owner_id,currency,amount,金额,date\n", "1:FORMAT\n");
+    expect("kind,number,owner_id,currency,date\nexport_declaration," N1 "," OWNER ",USD,\n", "1:FORMAT\n");
+    expect(HEAD, "1:FORMAT\n");
+}
+
+Test(text_csv, gb18030_as_excel_writes_it)
+{
+    /* 海关编号,统一社会信用代码,币种,金额,日期,备注 and a remark in Chinese, in GB18030 */
+    expect("\xba\xa3\xb9\xd8\xb1\xe0\xba\xc5,\xcd\xb3\xd2\xbb\xc9\xe7\xbb\xe1\xd0\xc5\xd3\xc3\xb4\xfa\xc2\xeb,\xb1\xd2\xd6\xd6,"
+           "\xbd\xf0\xb6\xee,\xc8\xd5\xc6\xda,\xb1\xb8\xd7\xa2\r\n" N1 "," OWNER ",USD,7.00,2026-10-01,\xd6\xd0\xb9\xfa\r\n" N2
+           "," OWNER ",USD,8.00,2026-10-01,\xff\r\n",
+           "3:FORMAT\n2:export_declaration " N1 " " OWNER
+           " USD7.00 2026-10-01 cleared\n! Columns that mean nothing here and are ignored: 备注\n");
+}
+
+Test(text_csv, utf16_with_a_mark)
+{
+    static const char ascii[] = HEAD "export_declaration," N1 "," OWNER ",USD,7.00,2026-10-01\n";
+    char wide[2 * sizeof ascii] = {(char)0xFF, (char)0xFE};
+    for (size_t i = 0; i + 1 < sizeof ascii; i++) wide[2 + 2 * i] = ascii[i];
+    expect_kind(wide, 2 * sizeof ascii, KH_KIND_ANY, "2:export_declaration " N1 " " OWNER " USD7.00 2026-10-01 cleared\n");
+}
+
+Test(text_csv, quotes)
+{
+    expect(HEAD "\"export_declaration\",\"" N1 "\",\"" OWNER "\",\"USD\",\"7.00\",\"2026-10-01\"\n"
+                "bill_of_lading,\"A\"\"B\nC\",X1,USD,1,\r\n" /* lines 3 and 4 */
+                "bill_of_lading,5\"x,X1,USD,1,\n",
+           "3:FORMAT\n2:export_declaration " N1 " " OWNER " USD7.00 2026-10-01 cleared\n5:bill_of_lading 5\"X X1 USD1.00 \n");
+    expect("kind,number,owner_id,currency,amount,date,remark\nbill_of_lading,B1,X1,USD,1,,\"two\nlines, "
+           "\"\"quoted\"\"\"\nbill_of_lading,B2,X1,USD,1,,\n",
+           "2:bill_of_lading B1 X1 USD1.00 \n4:bill_of_lading B2 X1 USD1.00 \n! Columns that mean nothing here and are ignored: "
+           "remark\n");
+}
+
+Test(text_csv, a_quote_that_is_not_closed_takes_only_its_line)
+{
+    expect(HEAD "bill_of_lading,\"B1,X1,USD,1,\nbill_of_lading,B2,X1,USD,1,\nbill_of_lading,B3,X1,USD,1,\n",
+           "2:FORMAT\n3:bill_of_lading B2 X1 USD1.00 \n4:bill_of_lading B3 X1 USD1.00 \n");
+    expect(HEAD "bill_of_lading,\"B1\"x,X1,USD,1,\nbill_of_lading,B2,X1,USD,1,\n", "2:FORMAT\n3:bill_of_lading B2 X1 USD1.00 \n");
+}
+
+Test(text_csv, a_bad_line_is_refused_alone)
+{
+    static const char text[] = HEAD "bill_of_lading,B1,X1,USD,1\n"    /* a cell is missing */
+                                    "bill_of_lading,B1,X1,USD,1,,,\n" /* empty ones too many: good */
+                                    "bill_of_lading,B2,X1,USD,1,,x\n" /* one too many */
+                                    "bill_of_lading,B3,X\xC3\x28,USD,1,\n"
+                                    "bill_of_lading,B\0,X1,USD,1,\n"
+                                    "\n  \r\n"
+                                    "nonsense,B4,X1,USD,1,\n"
+                                    "bill_of_lading,,X1,USD,1,\n"
+                                    "bill_of_lading,B5,,USD,1,\n"
+                                    "bill_of_lading,B6,X1,XYZ,1,\n"
+                                    "bill_of_lading,B7,X1,USD,1.234,\n"
+                                    "bill_of_lading,B8,X1,USD,1e3,\n"
+                                    "bill_of_lading,B9,X1,USD,-1,\n"
+                                    "bill_of_lading,B10,X1,USD,\"1,000\",\n"
+                                    "bill_of_lading,B11,X1,USD,+1,\n"
+                                    "bill_of_lading,B12,X1,USD,1,2026-02-30\n"
+                                    "export_declaration,123456789,X1,USD,1,\n"
+                                    "bill_of_lading,B13,X1,,,\n";
+    expect_kind(text, sizeof text - 1, KH_KIND_ANY,
+                "2:FORMAT\n4:FORMAT\n5:FORMAT\n6:FORMAT\n9:FORMAT\n10:FORMAT\n11:FORMAT\n12:FORMAT\n13:FORMAT\n14:FORMAT\n15:"
+                "FORMAT\n16:FORMAT\n17:FORMAT\n18:FORMAT\n19:FORMAT\n"
+                "3:bill_of_lading B1 X1 USD1.00 \n20:bill_of_lading B13 X1 \n");
+}
+
+Test(text_columns, direction_contradicts)
+{
+    expect("kind,number,owner_id,currency,amount,date,direction\nimport_declaration," N1
+           ",X1,USD,1,,\nexport_declaration,AB12,X1,USD,1,,进口\n"
+           "export_declaration," N1 ",X1,USD,1,,E\nexport_declaration," N2 ",X1,USD,1,,up\n",
+           "2:DIRECTION\n3:DIRECTION\n5:FORMAT\n4:export_declaration " N1 " X1 USD1.00  cleared\n");
+}
+
+Test(text_columns, kind_from_the_caller_or_the_line)
+{
+    const char *text = "number,owner_id,currency,amount,date\n" N1 ",X1,USD,1,\n";
+    expect_kind(text, strlen(text), KH_KIND_EXPORT_DECLARATION, "2:export_declaration " N1 " X1 USD1.00  cleared\n");
+    expect(text, "1:FORMAT\n");
+    text = "{\"number\":\"" N1 "\",\"owner_id\":\"X1\"}\n";
+    expect_kind(text, strlen(text), KH_KIND_EXPORT_DECLARATION, "1:export_declaration " N1 " X1  cleared\n");
+    expect(text, "1:FORMAT\n");
+}
+
+Test(text_columns, issuer)
+{
+    expect("kind,number,owner_id,currency,amount,date,issuer_id\ninvoice,A-1,no 123,USD,1,,\ninvoice,A-1,no 123,USD,1,,NO "
+           "987654\ncredit_note,C1,no123,USD,1,,\n"
+           "invoice,26312000000000000001," OWNER ",CNY,1,,\ninvoice,26312000000000000002," OWNER ",CNY,1,," OWNER
+           "\nexport_declaration," N1 "," OWNER ",CNY,1,,X9\n",
+           "2:invoice A-1@NO123 NO123 USD1.00 \n3:invoice A-1@NO987654 NO123 USD1.00 \n4:credit_note C1@NO123 NO123 USD1.00 \n"
+           "5:invoice 26312000000000000001 " OWNER " CNY1.00 \n6:invoice 26312000000000000002 " OWNER " CNY1.00 \n"
+           "7:export_declaration " N1 " " OWNER " CNY1.00  cleared\n");
+}
+
+Test(text_columns, status_version_issue_and_references)
+{
+    expect("kind,number,owner_id,currency,amount,date,status,version,issued,refers_to\n"
+           "export_declaration," N1 ",X1,USD,1,,released,3,2026-10-01T08:00:00Z,invoice:A%2F1@NO123;bill_of_lading:B1\n"
+           "credit_note,C1,NO1,USD,1,,,,,invoice:A1\nexport_declaration," N2 ",X1,USD,1,,void,,,\nexport_declaration," N2
+           ",X1,USD,1,,,x,,\n"
+           "export_declaration," N2 ",X1,USD,1,,,,,order:7\nexport_declaration," N2
+           ",X1,USD,1,,,,,invoice:%4\nexport_declaration," N2 ",X1,USD,1,,,,yesterday,\n",
+           "2:export_declaration " N1 " X1 USD1.00  released v3 t1790841600 +invoice:A%2F1@NO123 +bill_of_lading:B1\n"
+           "4:FORMAT\n5:FORMAT\n6:FORMAT\n7:FORMAT\n8:FORMAT\n3:credit_note C1@NO1 NO1 USD1.00  -invoice:A1@NO1\n");
+}
+
+Test(text_lines, consecutive_currencies_are_one_document)
+{
+    expect(HEAD "export_declaration," N1 ",X1,USD,1,\nexport_declaration," N1 ",X1,EUR,2,\nnonsense,,,,,\nexport_declaration," N1
+                ",X1,JPY,3,\n"
+                "export_declaration," N2 ",X1,USD,1,\n",
+           "4:FORMAT\n2:export_declaration " N1 " X1 JPY3 USD1.00 EUR2.00  cleared\n6:export_declaration " N2
+           " X1 USD1.00  cleared\n");
+    /* a currency again: the document anew */
+    expect(HEAD "export_declaration," N1 ",X1,USD,1,\nexport_declaration," N1 ",X1,USD,2,\n",
+           "2:export_declaration " N1 " X1 USD1.00  cleared\n3:export_declaration " N1 " X1 USD2.00  cleared\n");
+    /* joins, but disagrees */
+    expect(HEAD "export_declaration," N1 ",X1,USD,1,\nexport_declaration," N1 ",X2,EUR,2,\nexport_declaration," N1
+                ",X1,HKD,2,2026-01-01\n",
+           "3:CONFLICT\n4:CONFLICT\n2:export_declaration " N1 " X1 USD1.00  cleared\n");
+    /* a document without an amount that gets one is amended */
+    expect(HEAD "invoice,7,X1,,,\ninvoice,7,X1,USD,2,\n", "2:invoice 7@X1 X1 \n3:invoice 7@X1 X1 USD2.00 \n");
+}
+
+Test(text_jsonl, numbers_are_exact_and_texts_unescaped)
+{
+    expect("{\"kind\":\"export_declaration\",\"number\":" N1 ",\"owner_id\":\"" OWNER
+           "\",\"currency\":\"USD\",\"amount\":9999999999999999.99,\"date\":\"2026-10-01\"}\r\n\n"
+           "{\"kind\" : \"bill_of_lading\", \"number\":\"B\\u002f\\t1\", \"owner\":\"\\u00c5\\ud83d\\ude00 "
+           "7\",\"amount\":\"\",\"date\":null,\"more\":{\"a\":[1,{}]},\"币种\":\"USD\"}\n",
+           "1:export_declaration " N1 " " OWNER " USD9999999999999999.99 2026-10-01 cleared\n3:bill_of_lading B/1 Å😀7 \n! "
+                                                "Columns that mean nothing here and are ignored: more\n");
+    expect("{\"kind\":\"receivable\",\"number\":\"R1\",\"owner_id\":\"x\\u0031\",\"currency\":\"JPY\",\"金额\":70,\"refers_to\":["
+           "\"invoice:1@Z1\",\"bill_of_lading:2\"]}\n",
+           "1:receivable R1 X1 JPY70  +invoice:1@Z1 +bill_of_lading:2\n");
+}
+
+Test(text_jsonl, what_is_not_a_flat_object_is_refused_alone)
+{
+    static const char good[] = "{\"kind\":\"receivable\",\"number\":\"R1\",\"owner_id\":\"X1\"}\n";
+    static const char *const bad[] = {
+        "{",
+        "{}x",
+        "{\"a\":1,}",
+        "{\"a\" 1}",
+        "{\"number\":{}}",
+        "{\"number\":\"1\",\"number\":\"2\"}",
+        "{\"a\":01}",
+        "{\"a\":1.}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\\u0000\"}",
+        "{\"a\":tru}",
+        "{\"a\":\"b",
+        "[1]",
+        "{\"a\":\"\x01\"}",
+        "{\"a\":[1}",
+        "{a:1}",
+        "nonsense",
+        "{\"amount\":1e3,\"currency\":\"USD\",\"kind\":\"receivable\",\"number\":\"1\",\"owner_id\":\"X1\"}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "%s%s\n%s", good, bad[i], good);
+        const char *got = text_say(text, strlen(text), KH_KIND_ANY, 0);
+        cr_assert(strcmp(got, "2:FORMAT\n1:receivable R1 X1 \n3:receivable R1 X1 \n") == 0 || strstr(got, "! ") != NULL,
+                  "%s: got\n%s", bad[i], got);
+        cr_assert(strstr(got, "2:FORMAT\n") != NULL && strstr(got, "3:receivable") != NULL, "%s: got\n%s", bad[i], got);
+    }
+}
+
+Test(text_reader, what_is_none_of_the_formats)
+{
+    expect("", "1:FORMAT\n");
+    expect("   \n\n", "1:FORMAT\n");
+    expect("PK\x03\x04 zip", "1:FORMAT\n");
+    expect("Dear Sir,\nplease find enclosed\n", "1:FORMAT\n");
+}
