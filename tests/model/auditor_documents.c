@@ -244,7 +244,8 @@ void auditor_document(auditor *a, const kh_op *op, outcome *ret)
     }
     document *have = &a->docs[at];
     bool declaration = kh_kind_is_declaration(have->kind);
-    if (d->owner.n != 0 && kh_owner_check(d->owner) != have->owner_check) {
+    bool only_status = d->action == KH_DOC_CANCEL || d->action == KH_DOC_STATUS; /* these change nothing else */
+    if (!only_status && d->owner.n != 0 && kh_owner_check(d->owner) != have->owner_check) {
         ret->code = KH_C_CONFLICT;
         return;
     }

@@ -99,6 +99,7 @@ static kh_code try_line(auditor *a, financing *f, const kh_op_apply *apply, cons
     *line = (fin_line){.doc = -1, .bal = -1, .key = want->key, .currency = want->currency};
     kh_code code = check_line(a, apply, enterprise, want, line);
     if (code != KH_C_OK) {
+        line->short_only = code == KH_C_EXHAUSTED; /* base 0: nothing free */
         line->bal = -1;
         return line->code = code;
     }
@@ -300,10 +301,6 @@ static kh_code disburse(auditor *a, financing *f, const kh_op_event *e, uint64_t
 {
     uint64_t x = e->amount != KH_AMOUNT_NONE ? e->amount : f->amount, parts[8];
     if (x == 0 || x > f->amount || !share_out(f, e, x, parts)) return KH_C_BAD_STATE;
-    for (uint32_t i = 0; i < f->line_cnt; i++) {
-        kh_status status = a->docs[f->lines[i].doc].status;
-        if (parts[i] > 0 && (status == KH_STATUS_ABNORMAL || status == KH_STATUS_LOST_CONTROL)) return kh_status_code(status);
-    }
     financing before = *f;
     for (uint32_t i = 0; i < f->line_cnt; i++) {
         f->lines[i].allocated = parts[i];
@@ -311,12 +308,14 @@ static kh_code disburse(auditor *a, financing *f, const kh_op_event *e, uint64_t
     }
     f->state = KH_FIN_DISBURSED;
     auditor_add_up(a);
-    for (uint32_t i = 0; i < f->line_cnt; i++)
-        if (parts[i] > 0 && disburse_breaks(a, &f->lines[i])) {
-            *f = before;
-            auditor_add_up(a);
-            return KH_C_INSUFFICIENT;
-        }
+    for (uint32_t i = 0; i < f->line_cnt; i++) {
+        kh_status status = a->docs[f->lines[i].doc].status;
+        bool frozen = status == KH_STATUS_ABNORMAL || status == KH_STATUS_LOST_CONTROL;
+        if (parts[i] == 0 || (!frozen && !disburse_breaks(a, &f->lines[i]))) continue;
+        *f = before;
+        auditor_add_up(a);
+        return frozen ? kh_status_code(status) : KH_C_INSUFFICIENT;
+    }
     f->amount = x;
     f->deadline = 0;
     *ret_moved = x;

@@ -117,6 +117,8 @@ static void some_balances(generator *g, kh_op_document *d, uint32_t doc)
         d->balances[d->balance_cnt++] = (kh_op_balance){generator_currencies[by_number[i]], base};
         g->base[doc] = base;
     }
+    g->balance_cnt[doc] = d->balance_cnt;
+    memcpy(g->balances[doc], d->balances, d->balance_cnt * sizeof *d->balances);
 }
 
 static kh_status some_status(generator *g, kh_kind kind)
@@ -133,7 +135,8 @@ static kh_status some_status(generator *g, kh_kind kind)
 
 static void some_document(generator *g, kh_op *op)
 {
-    uint32_t doc = (uint32_t)generator_random(g, WORLD_DOCS);
+    bool opening = g->made < generator_setup_cnt() + WORLD_DOCS;
+    uint32_t doc = opening && chance(g, 90) ? g->made - generator_setup_cnt() : (uint32_t)generator_random(g, WORLD_DOCS);
     kh_op_document *d = &op->document;
     memset(d, 0, sizeof *d);
     op->type = KH_OP_DOCUMENT;
@@ -145,13 +148,21 @@ static void some_document(generator *g, kh_op *op)
     d->owner = generator_doc_owner(chance(g, 2) ? doc + 6 : doc);
     d->action = KH_DOC_PUT;
     d->status = (uint8_t)some_status(g, (kh_kind)d->kind);
-    d->date = (kh_date)(9790 + (doc % 7) + (chance(g, 10) ? 1 : 0));
+    d->date = (kh_date)(9790 + (doc % 7) + (chance(g, kh_kind_is_declaration((kh_kind)d->kind) ? 10 : 2) ? 1 : 0));
     if (kh_kind_is_declaration((kh_kind)d->kind) && g->stored[doc] && chance(g, 30)) {
         d->action = (uint8_t)(chance(g, 10) ? KH_DOC_CANCEL : chance(g, 50) ? KH_DOC_AMEND : KH_DOC_STATUS);
-        if (d->action != KH_DOC_AMEND) d->date = 0;
         if (d->action == KH_DOC_CANCEL) d->status = 0;
     }
-    if (d->action == KH_DOC_PUT || d->action == KH_DOC_AMEND) some_balances(g, d, doc);
+    bool again = g->stored[doc] && chance(g, kh_kind_is_declaration((kh_kind)d->kind) ? 15 : 90) && g->balance_cnt[doc] != 0;
+    if (again) { /* the same paper once more */
+        d->balance_cnt = g->balance_cnt[doc];
+        memcpy(d->balances, g->balances[doc], d->balance_cnt * sizeof *d->balances);
+        d->date = (kh_date)(9790 + doc % 7);
+    } else if (d->action == KH_DOC_PUT || d->action == KH_DOC_AMEND) {
+        some_balances(g, d, doc);
+    }
+    if (d->action > KH_DOC_AMEND) d->balance_cnt = 0;
+    if (d->action > KH_DOC_AMEND) d->date = 0;
     if (d->action != KH_DOC_PUT) return;
     uint32_t group = doc - doc % 6;
     if (doc % 6 == 0 || doc % 6 == 5) { /* the declaration names the invoice, the receivable the bill of lading */
@@ -209,9 +220,16 @@ static void some_event(generator *g, kh_op *op)
     memset(e, 0, sizeof *e);
     op->type = KH_OP_EVENT;
     op->party = generator_banks[bank];
-    uint32_t newest = g->next_fin[bank];
-    uint32_t back = (uint32_t)generator_random(g, chance(g, 70) ? 6 : 40);
-    e->id = newest > back ? newest - back : 1;
+    e->id = 1 + generator_random(g, g->next_fin[bank] + 2);
+    uint8_t state = 0;
+    uint32_t version = 1;
+    if (g->target_cnt > 0 && chance(g, 95)) {
+        const target *t = &g->targets[generator_random(g, g->target_cnt)];
+        op->party = t->bank;
+        e->id = t->id;
+        state = t->state;
+        version = t->version;
+    }
     uint64_t dice = generator_random(g, 100);
     e->event = (uint8_t)(dice < 25   ? KH_EV_ACCEPT
                          : dice < 45 ? KH_EV_APPROVE
@@ -220,6 +238,10 @@ static void some_event(generator *g, kh_op *op)
                          : dice < 73 ? KH_EV_DISBURSE
                          : dice < 96 ? KH_EV_REPAY
                                      : KH_EV_REVERSE);
+    if (state != 0 && chance(g, 70)) { /* what comes next in its life */
+        static const uint8_t next[] = {0, KH_EV_ACCEPT, KH_EV_APPROVE, KH_EV_DISBURSE, KH_EV_REPAY, KH_EV_REPAY};
+        e->event = next[state];
+    }
     e->amount = KH_AMOUNT_NONE;
     if ((e->event == KH_EV_DISBURSE || e->event == KH_EV_REPAY) && chance(g, 60)) e->amount = some_amount(g, 5000);
     if (e->event == KH_EV_REPAY) e->source = (uint8_t)generator_random(g, 3);
@@ -227,7 +249,7 @@ static void some_event(generator *g, kh_op *op)
         e->reason = (uint8_t)(chance(g, 90) ? KH_REASON_OTHER : KH_REASON_NONE);
     if (chance(g, 30)) {
         e->has_expect = 1;
-        e->expect = 1 + (uint32_t)generator_random(g, 5);
+        e->expect = chance(g, 70) ? version : 1 + (uint32_t)generator_random(g, 5);
     }
     e->lines = g->lines;
 }
@@ -279,6 +301,7 @@ size_t generator_next(generator *g, uint8_t buf[4096])
     op.sequence = ++g->sequence;
     uint64_t dice = generator_random(g, 1000);
     if (g->made < generator_setup_cnt()) setup(g, &op);
+    else if (g->made < generator_setup_cnt() + WORLD_DOCS) some_document(g, &op);
     else if (dice < 5) { /* a frame that holds nothing */ n = 24 + 8 * generator_random(g, 8);
         for (size_t i = 4; i < n; i++) buf[i] = (uint8_t)generator_random(g, 256);
         buf[5] = 1;
@@ -299,7 +322,7 @@ size_t generator_next(generator *g, uint8_t buf[4096])
     else {
         op.type = KH_OP_PARTY_STATUS;
         op.party_status.id = chance(g, 50) ? generator_banks[generator_random(g, 3)] : enterprises[generator_random(g, 3)];
-        op.party_status.frozen = chance(g, 30);
+        op.party_status.frozen = chance(g, 10);
     }
     KH_ASSERT(kh_op_encode(&op, buf, 4096, &n) == KH_OK);
     if (op.type == KH_OP_APPLY || op.type == KH_OP_EVENT) {

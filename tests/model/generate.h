@@ -3,7 +3,13 @@
 #define KH_TESTS_MODEL_GENERATE_H
 #include "wire/wire.h"
 
-enum { WORLD_DOCS = 24, WORLD_FINS = 160, REMEMBERED = 32 };
+enum { WORLD_DOCS = 24, WORLD_FINS = 160, REMEMBERED = 32, TARGETS = 64 };
+
+typedef struct target {
+    uint32_t bank, version;
+    uint64_t id;
+    uint8_t state;
+} target;
 
 typedef struct generator {
     uint64_t random;
@@ -15,8 +21,12 @@ typedef struct generator {
         size_t n;
     } sent[REMEMBERED];
     uint32_t sent_cnt;
-    bool stored[WORLD_DOCS];   /* kept by the caller: messages are sent about these only */
-    uint64_t base[WORLD_DOCS]; /* what the generator declared last, to aim near the limit */
+    bool stored[WORLD_DOCS]; /* kept by the caller: messages are sent about these only */
+    uint32_t target_cnt;
+    target targets[TARGETS];   /* kept by the caller: open financings */
+    uint64_t base[WORLD_DOCS]; /* what was declared last, to aim near the limit */
+    kh_op_balance balances[WORLD_DOCS][2];
+    uint8_t balance_cnt[WORLD_DOCS];
     kh_op_scratch scratch;
     kh_op_line lines[8];
     char texts[8][64];

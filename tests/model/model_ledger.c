@@ -327,6 +327,18 @@ static void compare_verdicts(world *w)
 
 /* ---- one entry ---- */
 
+/* The generator is told which financings are open, the newest first. */
+static void keep_targets(world *w)
+{
+    generator *g = &w->gen;
+    g->target_cnt = 0;
+    for (uint32_t i = w->auditor->fin_cnt; i-- > 0 && g->target_cnt < TARGETS;) {
+        const financing *f = &w->auditor->fins[i];
+        if (auditor_is_held(f->state) || auditor_is_used(f->state))
+            g->targets[g->target_cnt++] = (target){f->bank, f->version, f->id, (uint8_t)f->state};
+    }
+}
+
 static void run_entry(world *w, uint32_t left)
 {
     static kh_op_scratch scratch;
@@ -369,6 +381,7 @@ static void run_entry(world *w, uint32_t left)
         kh_key key = generator_doc_key(i);
         w->gen.stored[i] = auditor_find_doc(w->auditor, &key) >= 0;
     }
+    keep_targets(w);
     if (++w->entries % 8 != 0) return;
     compare_documents(w);
     compare_financings(w);
