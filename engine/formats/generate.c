@@ -70,7 +70,7 @@ static void owner_of(uint64_t owner, uint64_t seed, char to[18])
     to[16] = check == 10 ? 'X' : check == 11 ? '0' : (char)('0' + check);
     sum = 0;
     for (uint32_t i = 0; i < 17; i++) {
-        uint32_t value = to[i] <= '9' ? (uint32_t)(to[i] - '0') : 28; /* X, the only letter there is */
+        uint32_t value = to[i] <= '9' ? (uint32_t)(to[i] - '0') : 29; /* X, the only letter there is */
         sum += value * weights[i];
     }
     to[17] = symbols[(31 - sum % 31) % 31];
