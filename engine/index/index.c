@@ -32,6 +32,20 @@ uint32_t kh_index_regions(uint64_t documents, kh_region_spec ret_specs[8])
     return sizeof specs / sizeof specs[0];
 }
 
+void kh_index_headroom(const kh_index *ix, uint64_t n, uint64_t ret_bytes[8])
+{
+    const kh_region *r = ix->state->regions;
+    uint64_t segments = r[KH_REGION_INDEX_SEGMENTS].row_cnt;
+    uint64_t rows[8] = {0};
+    rows[KH_REGION_INDEX_RECORDS] = n;
+    rows[KH_REGION_INDEX_SEGMENTS] = rows[KH_REGION_INDEX_SEGMENT_INFO] = 2 * (kh_min64(n, segments) + n / 3000);
+    rows[KH_REGION_INDEX_DIRECTORY] = r[KH_REGION_INDEX_DIRECTORY].row_cnt;
+    rows[KH_REGION_INDEX_FREED] = kh_max64(ix->head->freed_rows, n);
+    memset(ret_bytes, 0, 8 * sizeof *ret_bytes);
+    for (uint32_t i = KH_REGION_INDEX_HEAD; i <= KH_REGION_INDEX_SEGMENT_INFO; i++)
+        ret_bytes[i] = kh_min64(rows[i], r[i].row_max - r[i].row_cnt) * r[i].row_sz;
+}
+
 size_t kh_index_footprint(void) { return sizeof(kh_index); }
 
 #if defined(__x86_64__)

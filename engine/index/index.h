@@ -69,6 +69,10 @@ uint32_t kh_index_regions(uint64_t documents, kh_region_spec ret_specs[8]);
 size_t kh_index_footprint(void);
 KH_MUST kh_err kh_index_open(kh_state *state, const uint8_t secret[16], void *mem, kh_index **ret_index);
 
+/* kh_index_headroom writes, by region (KH_REGION_INDEX_HEAD to 7), the bytes that must be backed for n further allocations and
+   puts at worst: each put may split another segment. [W] */
+void kh_index_headroom(const kh_index *ix, uint64_t n, uint64_t ret_bytes[8]);
+
 /* --- [W] --- */
 /* kh_index_alloc gives a record number at the given height (1 and up, never falling), its 64 bytes zero, or KH_RECORD_NONE when
  * full. */

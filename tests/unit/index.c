@@ -288,6 +288,21 @@ Test(index, same_log_same_bytes_also_from_an_image)
     drop(&image);
 }
 
+Test(index, headroom_is_enough)
+{
+    table t;
+    make(&t, 400000);
+    for (uint64_t h = 1, i = 0; h < 100; h++) {
+        uint64_t bytes[8], before[8];
+        kh_index_headroom(t.ix, 2000, bytes);
+        for (uint32_t r = 1; r < 8; r++) before[r] = t.state.regions[r].row_cnt * t.state.regions[r].row_sz;
+        for (uint64_t end = i + 2000; i < end; i++) cr_assert_neq(add(t.ix, i, h), KH_RECORD_NONE);
+        for (uint32_t r = 1; r < 8; r++)
+            cr_assert(t.state.regions[r].row_cnt * t.state.regions[r].row_sz <= before[r] + bytes[r], "region %u", r);
+    }
+    drop(&t);
+}
+
 Test(index, a_foreign_secret_or_damaged_head_is_refused)
 {
     table t;
