@@ -8,8 +8,8 @@
 
 uint64_t kh_mix(uint64_t a, uint64_t b)
 {
-    unsigned __int128 product = (unsigned __int128)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b | 1);
-    return (uint64_t)product ^ (uint64_t)(product >> 64) ^ a;
+    unsigned __int128 product = (unsigned __int128)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b ^ UINT64_C(0xd1b54a32d192ed03));
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 uint64_t kh_keyed_hash(const kh_ledger *l, const void *p, uint32_t n)
