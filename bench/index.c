@@ -366,7 +366,10 @@ static bool build_index(void)
     kh_state_use_huge_pages(&state);
     void *mem = aligned_alloc(64, kh_index_footprint());
     if (mem == NULL || kh_index_open(&state, secret, mem, &ix) != KH_OK) return false;
-    if (kh_state_populate(&state, KH_REGION_INDEX_RECORDS, documents * 64) != KH_OK) return false;
+    /* As the store does it: memory is there before it is needed. */
+    if (kh_state_populate(&state, KH_REGION_INDEX_RECORDS, documents * 64) != KH_OK ||
+        kh_state_populate(&state, KH_REGION_INDEX_SEGMENTS, documents * 16) != KH_OK)
+        return false;
     static uint32_t took[1 << 14]; /* batches by their time, in microseconds */
     double begin = seconds_of(CLOCK_THREAD_CPUTIME_ID), last = begin;
     for (uint64_t i = 0; i < documents;) {
