@@ -102,11 +102,7 @@ bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text own
         *ret = p;
         return false;
     }
-    bool invoice = kind == KH_KIND_INVOICE || kind == KH_KIND_CREDIT_NOTE;
-    kh_code code = KH_C_OK;
-    if (issuer.n > 0) code = kh_issuer_canonical(issuer, p.issuer, &issuer_n);
-    else if (invoice && owner.n > 0 && !kh_number_is_chinese_invoice((kh_text){p.number, n}))
-        code = kh_owner_canonical(owner, p.issuer, &issuer_n);
+    kh_code code = kh_issuer_of_columns(kind, (kh_text){p.number, n}, issuer, owner, p.issuer, &issuer_n);
     if (code != KH_C_OK && code != KH_C_CHECK_DIGIT) {
         p.code = KH_C_FORMAT;
         p.key = kh_doc_key(kind, (kh_text){p.number, n}, (kh_text){0});
