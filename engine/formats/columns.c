@@ -24,6 +24,7 @@ static const alias aliases[] = {
     {"发票代码", "invoice_code", KH_FORM_ANY},
     {"单证种类", "kind", KH_FORM_ANY},
     {"单证类型", "kind", KH_FORM_ANY},
+    {"单证种类", "kind", KH_FORM_ANY},
     {"统一社会信用代码", "owner_id", KH_FORM_ANY},
     {"统一社会信用代码", "enterprise", KH_FORM_ANY},
     {"币种", "currency", KH_FORM_ANY},

@@ -178,7 +178,7 @@ Test(text_jsonl, numbers_are_exact_and_texts_unescaped)
            "{\"kind\" : \"bill_of_lading\", \"number\":\"B\\u002f\\t1\", \"owner\":\"\\u00c5\\ud83d\\ude00 "
            "7\",\"amount\":\"\",\"date\":null,\"more\":{\"a\":[1,{}]},\"币种\":\"USD\"}\n",
            "1:export_declaration " N1 " " OWNER " USD9999999999999999.99 2026-10-01 cleared\n3:bill_of_lading B/1 Å😀7 \n! "
-                                                "Columns that mean nothing here and are ignored: more\n");
+           "Columns that mean nothing here and are ignored: more\n");
     expect("{\"kind\":\"receivable\",\"number\":\"R1\",\"owner_id\":\"x\\u0031\",\"currency\":\"JPY\",\"金额\":70,\"refers_to\":["
            "\"invoice:1@Z1\",\"bill_of_lading:2\"]}\n",
            "1:receivable R1 X1 JPY70  +invoice:1@Z1 +bill_of_lading:2\n");
@@ -223,4 +223,30 @@ Test(text_reader, what_is_none_of_the_formats)
     expect("   \n\n", "1:FORMAT\n");
     expect("PK\x03\x04 zip", "1:FORMAT\n");
     expect("Dear Sir,\nplease find enclosed\n", "1:FORMAT\n");
+}
+
+static char *slurp(const char *name, const char *end, size_t *ret_n)
+{
+    char path[1024];
+    const char *root = getenv("KH_SOURCE_ROOT");
+    snprintf(path, sizeof path, "%s/tests/golden/formats/%s%s", root != NULL ? root : ".", name, end);
+    FILE *f = fopen(path, "rb");
+    cr_assert(f != NULL, "%s", path);
+    char *p = malloc(65536);
+    *ret_n = fread(p, 1, 65535, f);
+    p[*ret_n] = 0;
+    fclose(f);
+    return p;
+}
+
+Test(text_golden, files_are_read_as_ever)
+{
+    static const char *const names[] = {"excel_gb18030.csv", "utf8_bom.csv", "bad_lines.csv", "documents.jsonl"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        size_t n, wanted_n;
+        char *text = slurp(names[i], "", &n), *wanted = slurp(names[i], ".read", &wanted_n);
+        expect_kind(text, n, KH_KIND_ANY, wanted);
+        free(text);
+        free(wanted);
+    }
 }
