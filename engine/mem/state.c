@@ -55,7 +55,14 @@ kh_err kh_state_init(kh_state *state, const kh_region_spec specs[], uint32_t n)
     /* A kernel that gives huge pages unasked would make a short command clear 2 MiB a region it looks into. Advice: may fail. */
     (void)madvise(base, end, MADV_NOHUGEPAGE);
     (void)madvise(base, end, MADV_DONTDUMP);
-    for (uint32_t i = 0; i < n; i++) made.regions[specs[i].region].base = base + places[i];
+    for (uint32_t i = 0; i < n; i++) {
+        kh_region *r = &made.regions[specs[i].region];
+        uint64_t region_end = places[i] + round_up(capacity_sz(r), align_sz(capacity_sz(r))),
+                 next = i + 1 < n ? places[i + 1] : end;
+        if (next > region_end)
+            (void)munmap(base + region_end, next - region_end); /* release would not find what alignment left between */
+        r->base = base + places[i];
+    }
     *state = made;
     return KH_OK;
 }
