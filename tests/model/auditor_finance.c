@@ -247,28 +247,38 @@ static bool may(kh_event event, kh_fin_state state)
     }
 }
 
-/* Parts of an amount over the lines: as allotted, else in their order, each as far as it goes. False: does not add up. */
-static bool share_out(const financing *f, const kh_op_event *e, uint64_t amount, uint64_t parts[8])
+/* Parts of the event's amount over the lines: as allotted, else in their order, each as far as it goes. */
+static kh_code share_out(const financing *f, const kh_op_event *e, uint64_t all, uint64_t *ret_amount, uint64_t parts[8])
 {
+    uint64_t sum = 0, amount = e->amount != KH_AMOUNT_NONE ? e->amount : all;
     memset(parts, 0, 8 * sizeof *parts);
-    if (e->line_cnt == 0) {
-        for (uint32_t i = 0; i < f->line_cnt; i++) {
-            parts[i] = kh_min64(amount, f->lines[i].remaining);
-            amount -= parts[i];
-        }
-        return amount == 0;
-    }
-    uint64_t sum = 0;
     for (uint32_t i = 0; i < e->line_cnt; i++) {
-        uint32_t j = 0;
-        while (j < f->line_cnt && (!kh_key_equal(&f->lines[j].key, &e->lines[i].key) || f->lines[j].bal < 0 || parts[j] != 0 ||
-                                   (e->lines[i].currency != 0 && f->lines[j].currency != e->lines[i].currency)))
-            j++;
-        if (j == f->line_cnt || e->lines[i].allocated > f->lines[j].remaining) return false;
-        parts[j] = e->lines[i].allocated;
-        sum += parts[j];
+        const kh_op_line *said = &e->lines[i];
+        uint32_t at = 0, found = 0;
+        for (uint32_t j = 0; j < f->line_cnt; j++) {
+            if (!kh_key_equal(&f->lines[j].key, &said->key)) continue;
+            if (said->currency != 0 && f->lines[j].currency != said->currency) continue;
+            at = j;
+            found++;
+        }
+        if (found == 0) return KH_C_NOT_FOUND;
+        if (found > 1 || parts[at] != 0 || said->allocated == KH_AMOUNT_NONE) return KH_C_FORMAT;
+        if (said->allocated == 0 || said->allocated > f->lines[at].remaining) return KH_C_BAD_STATE;
+        parts[at] = said->allocated;
+        sum += said->allocated;
     }
-    return sum == amount;
+    if (e->line_cnt != 0) {
+        if (e->amount != KH_AMOUNT_NONE && sum != e->amount) return KH_C_FORMAT;
+        *ret_amount = sum;
+        return KH_C_OK;
+    }
+    if (amount == 0 || amount > all) return KH_C_BAD_STATE;
+    *ret_amount = amount;
+    for (uint32_t i = 0; i < f->line_cnt; i++) {
+        parts[i] = kh_min64(amount, f->lines[i].remaining);
+        amount -= parts[i];
+    }
+    return KH_C_OK;
 }
 
 /* DOMAIN: a disbursement that brings used + consumed above the cap, or the group's above the group cap, is refused. */
@@ -299,8 +309,9 @@ static void set_remaining(const financing *f, fin_line *line, uint64_t remaining
 
 static kh_code disburse(auditor *a, financing *f, const kh_op_event *e, uint64_t *ret_moved)
 {
-    uint64_t x = e->amount != KH_AMOUNT_NONE ? e->amount : f->amount, parts[8];
-    if (x == 0 || x > f->amount || !share_out(f, e, x, parts)) return KH_C_BAD_STATE;
+    uint64_t x = 0, parts[8];
+    kh_code code = share_out(f, e, f->amount, &x, parts);
+    if (code != KH_C_OK) return code;
     financing before = *f;
     for (uint32_t i = 0; i < f->line_cnt; i++) {
         f->lines[i].allocated = parts[i];
@@ -324,8 +335,9 @@ static kh_code disburse(auditor *a, financing *f, const kh_op_event *e, uint64_t
 
 static kh_code repay(const auditor *a, financing *f, const kh_op_event *e, uint64_t *ret_moved)
 {
-    uint64_t owed = f->amount - f->repaid, r = e->amount != KH_AMOUNT_NONE ? e->amount : owed, parts[8];
-    if (r == 0 || r > owed || !share_out(f, e, r, parts)) return KH_C_BAD_STATE;
+    uint64_t r = 0, parts[8];
+    kh_code code = share_out(f, e, f->amount - f->repaid, &r, parts);
+    if (code != KH_C_OK) return code;
     bool back = e->source == KH_SRC_OWN_FUNDS && a->restore_on_own_funds;
     for (uint32_t i = 0; i < f->line_cnt; i++) {
         uint64_t before = f->lines[i].amount;
@@ -360,6 +372,7 @@ void auditor_event(auditor *a, const kh_op *op, outcome *ret)
     }
     bool needs_reason = e->event == KH_EV_REJECT || e->event == KH_EV_WITHDRAW;
     if (needs_reason && (e->reason == KH_REASON_NONE || e->reason == KH_REASON_LAPSED)) return refuse(ret, KH_C_FORMAT);
+    if (e->line_cnt != 0 && e->event != KH_EV_DISBURSE && e->event != KH_EV_REPAY) return refuse(ret, KH_C_FORMAT);
     const party *enterprise = auditor_find_party(a, f->enterprise);
     bool stops = e->event == KH_EV_ACCEPT || e->event == KH_EV_APPROVE || e->event == KH_EV_DISBURSE;
     if (stops && (bank->frozen || enterprise->frozen)) return refuse(ret, KH_C_FROZEN);

@@ -103,9 +103,9 @@ static void setup(generator *g, kh_op *op)
 static void some_balances(generator *g, kh_op_document *d, uint32_t doc)
 {
     bool used[4] = {false};
-    uint32_t cnt = !g->stored[doc] && chance(g, 8) ? 0
-                   : doc % 6 != 1 && doc % 4 == 1  ? 2
-                                                   : 1; /* a currency once declared stays */
+    uint32_t cnt = !g->declared[doc] && chance(g, 8) ? 0
+                   : doc % 6 != 1 && doc % 4 == 1    ? 2
+                                                     : 1; /* a currency once declared stays */
     bool note = d->kind == KH_KIND_CREDIT_NOTE;
     if (note) cnt = 1;
     for (uint32_t i = 0; i < cnt; i++) used[((doc / 6 == 3 ? 2 : doc / 6 == 1 ? 1 : 0) + i * (1 + doc % 3)) % 4] = true;
@@ -117,6 +117,7 @@ static void some_balances(generator *g, kh_op_document *d, uint32_t doc)
         d->balances[d->balance_cnt++] = (kh_op_balance){generator_currencies[by_number[i]], base};
         g->base[doc] = base;
     }
+    g->declared[doc] = g->declared[doc] || d->balance_cnt != 0;
     g->balance_cnt[doc] = d->balance_cnt;
     memcpy(g->balances[doc], d->balances, d->balance_cnt * sizeof *d->balances);
 }
@@ -222,9 +223,10 @@ static void some_event(generator *g, kh_op *op)
     op->party = generator_banks[bank];
     e->id = 1 + generator_random(g, g->next_fin[bank] + 2);
     uint8_t state = 0;
+    const target *t = NULL;
     uint32_t version = 1;
     if (g->target_cnt > 0 && chance(g, 95)) {
-        const target *t = &g->targets[generator_random(g, g->target_cnt)];
+        t = &g->targets[generator_random(g, g->target_cnt)];
         op->party = t->bank;
         e->id = t->id;
         state = t->state;
@@ -252,6 +254,19 @@ static void some_event(generator *g, kh_op *op)
         e->expect = chance(g, 70) ? version : 1 + (uint32_t)generator_random(g, 5);
     }
     e->lines = g->lines;
+    if (t == NULL || !chance(g, e->event == KH_EV_DISBURSE || e->event == KH_EV_REPAY ? 30 : 1)) return;
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < t->line_cnt; i++) {
+        kh_op_line *l = &g->lines[e->line_cnt];
+        if (chance(g, 30)) continue;
+        *l = t->lines[i];
+        if (chance(g, 50)) l->allocated = chance(g, 4) ? l->allocated + 1 : generator_random(g, l->allocated + 1);
+        if (chance(g, 3)) l->key = generator_doc_key((uint32_t)generator_random(g, WORLD_DOCS));
+        if (chance(g, 60)) l->currency = 0;
+        sum += l->allocated;
+        e->line_cnt++;
+    }
+    e->amount = chance(g, 40) ? KH_AMOUNT_NONE : chance(g, 95) ? sum : sum + 1;
 }
 
 static void some_rule(generator *g, kh_op *op)
@@ -304,7 +319,12 @@ size_t generator_next(generator *g, uint8_t buf[4096])
     else if (g->made < generator_setup_cnt() + WORLD_DOCS) some_document(g, &op);
     else if (dice < 5) { /* a frame that holds nothing */ n = 24 + 8 * generator_random(g, 8);
         for (size_t i = 4; i < n; i++) buf[i] = (uint8_t)generator_random(g, 256);
-        buf[5] = 1;
+        buf[5] = 1;                        /* reserved: makes it none whatever the rest says */
+        if (generator_random(g, 8) == 0) { /* and not even its size is sound: the rest of the entry cannot be told apart */
+            kh_store32(buf, 20);
+            g->made++;
+            return n;
+        }
         kh_store32(buf, (uint32_t)n);
         g->made++;
         return n;

@@ -9,6 +9,8 @@ typedef struct target {
     uint32_t bank, version;
     uint64_t id;
     uint8_t state;
+    uint32_t line_cnt;
+    kh_op_line lines[8]; /* what each could still give */
 } target;
 
 typedef struct generator {
@@ -21,7 +23,8 @@ typedef struct generator {
         size_t n;
     } sent[REMEMBERED];
     uint32_t sent_cnt;
-    bool stored[WORLD_DOCS]; /* kept by the caller: messages are sent about these only */
+    bool declared[WORLD_DOCS]; /* has been sent with an amount */
+    bool stored[WORLD_DOCS];   /* kept by the caller: messages are sent about these only */
     uint32_t target_cnt;
     target targets[TARGETS];   /* kept by the caller: open financings */
     uint64_t base[WORLD_DOCS]; /* what was declared last, to aim near the limit */

@@ -322,10 +322,25 @@ static void compare_verdicts(world *w)
         SAME("verdict free", got[i].free, want.free);
         SAME("verdict status", got[i].status, want.status);
         SAME("verdict version", got[i].version, want.version);
+        if (!w->failed) continue;
+        printf("  %s %02x%02x bank %u currency %u amount %lld date %u want %lld version %u: ledger mismatch %u, auditor %u\n",
+               kh_kind_word(q[i].kind), q[i].key.b[14], q[i].key.b[15], q[i].bank, q[i].currency, (long long)q[i].amount,
+               q[i].date, (long long)q[i].want, q[i].version, got[i].mismatch, want.mismatch);
+        return;
     }
 }
 
 /* ---- one entry ---- */
+
+static void add_target(target *t, const financing *f)
+{
+    *t = (target){.bank = f->bank, .version = f->version, .id = f->id, .state = (uint8_t)f->state, .line_cnt = f->line_cnt};
+    for (uint32_t i = 0; i < f->line_cnt; i++)
+        t->lines[i] = (kh_op_line){.key = f->lines[i].key,
+                                   .currency = f->lines[i].currency,
+                                   .allocated = f->lines[i].remaining,
+                                   .total = KH_AMOUNT_NONE};
+}
 
 /* The generator is told which financings are open, the newest first. */
 static void keep_targets(world *w)
@@ -334,8 +349,7 @@ static void keep_targets(world *w)
     g->target_cnt = 0;
     for (uint32_t i = w->auditor->fin_cnt; i-- > 0 && g->target_cnt < TARGETS;) {
         const financing *f = &w->auditor->fins[i];
-        if (auditor_is_held(f->state) || auditor_is_used(f->state))
-            g->targets[g->target_cnt++] = (target){f->bank, f->version, f->id, (uint8_t)f->state};
+        if (auditor_is_held(f->state) || auditor_is_used(f->state)) add_target(&g->targets[g->target_cnt++], f);
     }
 }
 
@@ -354,12 +368,15 @@ static void run_entry(world *w, uint32_t left)
     w->auditor->notice_cnt = 0;
     auditor_begin_entry(w->auditor, w->entry_time);
     uint32_t next = 0;
+    bool lost = false; /* after a frame without a usable size */
     for (uint32_t i = 0; i < w->op_cnt && !w->failed; i++) {
         kh_op op;
         outcome o = {.fin = -1, .code = KH_C_FORMAT};
         size_t n = 0;
-        if (kh_op_decode(w->entry + w->at[i], w->at[i + 1] - w->at[i], &scratch, &op, &n) == KH_OK)
-            auditor_operation(w->auditor, &op, &o);
+        bool sound = !lost && kh_op_decode(w->entry + w->at[i], w->at[i + 1] - w->at[i], &scratch, &op, &n) == KH_OK;
+        lost = lost || n == 0;
+        if (sound) auditor_operation(w->auditor, &op, &o);
+        else op.type = 0;
         while (next < w->got_cnt && w->got[next].is_notice) next++;
         if (next == w->got_cnt) {
             differ(w, "receipts", i, w->op_cnt);
