@@ -34,39 +34,53 @@ static bool equal_word(kh_text t, const char *word)
     return true;
 }
 
-/* +1 export, -1 import, 0 not said. */
-static bool direction_of(const line *l, int *ret)
+/* +1 export, -1 import, 0 not said. False: a word that is neither. */
+static bool direction_of_word(kh_text t, int *ret)
 {
-    static const char *const out[] = {"export", "e", "出口", "出"}, *const in[] = {"import", "i", "进口", "进"};
-    kh_text t = column(l, KH_COL_DIRECTION);
+    static const char *const out[] = {"export", "e", "出口", "0"}, *const in[] = {"import", "i", "进口", "1"};
     *ret = 0;
-    if (t.n == 0) return true;
     for (int i = 0; i < 4 && *ret == 0; i++) *ret = equal_word(t, out[i]) ? 1 : equal_word(t, in[i]) ? -1 : 0;
-    return *ret != 0 || kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
-                                       "The direction \"%.*s\" is neither export nor import.", shown(t), t.p);
+    return *ret != 0 || t.n == 0;
 }
 
-/* The kind: the line's own word, else the caller's, else what the Chinese name of the number's column says. */
-static bool kind_of(const line *l, kh_kind default_kind, int direction, kh_kind *ret)
+static bool direction_of(const line *l, int *ret)
 {
-    kh_text word = column(l, KH_COL_KIND);
+    kh_text t = column(l, KH_COL_DIRECTION);
+    return direction_of_word(t, ret) || kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
+                                                       "The direction \"%.*s\" is neither export nor import.", shown(t), t.p);
+}
+
+bool kh_kind_of_columns(const kh_row_view *row, kh_kind default_kind, kh_kind *ret)
+{
+    kh_text word = row->get(row, "kind");
+    kh_kind kind = default_kind;
     if (word.n != 0) {
-        return (kh_kind_of_word(word, ret) && *ret != KH_KIND_ANY) ||
-               kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "\"%.*s\" is no kind of document.", shown(word), word.p);
+        if (!kh_kind_of_word(word, &kind) || kind == KH_KIND_ANY) return false;
+    } else if (kind == KH_KIND_ANY) {
+        kh_number_form form = kh_rows_form_of(row);
+        char number[KH_NUMBER_MAX + 1];
+        uint32_t n = 0;
+        int direction = 0;
+        if (form == KH_FORM_INVOICE) kind = KH_KIND_INVOICE;
+        if (form == KH_FORM_DECLARATION) (void)direction_of_word(row->get(row, "direction"), &direction);
+        if (form == KH_FORM_DECLARATION && direction == 0 &&
+            kh_number_canonical(KH_KIND_ANY, row->get(row, "number"), (kh_text){NULL, 0}, number, &n) != KH_C_FORMAT)
+            direction = kh_number_direction((kh_text){number, n});
+        if (direction != 0) kind = direction > 0 ? KH_KIND_EXPORT_DECLARATION : KH_KIND_IMPORT_DECLARATION;
     }
-    *ret = default_kind;
-    if (default_kind != KH_KIND_ANY) return true;
-    kh_number_form form = l->direct ? kh_rows_number_form(l->row->self) : KH_FORM_ANY;
-    char number[KH_NUMBER_MAX + 1];
-    uint32_t n = 0;
-    if (form == KH_FORM_INVOICE) *ret = KH_KIND_INVOICE;
-    if (form == KH_FORM_DECLARATION && direction == 0 &&
-        kh_number_canonical(KH_KIND_ANY, column(l, KH_COL_NUMBER), (kh_text){NULL, 0}, number, &n) != KH_C_FORMAT)
-        direction = kh_number_direction((kh_text){number, n});
-    if (form == KH_FORM_DECLARATION && direction != 0)
-        *ret = direction > 0 ? KH_KIND_EXPORT_DECLARATION : KH_KIND_IMPORT_DECLARATION;
-    return *ret != KH_KIND_ANY || kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
-                                                 "The line says no kind of document, and none was given for the file.");
+    if (kind == KH_KIND_ANY) return false;
+    *ret = kind;
+    return true;
+}
+
+static bool kind_of(const line *l, kh_kind default_kind, kh_kind *ret)
+{
+    if (kh_kind_of_columns(l->row, default_kind, ret)) return true;
+    kh_text word = column(l, KH_COL_KIND);
+    if (word.n != 0)
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "\"%.*s\" is no kind of document.", shown(word), word.p);
+    return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
+                          "The line says no kind of document, and none was given for the file.");
 }
 
 /* Most numbers and owners are already as doc would make them; these are not taken through its folding. */
@@ -313,7 +327,7 @@ kh_code kh_document_of_columns(const kh_row_view *row, kh_kind default_kind, con
     kh_kind kind = KH_KIND_ANY;
     int direction = 0;
     ret->document.action = KH_DOC_PUT;
-    if (!direction_of(&l, &direction) || !kind_of(&l, default_kind, direction, &kind)) return ret->code;
+    if (!direction_of(&l, &direction) || !kind_of(&l, default_kind, &kind)) return ret->code;
     ret->document.kind = (uint8_t)kind;
     if (number_of(&l, kind, direction) && parties_of(&l, kind) && amount_of(&l) && state_of(&l, kind)) (void)refs_of(&l, kind);
     return ret->code;

@@ -74,6 +74,9 @@ void kh_rows_close(kh_rows *r);
 #define KH_DOCUMENT_NAME_MAX 300
 typedef struct kh_document_name { kh_kind kind; uint32_t number_n, issuer_n; char number[KH_DOCUMENT_NAME_MAX], issuer[KH_DOCUMENT_NAME_MAX]; } kh_document_name;
 KH_MUST bool kh_document_name_parse(kh_text text, kh_document_name *ret);
+/* kh_kind_of_columns: the kind that a row states: the word in `kind`, else default_kind, else what a Chinese name of its number's column
+   says (海关编号: a declaration, by `direction` or the number's ninth digit; 发票号码: an invoice). False: none, or no such kind. */
+KH_MUST bool kh_kind_of_columns(const kh_row_view *row, kh_kind default_kind, kh_kind *ret);
 /* kh_issuer_of_columns: the canonical issuer in the key of (kind, canonical number), whoever asks: as named, else the owner for an invoice
    or credit note whose number is not a Chinese one; none where the number stands alone (a declaration's own number, a Chinese invoice
    of a USCC). buf: KH_ISSUER_MAX + 1 bytes. Import, verify, requests and look-ups must all use it. OK or FORMAT. */

@@ -86,6 +86,11 @@ bool kh_rows_is(const kh_row_view *row, const char *const columns[])
     return row->get == value_of && ((const kh_rows *)row->self)->columns == columns;
 }
 
+kh_number_form kh_rows_form_of(const kh_row_view *row)
+{
+    return row->get == value_of ? ((const kh_rows *)row->self)->number_form : KH_FORM_ANY;
+}
+
 bool kh_rows_has(const kh_rows *r, uint32_t column)
 {
     if (r->json) return true;
