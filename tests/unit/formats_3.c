@@ -39,9 +39,9 @@ Test(text_edifact, separators_may_be_any)
     expect("UNA|*,\\ ~\r\nUNB*UNOC|3*A*B*260101|1200*1~\r\nUNH*1*INVOIC|D|96A|UN~BGM*380*A+B\\*C:\\\\*9~DTM*137|20260101|102~"
            "NAD*SE***X~RFF*VA|DE123456789~CUX*2|EUR~UNS*S~MOA*9|12,50~UNT*9*1~UNZ*1*1~",
            "3:invoice A+B*C:\\@DE123456789 DE123456789 EUR12.50 2026-01-01\n");
-    /* no release character: a question mark is itself */
-    expect("UNA:+.  'UNH+1+INVOIC:D:96A:UN'BGM+380+A?+9'DTM+137:20260101:102'NAD+SE'RFF+VA:DE123456789'UNS+S'UNT+7+1'",
-           "1:invoice A?@DE123456789 DE123456789 2026-01-01\n");
+    /* no release character: a question mark is itself, and so is the blank that says so */
+    expect("UNA:+.  'UNH+1+INVOIC:D:96A:UN'BGM+380+A?+9'DTM+137:20260101:102'NAD+SE+++Koks Maat'UNS+S'UNT+6+1'",
+           "1:invoice A?@koks maat koks maat 2026-01-01\n");
 }
 
 Test(text_edifact, which_identifier_names_the_seller)
