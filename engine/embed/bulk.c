@@ -9,7 +9,7 @@ bool kh_document_id(const char *document, kh_id *ret)
 {
     kh_paper_name name;
     char why[300];
-    if (!kh_embed_paper(document, NULL, &name, why, sizeof why) || (name.code != KH_C_OK && name.code != KH_C_CHECK_DIGIT))
+    if (!kh_embed_paper(document, NULL, NULL, &name, why, sizeof why) || (name.code != KH_C_OK && name.code != KH_C_CHECK_DIGIT))
         return false;
     memcpy(ret->bytes, name.key.b, 16);
     return true;
@@ -84,6 +84,8 @@ kh_result kh_lookup(kh_engine *engine, uint32_t as, const kh_lookup_question que
             if (door != KH_C_OK) ret[at + i] = (kh_lookup_answer){.code = door, .free = KH_AMOUNT_NONE};
             else if (proof && group[i].owner_check == 0)
                 ret[at + i] = (kh_lookup_answer){.code = KH_C_FORMAT, .free = KH_AMOUNT_NONE};
+            else if (proof && kh_access_unproven(&group[i], &verdicts[i]))
+                ret[at + i] = (kh_lookup_answer){.code = KH_C_FIELD_MISMATCH, .free = KH_AMOUNT_NONE, .as_of = verdicts[i].as_of};
         }
     }
     kh_reader_unregister();

@@ -54,7 +54,7 @@ typedef struct kh_paper_name { /* KIND:NUMBER[@ISSUER][/CUR][=AMOUNT], taken apa
 } kh_paper_name;
 /* kh_embed_paper parses; false with a sentence in `why` (cap bytes) where the text is none. A number that is malformed for its
    kind is true with code FORMAT and a key that nothing has. */
-bool kh_embed_paper(const char *text, const char *issuer, kh_paper_name *ret, char *why, size_t cap);
+bool kh_embed_paper(const char *text, const char *issuer, const char *owner, kh_paper_name *ret, char *why, size_t cap);
 /* kh_embed_paper_of builds the same from columns. */
 bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text owner, kh_paper_name *ret);
 
@@ -134,10 +134,13 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
 void kh_embed_give_financing(const kh_ledger *l, const kh_fin_view *f, const kh_result_sink *sink);
 bool kh_embed_code_ok(kh_code code); /* OK or a warning */
 
-/* kh_embed_enterprise resolves the enterprise of an application: a registered party, or an owner's USCC or foreign id that no
-   party has yet: then it is enrolled, by an operation of the operator's put into *b before the application (the embedded command
-   has the operator's rights). 0: there is none and the text is no id. KH_E_FULL in *ret_err: submit *b first. */
-uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, kh_err *ret_err);
+/* kh_embed_owner: the owner's id that an enterprise stands for: its USCC where it is a party, else the text itself; "" for none.
+ * [S] */
+void kh_embed_owner(const kh_ledger *l, const char *text, char ret[KH_ISSUER_MAX + 1]);
+/* kh_embed_enterprise resolves the enterprise of an application. An owner that is no party yet is enrolled by an operation put
+   into *b before the application, but only where the stored document of that name is its own; 0: there is none (the ledger
+   refuses it). */
+uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, const kh_key *document, kh_err *ret_err);
 
 /* ---- files ---- */
 typedef struct kh_file_source {

@@ -14,15 +14,17 @@ static kh_result bank_of(kh_engine *e, const char *as, const kh_result_sink *sin
 }
 
 /* No two texts of one id make two parties: a new party's id follows from the text, above the ids that people choose. */
-uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, kh_err *ret_err)
+uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, const kh_key *document, kh_err *ret_err)
 {
     kh_party_view party;
+    kh_doc_view doc;
     char uscc[KH_ISSUER_MAX + 1];
     uint32_t n, id = 0;
     *ret_err = KH_OK;
     const kh_ledger *l = kh_store_read_begin(e->store);
     if (kh_embed_party(l, text, &party)) id = party.id;
-    else if (kh_owner_canonical(kh_text_of(text), uscc, &n) != KH_C_FORMAT && n >= 6) {
+    else if (kh_owner_canonical(kh_text_of(text), uscc, &n) != KH_C_FORMAT && kh_ledger_document(l, document, 0, &doc) &&
+             kh_text_equal((kh_text){uscc, n}, (kh_text){doc.owner, doc.owner_n})) {
         id = 0x80000000u | (uint32_t)kh_xxh3(uscc, n);
         while (kh_ledger_party(l, id, &party)) id = 0x80000000u | (id + 1);
         kh_op op = {.type = KH_OP_PARTY_ADD,
@@ -38,9 +40,10 @@ uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, kh_err
     return id;
 }
 
-static bool parse_line(const char *text, kh_currency currency, kh_paper_name *paper, kh_op_line *ret, char *why, size_t cap)
+static bool parse_line(const char *text, const char *owner, kh_currency currency, kh_paper_name *paper, kh_op_line *ret,
+                       char *why, size_t cap)
 {
-    if (!kh_embed_paper(text, NULL, paper, why, cap)) return false;
+    if (!kh_embed_paper(text, NULL, owner, paper, why, cap)) return false;
     *ret = (kh_op_line){.key = paper->key, .currency = paper->currency, .allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
     if (paper->amount[0] == '\0' || kh_amount_parse(kh_text_of(paper->amount), currency, &ret->allocated) == KH_C_OK) return true;
     (void)snprintf(why, cap, "\"%s\": the part behind = is no amount of %s", text, kh_currency_alpha(currency));
@@ -84,19 +87,19 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
     kh_paper_name *papers = calloc(request->document_cnt, sizeof *papers);
     a->lines = calloc(request->document_cnt, sizeof *a->lines);
     if (papers == NULL || a->lines == NULL) result = kh_embed_environment(engine, KH_E_NOMEM, "read the request");
-    char why[500];
+    char why[500], owner[KH_ISSUER_MAX + 1] = "";
+    const kh_ledger *l = kh_store_read_begin(engine->store);
+    if (request->enterprise != NULL) kh_embed_owner(l, request->enterprise, owner);
+    kh_store_read_end(engine->store);
     for (uint32_t i = 0; i < request->document_cnt && result == KH_DONE; i++)
-        if (!parse_line(request->documents[i], a->currency, &papers[i], &a->lines[i], why, sizeof why))
+        if (!parse_line(request->documents[i], owner, a->currency, &papers[i], &a->lines[i], why, sizeof why))
             result = kh_embed_fail(engine, KH_MISUSE, "%s", why);
     kh_batch batch = {0};
     kh_err err = result == KH_DONE ? kh_batch_init(&batch) : KH_OK;
     if (result == KH_DONE && err == KH_OK)
-        a->enterprise = request->enterprise != NULL ? kh_embed_enterprise(engine, &batch, request->enterprise, &err) : 0;
+        a->enterprise =
+            request->enterprise != NULL ? kh_embed_enterprise(engine, &batch, request->enterprise, &papers[0].key, &err) : 0;
     if (err != KH_OK) result = kh_embed_environment(engine, err, "gather the request");
-    else if (result == KH_DONE && a->enterprise == 0)
-        result = kh_embed_fail(engine, KH_MISUSE,
-                               "there is no enterprise \"%s\": give its id, name or USCC (`kanhe party add` registers it)",
-                               request->enterprise != NULL ? request->enterprise : "");
     if (result == KH_DONE) {
         kh_fin_asked asked = {.id = request->id,
                               .currency = a->currency,
@@ -111,13 +114,19 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
     return result;
 }
 
-/* The currency of an event's amounts is its financing's; a financing that is not there is the ledger's to refuse. */
-static kh_currency currency_of(kh_engine *e, uint32_t bank, uint64_t id)
+/* The currency of an event's amounts is its financing's, and its enterprise owns the documents; a financing that is not there is
+   the ledger's to refuse. */
+static kh_currency currency_of(kh_engine *e, uint32_t bank, uint64_t id, char ret_owner[KH_ISSUER_MAX + 1])
 {
     kh_fin_view *view = malloc(sizeof *view);
     kh_currency currency = 0;
+    kh_party_view enterprise;
+    ret_owner[0] = '\0';
     const kh_ledger *l = kh_store_read_begin(e->store);
-    if (view != NULL && kh_ledger_financing(l, bank, id, view)) currency = view->currency;
+    if (view != NULL && kh_ledger_financing(l, bank, id, view)) {
+        currency = view->currency;
+        if (kh_ledger_party(l, view->enterprise, &enterprise)) memcpy(ret_owner, enterprise.uscc, sizeof enterprise.uscc);
+    }
     kh_store_read_end(e->store);
     free(view);
     return currency;
@@ -132,7 +141,8 @@ kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, c
                              request->event);
     kh_result result = bank_of(engine, request->as, sink, &bank);
     if (result != KH_DONE) return result;
-    kh_currency currency = currency_of(engine, bank, request->id);
+    char owner[KH_ISSUER_MAX + 1];
+    kh_currency currency = currency_of(engine, bank, request->id, owner);
     kh_op op = {.type = KH_OP_EVENT, .party = bank};
     kh_op_event *v = &op.event;
     *v = (kh_op_event){.id = request->id, .event = (uint8_t)event, .amount = KH_AMOUNT_NONE, .line_cnt = request->allot_cnt};
@@ -168,7 +178,7 @@ kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, c
     v->lines = lines;
     for (uint32_t i = 0; i < request->allot_cnt; i++) {
         kh_paper_name paper;
-        if (!parse_line(request->allot[i], currency, &paper, &lines[i], why, sizeof why))
+        if (!parse_line(request->allot[i], owner, currency, &paper, &lines[i], why, sizeof why))
             return kh_embed_fail(engine, KH_MISUSE, "%s", why);
     }
     kh_batch batch = {0};
@@ -218,6 +228,8 @@ kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, con
         else if (result == KH_DONE) {
             kh_row_builder b;
             kh_row_begin(&b);
+            kh_row_text(&b, "kind", "financing");
+            kh_row_text(&b, "number", number);
             kh_row_number(&b, "id", n);
             kh_row_code(&b, KH_C_NOT_FOUND);
             kh_row_give(&b, "not_found", sink);

@@ -127,7 +127,7 @@ typedef struct request { /* the financing being gathered from consecutive lines 
     kh_op op;
     kh_op_line lines[KH_LINES_MAX];
     char product[KH_PRODUCT_MAX + 1];
-    char enterprise[KH_ISSUER_MAX + 1];
+    char enterprise[KH_ISSUER_MAX + 1], owner[KH_ISSUER_MAX + 1];
     pending p;
 } request;
 
@@ -141,10 +141,8 @@ static kh_err close_request(runner *r, request *q)
     if (q->p.refused == 0) {
         /* both the enrolment of a new enterprise and the application go into one batch */
         if (r->batch.op_cnt + 2 > KH_BATCH_OPS || r->batch.n + 2 * KH_OP_MAX_SZ > KH_BATCH_BYTES) err = flush_before(r, &q->p);
-        if (err == KH_OK) q->op.apply.enterprise = kh_embed_enterprise(r->e, &r->batch, q->enterprise, &err);
+        if (err == KH_OK) q->op.apply.enterprise = kh_embed_enterprise(r->e, &r->batch, q->enterprise, &q->lines[0].key, &err);
         if (err != KH_OK) return err;
-        if (q->op.apply.enterprise == 0)
-            refuse(&q->p, KH_C_NOT_FOUND, "enterprise: neither a registered party nor a USCC or foreign id");
     }
     r->requests[r->n] = q->p;
     return put(r, &q->op);
@@ -167,6 +165,9 @@ static void open_request(runner *r, request *q, const kh_row_view *row, uint64_t
     else memcpy(q->product, product.p != NULL ? product.p : "", product.n);
     if (enterprise.n > KH_ISSUER_MAX) enterprise.n = 0;
     memcpy(q->enterprise, enterprise.p != NULL ? enterprise.p : "", enterprise.n);
+    const kh_ledger *l = kh_store_read_begin(r->e->store);
+    kh_embed_owner(l, q->enterprise, q->owner);
+    kh_store_read_end(r->e->store);
     q->p.currency = a->currency;
 }
 
@@ -184,10 +185,8 @@ static void add_line(runner *r, request *q, const kh_row_view *row)
         return;
     }
     q->p.paper_cnt++;
-    if (!kh_embed_paper_of(kind, row->get(row, "number"), row->get(row, "issuer"), kh_text_of(q->enterprise), paper)) {
-        refuse(&q->p, KH_C_FORMAT, "number: malformed");
-        return;
-    }
+    /* a malformed number goes on under a key that nothing has: the ledger refuses that line alone */
+    (void)kh_embed_paper_of(kind, row->get(row, "number"), row->get(row, "issuer"), kh_text_of(q->owner), paper);
     kh_op_line *line = &q->lines[a->line_cnt++];
     *line = (kh_op_line){.key = paper->key, .allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
     kh_text doc_currency = row->get(row, "doc_currency");
@@ -256,14 +255,7 @@ static kh_err event_row(runner *r, const kh_row_view *row)
         v->has_expect = expect.n > 0;
         v->expect = (uint32_t)version;
         if (amount.n > 0 && p->refused == 0) {
-            /* the amount is in the financing's currency: of one applied for in this batch it is known only after it */
-            kh_currency currency = 0;
-            pending keep = *p;
-            kh_err err = flush(r);
-            if (err != KH_OK) return err;
-            keep.first_paper = 0;
-            r->requests[0] = keep;
-            p = &r->requests[0];
+            kh_currency currency = 0; /* the amount is in the financing's */
             kh_fin_view *view = malloc(sizeof *view);
             if (view == NULL) return KH_E_NOMEM;
             const kh_ledger *l = kh_store_read_begin(r->e->store);

@@ -2,6 +2,7 @@
 #include "embed/embed.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum { IN_FLIGHT = 6 };
 
@@ -201,7 +202,9 @@ import im = {.e = engine, .file = file, .sink = sink };
         if (im.slots[i].places == NULL) err = KH_E_NOMEM;
     }
     if (result == KH_DONE && err == KH_OK) err = kh_reader_open(&source.source, format, kind, &feed, &reader);
-    if (strcmp(file, "-") != 0) {
+    struct stat about;
+    if (strcmp(file, "-") != 0 && stat(file, &about) == 0 &&
+        S_ISREG(about.st_mode)) { /* beside a pipe or device there is no place */
         (void)snprintf(im.refusals_path, sizeof im.refusals_path, "%s.refused.csv", file);
         if (reader != NULL) (void)remove(im.refusals_path);
     }
@@ -218,7 +221,8 @@ import im = {.e = engine, .file = file, .sink = sink };
     while (err == KH_OK && im.in_flight > 0) err = settle(&im);
     if (result == KH_DONE && err != KH_OK) {
         while (im.in_flight > 0 && engine->store != NULL) { /* buffers stay lent until the engine has let go of them */
-            if (kh_store_wait(engine->store, im.slots[im.first].batch.ticket) != KH_OK) err = KH_E_CLOSED;
+            kh_err waited = kh_store_wait(engine->store, im.slots[im.first].batch.ticket);
+            if (err == KH_E_CLOSED && waited == KH_E_NOMEM) err = waited;
             im.first = (im.first + 1) % IN_FLIGHT;
             im.in_flight--;
         }
@@ -241,8 +245,9 @@ import im = {.e = engine, .file = file, .sink = sink };
         if (warning != NULL && *warning != NULL) kh_row_text(&b, "note", *warning);
         kh_row_give(&b, "import", sink);
         if (im.refused > 0)
-            result = kh_embed_fail(engine, KH_DONE_NOT_OK, "%s: %llu of %llu refused; see %s", file,
-                                   (unsigned long long)im.refused, (unsigned long long)im.read, im.refusals_path);
+            result = kh_embed_fail(engine, KH_DONE_NOT_OK, "%s: %llu of %llu refused%s%s", file, (unsigned long long)im.refused,
+                                   (unsigned long long)im.read, im.refusals_path[0] != '\0' ? "; see " : "", im.refusals_path);
+        else if (im.read == 0) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "%s: nothing in it", file);
     }
     if (im.refusals != NULL) (void)fclose(im.refusals);
     if (reader != NULL) kh_reader_close(reader);

@@ -52,6 +52,14 @@ kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, con
     return kh_embed_refuse(e, code, sink);
 }
 
+void kh_embed_owner(const kh_ledger *l, const char *text, char ret[KH_ISSUER_MAX + 1])
+{
+    kh_party_view party;
+    uint32_t n;
+    if (kh_embed_party(l, text, &party)) (void)snprintf(ret, KH_ISSUER_MAX + 1, "%s", party.uscc);
+    else if (kh_owner_canonical(kh_text_of(text), ret, &n) == KH_C_FORMAT) ret[0] = '\0';
+}
+
 void kh_embed_log_lookup(kh_engine *e, const kh_principal *who, const char *question, const char *subject)
 {
     char line[900];
@@ -114,7 +122,7 @@ bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text own
     return true;
 }
 
-bool kh_embed_paper(const char *text, const char *issuer, kh_paper_name *ret, char *why, size_t cap)
+bool kh_embed_paper(const char *text, const char *issuer, const char *owner, kh_paper_name *ret, char *why, size_t cap)
 {
     const char *colon = strchr(text, ':');
     kh_kind kind;
@@ -147,7 +155,7 @@ bool kh_embed_paper(const char *text, const char *issuer, kh_paper_name *ret, ch
         return false;
     }
     kh_text issuer_text = who_n > 0 ? (kh_text){who, who_n} : kh_text_of(issuer);
-    (void)kh_embed_paper_of(kind, (kh_text){number, number_n}, issuer_text, (kh_text){0}, ret);
+    (void)kh_embed_paper_of(kind, (kh_text){number, number_n}, issuer_text, kh_text_of(owner), ret);
     ret->currency = currency;
     if (equals != NULL) strcpy(ret->amount, equals + 1);
     return true;

@@ -10,7 +10,8 @@ static kh_result find(kh_engine *e, const kh_paper *paper, kh_ask ask, kh_paper_
     char why[300], owner[KH_ISSUER_MAX + 1];
     uint32_t owner_n = 0;
     kh_code code;
-    if (!kh_embed_paper(paper->document, paper->issuer, ret_name, why, sizeof why)) return kh_embed_fail(e, KH_MISUSE, "%s", why);
+    if (!kh_embed_paper(paper->document, paper->issuer, paper->owner, ret_name, why, sizeof why))
+        return kh_embed_fail(e, KH_MISUSE, "%s", why);
     kh_result result = kh_embed_open(e, KH_READING);
     if (result != KH_DONE) return result;
     const kh_ledger *l = kh_store_read_begin(e->store);

@@ -88,11 +88,25 @@ static bool ask(const kh_row_view *row, const kh_principal *who, asked *a, kh_qu
     return true;
 }
 
+/* quoted writes a field and its comma (RFC 4180). */
+static void quoted(FILE *f, const char *text)
+{
+    bool plain = strpbrk(text, "\",\r\n") == NULL;
+    if (!plain) (void)fputc('"', f);
+    for (; *text != '\0'; text++) {
+        if (*text == '"') (void)fputc('"', f);
+        (void)fputc(*text, f);
+    }
+    (void)fputs(plain ? "," : "\",", f);
+}
+
 static void out_line(checker *c, const asked *a, const kh_verdict *v, const char *fields, const char *free_text)
 {
     if (c->out == NULL) return;
-    (void)fprintf(c->out, "%llu,%s,%s,%u,%s,%s,%s,%s,%s,%u,%llu\n", (unsigned long long)a->line, kh_kind_word(a->paper.kind),
-                  a->paper.number, v->code, kh_code_name(v->code), fields,
+    (void)fprintf(c->out, "%llu,%s,", (unsigned long long)a->line, kh_kind_word(a->paper.kind));
+    quoted(c->out, a->paper.number);
+    quoted(c->out, a->paper.issuer);
+    (void)fprintf(c->out, "%u,%s,%s,%s,%s,%s,%u,%llu\n", v->code, kh_code_name(v->code), fields,
                   v->status != KH_STATUS_NONE ? kh_status_word(v->status) : "",
                   v->currency != 0 ? kh_currency_alpha(v->currency) : "", free_text, v->version, (unsigned long long)v->as_of);
 }
@@ -134,6 +148,10 @@ static void answer(checker *c)
     kh_ledger_verify(l, c->questions, c->n, c->verdicts);
     kh_store_read_end(c->e->store);
     for (uint32_t i = 0; i < c->n; i++) {
+        bool proof = (kh_access_rights(&c->who, KH_ASK_VERIFY) & KH_NEEDS_PROOF) != 0;
+        if (proof && kh_access_unproven(&c->questions[i], &c->verdicts[i]))
+            c->verdicts[i] = (kh_verdict){
+                .code = KH_C_FIELD_MISMATCH, .mismatch = KH_FIELD_AMOUNT, .free = KH_AMOUNT_NONE, .as_of = c->verdicts[i].as_of};
         if (c->asked[i].refused != 0)
             c->verdicts[i] = (kh_verdict){.code = c->asked[i].refused, .free = KH_AMOUNT_NONE, .as_of = height};
         give(c, &c->asked[i], &c->verdicts[i]);
@@ -159,7 +177,8 @@ kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const c
         kh_embed_log_lookup(engine, &c->who, "verify", file);
         if (out_csv != NULL && (c->out = fopen(out_csv, "w")) == NULL)
             result = kh_embed_fail(engine, KH_MISUSE, "%s cannot be written", out_csv);
-        if (c->out != NULL) (void)fputs("line,kind,number,code,name,mismatch,status,currency,free,version,as_of\n", c->out);
+        if (c->out != NULL)
+            (void)fputs("line,kind,number,issuer,code,name,mismatch,status,currency,free,version,as_of\n", c->out);
     }
     if (result == KH_DONE && err == KH_OK) err = kh_rows_open(&source.source, columns, sizeof columns / sizeof columns[0], &rows);
     kh_row_view row;

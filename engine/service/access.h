@@ -41,6 +41,9 @@ kh_code kh_access_ask(const kh_principal *who, kh_ask ask);
 /* kh_access_proven: does the caller hold the paper? owner is the canonical owner id it stated (none: no), amount one of the
    document's bases as a decimal text in that currency's digits. */
 bool kh_access_proven(const kh_doc_view *doc, kh_text owner, const char *amount);
+/* kh_access_unproven: a question that stated no amount of a document that has one proves nothing: it is answered
+ * FIELD_MISMATCH(amount). */
+bool kh_access_unproven(const kh_question *question, const kh_verdict *verdict);
 /* kh_access_show_document removes from a view what this principal may not see: a bank's held, used and consumed become its own.
  */
 void kh_access_show_document(const kh_principal *who, kh_doc_view *doc);
