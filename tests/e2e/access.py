@@ -58,6 +58,13 @@ tap.same(row["name"], "DUP_FINANCED_OTHER", "another bank has used it: said, not
 row, _ = d.row("verify", v, "--as", 12)
 tap.same((row["name"], row["free"]), ("DUP_FINANCED_OTHER", "0.00"), "verify says the same")
 
+# ---- a description without an amount proves nothing
+for as_, wanted in ((12, ("FIELD_MISMATCH", ["amount"], None, None)), (1, ("OK", [], "500.00", "cleared"))):
+    row, _ = d.row("verify", d.file("n.csv", HEADER + f"export_declaration,{D2},{USCC_A},USD,,2026-11-01\n"), "--as", as_)
+    tap.same((row["name"], row["mismatch"], row["free"], row["status"]), wanted, f"verify without an amount, as {as_}")
+row, _ = d.row("verify", d.file("n.csv", HEADER + f"export_declaration,{D2},,USD,500.00,2026-11-01\n"), "--as", 12)
+tap.same((row["name"], row["free"], row["status"]), ("FORMAT", None, None), "verify without an owner")
+
 # ---- roles
 for words, name in ((("party", "add", "--id", 5, "--role", "bank", "--name", "x", "--as", 12), "party add takes no --as"),):
     tap.same(d.status(*words), 2, name)

@@ -66,6 +66,20 @@ tap.same((row["name"], row["documents"][0]["amount"], row["documents"][0]["curre
 row, _ = d.apply(11, 2, "1.00", f"export_declaration:{declaration(33)}", currency="CNY")
 tap.same(row["name"], "NOT_CHECKED", "no rate: not checked")
 
+# ---- an invoice that names no issuer has its owner as issuer, however the enterprise is named
+d.rows("import", d.file("i.csv", HEADER + f'invoice,"A,""7",{USCC_A},USD,70.00,2026-11-02\ninvoice,B8,{USCC_A},USD,80.00,2026-11-02\n'))
+for id_, enterprise in ((20, 101), (21, USCC_A), (22, "Exporter")):
+    tap.same(d.apply(11, id_, "1.00", "invoice:B8", enterprise=enterprise)[0]["name"], "OK", f"apply on an invoice without issuer, enterprise {enterprise}")
+requests = "id,enterprise,product,amount,currency,kind,number,issuer,allocated\n"
+rows, status = d.rows("finance", "apply", "--as", 11, "--file", d.file("q.csv", requests + "30,101,p,2.00,USD,invoice,B8,,2.00\n"
+                      f"31,101,p,3.00,USD,invoice,B8,,2.00\n31,101,p,3.00,USD,export_declaration,123456789,,1.00\n32,Nobody At All,p,2.00,USD,invoice,B8,{USCC_A},2.00\nx,101,p,2.00,USD,invoice,B8,,2.00\n"))
+tap.same(([(r["id"], r["name"]) for r in rows], status), ([(30, "OK"), (31, "FORMAT"), (32, "OWNER_MISMATCH"), (0, "FORMAT")], 1), "a request file with lines of every fate")
+rows, _ = d.rows("finance", "apply", "--as", 11, "--allow-partial", "--file", d.root + "/q.csv")
+tap.same((rows[1]["name"], rows[1]["amount"], [x["name"] for x in rows[1]["documents"]]), ("OK", "2.00", ["OK", "FORMAT"]), "--allow-partial leaves out the line whose number is malformed")
+tap.same(len(d.rows("party", "list")[0]), 6, "and no one was registered on the way")
+d.raw("verify", d.file("w.csv", HEADER + f'invoice,"A,""7",{USCC_A},USD,70.00,2026-11-02\n'), "-o", d.root + "/w.out")
+tap.ok('"A,""7"' in open(d.root + "/w.out").read(), "verify -o quotes what needs it", open(d.root + "/w.out").read())
+
 # ---- files that are no files of ours
 for name, data in (("empty.csv", b""), ("noise.bin", bytes(range(256)) * 50), ("cut.xml", b"<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>"), ("nul.csv", HEADER.encode() + b"\0" * 100)):
     rows, status = d.rows("import", d.file(name, data))
