@@ -10,24 +10,24 @@ static const kh_region_spec regions[] = {
     {KH_R_SHARE, sizeof(kh_share), KH_RECORDS_MAX},
     {KH_R_LINE, sizeof(kh_line), 4u * KH_CAPACITY_FINANCINGS_MAX},
     {KH_R_FIN, sizeof(kh_fin), KH_CAPACITY_FINANCINGS_MAX + 1},
-    {KH_R_FIN_TABLE, 4, KH_CAPACITY_FINANCINGS_MAX},
+    {KH_R_FIN_TABLE, 8, 2 * KH_CAPACITY_FINANCINGS_MAX},
     {KH_R_TEXT, KH_TEXT_UNIT, UINT64_C(2) << 30},
-    {KH_R_TEXT_TABLE, 4, KH_RECORDS_MAX},
+    {KH_R_TEXT_TABLE, 8, KH_RECORDS_MAX},
     {KH_R_PARTY, sizeof(kh_party_row), KH_PARTIES_MAX},
-    {KH_R_PARTY_TABLE, 4, KH_PARTIES_MAX},
+    {KH_R_PARTY_TABLE, 8, 2 * KH_PARTIES_MAX},
     {KH_R_PARTY_ORDER, 4, KH_PARTIES_MAX},
-    {KH_R_USCC_TABLE, 4, KH_PARTIES_MAX},
+    {KH_R_USCC_TABLE, 8, 2 * KH_PARTIES_MAX},
     {KH_R_QUEUE, sizeof(kh_queue), KH_QUEUES_MAX},
     {KH_R_GROUP, sizeof(kh_group), 16u << 20},
     {KH_R_REF, sizeof(kh_ref), KH_CAPACITY_DOCUMENTS_MAX},
-    {KH_R_REF_TABLE, 4, KH_CAPACITY_DOCUMENTS_MAX},
+    {KH_R_REF_TABLE, 8, KH_CAPACITY_DOCUMENTS_MAX},
     {KH_R_CONTRACT, sizeof(kh_contract), KH_CAPACITY_DOCUMENTS_MAX},
-    {KH_R_CONTRACT_TABLE, 4, KH_CAPACITY_DOCUMENTS_MAX},
+    {KH_R_CONTRACT_TABLE, 8, KH_CAPACITY_DOCUMENTS_MAX},
     {KH_R_PRODUCT, sizeof(kh_product), KH_PRODUCTS_MAX + 1},
     {KH_R_RATE, sizeof(kh_rate_row), 16u << 20},
     {KH_R_WAIT, sizeof(kh_wait), 16u << 20},
     {KH_R_WAIT_KEY, sizeof(kh_wait_key), 32u << 20},
-    {KH_R_WAIT_TABLE, 4, 16u << 20},
+    {KH_R_WAIT_TABLE, 8, 16u << 20},
     {KH_R_MESSAGE, sizeof(kh_message_cell), 64u << 20},
 };
 #define REGION_CNT (sizeof regions / sizeof regions[0])
@@ -43,9 +43,9 @@ size_t kh_ledger_footprint(void) { return sizeof(kh_ledger); }
 static void start_empty(kh_ledger *l)
 {
     for (size_t i = 0; i < REGION_CNT; i++) { /* row 0 of all but the tables is never used */
-        if (regions[i].row_sz != 4) l->state->regions[regions[i].region].row_cnt = 1;
+        if (regions[i].row_sz != 4 && regions[i].row_sz != 8) l->state->regions[regions[i].region].row_cnt = 1;
     }
-    l->state->regions[KH_R_PARTY_ORDER].row_cnt = 0;
+    l->state->regions[KH_R_TEXT].row_cnt = 1;
     kh_table_init(l, &kh_fins_table, &l->head->fins);
     kh_table_init(l, &kh_texts_table, &l->head->texts);
     kh_table_init(l, &kh_parties_table, &l->head->parties);
@@ -74,6 +74,7 @@ kh_err kh_ledger_open(kh_state *state, kh_index *index, const uint8_t secret[16]
     l->secret[1] = kh_load64(secret + 8) ^ UINT64_C(0x6c65646765720001);
 #define BIND(field, region) l->field = (void *)state->regions[region].base
     BIND(head, KH_REGION_HEAD);
+    BIND(record, KH_REGION_INDEX_RECORDS);
     BIND(cold, KH_R_COLD);
     BIND(extra, KH_R_EXTRA);
     BIND(active, KH_R_ACTIVE);
@@ -133,36 +134,6 @@ static void apply_one(kh_ledger *l, const kh_op *op, kh_frame frame)
     answer_code(l, op, code);
 }
 
-/* The first stages of the next operations: their buckets, records, cold and active rows on their way into the cache. */
-static void look_ahead(kh_ledger *l, uint32_t n, const kh_frame frames[KH_AHEAD])
-{
-    kh_key keys[KH_AHEAD_KEYS];
-    uint32_t records[KH_AHEAD_KEYS], cnt = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const kh_op *op = &l->ahead[i];
-        if (op->type == KH_OP_APPLY || op->type == KH_OP_EVENT) {
-            uint64_t id = op->type == KH_OP_APPLY ? op->apply.id : op->event.id;
-            kh_table_prefetch(l, &kh_fins_table, &l->head->fins, kh_fins_hash(l, op->party, id));
-        }
-        if (op->type == KH_OP_APPLY) kh_parties_prefetch(l, op->apply.enterprise);
-        if (op->type == KH_OP_APPLY || op->type == KH_OP_DOCUMENT)
-            cnt += kh_op_peek_keys(frames[i].p, frames[i].n, keys + cnt, KH_AHEAD_KEYS - cnt < 8 ? KH_AHEAD_KEYS - cnt : 8);
-    }
-    if (cnt > 0) kh_index_find_bulk(l->index, keys, cnt, records);
-    for (uint32_t i = 0; i < cnt; i++)
-        if (records[i] != KH_RECORD_NONE) __builtin_prefetch(&l->cold[kh_rec(l, records[i])->cold], 1);
-    for (uint32_t i = 0; i < n; i++) {
-        const kh_op *op = &l->ahead[i];
-        if (op->type != KH_OP_EVENT) continue;
-        uint32_t fin = kh_fins_find(l, op->party, op->event.id);
-        if (fin != 0) __builtin_prefetch(&l->line[l->fin[fin].first_line], 1);
-    }
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t active = records[i] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, records[i])->cold].active;
-        if (active != 0) __builtin_prefetch(&l->active[active], 1);
-    }
-}
-
 void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint8_t *ops, size_t ops_sz, uint32_t op_cnt,
                      const kh_sink *sink)
 {
@@ -192,7 +163,7 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
             if (op->type == KH_OP_EVENT) lines += op->event.line_cnt;
             at += size;
         }
-        look_ahead(l, n, frames);
+        kh_ahead_fetch(l, n, frames);
         for (uint32_t i = 0; i < n; i++, l->op_index++) {
             if (good[i]) apply_one(l, &l->ahead[i], frames[i]);
             else answer_code(l, &l->ahead[i], KH_C_FORMAT);
@@ -224,6 +195,11 @@ void kh_ledger_headroom(const kh_ledger *l, uint32_t op_cnt, size_t ops_sz, uint
         ret_bytes[r] = kh_min64(rows, region->row_max - region->row_cnt) * region->row_sz;
     }
     ret_bytes[KH_R_EXTRA] = kh_min64((uint64_t)op_cnt * 2 + 128, l->state->regions[KH_R_EXTRA].row_max) * sizeof(kh_extra);
+    /* An operation adds at most three keys (a document and two aliases), and each can at worst split one segment; no segment
+       splits twice within an entry, since a split leaves both halves far below their threshold. */
+    const kh_region *segments = &l->state->regions[KH_REGION_INDEX_SEGMENTS];
+    uint64_t splits = kh_min64((uint64_t)op_cnt * 3, segments->row_cnt) + 1;
+    ret_bytes[KH_REGION_INDEX_SEGMENTS] = kh_min64(splits, segments->row_max - segments->row_cnt) * segments->row_sz;
     ret_bytes[KH_REGION_HEAD] = 0;
 }
 

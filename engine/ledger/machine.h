@@ -16,6 +16,7 @@ struct kh_ledger {
     kh_index *index;
     uint64_t secret[2];
     kh_head *head;
+    kh_record *record;
     kh_cold *cold;
     kh_extra *extra;
     kh_active *active;
@@ -60,18 +61,23 @@ typedef struct kh_table {
     uint32_t *(*next)(const kh_ledger *l, uint32_t row);
     uint64_t (*hash)(const kh_ledger *l, uint32_t row);
 } kh_table;
-uint64_t kh_mix(uint64_t a, uint64_t b);
+static inline uint64_t kh_mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b ^ UINT64_C(0xd1b54a32d192ed03));
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
 uint64_t kh_keyed_hash(const kh_ledger *l, const void *p, uint32_t n);
 void kh_table_init(kh_ledger *l, const kh_table *t, kh_table_head *h);
 bool kh_table_has_room(const kh_ledger *l, const kh_table *t);
 void kh_table_add(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row);
 void kh_table_drop(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row);
-uint32_t kh_table_first(const kh_ledger *l, const kh_table *t, const kh_table_head *h, uint64_t hash);
-void kh_table_prefetch(const kh_ledger *l, const kh_table *t, const kh_table_head *h, uint64_t hash);
 uint32_t kh_rows_take(kh_ledger *l, uint32_t region);
 uint32_t kh_rows_take_reused(kh_ledger *l, uint32_t region, uint32_t *free_list);
 void kh_rows_give(kh_ledger *l, uint32_t region, uint32_t *free_list, uint32_t row);
 bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cnt);
+
+/* ---- ahead.c ---- */
+void kh_ahead_fetch(const kh_ledger *l, uint32_t n, const kh_frame frames[KH_AHEAD]);
 
 /* ---- texts.c ---- */
 extern const kh_table kh_texts_table;
@@ -94,7 +100,7 @@ kh_place kh_place_unpack(kh_packed place);
 /* ---- parties.c, rules.c, rates.c, access.c ---- */
 extern const kh_table kh_parties_table, kh_usccs_table;
 uint32_t kh_parties_find(const kh_ledger *l, uint32_t id); /* row or 0 */
-void kh_parties_prefetch(const kh_ledger *l, uint32_t id);
+void kh_parties_prefetch(const kh_ledger *l, uint32_t id, bool row);
 kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op);
 kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op);
 bool kh_parties_limited(kh_ledger *l, uint32_t party); /* refusal_limit */
@@ -250,5 +256,30 @@ bool kh_contracts_similar(const kh_ledger *l, uint32_t record);           /* ano
 void kh_contracts_flag(kh_ledger *l, uint32_t record, bool financed_now); /* sets flags, tells the regulator */
 void kh_contracts_add(kh_ledger *l, uint64_t digest, const kh_key *from, uint32_t owner);
 
-static inline kh_record *kh_rec(const kh_ledger *l, uint32_t record) { return kh_index_record(l->index, record); }
+static inline kh_record *kh_rec(const kh_ledger *l, uint32_t record) { return &l->record[record]; }
+
+/* A head of a table: row 32 | hash bits 31 | more 1. The hash is used from its low end for buckets; what a head keeps is bits 0
+ * to 30. */
+#define KH_TABLE_MORE (UINT64_C(1) << 63)
+#define KH_TABLE_KNOWN_BITS 30u
+static inline uint64_t kh_table_known(uint64_t head) { return head >> 32 & UINT64_C(0x7fffffff); }
+static inline uint64_t kh_table_bucket(const kh_table_head *h, uint64_t hash)
+{
+    uint64_t bucket = hash & ((UINT64_C(1) << h->level) - 1);
+    return bucket < h->split ? hash & ((UINT64_C(2) << h->level) - 1) : bucket;
+}
+static inline uint64_t *kh_table_heads(const kh_ledger *l, const kh_table *t)
+{
+    return (uint64_t *)(void *)l->state->regions[t->region].base;
+}
+/* kh_table_first: the first row that may have this hash; 0: none has. */
+static inline uint32_t kh_table_first(const kh_ledger *l, const kh_table *t, const kh_table_head *h, uint64_t hash)
+{
+    uint64_t head = kh_table_heads(l, t)[kh_table_bucket(h, hash)];
+    return head & KH_TABLE_MORE || kh_table_known(head) == (hash & UINT64_C(0x7fffffff)) ? (uint32_t)head : 0;
+}
+static inline void kh_table_prefetch(const kh_ledger *l, const kh_table *t, const kh_table_head *h, uint64_t hash)
+{
+    __builtin_prefetch(&kh_table_heads(l, t)[kh_table_bucket(h, hash)], 1);
+}
 #endif

@@ -18,9 +18,12 @@ uint32_t kh_parties_find(const kh_ledger *l, uint32_t id)
     return row;
 }
 
-void kh_parties_prefetch(const kh_ledger *l, uint32_t id)
+/* First the bucket, later (row) what stands in it. */
+void kh_parties_prefetch(const kh_ledger *l, uint32_t id, bool row)
 {
-    kh_table_prefetch(l, &kh_parties_table, &l->head->parties, id_hash(l, id));
+    uint64_t hash = id_hash(l, id);
+    if (row) __builtin_prefetch(&l->party[kh_table_first(l, &kh_parties_table, &l->head->parties, hash)]);
+    else kh_table_prefetch(l, &kh_parties_table, &l->head->parties, hash);
 }
 
 static uint32_t *order(const kh_ledger *l) { return (uint32_t *)(void *)l->state->regions[KH_R_PARTY_ORDER].base; }

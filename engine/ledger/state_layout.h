@@ -112,23 +112,23 @@ typedef struct kh_line {
 } kh_line;
 
 #define KH_QUEUE_END 0x80000000u /* queue_next, queue_prev: the rest is the queue's row */
-typedef struct kh_fin {
+typedef struct kh_fin {          /* what a search reads and most events change first */
     uint64_t id;
     uint64_t amount;
-    uint64_t deadline_ns; /* 0: in no queue */
-    uint64_t apply_digest;
-    uint64_t event_digest;
-    kh_packed apply_place, event_place, last;
-    uint32_t bank, enterprise;
-    uint32_t product; /* text */
-    uint32_t version;
-    uint32_t first_line;
-    uint32_t hash_next;
-    uint32_t queue_next, queue_prev;
-    uint32_t queue_stamp; /* order in which deadlines were set, modulo 2^32 */
+    uint32_t bank, hash_next;
+    uint32_t first_line, version;
+    uint32_t enterprise;
     uint16_t currency;
     uint8_t state;
     uint8_t last_line; /* lines - 1 */
+    uint64_t event_digest;
+    kh_packed event_place, last;
+    kh_packed apply_place;
+    uint64_t apply_digest;
+    uint64_t deadline_ns; /* 0: in no queue */
+    uint32_t queue_next, queue_prev;
+    uint32_t queue_stamp; /* order in which deadlines were set, modulo 2^32 */
+    uint32_t product;     /* text */
 } kh_fin;
 
 #define KH_TEXT_UNIT 8u

@@ -1,16 +1,12 @@
-/* table: rows and hash tables in regions. A table's heads are one region of row numbers; chains run through the rows themselves.
+/* table: rows and hash tables in regions. A table's heads are one region of 8 bytes each: the first row of the chain, 31 bits of
+ * its hash, so that most searches and splits need not look at rows, and a bit that says whether the chain goes on, through the
+ * rows themselves.
  *
- * Linear hashing: one insertion splits at most one bucket, so nothing ever stalls. Placement is keyed by the directory's secret;
+ * Linear hashing: one insertion splits at most two buckets, so nothing ever stalls. Placement is keyed by the directory's secret;
  * nothing outside depends on it. */
 #include "ledger/machine.h"
 
 #define FIRST_LEVEL 6u
-
-uint64_t kh_mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128 product = (unsigned __int128)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b ^ UINT64_C(0xd1b54a32d192ed03));
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
 
 uint64_t kh_keyed_hash(const kh_ledger *l, const void *p, uint32_t n)
 {
@@ -62,14 +58,6 @@ void kh_rows_give(kh_ledger *l, uint32_t region, uint32_t *free_list, uint32_t r
     *free_list = row;
 }
 
-static uint32_t *heads(const kh_ledger *l, const kh_table *t) { return (uint32_t *)(void *)l->state->regions[t->region].base; }
-
-static uint64_t bucket_of(const kh_table_head *h, uint64_t hash)
-{
-    uint64_t bucket = hash & ((UINT64_C(1) << h->level) - 1);
-    return bucket < h->split ? hash & ((UINT64_C(2) << h->level) - 1) : bucket;
-}
-
 void kh_table_init(kh_ledger *l, const kh_table *t, kh_table_head *h)
 {
     *h = (kh_table_head){.level = FIRST_LEVEL};
@@ -78,23 +66,32 @@ void kh_table_init(kh_ledger *l, const kh_table *t, kh_table_head *h)
 
 bool kh_table_has_room(const kh_ledger *l, const kh_table *t) { return kh_rows_left(l, t->region, 64); }
 
+/* The chain's first row leaves its hash and place to the new one. */
+static void push(const kh_ledger *l, const kh_table *t, uint64_t *head, uint64_t hash, uint32_t row)
+{
+    *t->next(l, row) = (uint32_t)*head;
+    *head = row | (hash & UINT64_C(0x7fffffff)) << 32 | (*head != 0 ? KH_TABLE_MORE : 0);
+}
+
 static void split_one(kh_ledger *l, const kh_table *t, kh_table_head *h)
 {
     kh_region *r = &l->state->regions[t->region];
     if (r->row_cnt >= r->row_max) return; /* chains grow longer instead */
-    uint32_t *head = heads(l, t), row = head[h->split];
-    uint64_t to = h->split + (UINT64_C(1) << h->level), mask = (UINT64_C(2) << h->level) - 1;
-    uint32_t *stay = &head[h->split], *go = &head[to];
+    uint64_t *heads = kh_table_heads(l, t), old = heads[h->split], mask = (UINT64_C(2) << h->level) - 1;
+    uint64_t to = h->split + (UINT64_C(1) << h->level);
     r->row_cnt++;
-    while (row != 0) {
-        uint32_t *next = t->next(l, row), after = *next;
-        uint32_t **list = (t->hash(l, row) & mask) == to ? &go : &stay;
-        **list = row;
-        *list = next;
-        row = after;
+    if (old != 0 && (old & KH_TABLE_MORE) == 0 && h->level < KH_TABLE_KNOWN_BITS) { /* one row, whose hash we know well enough */
+        uint64_t known = kh_table_known(old);
+        heads[h->split] = 0;
+        heads[(known & mask) == to ? to : h->split] = old;
+    } else if (old != 0) {
+        heads[h->split] = 0;
+        for (uint32_t row = (uint32_t)old, next; row != 0; row = next) {
+            uint64_t hash = t->hash(l, row);
+            next = *t->next(l, row);
+            push(l, t, &heads[(hash & mask) == to ? to : h->split], hash, row);
+        }
     }
-    *stay = 0;
-    *go = 0;
     if (++h->split == UINT32_C(1) << h->level) {
         h->level++;
         h->split = 0;
@@ -103,29 +100,25 @@ static void split_one(kh_ledger *l, const kh_table *t, kh_table_head *h)
 
 void kh_table_add(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row)
 {
-    uint32_t *head = &heads(l, t)[bucket_of(h, hash)];
-    *t->next(l, row) = *head;
-    *head = row;
-    if (++h->rows > l->state->regions[t->region].row_cnt) split_one(l, t, h);
+    push(l, t, &kh_table_heads(l, t)[kh_table_bucket(h, hash)], hash, row);
+    h->rows++; /* half full: then most chains are one row, whose hash stands in the head */
+    for (uint32_t i = 0; i < 2 && h->rows * 2 > l->state->regions[t->region].row_cnt; i++) split_one(l, t, h);
 }
 
 void kh_table_drop(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row)
 {
-    uint32_t *at = &heads(l, t)[bucket_of(h, hash)];
-    while (*at != row) {
-        KH_ASSERT(*at != 0);
-        at = t->next(l, *at);
+    uint64_t *head = &kh_table_heads(l, t)[kh_table_bucket(h, hash)];
+    uint32_t at = (uint32_t)*head, kept = 0, next;
+    *head = 0;
+    for (; at != 0; at = next) { /* the others again, in the order in which they stood */
+        next = *t->next(l, at);
+        if (at == row) continue;
+        *t->next(l, at) = kept;
+        kept = at;
     }
-    *at = *t->next(l, row);
+    for (; kept != 0; kept = next) {
+        next = *t->next(l, kept);
+        push(l, t, head, t->hash(l, kept), kept);
+    }
     h->rows--;
-}
-
-uint32_t kh_table_first(const kh_ledger *l, const kh_table *t, const kh_table_head *h, uint64_t hash)
-{
-    return heads(l, t)[bucket_of(h, hash)];
-}
-
-void kh_table_prefetch(const kh_ledger *l, const kh_table *t, const kh_table_head *h, uint64_t hash)
-{
-    __builtin_prefetch(&heads(l, t)[bucket_of(h, hash)]);
 }
