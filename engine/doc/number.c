@@ -100,24 +100,20 @@ static kh_code name_canonical(kh_text name, char *buf, uint32_t *ret_n)
     return KH_C_OK;
 }
 
-/* An id-like text: ASCII letters, digits and separators, with at least one digit and no more letters in a row than an id has. */
+/* An id-like text is ASCII and has at least as many digits as letters; a company's name that ends in a year has not. */
 static bool id_like(kh_text text)
 {
-    uint32_t digits = 0, others = 0, words = 0;
-    bool in_word = false;
+    uint32_t digits = 0, letters = 0;
     for (uint32_t at = 0; at < text.n;) {
         uint32_t c[KH_FOLD_MAX], cnt = 0;
         if (!kh_fold_next(text, &at, c, &cnt)) return false;
         for (uint32_t i = 0; i < cnt; i++) {
             if (c[i] >= 0x80) return false;
-            bool letter = (c[i] >= 'a' && c[i] <= 'z') || (c[i] >= 'A' && c[i] <= 'Z');
             if (c[i] >= '0' && c[i] <= '9') digits++;
-            else if (letter) others++;
-            words += letter && !in_word ? 1 : 0;
-            in_word = letter;
+            else if ((c[i] >= 'a' && c[i] <= 'z') || (c[i] >= 'A' && c[i] <= 'Z')) letters++;
         }
     }
-    return digits >= 4 || (digits > 0 && digits >= others);
+    return digits > 0 && digits >= letters;
 }
 
 kh_code kh_issuer_canonical(kh_text issuer, char *buf, uint32_t *ret_n)

@@ -6,6 +6,7 @@
 #include "host/host.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,7 +61,7 @@ static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     uint64_t words[2] = {p->first, p->n};
     if (height != 0 && write(p->pipe, words, sizeof words) != (ssize_t)sizeof words) _exit(4);
     free(p);
-    __atomic_fetch_sub(&in_flight, 1, __ATOMIC_RELEASE);
+    (void)atomic_fetch_sub_explicit(&in_flight, 1, memory_order_release);
 }
 
 static __attribute__((noreturn)) void child(uint64_t from, int pipe_fd, bool snapshots)
@@ -74,8 +75,8 @@ static __attribute__((noreturn)) void child(uint64_t from, int pipe_fd, bool sna
         for (uint32_t i = 0; i < BATCH; i++) ops_reserve(&b, id + i, (uint32_t)((id + i) % DOCS), 1);
         promise *p = malloc(sizeof *p);
         *p = (promise){id, BATCH, pipe_fd, true};
-        while (__atomic_load_n(&in_flight, __ATOMIC_ACQUIRE) >= IN_FLIGHT) usleep(20);
-        __atomic_fetch_add(&in_flight, 1, __ATOMIC_RELAXED);
+        while (atomic_load_explicit(&in_flight, memory_order_acquire) >= IN_FLIGHT) usleep(20);
+        (void)atomic_fetch_add_explicit(&in_flight, 1, memory_order_relaxed);
         if (kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, answered, p}, &ticket) != KH_OK) _exit(6);
         if (snapshots && round % 64 == 63 && kh_store_snapshot(s, &height) != KH_OK) _exit(7);
     }
