@@ -32,7 +32,7 @@ typedef struct kh_edifact_invoice { /* the message being read */
     enum { KH_EDIFACT_HEADER, KH_EDIFACT_PARTIES, KH_EDIFACT_LINES, KH_EDIFACT_SUMMARY } part;
     kh_edifact_kept number, type_code, function, date, other_date, currency, contract;
     kh_edifact_seller seller;
-    bool in_seller; /* the last NAD was the seller's */
+    bool currency_is_sure, in_seller; /* in_seller: the last NAD was the seller's */
     kh_edifact_kept amount[KH_MOA_CNT], amount_currency[KH_MOA_CNT];
     uint32_t preceding_cnt, bill_cnt;
     kh_edifact_kept preceding[KH_DOC_REFS_MAX], bills[KH_DOC_REFS_MAX];

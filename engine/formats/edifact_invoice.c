@@ -42,13 +42,17 @@ static void read_date(kh_edifact *e, const kh_edifact_segment *s)
     } else *to = text;
 }
 
-/* Usage 2 (reference currency) is what the invoice is in; payment and tax currencies are not. */
+/* The invoicing currency (role 4), whichever its usage; else the reference currency (usage 2). Payment and tax currencies are not
+   what the invoice is in. */
 static void read_currency(kh_edifact *e, const kh_edifact_segment *s)
 {
+    kh_edifact_invoice *v = &e->invoice;
     for (uint32_t element = 1; element <= 2; element++) {
-        kh_edifact_kept usage = kept(e, s, element, 0), role = kept(e, s, element, 2);
-        if (!is(&usage, "2") || e->invoice.currency.n != 0) continue;
-        if (role.n == 0 || is(&role, "4")) e->invoice.currency = kept(e, s, element, 1);
+        kh_edifact_kept usage = kept(e, s, element, 0), code = kept(e, s, element, 1), role = kept(e, s, element, 2);
+        bool invoicing = is(&role, "4");
+        if (code.n == 0 || v->currency_is_sure || (!invoicing && (!is(&usage, "2") || v->currency.n != 0))) continue;
+        v->currency = code;
+        v->currency_is_sure = invoicing;
     }
 }
 

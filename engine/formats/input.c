@@ -117,9 +117,11 @@ static bool has_high_byte(const uint8_t *p, size_t n)
     return all >= 0x80;
 }
 
-/* A line with characters beyond ASCII, all of them of the shape that GB18030 gives to two or four bytes. */
+/* A line with characters beyond ASCII, all of them of the shape that GB18030 gives to two or four bytes, and one at least a usual
+   one (of GB 2312, both bytes high): so a single accented letter of another set does not pass for Chinese. */
 static bool is_gb18030(const uint8_t *p, size_t n)
 {
+    bool usual = false;
     for (size_t i = 0; i < n;) {
         if (p[i] < 0x80) {
             i++;
@@ -127,12 +129,13 @@ static bool is_gb18030(const uint8_t *p, size_t n)
         }
         if (p[i] == 0x80 || p[i] == 0xFF || i + 1 >= n) return false;
         uint8_t second = p[i + 1];
+        usual = usual || (p[i] >= 0xA1 && p[i] <= 0xF7 && second >= 0xA1);
         if (second >= 0x40 && second <= 0xFE && second != 0x7F) i += 2;
         else if (second >= 0x30 && second <= 0x39 && i + 3 < n && p[i + 2] >= 0x81 && p[i + 3] >= 0x30 && p[i + 3] <= 0x39)
             i += 4;
         else return false;
     }
-    return true;
+    return usual;
 }
 
 /* Lines vote: those that are UTF-8 beyond ASCII for UTF-8, those that are only possible in GB18030 for it. */

@@ -77,6 +77,7 @@ Test(text_edifact, amounts)
     expect_part(WITH("CUX+2:EUR:4'", "MOA+388:100'MOA+9:80,5'"), "EUR80.50");
     expect_part(WITH("CUX+2:EUR:4'", "MOA+39:100'MOA+113:30'"), "EUR70.00");
     expect_part(WITH("CUX+6:SEK'CUX+2:EUR'", "MOA+9:9:SEK'MOA+9:1:EUR'"), "EUR1.00");
+    expect_part(WITH("CUX+2:EUR:9+3:USD:4'", "MOA+9:1'"), "USD1.00");
     expect_part(WITH("", "MOA+9:100:JPY'"), "JPY100 ");
     expect_part(WITH("CUX+2:JPY'", "MOA+9:100.5'"), "1:FORMAT");
     expect_part(WITH("", "MOA+9:100'"), "1:FORMAT");
