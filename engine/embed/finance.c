@@ -4,13 +4,21 @@
 #include <stdlib.h>
 
 /* bank_of opens for writing and resolves --as, which must name a bank. */
-static kh_result bank_of(kh_engine *e, const char *as, const kh_result_sink *sink, uint32_t *ret)
+static kh_result bank_of(kh_engine *e, const char *as, uint64_t id, const kh_result_sink *sink, uint32_t *ret)
 {
     kh_principal who;
+    kh_fin_asked asked = {.id = id};
     if (as == NULL) return kh_embed_fail(e, KH_MISUSE, "say which bank acts: --as BANK");
-    kh_result result = kh_embed_enter(e, KH_WRITING, as, KH_DO_FINANCE, sink, &who);
-    if (result == KH_DONE) *ret = who.party;
-    return result;
+    kh_result result = kh_embed_open(e, KH_WRITING);
+    if (result != KH_DONE) return result;
+    const kh_ledger *l = kh_store_read_begin(e->store);
+    result = kh_embed_principal(e, l, as, KH_DO_FINANCE, &who, &asked.code);
+    kh_store_read_end(e->store);
+    if (result != KH_DONE) return result;
+    *ret = who.party;
+    if (asked.code == KH_C_OK) return KH_DONE;
+    (void)kh_embed_give_receipt(e, who.party, NULL, &asked, sink);
+    return kh_embed_fail(e, KH_DONE_NOT_OK, "%s: only a bank finances (无权操作)", kh_code_name(asked.code));
 }
 
 /* No two texts of one id make two parties: a new party's id follows from the text, above the ids that people choose. */
@@ -68,7 +76,7 @@ static kh_result give_last(kh_engine *e, kh_batch *b, const kh_op *op, uint32_t 
 kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, const kh_result_sink *sink)
 {
     uint32_t bank = 0;
-    kh_result result = bank_of(engine, request->as, sink, &bank);
+    kh_result result = bank_of(engine, request->as, request->id, sink, &bank);
     if (result != KH_DONE) return result;
     kh_op op = {.type = KH_OP_APPLY, .party = bank};
     kh_op_apply *a = &op.apply;
@@ -139,7 +147,7 @@ kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, c
     if (!kh_event_of_word(kh_text_of(request->event), &event))
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no event: accept approve reject withdraw disburse repay reverse",
                              request->event);
-    kh_result result = bank_of(engine, request->as, sink, &bank);
+    kh_result result = bank_of(engine, request->as, request->id, sink, &bank);
     if (result != KH_DONE) return result;
     char owner[KH_ISSUER_MAX + 1];
     kh_currency currency = currency_of(engine, bank, request->id, owner);

@@ -180,7 +180,7 @@ static void add_line(runner *r, request *q, const kh_row_view *row)
         refuse(&q->p, KH_C_CAPACITY, "more than 256 lines");
         return;
     }
-    if (paper == NULL || !kh_kind_of_word(row->get(row, "kind"), &kind)) {
+    if (paper == NULL || !kh_kind_of_columns(row, KH_KIND_ANY, &kind)) {
         refuse(&q->p, KH_C_FORMAT, "kind: no kind of document");
         return;
     }
@@ -296,7 +296,8 @@ static kh_result run(kh_engine *engine, const char *as, const char *file, bool e
         err = events ? kh_rows_open(&source.source, event_columns, sizeof event_columns / sizeof event_columns[0], &rows)
                      : kh_rows_open(&source.source, request_columns, sizeof request_columns / sizeof request_columns[0], &rows);
     kh_row_view row;
-    while (rows != NULL && err == KH_OK && kh_rows_next(rows, &row, &err)) {
+    for (uint64_t read = 1; rows != NULL && err == KH_OK && kh_rows_next(rows, &row, &err); read++) {
+        if (read % 8192 == 0 && sink->progress != NULL) sink->progress(sink->ctx, file, source.done, source.size);
         kh_err step = events ? event_row(r, &row) : request_row(r, q, &row, partial);
         if (step != KH_OK) err = step;
     }

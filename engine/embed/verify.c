@@ -17,6 +17,7 @@ typedef struct asked {
 typedef struct checker {
     kh_engine *e;
     kh_principal who;
+    kh_code door; /* what access says to the whole file */
     const kh_result_sink *sink;
     FILE *out;
     uint32_t n;
@@ -39,8 +40,7 @@ static bool ask(const kh_row_view *row, const kh_principal *who, asked *a, kh_qu
     *a = (asked){.line = row->line};
     *q = (kh_question){.bank = who->role == KH_ROLE_BANK ? who->party : 0, .amount = KH_AMOUNT_NONE, .want = KH_AMOUNT_NONE};
     if (row->code != KH_C_OK) return refuse(a, row->code, row->why);
-    kh_text kind_text = row->get(row, "kind"), number = row->get(row, "number"), owner = row->get(row, "owner_id"),
-            currency = row->get(row, "currency");
+    kh_text number = row->get(row, "number"), owner = row->get(row, "owner_id"), currency = row->get(row, "currency");
     kh_text code = row->get(row, "invoice_code");
     char joined[KH_NUMBER_MAX + 1];
     if (code.n > 0 && code.n + number.n <= KH_NUMBER_MAX) {
@@ -48,7 +48,7 @@ static bool ask(const kh_row_view *row, const kh_principal *who, asked *a, kh_qu
         memcpy(joined + code.n, number.p, number.n);
         number = (kh_text){joined, code.n + number.n};
     }
-    if (!kh_kind_of_word(kind_text, &q->kind)) return refuse(a, KH_C_FORMAT, "kind: no kind of document");
+    if (!kh_kind_of_columns(row, KH_KIND_ANY, &q->kind)) return refuse(a, KH_C_FORMAT, "kind: no kind of document");
     char owner_text[KH_ISSUER_MAX + 1];
     uint32_t owner_n = 0;
     if (owner.n > 0 && kh_owner_canonical(owner, owner_text, &owner_n) == KH_C_FORMAT)
@@ -152,6 +152,7 @@ static void answer(checker *c)
         if (proof && kh_access_unproven(&c->questions[i], &c->verdicts[i]))
             c->verdicts[i] = (kh_verdict){
                 .code = KH_C_FIELD_MISMATCH, .mismatch = KH_FIELD_AMOUNT, .free = KH_AMOUNT_NONE, .as_of = c->verdicts[i].as_of};
+        if (c->door != KH_C_OK) c->asked[i].refused = c->door;
         if (c->asked[i].refused != 0)
             c->verdicts[i] = (kh_verdict){.code = c->asked[i].refused, .free = KH_AMOUNT_NONE, .as_of = height};
         give(c, &c->asked[i], &c->verdicts[i]);
@@ -164,7 +165,13 @@ kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const c
     kh_file_source source;
     if (kh_file_source_open(&source, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
     kh_principal who = {0};
-    kh_result result = kh_embed_enter(engine, KH_READING, as, KH_ASK_VERIFY, sink, &who);
+    kh_code door = KH_C_OK;
+    kh_result result = kh_embed_open(engine, KH_READING);
+    if (result == KH_DONE) {
+        const kh_ledger *l = kh_store_read_begin(engine->store);
+        result = kh_embed_principal(engine, l, as, KH_ASK_VERIFY, &who, &door);
+        kh_store_read_end(engine->store);
+    }
     checker *c = calloc(1, sizeof *c);
     kh_rows *rows = NULL;
     kh_err err = c != NULL ? KH_OK : KH_E_NOMEM;
@@ -172,6 +179,7 @@ kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const c
         c->e = engine;
         c->sink = sink;
         c->who = who;
+        c->door = door;
     }
     if (result == KH_DONE && err == KH_OK) {
         kh_embed_log_lookup(engine, &c->who, "verify", file);
