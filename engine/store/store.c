@@ -13,6 +13,19 @@ static void count_name(void *ctx, const char *name)
     ++*(uint32_t *)ctx;
 }
 
+/* The directory's own name lasts too. */
+static kh_err sync_parent(const kh_home *home)
+{
+    char parent[KH_DIR_MAX];
+    size_t n = strlen(home->dir);
+    while (n > 1 && home->dir[n - 1] == '/') n--;
+    while (n > 0 && home->dir[n - 1] != '/') n--;
+    if (n == 0) return home->disk->sync_dir(home->disk->self, home->private_disk ? "" : ".");
+    memcpy(parent, home->dir, n);
+    parent[n] = '\0';
+    return home->disk->sync_dir(home->disk->self, parent);
+}
+
 kh_err kh_store_create(const kh_store_options *options, const char *dir, const uint8_t *secret, kh_store_report *report)
 {
     kh_home home = {.disk = options->disk, .clock = options->clock, .private_disk = options->private_disk};
@@ -30,7 +43,9 @@ kh_err kh_store_create(const kh_store_options *options, const char *dir, const u
         kh_say(report, dir, "%s", kh_err_text(err));
         return err;
     }
-    return kh_home_make(&home, options->entropy, secret, report);
+    err = kh_home_make(&home, options->entropy, secret, report);
+    if (err == KH_OK) err = sync_parent(&home);
+    return err;
 }
 
 /* A reader takes the word as it is where that is of this boot and not below the images; else somebody must recover the log first.
@@ -112,6 +127,14 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
     if (report != NULL) report->tail_ops = ops;
     memcpy(s->log_digest, stand.log_digest, 32);
     s->last_time = stand.time_ns;
+    /* Journals made anew below an image must be as durable as the image that says they are there. */
+    uint64_t newest = 0;
+    uint32_t n = 0;
+    if (err == KH_OK && !s->options.read_only) err = kh_image_heights(&s->home, &newest, 1, &n);
+    if (err == KH_OK && n != 0 && newest > s->journal.base) {
+        err = kh_journal_flush(&s->journal, upto);
+        if (err == KH_OK) err = kh_journal_sync(&s->journal);
+    }
     return err;
 }
 

@@ -75,7 +75,7 @@ Test(store_images, replayed_and_own_images_are_the_same_bytes)
 
 Test(store_images, a_flipped_byte_is_found_in_each_kind_of_file)
 {
-    static const char *const names[] = {"journal/blocks", "journal/table", "secret", "format", "log/0000000000000001.wal"};
+    static const char *const names[] = {"journal/blocks", "journal/table", "secret", "format", "log/0000000000000000.wal"};
     uint64_t height;
     char path[160];
     fixture_create(&f);
