@@ -30,7 +30,8 @@ int main(int argc, char *argv[])
     snprintf(path, sizeof path, "%s/../example.csv", options.dir);
     FILE *csv = fopen(path, "w");
     if (csv == NULL) return 3;
-    fprintf(csv, "kind,number,owner_id,currency,amount,date\nexport_declaration,310120260000000001,%s,USD,1000.00,2026-11-01\n", owner);
+    fprintf(csv, "kind,number,owner_id,currency,amount,date\nexport_declaration,310120260000000001,%s,USD,1000.00,2026-11-01\n",
+            owner);
     fclose(csv);
 
     kh_result_sink sink = {.row = on_row};
@@ -40,7 +41,8 @@ int main(int argc, char *argv[])
     if (kh_import(engine, path, &how, &sink) != KH_DONE) return failed(engine);
 
     /* Reserve 800.00 twice: the second finds too little. Both are durable when kh_submit returns. */
-    kh_reserve wish[2] = {{.id = 1, .amount = 80000, .bank = 11, .enterprise = 101, .currency = 840, .product = "export_receivable"}};
+    kh_reserve wish[2] = {
+        {.id = 1, .amount = 80000, .bank = 11, .enterprise = 101, .currency = 840, .product = "export_receivable"}};
     kh_reserved got[2];
     if (!kh_document_id(number, &wish[0].document)) return 2;
     wish[1] = wish[0];
@@ -48,7 +50,8 @@ int main(int argc, char *argv[])
     if (kh_submit(engine, wish, 2, got) == KH_FAILED) return failed(engine);
     for (int i = 0; i < 2; i++) printf("application %d: %s\n", i + 1, kh_code_word(got[i].code));
 
-    kh_lookup_question question = {.id = wish[0].document, .amount = 100000, .want = KH_NO_AMOUNT, .owner = owner, .currency = 840};
+    kh_lookup_question question = {
+        .id = wish[0].document, .amount = 100000, .want = KH_NO_AMOUNT, .owner = owner, .currency = 840};
     kh_lookup_answer answer;
     if (kh_lookup(engine, 11, &question, 1, &answer) == KH_FAILED) return failed(engine);
     printf("verify: %s, free %llu minor units\n", kh_code_word(answer.code), (unsigned long long)answer.free);

@@ -19,13 +19,13 @@
 /* kh_err: 0 or negative; local to this process, may be renumbered. kh_err_text gives an English sentence. */
 typedef enum kh_err {
     KH_OK = 0,
-    KH_E_ARG = -1,      /* a call outside its documented range */
-    KH_E_NOMEM = -2,    /* memory could not be had */
-    KH_E_FULL = -3,     /* a stated bound was reached */
-    KH_E_IO = -4,       /* the disk or the kernel refused */
-    KH_E_NOSPACE = -5,  /* the disk is full */
-    KH_E_DAMAGED = -6,  /* stored bytes are not what was written */
-    KH_E_FORMAT = -7,   /* bytes that do not decode */
+    KH_E_ARG = -1,     /* a call outside its documented range */
+    KH_E_NOMEM = -2,   /* memory could not be had */
+    KH_E_FULL = -3,    /* a stated bound was reached */
+    KH_E_IO = -4,      /* the disk or the kernel refused */
+    KH_E_NOSPACE = -5, /* the disk is full */
+    KH_E_DAMAGED = -6, /* stored bytes are not what was written */
+    KH_E_FORMAT = -7,  /* bytes that do not decode */
     KH_E_NOT_FOUND = -8,
     KH_E_EXISTS = -9,
     KH_E_BUSY = -10,    /* another process holds the lock */
@@ -61,20 +61,29 @@ typedef struct kh_text {
     uint32_t n;
 } kh_text;
 
-static inline kh_text kh_text_of(const char *s)
-{
-    return (kh_text){s, s != NULL ? (uint32_t)strlen(s) : 0};
-}
+static inline kh_text kh_text_of(const char *s) { return (kh_text){s, s != NULL ? (uint32_t)strlen(s) : 0}; }
 
-static inline bool kh_text_equal(kh_text a, kh_text b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
+static inline bool kh_text_equal(kh_text a, kh_text b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
 
 /* Little-endian is the order of everything on disk and on the wire. */
-static inline uint16_t kh_load16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
-static inline uint32_t kh_load32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-static inline uint64_t kh_load64(const void *p) { uint64_t v; memcpy(&v, p, 8); return v; }
+static inline uint16_t kh_load16(const void *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return v;
+}
+static inline uint32_t kh_load32(const void *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline uint64_t kh_load64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
 static inline void kh_store16(void *p, uint16_t v) { memcpy(p, &v, 2); }
 static inline void kh_store32(void *p, uint32_t v) { memcpy(p, &v, 4); }
 static inline void kh_store64(void *p, uint64_t v) { memcpy(p, &v, 8); }

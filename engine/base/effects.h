@@ -18,10 +18,19 @@ typedef struct kh_entropy {
 
 typedef struct kh_file kh_file; /* opaque to users of the table */
 
-enum { KH_OPEN_READ = 1, KH_OPEN_WRITE = 2, KH_OPEN_CREATE = 4, KH_OPEN_EXCLUSIVE = 8, KH_OPEN_DURABLE = 16 /* writes are durable when
-    their completion is reported (O_DIRECT | O_DSYNC); buffer, offset and length are multiples of 4096 */ };
+enum {
+    KH_OPEN_READ = 1,
+    KH_OPEN_WRITE = 2,
+    KH_OPEN_CREATE = 4,
+    KH_OPEN_EXCLUSIVE = 8,
+    KH_OPEN_DURABLE = 16 /* writes are durable when
+their completion is reported (O_DIRECT | O_DSYNC); buffer, offset and length are multiples of 4096 */
+};
 
-typedef struct kh_disk_done { uint64_t tag; kh_err err; } kh_disk_done;
+typedef struct kh_disk_done {
+    uint64_t tag;
+    kh_err err;
+} kh_disk_done;
 
 typedef struct kh_disk {
     KH_MUST kh_err (*open)(void *self, const char *path, int flags, kh_file **ret);

@@ -1,10 +1,13 @@
-/* digest: SHA-256, one-shot and streaming. No allocation (OpenSSL's low-level functions), pure in effect; used by doc and ledger. */
+/* digest: SHA-256, one-shot and streaming. No allocation (OpenSSL's low-level functions), pure in effect; used by doc and ledger.
+ */
 #ifndef KH_CRYPTO_DIGEST_H
 #define KH_CRYPTO_DIGEST_H
 #include "base/base.h"
 #include <openssl/sha.h>
 
-typedef struct kh_sha256_state { SHA256_CTX ctx; } kh_sha256_state;
+typedef struct kh_sha256_state {
+    SHA256_CTX ctx;
+} kh_sha256_state;
 void kh_sha256_init(kh_sha256_state *state);
 void kh_sha256_update(kh_sha256_state *state, const void *p, size_t n);
 void kh_sha256_final(kh_sha256_state *state, uint8_t ret[32]);

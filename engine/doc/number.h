@@ -14,24 +14,28 @@
 #define KH_NAME_MAX 200   /* bytes of a party's name */
 
 /* kh_number_canonical writes the canonical form of a number of the given kind into buf (KH_NUMBER_MAX + 1 bytes).
-   Returns KH_C_OK, KH_C_CHECK_DIGIT (usable, odd check digit) or KH_C_FORMAT. `invoice_code` (may be none) is put before the number. */
+   Returns KH_C_OK, KH_C_CHECK_DIGIT (usable, odd check digit) or KH_C_FORMAT. `invoice_code` (may be none) is put before the
+   number. */
 kh_code kh_number_canonical(kh_kind kind, kh_text number, kh_text invoice_code, char *buf, uint32_t *ret_n);
 /* kh_number_direction: of an 18-character Chinese declaration number: +1 export, -1 import, 0 unknown / another form. */
 int kh_number_direction(kh_text canonical);
 /* kh_number_is_chinese_invoice: 20 digits, or 10/12-digit code + 8-digit number. */
 bool kh_number_is_chinese_invoice(kh_text canonical);
-bool kh_number_is_mrn(kh_text canonical);      /* the shape */
-bool kh_mrn_check(kh_text mrn);                /* DOMAIN §5's sum */
-bool kh_uscc_check(kh_text uscc);              /* both check digits; false also when not of the shape */
+bool kh_number_is_mrn(kh_text canonical); /* the shape */
+bool kh_mrn_check(kh_text mrn);           /* DOMAIN §5's sum */
+bool kh_uscc_check(kh_text uscc);         /* both check digits; false also when not of the shape */
 bool kh_uscc_shape(kh_text uscc);
 
 /* kh_owner_canonical: letters and digits only, upper case (full-width folded). Used for owner ids and id-like issuers. */
 kh_code kh_owner_canonical(kh_text id, char *buf, uint32_t *ret_n);
 /* kh_issuer_canonical: DOMAIN §5's rule for an issuer given in any spelling with its country in it (CSV, CLI): an id-like text
-   as letters and digits, upper case, else a name: NFKC (full-width, compatibility forms that the tables have), case-folded, blanks collapsed. */
+   as letters and digits, upper case, else a name: NFKC (full-width, compatibility forms that the tables have), case-folded,
+   blanks collapsed. */
 kh_code kh_issuer_canonical(kh_text issuer, char *buf, uint32_t *ret_n);
-/* kh_issuer_of_seller applies the whole rule: vat, legal registration, first identifier, country (two letters), legal name; each may be none. */
-kh_code kh_issuer_of_seller(kh_text vat, kh_text registration, kh_text identifier, kh_text country, kh_text name, char *buf, uint32_t *ret_n);
+/* kh_issuer_of_seller applies the whole rule: vat, legal registration, first identifier, country (two letters), legal name; each
+ * may be none. */
+kh_code kh_issuer_of_seller(kh_text vat, kh_text registration, kh_text identifier, kh_text country, kh_text name, char *buf,
+                            uint32_t *ret_n);
 
 /* kh_doc_key computes the key of canonical (kind, number, issuer). */
 kh_key kh_doc_key(kh_kind kind, kh_text number, kh_text issuer);

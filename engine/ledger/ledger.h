@@ -1,12 +1,12 @@
 /* ledger: the deterministic state machine: documents, balances, financings, parties, rules, rates.
  *
- * kh_ledger_apply is total: any decided bytes get one receipt per operation; reaching a bound is a receipt too. Same entries, same
- * receipts, notices and content digest, everywhere. No clock, I/O, randomness, allocation, floating point or threads: time and
- * bytes come in, outcomes go out through the sink. All state lies in regions of kh_state (an image is those regions).
+ * kh_ledger_apply is total: any decided bytes get one receipt per operation; reaching a bound is a receipt too. Same entries,
+ * same receipts, notices and content digest, everywhere. No clock, I/O, randomness, allocation, floating point or threads: time
+ * and bytes come in, outcomes go out through the sink. All state lies in regions of kh_state (an image is those regions).
  *
- * Threads  [W] the applier. Reads marked [S] see settled state: from the applier's thread, or with the applier kept out by the caller
- *          (store holds its gate); [R] = index readers, see index.h.
- * Money    integers in minor units; held + used + consumed <= cap or the record is flagged OVER_LIMIT, after every operation. */
+ * Threads  [W] the applier. Reads marked [S] see settled state: from the applier's thread, or with the applier kept out by the
+ * caller (store holds its gate); [R] = index readers, see index.h. Money    integers in minor units; held + used + consumed <=
+ * cap or the record is flagged OVER_LIMIT, after every operation. */
 #ifndef KH_LEDGER_LEDGER_H
 #define KH_LEDGER_LEDGER_H
 #include "index/index.h"
@@ -17,24 +17,31 @@ typedef struct kh_ledger kh_ledger;
 /* The sink receives outcomes in order: receipt of operation 0, its notices, receipt of operation 1, ... Notices of expiries come
    before the first receipt, with op_index 0. The encoded bytes (wire.h) are lent for the call. `prev` are the chain links for the
    journals: the place of the previous outcome that touched the same document / party (docs and parties each, see store). */
-typedef struct kh_place { uint64_t height; uint32_t index; /* n-th outcome of that entry, from 0 */ uint32_t reserved; } kh_place;
+typedef struct kh_place {
+    uint64_t height;
+    uint32_t index; /* n-th outcome of that entry, from 0 */
+    uint32_t reserved;
+} kh_place;
 typedef struct kh_touch { /* one chain that this outcome joins */
-    uint8_t what;           /* 1 document (key), 2 party (id in the first 4 bytes), 3 financing (bank 4, 0 4, id 8) */
+    uint8_t what;         /* 1 document (key), 2 party (id in the first 4 bytes), 3 financing (bank 4, 0 4, id 8) */
     kh_key key;
-    kh_place prev;          /* height 0 = none */
+    kh_place prev; /* height 0 = none */
 } kh_touch;
 typedef struct kh_outcome {
     uint8_t is_notice;
-    uint32_t index;         /* n-th outcome of this entry */
+    uint32_t index; /* n-th outcome of this entry */
     uint32_t op_index;
-    const uint8_t *bytes;   /* kh_receipt_encode / kh_notice_encode */
+    const uint8_t *bytes; /* kh_receipt_encode / kh_notice_encode */
     uint32_t bytes_sz;
     const kh_receipt *receipt; /* or NULL */
     const kh_notice *notice;   /* or NULL */
     const kh_touch *touches;
     uint32_t touch_cnt;
 } kh_outcome;
-typedef struct kh_sink { void (*emit)(void *self, const kh_outcome *outcome); void *self; } kh_sink;
+typedef struct kh_sink {
+    void (*emit)(void *self, const kh_outcome *outcome);
+    void *self;
+} kh_sink;
 
 /* kh_ledger_regions writes the specs of all regions (the index's included, bounds fixed at build time); returns their number. */
 uint32_t kh_ledger_regions(kh_region_spec ret_specs[KH_REGION_MAX]);
@@ -42,9 +49,11 @@ size_t kh_ledger_footprint(void);
 /* kh_ledger_open binds to a state, empty (rules at their defaults) or loaded. mem: footprint bytes, 64-byte aligned. */
 KH_MUST kh_err kh_ledger_open(kh_state *state, kh_index *index, const uint8_t secret[16], void *mem, kh_ledger **ret);
 
-/* kh_ledger_apply applies one decided entry: first all that is due (deadline <= time_ns, by deadline, then log order), then op_cnt
-   operations. height must be kh_ledger_height() + 1. Bytes that do not decode get receipts of code FORMAT: always op_cnt receipts. [W] */
-void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint8_t *ops, size_t ops_sz, uint32_t op_cnt, const kh_sink *sink);
+/* kh_ledger_apply applies one decided entry: first all that is due (deadline <= time_ns, by deadline, then log order), then
+   op_cnt operations. height must be kh_ledger_height() + 1. Bytes that do not decode get receipts of code FORMAT: always op_cnt
+   receipts. [W] */
+void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint8_t *ops, size_t ops_sz, uint32_t op_cnt,
+                     const kh_sink *sink);
 uint64_t kh_ledger_height(const kh_ledger *l);
 uint64_t kh_ledger_time(const kh_ledger *l);
 /* kh_ledger_next_due: the earliest deadline, UINT64_MAX if nothing stands in a queue. [S] */
@@ -64,20 +73,25 @@ typedef struct kh_doc_view {
     kh_kind kind;
     kh_status status;
     kh_date date;
-    uint32_t version;         /* the ledger's: 1 when stored, + 1 each amendment */
+    uint32_t version; /* the ledger's: 1 when stored, + 1 each amendment */
     uint64_t contract;
     char number[KH_NUMBER_MAX + 1], issuer[KH_ISSUER_MAX + 1], owner[KH_ISSUER_MAX + 1];
     uint32_t number_n, issuer_n, owner_n;
     bool similar, frozen;
     uint32_t balance_cnt;
     kh_balance_view balances[KH_DOC_BALANCES_MAX];
-    uint32_t link_group;      /* 0 none */
-    kh_place last;            /* head of its chain in the journals */
+    uint32_t link_group; /* 0 none */
+    kh_place last;       /* head of its chain in the journals */
 } kh_doc_view;
 /* kh_ledger_document: follows aliases (LRN). bank 0: nobody's own. Returns false when not present. */
 bool kh_ledger_document(const kh_ledger *l, const kh_key *key, uint32_t bank, kh_doc_view *ret);
 
-typedef struct kh_fin_line_view { kh_key key; kh_currency currency; kh_code code; uint64_t amount, allocated; } kh_fin_line_view;
+typedef struct kh_fin_line_view {
+    kh_key key;
+    kh_currency currency;
+    kh_code code;
+    uint64_t amount, allocated;
+} kh_fin_line_view;
 typedef struct kh_fin_view {
     uint32_t bank, enterprise;
     uint64_t id;
@@ -85,7 +99,7 @@ typedef struct kh_fin_view {
     uint32_t version;
     kh_currency currency;
     uint64_t amount, repaid;
-    uint64_t deadline_ns;     /* 0 none */
+    uint64_t deadline_ns; /* 0 none */
     char product[KH_PRODUCT_MAX + 1];
     uint32_t line_cnt;
     kh_fin_line_view lines[KH_LINES_MAX];
@@ -96,15 +110,23 @@ bool kh_ledger_financing(const kh_ledger *l, uint32_t bank, uint64_t id, kh_fin_
 bool kh_ledger_financing_next(const kh_ledger *l, uint64_t *cursor, kh_fin_view *ret);
 bool kh_ledger_document_next(const kh_ledger *l, uint64_t *cursor, kh_doc_view *ret);
 
-typedef struct kh_party_view { uint32_t id; kh_role role; bool frozen; char name[KH_NAME_MAX + 1]; char uscc[KH_ISSUER_MAX + 1]; kh_place last; } kh_party_view;
+typedef struct kh_party_view {
+    uint32_t id;
+    kh_role role;
+    bool frozen;
+    char name[KH_NAME_MAX + 1];
+    char uscc[KH_ISSUER_MAX + 1];
+    kh_place last;
+} kh_party_view;
 bool kh_ledger_party(const kh_ledger *l, uint32_t id, kh_party_view *ret);
 bool kh_ledger_party_by_uscc(const kh_ledger *l, kh_text uscc, kh_party_view *ret);
 bool kh_ledger_party_by_name(const kh_ledger *l, kh_text name, kh_party_view *ret);
 bool kh_ledger_party_next(const kh_ledger *l, uint64_t *cursor, kh_party_view *ret); /* by id, ascending: *cursor starts at 0 */
 /* kh_ledger_rule_next: rules in name order with their value as text and whether it is the default. */
-bool kh_ledger_rule_next(const kh_ledger *l, uint64_t *cursor, char ret_name[KH_RULE_TEXT_MAX + 1], char ret_value[KH_RULE_TEXT_MAX + 1], bool *ret_is_default, uint64_t *ret_since_height);
+bool kh_ledger_rule_next(const kh_ledger *l, uint64_t *cursor, char ret_name[KH_RULE_TEXT_MAX + 1],
+                         char ret_value[KH_RULE_TEXT_MAX + 1], bool *ret_is_default, uint64_t *ret_since_height);
 bool kh_ledger_rate_next(const kh_ledger *l, uint64_t *cursor, kh_op_rate_set *ret); /* source text lent by the state */
-uint64_t kh_ledger_clock_step_ns(const kh_ledger *l); /* rule clock_step; 0 off */
+uint64_t kh_ledger_clock_step_ns(const kh_ledger *l);                                /* rule clock_step; 0 off */
 /* kh_ledger_watermark: block time of the newest import of a kind, 0 none. */
 uint64_t kh_ledger_watermark(const kh_ledger *l, kh_kind kind);
 
@@ -112,36 +134,38 @@ uint64_t kh_ledger_watermark(const kh_ledger *l, kh_kind kind);
 typedef struct kh_question {
     kh_key key;
     kh_kind kind;
-    kh_code number_code;     /* what kh_number_canonical said of the number */
-    uint32_t bank;           /* who asks, for DUP_OWN; 0 the regulator */
-    uint32_t owner_check;    /* 0 = not stated (DOMAIN requires it of banks; access checks that) */
-    uint64_t amount;         /* of `currency`; KH_AMOUNT_NONE = states none */
-    kh_currency currency;    /* 0 = states none */
-    kh_date date;            /* 0 = states none */
-    int8_t direction;        /* 0 not stated, +1 export, -1 import */
-    uint64_t contract;       /* 0 not stated */
-    uint64_t want;           /* KH_AMOUNT_NONE: any free above 0 */
-    uint32_t version;        /* 0 not stated */
+    kh_code number_code;  /* what kh_number_canonical said of the number */
+    uint32_t bank;        /* who asks, for DUP_OWN; 0 the regulator */
+    uint32_t owner_check; /* 0 = not stated (DOMAIN requires it of banks; access checks that) */
+    uint64_t amount;      /* of `currency`; KH_AMOUNT_NONE = states none */
+    kh_currency currency; /* 0 = states none */
+    kh_date date;         /* 0 = states none */
+    int8_t direction;     /* 0 not stated, +1 export, -1 import */
+    uint64_t contract;    /* 0 not stated */
+    uint64_t want;        /* KH_AMOUNT_NONE: any free above 0 */
+    uint32_t version;     /* 0 not stated */
 } kh_question;
 typedef struct kh_verdict {
     kh_code code;
-    uint16_t mismatch;       /* KH_FIELD_* */
-    kh_status status;        /* NONE when it may not be told (mismatch, not found) */
+    uint16_t mismatch; /* KH_FIELD_* */
+    kh_status status;  /* NONE when it may not be told (mismatch, not found) */
     kh_currency currency;
-    uint64_t free;           /* KH_AMOUNT_NONE when it may not be told */
+    uint64_t free; /* KH_AMOUNT_NONE when it may not be told */
     uint32_t version;
-    uint64_t as_of;          /* height */
-    uint64_t watermark;      /* ns, where NOT_FOUND */
+    uint64_t as_of;     /* height */
+    uint64_t watermark; /* ns, where NOT_FOUND */
 } kh_verdict;
 /* kh_ledger_verify answers n questions in groups, with prefetch; the order of codes is DOMAIN §7's. [S] */
 void kh_ledger_verify(const kh_ledger *l, const kh_question questions[], uint32_t n, kh_verdict ret[]);
-/* kh_ledger_verify_fast answers from the records alone, as an [R] reader beside the applier; bit i of the result is set where that was
-   enough. The others (shortages, link groups, frozen parties, several currencies) need kh_ledger_verify. n <= KH_BULK_MAX. [R] */
+/* kh_ledger_verify_fast answers from the records alone, as an [R] reader beside the applier; bit i of the result is set where
+   that was enough. The others (shortages, link groups, frozen parties, several currencies) need kh_ledger_verify. n <=
+   KH_BULK_MAX. [R] */
 uint64_t kh_ledger_verify_fast(const kh_ledger *l, const kh_question questions[], uint32_t n, kh_verdict ret[]);
 
 /* ---- digests ---- */
-/* kh_ledger_content_begin/.. : canonical bytes of documents and financings, in key order, are given to `bytes` piece by piece; free of versions,
-   heights, times, placement and record numbers. `order` is scratch for kh_ledger_content_scratch() bytes. [S] */
+/* kh_ledger_content_begin/.. : canonical bytes of documents and financings, in key order, are given to `bytes` piece by piece;
+   free of versions, heights, times, placement and record numbers. `order` is scratch for kh_ledger_content_scratch() bytes. [S]
+ */
 size_t kh_ledger_content_scratch(const kh_ledger *l);
 void kh_ledger_content(const kh_ledger *l, void *scratch, void (*bytes)(void *ctx, const void *p, size_t n), void *ctx);
 /* kh_ledger_check: the running check (keyed, cheap): equal states reached by equal logs have equal checks. */
@@ -149,6 +173,8 @@ uint64_t kh_ledger_check(const kh_ledger *l);
 /* kh_ledger_verify_invariants walks everything (tests, audit): NULL, or a sentence that names what is broken. [S] */
 const char *kh_ledger_verify_invariants(const kh_ledger *l);
 
-typedef struct kh_ledger_stats { uint64_t documents, balances, financings, open_financings, open_lines, parties, link_groups, waiting_messages, state_bytes; } kh_ledger_stats;
+typedef struct kh_ledger_stats {
+    uint64_t documents, balances, financings, open_financings, open_lines, parties, link_groups, waiting_messages, state_bytes;
+} kh_ledger_stats;
 void kh_ledger_get_stats(const kh_ledger *l, kh_ledger_stats *ret);
 #endif

@@ -25,16 +25,16 @@ enum {
 };
 
 typedef struct kh_region_spec {
-    uint32_t region;   /* its number */
-    uint32_t row_sz;   /* bytes */
-    uint64_t row_max;  /* capacity in rows, reserved as address space */
+    uint32_t region;  /* its number */
+    uint32_t row_sz;  /* bytes */
+    uint64_t row_max; /* capacity in rows, reserved as address space */
 } kh_region_spec;
 
 typedef struct kh_region {
-    uint8_t *base;     /* 64 KiB aligned at least; 2 MiB where large */
-    uint64_t row_cnt;  /* rows in use: [0, row_cnt); image writes row_cnt * row_sz bytes */
+    uint8_t *base;    /* 64 KiB aligned at least; 2 MiB where large */
+    uint64_t row_cnt; /* rows in use: [0, row_cnt); image writes row_cnt * row_sz bytes */
     uint64_t row_max;
-    uint32_t row_sz;   /* 0: the region is not used */
+    uint32_t row_sz; /* 0: the region is not used */
     uint32_t flags;
 } kh_region;
 

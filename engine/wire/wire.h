@@ -12,22 +12,42 @@
 #include "doc/money.h"
 #include "doc/number.h"
 
-#define KH_OP_MAX_SZ (64u << 10)   /* bytes of one operation */
-#define KH_LINES_MAX 256           /* lines of one financing */
-#define KH_DOC_BALANCES_MAX 16     /* currencies of one document */
-#define KH_DOC_REFS_MAX 16         /* references of one document */
+#define KH_OP_MAX_SZ (64u << 10) /* bytes of one operation */
+#define KH_LINES_MAX 256         /* lines of one financing */
+#define KH_DOC_BALANCES_MAX 16   /* currencies of one document */
+#define KH_DOC_REFS_MAX 16       /* references of one document */
 #define KH_PRODUCT_MAX 40
 #define KH_RULE_TEXT_MAX 64
 
 typedef enum kh_op_type {
-    KH_OP_PARTY_ADD = 1, KH_OP_PARTY_STATUS = 2, KH_OP_RULE_SET = 3, KH_OP_RATE_SET = 4,
-    KH_OP_DOCUMENT = 5, KH_OP_APPLY = 6, KH_OP_EVENT = 7, KH_OP_TYPE_CNT = 8
+    KH_OP_PARTY_ADD = 1,
+    KH_OP_PARTY_STATUS = 2,
+    KH_OP_RULE_SET = 3,
+    KH_OP_RATE_SET = 4,
+    KH_OP_DOCUMENT = 5,
+    KH_OP_APPLY = 6,
+    KH_OP_EVENT = 7,
+    KH_OP_TYPE_CNT = 8
 } kh_op_type;
 
-typedef struct kh_op_party_add { uint32_t id; uint8_t role; kh_text name, uscc; } kh_op_party_add; /* uscc: canonical, may be none */
-typedef struct kh_op_party_status { uint32_t id; uint8_t frozen; } kh_op_party_status;
-typedef struct kh_op_rule_set { kh_text name, value; } kh_op_rule_set;
-typedef struct kh_op_rate_set { kh_currency from, to; kh_rate rate; kh_date date; kh_text source; } kh_op_rate_set;
+typedef struct kh_op_party_add {
+    uint32_t id;
+    uint8_t role;
+    kh_text name, uscc;
+} kh_op_party_add; /* uscc: canonical, may be none */
+typedef struct kh_op_party_status {
+    uint32_t id;
+    uint8_t frozen;
+} kh_op_party_status;
+typedef struct kh_op_rule_set {
+    kh_text name, value;
+} kh_op_rule_set;
+typedef struct kh_op_rate_set {
+    kh_currency from, to;
+    kh_rate rate;
+    kh_date date;
+    kh_text source;
+} kh_op_rate_set;
 
 typedef enum kh_doc_action {
     KH_DOC_PUT = 1,    /* an original (or the whole document anew: an amendment for declarations) */
@@ -36,37 +56,46 @@ typedef enum kh_doc_action {
     KH_DOC_STATUS = 4, /* a notice: status only, and ties LRN to MRN when it names both */
     KH_DOC_ACTION_CNT = 5
 } kh_doc_action;
-enum { /* kh_op_document.flags */
-    KH_DOCF_FORCE = 1,        /* import --force: an earlier version may come again as the newest */
-    KH_DOCF_LRN_KEY = 2,      /* number is an LRN (issuer = declarant); the MRN is not known yet */
-    KH_DOCF_AWAITS_NOTICE = 4,/* AMEND, CANCEL: of a source whose requests act only on a notice (10, 07) */
-    KH_DOCF_NOTICE = 8,       /* STATUS: a notice that sets a waiting request in force (10 invalidated, 07 corrected) */
-    KH_DOCF_CHECK_DIGIT = 16, /* the number's check digit is odd: a warning in the receipt */
-    KH_DOCF_NO_AMOUNT = 32    /* AMEND only: states that there is no amount (else "no balances" leaves them as they are) */
+enum {                            /* kh_op_document.flags */
+       KH_DOCF_FORCE = 1,         /* import --force: an earlier version may come again as the newest */
+       KH_DOCF_LRN_KEY = 2,       /* number is an LRN (issuer = declarant); the MRN is not known yet */
+       KH_DOCF_AWAITS_NOTICE = 4, /* AMEND, CANCEL: of a source whose requests act only on a notice (10, 07) */
+       KH_DOCF_NOTICE = 8,        /* STATUS: a notice that sets a waiting request in force (10 invalidated, 07 corrected) */
+       KH_DOCF_CHECK_DIGIT = 16,  /* the number's check digit is odd: a warning in the receipt */
+       KH_DOCF_NO_AMOUNT = 32     /* AMEND only: states that there is no amount (else "no balances" leaves them as they are) */
 };
-typedef enum kh_ref_role { KH_REF_LINK = 1, KH_REF_CORRECTS = 2 } kh_ref_role; /* belongs to invoice / B/L; the one it lowers or amends */
-typedef struct kh_op_ref { uint8_t role, kind; kh_key key; } kh_op_ref;
-typedef struct kh_op_balance { kh_currency currency; uint64_t base; } kh_op_balance;
+typedef enum kh_ref_role {
+    KH_REF_LINK = 1,
+    KH_REF_CORRECTS = 2
+} kh_ref_role; /* belongs to invoice / B/L; the one it lowers or amends */
+typedef struct kh_op_ref {
+    uint8_t role, kind;
+    kh_key key;
+} kh_op_ref;
+typedef struct kh_op_balance {
+    kh_currency currency;
+    uint64_t base;
+} kh_op_balance;
 typedef struct kh_op_document {
     uint8_t action, kind, status, flags; /* kind KH_KIND_ANY: either declaration kind, found by number */
     uint8_t balance_cnt, ref_cnt;
     kh_date date;
-    uint32_t doc_version;  /* the version that the paper itself carries, 0 = none */
-    uint32_t source;       /* party id of the feed; 0 none */
-    uint64_t issue_time;   /* seconds since 1970 that the paper carries, 0 = none */
-    uint64_t contract;     /* kh_contract_digest, 0 = none */
-    kh_text number, issuer;/* canonical; issuer none where the kind needs none */
-    kh_text owner;         /* canonical; none: unknown (in messages: unchanged) */
-    kh_text lrn, lrn_issuer; /* LRN beside an MRN, with the declarant when known */
+    uint32_t doc_version;                        /* the version that the paper itself carries, 0 = none */
+    uint32_t source;                             /* party id of the feed; 0 none */
+    uint64_t issue_time;                         /* seconds since 1970 that the paper carries, 0 = none */
+    uint64_t contract;                           /* kh_contract_digest, 0 = none */
+    kh_text number, issuer;                      /* canonical; issuer none where the kind needs none */
+    kh_text owner;                               /* canonical; none: unknown (in messages: unchanged) */
+    kh_text lrn, lrn_issuer;                     /* LRN beside an MRN, with the declarant when known */
     kh_op_balance balances[KH_DOC_BALANCES_MAX]; /* distinct currencies, ascending */
     kh_op_ref refs[KH_DOC_REFS_MAX];             /* distinct, ascending by (role, key bytes) */
 } kh_op_document;
 
 typedef struct kh_op_line {
     kh_key key;
-    kh_currency currency;  /* 0 = not said */
-    uint64_t allocated;    /* minor units of the financing's currency; KH_AMOUNT_NONE = not said */
-    uint64_t total;        /* the document's total as the applicant states it; KH_AMOUNT_NONE = not said (APPLY only) */
+    kh_currency currency; /* 0 = not said */
+    uint64_t allocated;   /* minor units of the financing's currency; KH_AMOUNT_NONE = not said */
+    uint64_t total;       /* the document's total as the applicant states it; KH_AMOUNT_NONE = not said (APPLY only) */
 } kh_op_line;
 typedef struct kh_op_apply { /* op.party is the bank */
     uint64_t id;
@@ -75,23 +104,23 @@ typedef struct kh_op_apply { /* op.party is the bank */
     uint8_t allow_partial;
     uint64_t amount;
     kh_text product;
-    uint32_t line_cnt;     /* 1..KH_LINES_MAX */
-    kh_op_line *lines;     /* in the scratch; order is meaning */
+    uint32_t line_cnt; /* 1..KH_LINES_MAX */
+    kh_op_line *lines; /* in the scratch; order is meaning */
 } kh_op_apply;
 typedef struct kh_op_event {
     uint64_t id;
     uint8_t event, source, reason;
     uint8_t has_expect;
     uint32_t expect;
-    uint64_t amount;       /* KH_AMOUNT_NONE = not said: all that is approved / owed */
-    uint32_t line_cnt;     /* allotments, 0..KH_LINES_MAX; their `allocated` is the part, `total` is NONE */
+    uint64_t amount;   /* KH_AMOUNT_NONE = not said: all that is approved / owed */
+    uint32_t line_cnt; /* allotments, 0..KH_LINES_MAX; their `allocated` is the part, `total` is NONE */
     kh_op_line *lines;
 } kh_op_event;
 
 typedef struct kh_op {
     uint8_t type;
-    uint32_t party;        /* who speaks; 0 = the operator (the regulator's rights) */
-    uint64_t sequence;     /* the client's, to tell its receipts apart */
+    uint32_t party;    /* who speaks; 0 = the operator (the regulator's rights) */
+    uint64_t sequence; /* the client's, to tell its receipts apart */
     union {
         kh_op_party_add party_add;
         kh_op_party_status party_status;
@@ -102,9 +131,12 @@ typedef struct kh_op {
         kh_op_event event;
     };
 } kh_op;
-typedef struct kh_op_scratch { kh_op_line lines[KH_LINES_MAX]; } kh_op_scratch;
+typedef struct kh_op_scratch {
+    kh_op_line lines[KH_LINES_MAX];
+} kh_op_scratch;
 
-/* kh_op_encode writes the frame into buf; KH_E_FULL if cap is too small (nothing usable written), KH_E_ARG if a field is out of range. */
+/* kh_op_encode writes the frame into buf; KH_E_FULL if cap is too small (nothing usable written), KH_E_ARG if a field is out of
+ * range. */
 KH_MUST kh_err kh_op_encode(const kh_op *op, uint8_t *buf, size_t cap, size_t *ret_n);
 /* kh_op_decode reads one frame at p (n bytes available). KH_E_FORMAT otherwise. *ret_n: bytes of the frame. If even the
    frame's size is unusable, *ret_n is 0: the rest of the batch cannot be told apart. */
@@ -114,68 +146,81 @@ uint32_t kh_op_peek_keys(const uint8_t *p, size_t n, kh_key *ret_keys, uint32_t 
 
 /* ---- outcomes ---- */
 typedef enum kh_effect {
-    KH_EFFECT_NONE = 0, KH_EFFECT_STORED = 1, KH_EFFECT_UNCHANGED = 2, KH_EFFECT_AMENDED = 3, KH_EFFECT_REVOKED = 4,
-    KH_EFFECT_STATUS = 5, KH_EFFECT_WAITING = 6 /* a message kept for another try */
+    KH_EFFECT_NONE = 0,
+    KH_EFFECT_STORED = 1,
+    KH_EFFECT_UNCHANGED = 2,
+    KH_EFFECT_AMENDED = 3,
+    KH_EFFECT_REVOKED = 4,
+    KH_EFFECT_STATUS = 5,
+    KH_EFFECT_WAITING = 6 /* a message kept for another try */
 } kh_effect;
 
 /* One line of a financing, or of a document's change, in a receipt or notice. */
 typedef struct kh_receipt_line {
     kh_key key;
-    kh_currency currency;  /* the document's balance */
+    kh_currency currency; /* the document's balance */
     kh_code code;
-    uint32_t flags;        /* 0 */
-    uint64_t amount;       /* what the line still holds or uses, in the document's currency */
-    uint64_t allocated;    /* granted, then disbursed, in the financing's currency */
+    uint32_t flags;     /* 0 */
+    uint64_t amount;    /* what the line still holds or uses, in the document's currency */
+    uint64_t allocated; /* granted, then disbursed, in the financing's currency */
 } kh_receipt_line;
 
 typedef struct kh_receipt {
-    uint8_t type;          /* kh_op_type; 0 for bytes that did not decode */
-    uint8_t effect;        /* kh_effect, for documents */
+    uint8_t type;   /* kh_op_type; 0 for bytes that did not decode */
+    uint8_t effect; /* kh_effect, for documents */
     kh_code code;
-    kh_code warning;       /* CHECK_DIGIT, SIMILAR, RED_PART or 0; where code is OK */
-    uint8_t state;         /* kh_fin_state after, for financings; kh_status after, for documents */
-    uint8_t event;         /* kh_event for EVENT; KH_EV_APPLY for APPLY; kh_doc_action for DOCUMENT */
-    uint8_t reason, source;/* as the event said */
+    kh_code warning;        /* CHECK_DIGIT, SIMILAR, RED_PART or 0; where code is OK */
+    uint8_t state;          /* kh_fin_state after, for financings; kh_status after, for documents */
+    uint8_t event;          /* kh_event for EVENT; KH_EV_APPLY for APPLY; kh_doc_action for DOCUMENT */
+    uint8_t reason, source; /* as the event said */
     uint32_t party;
     uint64_t sequence;
-    uint64_t ref_height;   /* not 0: this was answered before, at {height, index}; nothing below is set */
+    uint64_t ref_height; /* not 0: this was answered before, at {height, index}; nothing below is set */
     uint32_t ref_index;
-    uint32_t version;      /* of the financing or document after */
-    uint64_t financing;    /* the bank's id */
-    uint64_t amount;       /* of the financing after; of the event for history in `moved` */
-    uint64_t moved;        /* the event's amount, in the financing's currency */
+    uint32_t version;   /* of the financing or document after */
+    uint64_t financing; /* the bank's id */
+    uint64_t amount;    /* of the financing after; of the event for history in `moved` */
+    uint64_t moved;     /* the event's amount, in the financing's currency */
     kh_currency currency;
-    uint16_t mismatch;     /* KH_FIELD_* */
+    uint16_t mismatch; /* KH_FIELD_* */
     uint32_t enterprise;
-    kh_key key;            /* DOCUMENT: the document meant */
-    uint32_t line_cnt;     /* APPLY, EVENT: the lines; DOCUMENT: a line a balance, amount = new base, allocated = old base (KH_AMOUNT_NONE: new) */
+    kh_key key;        /* DOCUMENT: the document meant */
+    uint32_t line_cnt; /* APPLY, EVENT: the lines; DOCUMENT: a line a balance, amount = new base, allocated = old base
+                          (KH_AMOUNT_NONE: new) */
     const kh_receipt_line *lines;
 } kh_receipt;
 
 typedef enum kh_notice_type {
-    KH_NOTICE_LAPSED = 1, KH_NOTICE_LINE_CANCELLED = 2, KH_NOTICE_OVER_LIMIT = 3, KH_NOTICE_REVOKED = 4,
-    KH_NOTICE_FROZEN_DOCUMENT = 5, KH_NOTICE_SIMILAR = 6, KH_NOTICE_LINKED = 7 /* history only, no alert */,
-    KH_NOTICE_WITHIN_LIMIT = 8 /* the flag fell; history only */, KH_NOTICE_MESSAGE_APPLIED = 9 /* a message that waited took effect; history only */,
+    KH_NOTICE_LAPSED = 1,
+    KH_NOTICE_LINE_CANCELLED = 2,
+    KH_NOTICE_OVER_LIMIT = 3,
+    KH_NOTICE_REVOKED = 4,
+    KH_NOTICE_FROZEN_DOCUMENT = 5,
+    KH_NOTICE_SIMILAR = 6,
+    KH_NOTICE_LINKED = 7 /* history only, no alert */,
+    KH_NOTICE_WITHIN_LIMIT = 8 /* the flag fell; history only */,
+    KH_NOTICE_MESSAGE_APPLIED = 9 /* a message that waited took effect; history only */,
     KH_NOTICE_TYPE_CNT = 10
 } kh_notice_type;
 const char *kh_notice_word(kh_notice_type type); /* "OVER_LIMIT" */
 typedef struct kh_notice {
     uint8_t type;
-    uint8_t state;         /* of the financing after */
-    kh_currency currency;  /* of the document's balance */
-    uint32_t party;        /* the bank addressed; the regulator sees all; 0 = the regulator alone */
-    uint64_t financing;    /* 0 with has_financing 0 */
+    uint8_t state;        /* of the financing after */
+    kh_currency currency; /* of the document's balance */
+    uint32_t party;       /* the bank addressed; the regulator sees all; 0 = the regulator alone */
+    uint64_t financing;   /* 0 with has_financing 0 */
     uint8_t has_financing;
     uint8_t has_key;
-    uint32_t version;      /* of the financing after */
-    uint64_t amount;       /* of the financing after */
-    uint64_t moved;        /* what the document's balance lost or the line's amount in the document */
+    uint32_t version; /* of the financing after */
+    uint64_t amount;  /* of the financing after */
+    uint64_t moved;   /* what the document's balance lost or the line's amount in the document */
     kh_key key;
 } kh_notice;
 
 #define KH_RECEIPT_MAX_SZ (128u + KH_LINES_MAX * 48u)
 #define KH_NOTICE_SZ 64u
-/* Encoders write canonical little-endian bytes (these are what digests cover); decoders check everything. Sizes are multiples of 8. */
+/* Encoders write canonical little-endian bytes (these are what digests cover); decoders check everything. Sizes are multiples
+ * of 8. */
 size_t kh_receipt_encode(const kh_receipt *receipt, uint8_t buf[KH_RECEIPT_MAX_SZ]);
 KH_MUST kh_err kh_receipt_decode(const uint8_t *p, size_t n, kh_receipt_line lines[KH_LINES_MAX], kh_receipt *ret, size_t *ret_n);
 size_t kh_notice_encode(const kh_notice *notice, uint8_t buf[KH_NOTICE_SZ]);
