@@ -83,6 +83,7 @@ kh_err kh_receipt_decode(const uint8_t *p, size_t n, kh_receipt_line lines[KH_LI
         lines[i].currency = kh_load16(at + 32);
         lines[i].code = kh_load16(at + 34);
         lines[i].flags = kh_load32(at + 36);
+        if (lines[i].flags != 0) return KH_E_FORMAT;
     }
     *ret = r;
     *ret_n = size;
