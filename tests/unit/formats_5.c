@@ -80,6 +80,8 @@ Test(text_hostile, a_line_of_a_gigabyte_is_refused_alone)
     t = read_made(
         (made){"{\"number\":\"", "1", "\"}\n{\"kind\":\"receivable\",\"number\":\"1\",\"owner_id\":\"X1\"}\n", 1u << 28, 0});
     cr_assert(t.good == 1 && t.refused == 1 && t.last_line == 2);
+    t = read_made((made){HEAD, "x", "", 3u << 20, 0}); /* the last line, without an end */
+    cr_assert(t.good == 0 && t.refused == 1);
     cr_assert(memory_kb() - before < (long)(KH_FORMATS_MEMORY >> 10));
 }
 
@@ -251,6 +253,19 @@ Test(text_generate, papers_are_sound_and_distinct)
 {
     check_generated(KH_GENERATE_DECLARATIONS, 20000);
     check_generated(KH_GENERATE_INVOICES, 20000);
+}
+
+/* Far apart too, and not only in a short run. */
+Test(text_generate, numbers_far_apart_are_distinct)
+{
+    for (uint64_t i = 0; i < 100; i++)
+        for (uint64_t far = 10; far < KH_GENERATE_MAX; far *= 10) {
+            char one[KH_GENERATE_LINE_MAX], other[KH_GENERATE_LINE_MAX], serial[2][24];
+            one[kh_generate_line(KH_GENERATE_DECLARATIONS, KH_GENERATE_MAX, 3, i, one)] = 0;
+            other[kh_generate_line(KH_GENERATE_DECLARATIONS, KH_GENERATE_MAX, 3, i + far, other)] = 0;
+            cr_assert(sscanf(one, "%*[^,],%*9c%23[^,]", serial[0]) == 1 && sscanf(other, "%*[^,],%*9c%23[^,]", serial[1]) == 1);
+            cr_assert(strcmp(serial[0], serial[1]) != 0, "%s%s", one, other);
+        }
 }
 
 Test(text_generate, requests_finance_the_declarations_of_the_same_seed)
