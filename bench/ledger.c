@@ -167,6 +167,7 @@ static void start(void)
         kh_index_open(&state, secret, index_mem, &ix) != KH_OK || kh_ledger_open(&state, ix, secret, mem, &ledger) != KH_OK)
         abort();
     kh_index_reclaim_none(ix);
+    kh_state_use_huge_pages(&state); /* as a daemon does */
 }
 
 static void bank_of_all(uint64_t i, kh_op *op)

@@ -147,7 +147,7 @@ typedef struct kh_party_row {
     uint64_t refusals_ns; /* refused applications not yet worked off, times 10^9 */
     uint64_t refusals_at;
     uint8_t role, frozen;
-    uint8_t reserved[6];
+    uint8_t reserved[14]; /* one cache line */
 } kh_party_row;
 
 typedef struct kh_queue {
@@ -268,7 +268,7 @@ typedef struct kh_head {
 
 _Static_assert(sizeof(kh_cold) == 32 && sizeof(kh_extra) == 96 && sizeof(kh_active) == 48 && sizeof(kh_share) == 32,
                "docs/FORMAT.md");
-_Static_assert(sizeof(kh_line) == 40 && sizeof(kh_fin) == 104 && sizeof(kh_text_row) == 16 && sizeof(kh_party_row) == 56,
+_Static_assert(sizeof(kh_line) == 40 && sizeof(kh_fin) == 104 && sizeof(kh_text_row) == 16 && sizeof(kh_party_row) == 64,
                "docs/FORMAT.md");
 _Static_assert(sizeof(kh_queue) == 24 && sizeof(kh_group) == 264 && sizeof(kh_ref) == 64 && sizeof(kh_contract) == 32,
                "docs/FORMAT.md");
