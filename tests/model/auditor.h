@@ -15,7 +15,8 @@ enum {
     RATES_MAX = 256,
     NOTICES_MAX = 4096,
     SUPERSEDED_MAX = 8,
-    NAMED_MAX = 4
+    NAMED_MAX = 4,
+    WAITING_MAX = 1024
 };
 
 typedef struct content { /* what an amendment replaces */
@@ -115,13 +116,20 @@ typedef struct outcome { /* what the auditor says of one operation */
     bool is_application;
 } outcome;
 
+typedef struct waiting_message { /* its document was not known when it came */
+    kh_key key;
+    kh_op op;
+    char owner[32];
+} waiting_message;
+
 typedef struct auditor {
     uint64_t time;
     uint64_t queue_clock;
-    uint32_t doc_cnt, fin_cnt, party_cnt, rate_cnt, notice_cnt, group_cnt;
+    uint32_t doc_cnt, fin_cnt, party_cnt, rate_cnt, notice_cnt, group_cnt, waiting_cnt;
     document docs[DOCS_MAX];
     financing *fins;
     party parties[PARTIES_MAX];
+    waiting_message waiting[WAITING_MAX]; /* in the order in which they came */
     kh_op_rate_set rates[RATES_MAX];
     kh_notice notices[NOTICES_MAX]; /* since the last auditor_take_notices */
     /* rules */

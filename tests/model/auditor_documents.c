@@ -226,22 +226,9 @@ static void change(auditor *a, int at, const kh_op_document *op, const content *
     if (anew || to != was) settle(a, at, anew || (to != was && (no_cap(to) || no_cap(was))));
 }
 
-void auditor_document(auditor *a, const kh_op *op, outcome *ret)
+static void revise(auditor *a, int at, const kh_op *op, outcome *ret)
 {
     const kh_op_document *d = &op->document;
-    const party *speaker = auditor_find_party(a, op->party);
-    if (op->party != 0 && (speaker == NULL || (speaker->role != KH_ROLE_REGULATOR && speaker->role != KH_ROLE_SOURCE))) {
-        ret->code = KH_C_NOT_AUTHORISED;
-        return;
-    }
-    kh_key key = kh_doc_key((kh_kind)d->kind, d->number, d->issuer);
-    int at = auditor_find_doc(a, &key);
-    if (at < 0) {
-        if (d->action != KH_DOC_PUT) ret->code = KH_C_NOT_FOUND;
-        else if (!red_fits(a, d)) ret->code = KH_C_CONFLICT;
-        else store(a, d, &key, ret);
-        return;
-    }
     document *have = &a->docs[at];
     bool declaration = kh_kind_is_declaration(have->kind);
     bool only_status = d->action == KH_DOC_CANCEL || d->action == KH_DOC_STATUS; /* these change nothing else */
@@ -268,4 +255,57 @@ void auditor_document(auditor *a, const kh_op *op, outcome *ret)
         }
     }
     change(a, at, d, &c, ret);
+}
+
+static void keep_waiting(auditor *a, const kh_op *op, const kh_key *key, outcome *ret)
+{
+    KH_ASSERT(a->waiting_cnt < WAITING_MAX);
+    waiting_message *w = &a->waiting[a->waiting_cnt++];
+    w->key = *key;
+    w->op = *op;
+    if (op->document.owner.n != 0) memcpy(w->owner, op->document.owner.p, op->document.owner.n);
+    w->op.document.owner.p = w->owner;
+    w->op.document.number = w->op.document.issuer = (kh_text){NULL, 0};
+    ret->code = KH_C_NOT_FOUND;
+    ret->effect = KH_EFFECT_WAITING;
+}
+
+/* A document that arrives has its kept messages tried on it, once, in their order. */
+static void store_and_try(auditor *a, const kh_op_document *d, const kh_key *key, outcome *ret)
+{
+    store(a, d, key, ret);
+    int at = auditor_find_doc(a, key);
+    for (uint32_t i = 0; i < a->waiting_cnt;) {
+        if (!kh_key_equal(&a->waiting[i].key, key)) {
+            i++;
+            continue;
+        }
+        waiting_message w = a->waiting[i];
+        w.op.document.owner.p = w.owner;
+        memmove(&a->waiting[i], &a->waiting[i + 1], (a->waiting_cnt - i - 1) * sizeof *a->waiting);
+        a->waiting_cnt--;
+        for (uint32_t j = i; j < a->waiting_cnt; j++) a->waiting[j].op.document.owner.p = a->waiting[j].owner;
+        outcome unheard;
+        memset(&unheard, 0, sizeof unheard);
+        revise(a, at, &w.op, &unheard);
+    }
+}
+
+void auditor_document(auditor *a, const kh_op *op, outcome *ret)
+{
+    const kh_op_document *d = &op->document;
+    const party *speaker = auditor_find_party(a, op->party);
+    if (op->party != 0 && (speaker == NULL || (speaker->role != KH_ROLE_REGULATOR && speaker->role != KH_ROLE_SOURCE))) {
+        ret->code = KH_C_NOT_AUTHORISED;
+        return;
+    }
+    kh_key key = kh_doc_key((kh_kind)d->kind, d->number, d->issuer);
+    int at = auditor_find_doc(a, &key);
+    if (at < 0) {
+        if (d->action != KH_DOC_PUT) keep_waiting(a, op, &key, ret);
+        else if (!red_fits(a, d)) ret->code = KH_C_CONFLICT;
+        else store_and_try(a, d, &key, ret);
+        return;
+    }
+    revise(a, at, op, ret);
 }

@@ -150,7 +150,7 @@ static void some_document(generator *g, kh_op *op)
     d->action = KH_DOC_PUT;
     d->status = (uint8_t)some_status(g, (kh_kind)d->kind);
     d->date = (kh_date)(9790 + (doc % 7) + (chance(g, kh_kind_is_declaration((kh_kind)d->kind) ? 10 : 2) ? 1 : 0));
-    if (kh_kind_is_declaration((kh_kind)d->kind) && g->stored[doc] && chance(g, 30)) {
+    if (kh_kind_is_declaration((kh_kind)d->kind) && chance(g, 30)) {
         d->action = (uint8_t)(chance(g, 10) ? KH_DOC_CANCEL : chance(g, 50) ? KH_DOC_AMEND : KH_DOC_STATUS);
         if (d->action == KH_DOC_CANCEL) d->status = 0;
     }
@@ -207,7 +207,7 @@ static void some_application(generator *g, kh_op *op)
         if (b->line_cnt == i) break;
         if (chance(g, 10)) l->currency = generator_currencies[generator_random(g, 4)];
         if (chance(g, 20)) l->total = chance(g, 90) ? g->base[doc] : g->base[doc] + 1;
-        uint64_t part = some_amount(g, around);
+        uint64_t part = chance(g, 35) && g->base[doc] > 0 ? g->base[doc] : some_amount(g, around);
         if (parts) l->allocated = part;
         sum += part;
     }

@@ -24,7 +24,7 @@ typedef struct generator {
     } sent[REMEMBERED];
     uint32_t sent_cnt;
     bool declared[WORLD_DOCS]; /* has been sent with an amount */
-    bool stored[WORLD_DOCS];   /* kept by the caller: messages are sent about these only */
+    bool stored[WORLD_DOCS];   /* kept by the caller: those that the ledger has */
     uint32_t target_cnt;
     target targets[TARGETS];   /* kept by the caller: open financings */
     uint64_t base[WORLD_DOCS]; /* what was declared last, to aim near the limit */

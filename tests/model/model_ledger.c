@@ -175,10 +175,10 @@ static void compare_receipt(world *w, const kh_op *op, const captured *c, const 
         SAME("index of the first", r->ref_index, o->first.index);
         return;
     }
+    if (op->type == KH_OP_DOCUMENT && (o->code == KH_C_OK || o->code == KH_C_NOT_FOUND)) SAME("effect", r->effect, o->effect);
     if (o->code != KH_C_OK) return;
     SAME("state", r->state, o->state);
     SAME("version", r->version, o->version);
-    if (op->type == KH_OP_DOCUMENT) SAME("effect", r->effect, o->effect);
     if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) return;
     SAME("amount", r->amount, o->amount);
     SAME("currency", r->currency, o->currency);
