@@ -193,7 +193,8 @@ kh_err kh_engine_pump(kh_store *s, bool flush, uint64_t wait_ns)
     if (err == KH_OK && n != 0) {
         s->last_entry_at = s->options.clock->monotonic(s->options.clock->self);
         uint64_t tail = kh_log_bytes_since(s->log, atomic_load_explicit(&s->image_at, memory_order_relaxed));
-        if (s->engine_runs) {
+        atomic_store_explicit(&s->log_bytes, kh_log_bytes_since(s->log, 0), memory_order_relaxed);
+        if (s->checkpoint_runs) {
             kh_reclaim_nudge(s);
             kh_checkpoint_consider(s, tail);
         }

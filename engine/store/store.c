@@ -126,7 +126,11 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
     err = kh_replay_tail(s->log, &s->machine, &stand, upto, &each, &ops, report);
     if (report != NULL) report->tail_ops = ops;
     memcpy(s->log_digest, stand.log_digest, 32);
-    s->last_time = stand.time_ns;
+    s->last_time = s->last_tick = stand.time_ns;
+    s->marked_height = stand.height;
+    atomic_store(&s->applied, stand.height);
+    atomic_store(&s->applied_time, stand.time_ns);
+    if (s->log != NULL) atomic_store(&s->log_bytes, kh_log_bytes_since(s->log, 0));
     /* Journals made anew below an image must be as durable as the image that says they are there. */
     uint64_t newest = 0;
     uint32_t n = 0;
@@ -218,10 +222,6 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
         kh_store_close(s);
         return err;
     }
-    atomic_store(&s->applied, kh_ledger_height(s->machine.ledger));
-    atomic_store(&s->applied_time, kh_ledger_time(s->machine.ledger));
-    s->last_tick = kh_ledger_time(s->machine.ledger);
-    s->marked_height = atomic_load(&s->applied);
     *ret = s;
     return KH_OK;
 }
@@ -298,7 +298,7 @@ void kh_store_get_stats(kh_store *s, kh_store_stats *ret)
     (void)pthread_mutex_unlock(&s->journal.lock);
     *ret = (kh_store_stats){.height = atomic_load(&s->applied),
                             .time_ns = atomic_load(&s->applied_time),
-                            .log_bytes = s->log != NULL ? kh_log_bytes_since(s->log, 0) : 0,
+                            .log_bytes = atomic_load(&s->log_bytes),
                             .journal_bytes = journal,
                             .image_height = atomic_load(&s->image_at),
                             .image_bytes = atomic_load(&s->image_bytes)};
