@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 kh_options kh_options_default(const char *dir) { return (kh_options){.dir = dir, .wait_s = 10}; }
@@ -28,6 +29,15 @@ kh_result kh_embed_environment(kh_engine *e, kh_err err, const char *doing)
     return kh_embed_fail(e, KH_FAILED, "could not %s in %s: %s%s", doing, e->dir, kh_err_text(err), hint);
 }
 
+static const char *time_text(uint64_t time_ns, char ret[32])
+{
+    time_t seconds = (time_t)(time_ns / KH_NS_PER_S);
+    struct tm tm;
+    (void)gmtime_r(&seconds, &tm);
+    (void)strftime(ret, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return ret;
+}
+
 static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report *report)
 {
     if (err == KH_E_NOT_FOUND)
@@ -35,11 +45,12 @@ static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report 
     if (err == KH_E_BUSY)
         return kh_embed_fail(e, KH_FAILED, "%s is being written by process %u: wait for it, or give --wait more seconds", e->dir,
                              report->lock_pid);
-    if (err == KH_E_CLOCK)
+    if (err == KH_E_CLOCK) {
+        char clock[32], last[32];
         return kh_embed_fail(
-            e, KH_FAILED,
-            "the clock (%llu) is too far from the log's last entry (%llu, ns since 1970): set the clock, or say --accept-time",
-            (unsigned long long)report->clock_ns, (unsigned long long)report->last_ns);
+            e, KH_FAILED, "the clock (%s) is too far from the log's last entry (%s): set the clock right, or say --accept-time",
+            time_text(report->clock_ns, clock), time_text(report->last_ns, last));
+    }
     if (err == KH_E_DAMAGED)
         return kh_embed_fail(e, KH_FAILED, "%s is damaged at %s: %s; restore it from a copy, and keep this one for the auditors",
                              e->dir, report->where, report->why);

@@ -82,3 +82,15 @@ Test(service, what_is_shown)
     cr_assert(!kh_access_may_see_outcome(&bank, true, 0, 12));
     cr_assert(kh_access_may_see_outcome(&regulator, true, 0, 12));
 }
+
+Test(service, a_question_without_amount)
+{
+    kh_question q = {.amount = KH_AMOUNT_NONE};
+    kh_verdict match = {.status = KH_STATUS_CLEARED, .currency = 840, .free = 500}, mismatch = {.code = KH_C_OWNER_MISMATCH},
+               no_amount = {.status = KH_STATUS_CLEARED};
+    cr_assert(kh_access_unproven(&q, &match));
+    cr_assert(!kh_access_unproven(&q, &mismatch));
+    cr_assert(!kh_access_unproven(&q, &no_amount)); /* a paper that states none: there is nothing to prove, and nothing free */
+    q.amount = 0;
+    cr_assert(!kh_access_unproven(&q, &match));
+}
