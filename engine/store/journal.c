@@ -82,7 +82,7 @@ static kh_err sound(kh_journal *j, uint64_t height, uint64_t begin, bool whole, 
     return KH_OK;
 }
 
-kh_err kh_journal_recover(kh_journal *j, uint64_t trusted, uint64_t upto, const uint8_t chain[32])
+kh_err kh_journal_recover(kh_journal *j, uint64_t trusted, uint64_t upto, bool whole, const uint8_t chain[32])
 {
     uint64_t listed = 0, end = 0, at, size;
     kh_err err = kh_journal_length(j, &listed);
@@ -96,7 +96,7 @@ kh_err kh_journal_recover(kh_journal *j, uint64_t trusted, uint64_t upto, const 
         end = at + size;
     }
     while (height < listed && height < upto) {
-        err = sound(j, height + 1, end, true, &end, j->chain);
+        err = sound(j, height + 1, end, whole, &end, j->chain);
         if (err == KH_E_DAMAGED) break;
         if (err != KH_OK) return err;
         height++;

@@ -138,9 +138,11 @@ typedef struct kh_journal {
     bool stop, running;
     pthread_t thread;
 } kh_journal;
-/* kh_journal_open finds how far the files go: from `trusted` on each block's checksum is looked at. upto: what the log has. */
 KH_MUST kh_err kh_journal_open(kh_journal *j, const kh_home *home, bool read_only, kh_store_report *report);
-KH_MUST kh_err kh_journal_recover(kh_journal *j, uint64_t trusted, uint64_t upto, const uint8_t chain[32]);
+/* kh_journal_recover finds how far the files go above `trusted`, whose chain is given. whole: every block's checksum is looked
+   at, which a power cut calls for; what only a process left behind is whole as far as the table lists it, and heads and places
+   are compared. */
+KH_MUST kh_err kh_journal_recover(kh_journal *j, uint64_t trusted, uint64_t upto, bool whole, const uint8_t chain[32]);
 /* kh_journal_length: heights that the table lists (not yet checked). */
 KH_MUST kh_err kh_journal_length(kh_journal *j, uint64_t *ret);
 KH_MUST kh_err kh_journal_start_thread(kh_journal *j);
@@ -231,7 +233,7 @@ struct kh_store {
     kh_machine machine;
     kh_log *log;
     kh_journal journal;
-    bool journal_open, gate_made;
+    bool journal_open, same_boot; /* same_boot: whatever was left behind, the machine has not stopped since */
     pthread_rwlock_t gate;
 
     /* the queue: under queue_lock */

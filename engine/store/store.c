@@ -115,7 +115,7 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
         kh_machine_release(&s->machine);
     }
     if (err != KH_OK) return err;
-    err = kh_journal_recover(&s->journal, stand.height, upto, stand.chain);
+    err = kh_journal_recover(&s->journal, stand.height, upto, !s->same_boot, stand.chain);
     if (err != KH_OK) return err;
     if (report != NULL) report->image_height = stand.height;
     atomic_store(&s->image_at, stand.height);
@@ -164,7 +164,8 @@ static kh_err open_writer(kh_store *s, kh_store_report *report)
     if (err != KH_OK) return err;
     s->locked = true;
     err = kh_head_open(&s->home, false, &s->head);
-    if (err == KH_OK && !kh_head_known(&s->head, &floor)) floor = 0;
+    s->same_boot = err == KH_OK && kh_head_known(&s->head, &floor);
+    if (!s->same_boot) floor = 0;
     if (err == KH_OK) err = open_log(s, floor, report, &height);
     if (err != KH_OK) return err;
     kh_image_clean(&s->home);
@@ -212,6 +213,7 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
     if (err == KH_OK && options->read_only) {
         uint64_t upto = 0, height = 0;
         err = reader_upto(s, dir, &upto, report);
+        s->same_boot = upto != UINT64_MAX;
         /* The floor of 0 would mean "unknown", and a log without an entry has nothing to read. */
         if (err == KH_OK && upto != 0) err = open_log(s, upto == UINT64_MAX ? 0 : upto, report, &height);
         if (err == KH_OK) err = rebuild(s, kh_min64(height, upto), report);
