@@ -146,13 +146,23 @@ static void add_financing_event(kh_row_builder *b, const kh_receipt *r, const kh
     kh_row_amount(b, "moved", r->moved, r->currency);
     if (r->reason != 0) kh_row_text(b, "reason", kh_reason_word((kh_reason)r->reason));
     if (r->event == KH_EV_REPAY) kh_row_text(b, "source", kh_repay_source_word((kh_repay_source)r->source));
-    for (uint32_t i = 0; i < r->line_cnt; i++) {
-        if (!kh_key_equal(&r->lines[i].key, key)) continue;
-        kh_row_text(b, "document_currency", r->lines[i].currency != 0 ? kh_currency_alpha(r->lines[i].currency) : NULL);
-        kh_row_amount(b, "amount", r->lines[i].amount, r->lines[i].currency);
-        kh_row_amount(b, "allocated", r->lines[i].allocated, r->currency);
-        break;
+    char held[KH_DOC_BALANCES_MAX * 40] = "";
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->line_cnt && n < KH_DOC_BALANCES_MAX; i++) {
+        const kh_receipt_line *line = &r->lines[i];
+        char amount[32];
+        if (!kh_key_equal(&line->key, key)) continue;
+        if (n == 0) {
+            kh_row_text(b, "document_currency", line->currency != 0 ? kh_currency_alpha(line->currency) : NULL);
+            kh_row_amount(b, "amount", line->amount, line->currency);
+            kh_row_amount(b, "allocated", line->allocated, r->currency);
+        }
+        (void)kh_amount_format(line->amount, line->currency, amount);
+        size_t at = strlen(held);
+        (void)snprintf(held + at, sizeof held - at, "%s%s:%s", n > 0 ? " " : "", kh_currency_alpha(line->currency), amount);
+        n++;
     }
+    if (n > 1) kh_row_words(b, "amounts", held); /* each of the document's balances */
 }
 
 static void give_history(const kh_journal_item *item, const kh_principal *who, const kh_key *key, const kh_result_sink *sink)

@@ -141,11 +141,23 @@ static void give(checker *c, const asked *a, const kh_verdict *v)
     out_line(c, a, v, fields, free_text);
 }
 
+/* A paper that states no amount is stored without a currency: the currency beside an empty amount is then no mismatch. */
+static void without_amount(const kh_ledger *l, const kh_question *q, kh_verdict *v)
+{
+    if (q->amount != KH_AMOUNT_NONE || v->code != KH_C_FIELD_MISMATCH || v->mismatch != KH_FIELD_CURRENCY) return;
+    kh_question bare = *q;
+    kh_verdict again;
+    bare.currency = 0;
+    kh_ledger_verify(l, &bare, 1, &again);
+    if (again.status != KH_STATUS_NONE && again.currency == 0) *v = again;
+}
+
 static void answer(checker *c)
 {
     const kh_ledger *l = kh_store_read_begin(c->e->store);
     uint64_t height = kh_ledger_height(l);
     kh_ledger_verify(l, c->questions, c->n, c->verdicts);
+    for (uint32_t i = 0; i < c->n; i++) without_amount(l, &c->questions[i], &c->verdicts[i]);
     kh_store_read_end(c->e->store);
     for (uint32_t i = 0; i < c->n; i++) {
         bool proof = (kh_access_rights(&c->who, KH_ASK_VERIFY) & KH_NEEDS_PROOF) != 0;
