@@ -23,7 +23,7 @@ static void fetch_splits(const kh_ledger *l, uint32_t n)
     for (uint64_t b = h->split; b < h->split + 2 * (uint64_t)n + 2 && b < end; b++) {
         if ((heads[b] & KH_TABLE_MORE) == 0) continue;
         const kh_fin *f = &l->fin[(uint32_t)heads[b]];
-        __builtin_prefetch(b < h->split + n + 1 ? &l->fin[f->hash_next] : f, 1);
+        fetch_rows(b < h->split + n + 1 ? &l->fin[f->hash_next] : f, offsetof(kh_fin, first_line));
     }
 }
 
@@ -43,6 +43,15 @@ static uint32_t fetch_keys(const kh_ledger *l, uint32_t n, const kh_frame frames
     }
     if (cnt > 0) kh_index_find_bulk(l->index, keys, cnt, records);
     return cnt;
+}
+
+/* A new line stands before the newest of its balance, which then names it. */
+static void fetch_newest(const kh_ledger *l, uint32_t cnt, const uint32_t records[])
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint32_t active = records[i] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, records[i])->cold].active;
+        if (active != 0 && l->active[active].lines != 0) __builtin_prefetch(&l->line[l->active[active].lines].prev, 1);
+    }
 }
 
 void kh_ahead_fetch(const kh_ledger *l, uint32_t n, const kh_frame frames[KH_AHEAD])
@@ -70,19 +79,20 @@ void kh_ahead_fetch(const kh_ledger *l, uint32_t n, const kh_frame frames[KH_AHE
     }
     for (uint32_t i = 0; i < cnt; i++) {
         uint32_t active = records[i] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, records[i])->cold].active;
-        if (active != 0) __builtin_prefetch(&l->active[active], 1);
+        if (active != 0) fetch_rows(&l->active[active], sizeof(kh_active));
     }
+    fetch_newest(l, cnt, records);
     if (events == 0) return;
     for (uint32_t i = 0; i < n; i++) { /* events: from the financing to its first line, its balance, record and cold row */
         const kh_op *op = &l->ahead[i];
         uint32_t fin = op->type == KH_OP_EVENT ? kh_fins_find(l, op->party, op->event.id) : 0;
         if (fin == 0) continue;
         lines[i] = l->fin[fin].first_line;
-        __builtin_prefetch(&l->line[lines[i]], 1);
+        fetch_rows(&l->line[lines[i]], sizeof(kh_line));
         kh_parties_prefetch(l, l->fin[fin].enterprise, false);
     }
     for (uint32_t i = 0; i < n; i++)
-        if (lines[i] != 0) __builtin_prefetch(&l->active[l->line[lines[i]].active], 1);
+        if (lines[i] != 0) fetch_rows(&l->active[l->line[lines[i]].active], sizeof(kh_active));
     for (uint32_t i = 0; i < n; i++)
         if (lines[i] != 0) {
             __builtin_prefetch(kh_rec(l, l->active[l->line[lines[i]].active].record), 1);
