@@ -1,15 +1,16 @@
 /* lookup: the read path, compiled once for each kind of processor (KH_LOOKUP names the variant; see meson.build).
  *
  * Keys pass in groups of 16 through three stages without data-dependent branches: (1) hash, read the directory, prefetch the
- * bucket; (2) match the tags, prefetch the record; (3) compare the key. Each stage runs three groups ahead of the next. What
- * needs a second look (a displaced entry, two equal tags) goes to a list and is looked up the plain way afterwards. */
+ * bucket; (2) match the tags, prefetch the record; (3) compare the key. Stage 1 runs two groups ahead of stage 2, and that three
+ * ahead of stage 3. What needs a second look (a displaced entry, two equal tags) goes to a list and is looked up the plain way
+ * afterwards. */
 #if defined(__VAES__) && defined(__AVX512BW__) && !defined(__SANITIZE_THREAD__)
 #include "index/lookup_wide.h"
 #else
 #include "index/lookup_narrow.h"
 #endif
 
-enum { AHEAD_MATCH = 3, AHEAD_COMPARE = 6, RING = 8, RETRY = 64 };
+enum { AHEAD_MATCH = 2, AHEAD_COMPARE = 5, RING = 8, RETRY = 64 };
 
 static uint32_t in_bucket(const kh_index *ix, const kh_bucket *b, uint16_t tag, const kh_key *key)
 {
