@@ -87,7 +87,11 @@ static void recap(auditor *a, int doc)
     auditor_recap(a, doc);
     auditor_add_up(a);
     for (uint32_t i = 0; i < d->balance_cnt; i++)
-        if (d->balances[i].cap < before[i]) auditor_amended(a, doc, (int)i);
+        if (d->balances[i].cap < before[i]) {
+            bool was_over = d->balances[i].over;
+            auditor_amended(a, doc, (int)i);
+            if (was_over && auditor_over(a, doc, (int)i)) auditor_alert(a, doc, (int)i, KH_NOTICE_OVER_LIMIT);
+        }
 }
 
 /* Credit notes lower the invoice that they name, in the order in which they came, each whole and only while it fits. */
@@ -155,6 +159,22 @@ static void answer(const document *d, uint8_t effect, outcome *ret)
     ret->version = d->version;
 }
 
+/* What the paper says of its own order, where both carry it: -1 earlier than what is stored, 1 later, 0 it does not say. */
+static int paper_order(const document *have, const kh_op_document *d)
+{
+    if (d->doc_version != 0 && have->paper_version != 0 && d->doc_version != have->paper_version)
+        return d->doc_version < have->paper_version ? -1 : 1;
+    if (d->issue_time != 0 && have->paper_time != 0 && d->issue_time != have->paper_time)
+        return d->issue_time < have->paper_time ? -1 : 1;
+    return 0;
+}
+
+static void keep_order(document *have, const kh_op_document *d)
+{
+    if (d->doc_version > have->paper_version) have->paper_version = d->doc_version;
+    if (d->issue_time > have->paper_time) have->paper_time = d->issue_time;
+}
+
 static void store(auditor *a, const kh_op_document *d, const kh_key *key, outcome *ret)
 {
     KH_ASSERT(a->doc_cnt < DOCS_MAX);
@@ -166,6 +186,7 @@ static void store(auditor *a, const kh_op_document *d, const kh_key *key, outcom
     memcpy(n->owner, d->owner.p, d->owner.n);
     n->status = d->status != KH_STATUS_NONE ? (kh_status)d->status : kh_status_initial((kh_kind)d->kind);
     n->version = 1;
+    keep_order(n, d);
     for (uint32_t i = 0; i < d->ref_cnt; i++) {
         if (d->refs[i].role == KH_REF_LINK) n->named[n->named_cnt++] = d->refs[i].key;
         else {
@@ -181,14 +202,14 @@ static void store(auditor *a, const kh_op_document *d, const kh_key *key, outcom
 
 /* next_status: false where a message asks for a move that the table does not have. An original never does: an earlier or
    impossible status coming with it undoes nothing. */
-static bool next_status(const document *d, const kh_op_document *op, kh_status *ret)
+static bool next_status(const document *d, const kh_op_document *op, bool later, kh_status *ret)
 {
     kh_status to = (kh_status)op->status;
     *ret = d->status;
     if (op->action == KH_DOC_CANCEL) to = kh_kind_is_declaration(d->kind) ? KH_STATUS_REVOKED : KH_STATUS_VOID;
     if (to == KH_STATUS_NONE || to == d->status) return true;
     bool allowed = kh_status_may_follow(d->kind, d->status, to), was_before = ((d->had >> to) & 1) != 0;
-    if (op->action == KH_DOC_PUT && (!allowed || was_before)) return true;
+    if (op->action == KH_DOC_PUT && (!allowed || (was_before && !later))) return true;
     if (allowed) *ret = to;
     return allowed;
 }
@@ -197,15 +218,16 @@ static bool next_status(const document *d, const kh_op_document *op, kh_status *
 static bool no_cap(kh_status status) { return status == KH_STATUS_VOID || status == KH_STATUS_RED_FULL; }
 
 /* change brings a document to new content, or a new status, or both. */
-static void change(auditor *a, int at, const kh_op_document *op, const content *c, outcome *ret)
+static void change(auditor *a, int at, const kh_op_document *op, const content *c, bool later, outcome *ret)
 {
     document *d = &a->docs[at];
     bool anew = !same_content(c, &d->now);
     kh_status to, was = d->status;
-    if (!next_status(d, op, &to)) {
+    if (!next_status(d, op, later, &to)) {
         ret->code = KH_C_BAD_STATE;
         return;
     }
+    keep_order(d, op);
     if (anew) {
         if (d->superseded_cnt == SUPERSEDED_MAX) {
             memmove(&d->superseded[0], &d->superseded[1], (SUPERSEDED_MAX - 1) * sizeof d->superseded[0]);
@@ -244,17 +266,24 @@ static void revise(auditor *a, int at, const kh_op *op, outcome *ret)
     if (d->date == 0) c.date = have->now.date;
     if (d->contract == 0) c.contract = have->now.contract;
     bool first_amount = have->now.balance_cnt == 0 && c.balance_cnt > 0 && c.date == have->now.date;
+    bool force = (d->flags & KH_DOCF_FORCE) != 0, seen = is_superseded(have, &c);
+    int order = paper_order(have, d);
+    bool later = order > 0 || force;
+    if (order < 0 && !force) {
+        answer(have, KH_EFFECT_UNCHANGED, ret);
+        return;
+    }
     if (!same_content(&c, &have->now)) {
-        if (is_superseded(have, &c)) {
+        if (seen && !later) {
             answer(have, KH_EFFECT_UNCHANGED, ret);
             return;
         }
-        if (!declaration && !first_amount) {
+        if (!declaration && !first_amount && !(force && seen)) {
             ret->code = KH_C_CONFLICT;
             return;
         }
     }
-    change(a, at, d, &c, ret);
+    change(a, at, d, &c, later, ret);
 }
 
 static void keep_waiting(auditor *a, const kh_op *op, const kh_key *key, outcome *ret)

@@ -164,6 +164,9 @@ static void some_document(generator *g, kh_op *op)
     }
     if (d->action > KH_DOC_AMEND) d->balance_cnt = 0;
     if (d->action > KH_DOC_AMEND) d->date = 0;
+    if (chance(g, 15)) d->doc_version = 1 + (uint32_t)generator_random(g, 6) + g->made / 300;
+    if (chance(g, 10)) d->issue_time = 1796000000 + generator_random(g, 2000) + g->made;
+    if (d->action == KH_DOC_PUT && chance(g, 4)) d->flags |= KH_DOCF_FORCE;
     if (d->action != KH_DOC_PUT) return;
     uint32_t group = doc - doc % 6;
     if (doc % 6 == 0 || doc % 6 == 5) { /* the declaration names the invoice, the receivable the bill of lading */
