@@ -4,7 +4,9 @@
  * bucket; (2) match the tags, prefetch the record; (3) compare the key. Stage 1 runs two groups ahead of stage 2, and that three
  * ahead of stage 3. What needs a second look (a displaced entry, two equal tags) goes to a list and is looked up the plain way
  * afterwards. */
-#if defined(__VAES__) && defined(__AVX512BW__) && !defined(__SANITIZE_THREAD__)
+#include "index/layout.h"
+/* TSan does not see what vectors load: its builds take the narrow form, whose loads are atomic. */
+#if defined(__VAES__) && defined(__AVX512BW__) && !defined(KH_TSAN)
 #include "index/lookup_wide.h"
 #else
 #include "index/lookup_narrow.h"
