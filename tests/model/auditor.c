@@ -100,7 +100,7 @@ void auditor_question(const auditor *a, const kh_question *q, kh_verdict *ret)
         return;
     }
     int bal = auditor_balance_meant(d, q->currency);
-    if (q->currency != 0 && bal < 0) ret->mismatch |= KH_FIELD_CURRENCY;
+    if (bal < 0) ret->mismatch |= KH_FIELD_CURRENCY;
     else if (q->amount != KH_AMOUNT_NONE && (bal < 0 || d->balances[bal].base != q->amount || d->balances[bal].currency == 0))
         ret->mismatch |= KH_FIELD_AMOUNT;
     if (q->date != 0 && q->date != d->date) ret->mismatch |= KH_FIELD_DATE;

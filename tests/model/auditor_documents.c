@@ -50,25 +50,39 @@ static bool is_superseded(const document *d, const content *c)
     return false;
 }
 
-/* take_content puts new amounts in place; a balance that is no longer declared stays, gone and with base 0. No amount at all is a
-   balance without a currency. */
-static void take_content(document *d, const content *c)
+/* A balance that was ever held or is linked outlives the amendment that no longer declares it, with base 0. */
+static bool outlives(const auditor *a, int doc, int bal)
 {
+    if (a->docs[doc].balances[bal].group >= 0) return true;
+    for (uint32_t i = 0; i < a->fin_cnt; i++)
+        for (uint32_t j = 0; j < a->fins[i].line_cnt; j++)
+            if (a->fins[i].lines[j].doc == doc && a->fins[i].lines[j].bal == bal) return true;
+    return false;
+}
+
+static balance *balance_for(document *d, kh_currency currency)
+{
+    uint32_t j = 0;
+    while (j < d->balance_cnt && d->balances[j].currency != currency) j++;
+    if (j == d->balance_cnt) d->balances[d->balance_cnt++] = (balance){.currency = currency, .group = -1};
+    d->balances[j].gone = false;
+    return &d->balances[j];
+}
+
+/* take_content puts new amounts in place. No amount at all is a balance without a currency. */
+static void take_content(const auditor *a, int doc, document *d, const content *c)
+{
+    uint32_t there = 0;
     d->now = *c;
     d->date = c->date;
     d->contract = c->contract;
     for (uint32_t i = 0; i < d->balance_cnt; i++) {
         d->balances[i].base = 0;
-        d->balances[i].gone = true;
+        d->balances[i].gone = !outlives(a, doc, (int)i);
     }
-    for (uint32_t i = 0; i < c->balance_cnt || (i == 0 && c->balance_cnt == 0); i++) {
-        kh_currency currency = c->balance_cnt == 0 ? 0 : c->balances[i].currency;
-        uint32_t j = 0;
-        while (j < d->balance_cnt && d->balances[j].currency != currency) j++;
-        if (j == d->balance_cnt) d->balances[d->balance_cnt++] = (balance){.currency = currency, .group = -1};
-        d->balances[j].base = c->balance_cnt == 0 ? 0 : c->balances[i].base;
-        d->balances[j].gone = false;
-    }
+    for (uint32_t i = 0; i < c->balance_cnt; i++) balance_for(d, c->balances[i].currency)->base = c->balances[i].base;
+    for (uint32_t i = 0; i < d->balance_cnt; i++) there += !d->balances[i].gone;
+    if (there == 0) balance_for(d, 0);
 }
 
 static balance *balance_in(document *d, kh_currency currency)
@@ -195,7 +209,7 @@ static void store(auditor *a, const kh_op_document *d, const kh_key *key, outcom
         }
     }
     content c = content_of(d);
-    take_content(n, &c);
+    take_content(a, (int)a->doc_cnt - 1, n, &c);
     answer(n, KH_EFFECT_STORED, ret);
     settle(a, (int)a->doc_cnt - 1, true);
 }
@@ -234,7 +248,7 @@ static void change(auditor *a, int at, const kh_op_document *op, const content *
             d->superseded_cnt--;
         }
         d->superseded[d->superseded_cnt++] = d->now;
-        take_content(d, c);
+        take_content(a, at, d, c);
         d->version++;
     }
     d->status = to;

@@ -103,10 +103,11 @@ static void setup(generator *g, kh_op *op)
 static void some_balances(generator *g, kh_op_document *d, uint32_t doc)
 {
     bool used[4] = {false};
-    uint32_t cnt = !g->declared[doc] && chance(g, 8) ? 0
-                   : doc % 6 != 1 && doc % 4 == 1    ? 2
-                                                     : 1; /* a currency once declared stays */
+    uint32_t cnt = !g->declared[doc] && chance(g, 8) ? 0 : doc % 6 != 1 && doc % 4 == 1 ? 2 : 1;
     bool note = d->kind == KH_KIND_CREDIT_NOTE;
+    if (kh_kind_is_declaration((kh_kind)d->kind) && chance(g, 6))
+        cnt = (uint32_t)generator_random(g, 2); /* an amendment takes some out */
+    if (cnt == 0 && d->action == KH_DOC_AMEND) d->flags |= KH_DOCF_NO_AMOUNT;
     if (note) cnt = 1;
     for (uint32_t i = 0; i < cnt; i++) used[((doc / 6 == 3 ? 2 : doc / 6 == 1 ? 1 : 0) + i * (1 + doc % 3)) % 4] = true;
     static const uint8_t by_number[4] = {1, 2, 3, 0}; /* ascending by ISO numeric: 156 392 414 840 */

@@ -232,6 +232,13 @@ static void compare_notices(world *w, uint32_t from)
     }
 }
 
+static bool is_declared(const document *d, kh_currency currency)
+{
+    for (uint32_t i = 0; i < d->now.balance_cnt; i++)
+        if (d->now.balances[i].currency == currency) return true;
+    return false;
+}
+
 static void compare_documents(world *w)
 {
     static kh_doc_view view;
@@ -253,7 +260,8 @@ static void compare_documents(world *w)
             const kh_balance_view *v = NULL;
             for (uint32_t k = 0; k < view.balance_cnt; k++)
                 if (view.balances[k].currency == b->currency) v = &view.balances[k];
-            if (v == NULL && b->gone && b->sum.held + b->sum.used + b->sum.consumed == 0) continue;
+            if (v == NULL && b->base == 0 && b->sum.held + b->sum.used + b->sum.consumed == 0 && !is_declared(d, b->currency))
+                continue;
             if (v == NULL) {
                 differ(w, "balance missing, currency", 0, b->currency);
                 continue;
