@@ -168,11 +168,15 @@ static kh_result feed_of(kh_engine *e, const char *source, kh_feed *feed)
     if (source == NULL) return KH_DONE;
     char path[600];
     (void)snprintf(path, sizeof path, "%s/sources.conf", e->dir);
-    bool configured = kh_feed_load(path, source, feed) == KH_OK;
     kh_party_view party;
     const kh_ledger *l = kh_store_read_begin(e->store);
     bool known = kh_embed_party(l, source, &party) && (party.role == KH_ROLE_SOURCE || party.role == KH_ROLE_REGULATOR);
     kh_store_read_end(e->store);
+    kh_err err = kh_feed_load(path, source, feed);
+    if (err == KH_E_NOT_FOUND && known) err = kh_feed_load(path, party.name, feed); /* the party was named by its id */
+    if (err == KH_E_FORMAT)
+        return kh_embed_fail(e, KH_FAILED, "%s is no description of sources; conf/sources.conf of the product shows one", path);
+    bool configured = err == KH_OK;
     if (known) feed->source = party.id;
     if (known || configured) return KH_DONE;
     return kh_embed_fail(e, KH_MISUSE,

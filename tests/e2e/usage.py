@@ -80,6 +80,22 @@ tap.same(len(d.rows("party", "list")[0]), 6, "and no one was registered on the w
 d.raw("verify", d.file("w.csv", HEADER + f'invoice,"A,""7",{USCC_A},USD,70.00,2026-11-02\n'), "-o", d.root + "/w.out")
 tap.ok('"A,""7"' in open(d.root + "/w.out").read(), "verify -o quotes what needs it", open(d.root + "/w.out").read())
 
+# ---- sources, and --force
+first, second = (d.file(n, HEADER + f"export_declaration,{declaration(50)},{USCC_A},USD,{a},2026-11-02\n") for n, a in (("f1.csv", "10.00"), ("f2.csv", "9.00")))
+tap.same(d.row("import", first, "--source", "customs")[0]["stored"], 1, "import --source")
+tap.same(d.rows("history", "export_declaration:" + declaration(50))[0][0]["party"], 201, "the source is the one who spoke")
+tap.same(d.status("import", first, "--source", "nobody"), 2, "a source that there is not")
+d.status("party", "freeze", "customs")
+tap.same(d.row("import", first, "--source", 201)[0]["name"], "FROZEN", "a frozen source")
+d.status("party", "unfreeze", "customs")
+open(d.data + "/sources.conf", "w").write("sources = {{{")
+tap.same(d.status("import", first, "--source", "customs"), 3, "a sources.conf that is none")
+shutil.copy(os.path.join(os.environ.get("KH_SOURCE_ROOT", "."), "conf", "sources.conf"), d.data + "/sources.conf")
+tap.same(d.status("import", first, "--source", "single-window"), 0, "a source of sources.conf")
+d.rows("import", second)
+tap.same((d.row("import", first)[0]["unchanged"], d.row("balance", "export_declaration:" + declaration(50))[0]["base"]), (1, "9.00"), "an earlier version coming again undoes nothing")
+tap.same((d.row("import", first, "--force")[0]["amended"], d.row("balance", "export_declaration:" + declaration(50))[0]["base"]), (1, "10.00"), "unless --force")
+
 # ---- files that are no files of ours
 for name, data in (("empty.csv", b""), ("noise.bin", bytes(range(256)) * 50), ("cut.xml", b"<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>"), ("nul.csv", HEADER.encode() + b"\0" * 100)):
     rows, status = d.rows("import", d.file(name, data))
