@@ -31,6 +31,8 @@ Test(doc_money, currencies)
         cr_assert(currency(kh_currency_alpha(i)) == i);
     }
     cr_assert(known > 165);
+    cr_assert(currency("ANG") == 532 && currency("XCG") == 532 && currency("HRK") == 191 && currency("ZWG") == 924);
+    cr_assert(!kh_currency_known(960) && !kh_currency_known(999), "units without a minor unit");
 }
 
 Test(doc_money, customs_numerics_are_a_set_of_their_own)
