@@ -50,7 +50,6 @@ typedef struct kh_item {     /* one thing found in a file */
     const char *raw;
     uint32_t raw_n;                                                      /* the refused line itself, cut to 4096 bytes */
     kh_text contract_text;                                               /* for `show` */
-    kh_op_ref ref_keys[1];                                               /* unused padding for later */
     char ref_texts[KH_DOC_REFS_MAX][KH_NUMBER_MAX + KH_ISSUER_MAX + 32]; /* KIND:NUMBER[@ISSUER] of document.refs, for `show` */
 } kh_item;
 
@@ -62,13 +61,14 @@ typedef struct kh_bytes_source {
 } kh_bytes_source;
 
 /* kh_reader_open looks at the first 64 KiB to detect format and encoding. kind: default kind for CSV/JSONL lines without one (0
- * none). */
+ * none). feed may be NULL: the defaults. A file that is empty or of no known format opens well and gives one refusal. */
 KH_MUST kh_err kh_reader_open(const kh_bytes_source *source, kh_format format, kh_kind kind, const kh_feed *feed,
                               kh_reader **ret);
 kh_format kh_reader_format(const kh_reader *r);
 /* kh_reader_warnings: things said once (unknown columns ignored, wrong UNT count); NULL-terminated list, lent. */
 const char *const *kh_reader_warnings(const kh_reader *r);
-/* kh_reader_next: true with an item; false at the end. Environment failures: *ret_err. */
+/* kh_reader_next: true with an item; false at the end. Environment failures: *ret_err. In text formats a document comes when the
+   line after it has shown that it is whole (several currencies), so lines refused meanwhile come before it. */
 bool kh_reader_next(kh_reader *r, kh_item *ret, kh_err *ret_err);
 void kh_reader_close(kh_reader *r);
 
@@ -84,7 +84,9 @@ typedef struct kh_row_view {
     const char *raw;
     uint32_t raw_n;
 } kh_row_view;
+/* kh_rows_open: CSV or JSON Lines, by content; columns[] (1 to KH_ROW_COLUMNS_MAX) are lent until kh_rows_close. */
 KH_MUST kh_err kh_rows_open(const kh_bytes_source *source, const char *const columns[], uint32_t column_cnt, kh_rows **ret);
+/* kh_rows_next: a row's texts are lent until the next call. A header that repeats a column, or names none, is one refused row. */
 bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err);
 const char *const *kh_rows_warnings(const kh_rows *r);
 void kh_rows_close(kh_rows *r);
