@@ -100,20 +100,22 @@ static kh_code name_canonical(kh_text name, char *buf, uint32_t *ret_n)
     return KH_C_OK;
 }
 
-/* An id-like text is ASCII and has at least as many digits as letters; a company's name that ends in a year has not. */
+/* An id-like text is ASCII and has at least as many digits as letters, or is one word with four digits or more; a company's name
+   that ends in a year is neither. */
 static bool id_like(kh_text text)
 {
-    uint32_t digits = 0, letters = 0;
+    uint32_t digits = 0, letters = 0, blanks = 0;
     for (uint32_t at = 0; at < text.n;) {
         uint32_t c[KH_FOLD_MAX], cnt = 0;
         if (!kh_fold_next(text, &at, c, &cnt)) return false;
         for (uint32_t i = 0; i < cnt; i++) {
             if (c[i] >= 0x80) return false;
-            if (c[i] >= '0' && c[i] <= '9') digits++;
+            if (kh_fold_is_blank(c[i])) blanks++;
+            else if (c[i] >= '0' && c[i] <= '9') digits++;
             else if ((c[i] >= 'a' && c[i] <= 'z') || (c[i] >= 'A' && c[i] <= 'Z')) letters++;
         }
     }
-    return digits > 0 && digits >= letters;
+    return digits > 0 && (digits >= letters || (blanks == 0 && digits >= 4));
 }
 
 kh_code kh_issuer_canonical(kh_text issuer, char *buf, uint32_t *ret_n)
