@@ -161,6 +161,7 @@ bool kh_identity_move(kh_ledger *l, uint32_t first, const kh_key *key, kh_text n
         return false;
     }
     kh_identity_texts(l, cold, key, number, issuer);
+    kh_waiting_move(l, &old_key, key);
     uint32_t extra = l->cold[cold].extra; /* what it names is named by its new key now */
     for (uint32_t row = extra == 0 ? 0 : l->extra[extra].refs; row != 0; row = l->ref[row].next) l->ref[row].from = *key;
     l->head->check += kh_record_check(l, kh_rec(l, alias));

@@ -230,6 +230,8 @@ extern const kh_table kh_waits_table;
 KH_MUST bool kh_waiting_keep(kh_ledger *l, const kh_op *op, kh_frame frame,
                              const kh_key *for_notice); /* NULL: until its document comes */
 void kh_waiting_arrived(kh_ledger *l, const kh_op_document *d, uint32_t first);
+/* kh_waiting_move: requests that wait for their notice follow their document to its new key. */
+void kh_waiting_move(kh_ledger *l, const kh_key *from, const kh_key *to);
 /* kh_waiting_take: the oldest request of the document that waits for its notice, in l->message_op; false: none. */
 KH_MUST bool kh_waiting_take(kh_ledger *l, const kh_key *key, uint8_t action);
 

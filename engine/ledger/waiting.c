@@ -53,6 +53,22 @@ bool kh_waiting_keep(kh_ledger *l, const kh_op *op, kh_frame frame, const kh_key
     return true;
 }
 
+void kh_waiting_move(kh_ledger *l, const kh_key *from, const kh_key *to)
+{
+    uint64_t old_hash = notice_hash(l, from), new_hash = notice_hash(l, to);
+    uint32_t row = l->head->waiting == 0 ? 0 : kh_table_first(l, &kh_waits_table, &l->head->waits, old_hash);
+    while (row != 0) {
+        if (l->wait_key[row].hash != old_hash) {
+            row = l->wait_key[row].hash_next;
+            continue;
+        }
+        kh_table_drop(l, &kh_waits_table, &l->head->waits, old_hash, row);
+        l->wait_key[row].hash = new_hash;
+        kh_table_add(l, &kh_waits_table, &l->head->waits, new_hash, row);
+        row = kh_table_first(l, &kh_waits_table, &l->head->waits, old_hash); /* from the start: the chain is another one now */
+    }
+}
+
 /* Decodes a kept message into l->message_op. */
 static bool load(kh_ledger *l, uint32_t wait)
 {

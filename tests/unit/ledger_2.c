@@ -306,6 +306,21 @@ Test(ledger_documents, requests_wait_for_their_notice)
     cr_assert(send(op)->effect == KH_EFFECT_REVOKED);
 }
 
+Test(ledger_documents, a_request_waits_on_when_its_document_takes_an_mrn)
+{
+    send(lrn_put("LRN7", "AGENT", 100));
+    kh_op op = doc_op(KH_DOC_AMEND, EXPORT, "LRN7", NULL, USD, 70);
+    op.document.issuer = kh_text_of("AGENT");
+    op.document.flags = KH_DOCF_AWAITS_NOTICE;
+    cr_assert(send(op)->effect == KH_EFFECT_WAITING);
+    op = doc_op(KH_DOC_STATUS, KH_KIND_ANY, "26NO0000000000007", NULL, 0, 0);
+    op.document.lrn = kh_text_of("LRN7");
+    cr_assert(send(op)->code == KH_C_OK);
+    op = doc_op(KH_DOC_STATUS, KH_KIND_ANY, "26NO0000000000007", NULL, 0, 0);
+    op.document.flags = KH_DOCF_NOTICE;
+    cr_assert(send(op)->effect == KH_EFFECT_AMENDED && doc_view(w, EXPORT, "26NO0000000000007", 0).balances[0].base == 70);
+}
+
 Test(ledger_documents, a_source_may_have_so_many_messages_waiting)
 {
     kh_op op = doc_op(KH_DOC_STATUS, KH_KIND_ANY, "X", NULL, 0, 0);
