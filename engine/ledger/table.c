@@ -73,12 +73,24 @@ static void push(const kh_ledger *l, const kh_table *t, uint64_t *head, uint64_t
     *head = row | (hash & UINT64_C(0x7fffffff)) << 32 | (*head != 0 ? KH_TABLE_MORE : 0);
 }
 
+/* Buckets split in order, so the rows of chains that will be split soon are known: each is on its way into the cache before its
+ * turn. */
+static void fetch_ahead(const kh_ledger *l, const kh_table *t, const uint64_t *heads, uint64_t split, uint64_t cnt)
+{
+    enum { FIRST = 12, SECOND = 6 };
+    if (split + FIRST >= cnt) return;
+    uint64_t first = heads[split + FIRST], second = heads[split + SECOND];
+    if ((first & KH_TABLE_MORE) != 0) __builtin_prefetch(t->next(l, (uint32_t)first));
+    if ((second & KH_TABLE_MORE) != 0) __builtin_prefetch(t->next(l, *t->next(l, (uint32_t)second)));
+}
+
 static void split_one(kh_ledger *l, const kh_table *t, kh_table_head *h)
 {
     kh_region *r = &l->state->regions[t->region];
     if (r->row_cnt >= r->row_max) return; /* chains grow longer instead */
     uint64_t *heads = kh_table_heads(l, t), old = heads[h->split], mask = (UINT64_C(2) << h->level) - 1;
     uint64_t to = h->split + (UINT64_C(1) << h->level);
+    fetch_ahead(l, t, heads, h->split, r->row_cnt);
     r->row_cnt++;
     if (old != 0 && (old & KH_TABLE_MORE) == 0 && h->level < KH_TABLE_KNOWN_BITS) { /* one row, whose hash we know well enough */
         uint64_t known = kh_table_known(old);

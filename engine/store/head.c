@@ -9,7 +9,7 @@
 static const char magic[8] = {'K', 'H', 'H', 'E', 'A', 'D', '0', '1'};
 static const char boot_path[] = "/proc/sys/kernel/random/boot_id";
 
-static bool boot_id(uint8_t ret[16])
+bool kh_boot_id(uint8_t ret[16])
 {
     char text[64];
     int fd = open(boot_path, O_RDONLY | O_CLOEXEC);
@@ -67,7 +67,7 @@ bool kh_head_known(const kh_head *head, uint64_t *ret_upto)
 {
     uint8_t running[16];
     if (!head->mapped || memcmp(head->file->magic, magic, sizeof magic) != 0) return false;
-    if (!boot_id(running) || memcmp(running, head->file->boot_id, sizeof running) != 0) return false;
+    if (!kh_boot_id(running) || memcmp(running, head->file->boot_id, sizeof running) != 0) return false;
     *ret_upto = atomic_load_explicit(&head->file->durable_upto, memory_order_acquire); /* pairs with kh_head_publish */
     return true;
 }
@@ -84,7 +84,7 @@ void kh_head_start(kh_head *head, uint64_t upto)
     kh_head_publish(head, upto);
     memcpy(head->file->magic, magic, sizeof magic);
     atomic_thread_fence(memory_order_release);
-    if (boot_id(running)) memcpy(head->file->boot_id, running, sizeof running);
+    if (kh_boot_id(running)) memcpy(head->file->boot_id, running, sizeof running);
 }
 
 void kh_head_publish(kh_head *head, uint64_t durable_upto)

@@ -60,6 +60,8 @@ typedef struct kh_head {
 /* kh_head_open: read_only: KH_E_NOT_FOUND where there is none. */
 KH_MUST kh_err kh_head_open(const kh_home *home, bool read_only, kh_head *ret);
 void kh_head_close(kh_head *head);
+/* kh_boot_id: which run of the machine this is; false where the kernel does not tell. */
+bool kh_boot_id(uint8_t ret[16]);
 /* kh_head_known: whether the word is of this boot of the machine; then *ret_upto is its value. */
 bool kh_head_known(const kh_head *head, uint64_t *ret_upto);
 void kh_head_start(kh_head *head, uint64_t upto);           /* after recovery: word, then boot id */
