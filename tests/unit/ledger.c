@@ -234,7 +234,8 @@ Test(ledger, equal_deadlines_lapse_in_the_order_in_which_they_were_set)
 {
     declare(w, 1, USD, 10000);
     cr_assert(rule(w, "hold_ttl_accepted", "3d") == KH_C_OK);
-    cr_assert(hold(w, 1, 2, 1, 100) == KH_C_OK && event(w, 1, 2, KH_EV_ACCEPT, ALL) == KH_C_OK && hold(w, 1, 3, 1, 100) == KH_C_OK);
+    cr_assert(hold(w, 1, 2, 1, 100) == KH_C_OK && event(w, 1, 2, KH_EV_ACCEPT, ALL) == KH_C_OK &&
+              hold(w, 1, 3, 1, 100) == KH_C_OK);
     w->now += 3 * DAY;
     world_run(w);
     cr_assert(w->out_cnt == 2 && w->out[0].notice.financing == 2 && w->out[1].notice.financing == 3);
