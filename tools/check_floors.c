@@ -27,6 +27,7 @@ static const module floors[] = {
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
     {"embed", " base mem host doc wire formats log store service ledger index crypto kanhe ", " jansson urcu-qsbr "},
     {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ "},
+    {"ingest", " base host service wire ", " rte "},
     {"kanhe", " kanhe ", " "},
 };
 /* Libraries whose headers must be looked for: anything else between <> is libc or the compiler's. */
