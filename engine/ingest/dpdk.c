@@ -231,7 +231,7 @@ static void send_out(flight *t, uint32_t queue)
     t->out_cnt = 0;
 }
 
-static uint32_t serve(dpdk_front *f, uint32_t queue, flight *t)
+static uint32_t serve(dpdk_front *f, uint32_t queue, flight *t, uint64_t now_ns)
 {
     struct rte_mbuf *got[KH_FRONT_BURST];
     kh_packet *packets[KH_FRONT_BURST];
@@ -245,7 +245,7 @@ static uint32_t serve(dpdk_front *f, uint32_t queue, flight *t)
         packets[i] = &t->packets[i];
         take(t, got[i]);
     }
-    f->o->work->burst(f->o->pollers[queue], packets, t->in_cnt, f->o->clock->monotonic(f->o->clock->self));
+    f->o->work->burst(f->o->pollers[queue], packets, t->in_cnt, now_ns);
     for (uint32_t i = 0; i < t->in_cnt; i++) {
         if (t->packets[i].n == 0) {
             rte_pktmbuf_free(t->in[i]);
@@ -310,21 +310,24 @@ static void dpdk_run(void *front, uint32_t queue)
     dpdk_front *f = front;
     kh_poller *poller = f->o->pollers[queue];
     flight t = {.counters = &f->o->counters[queue]};
-    uint64_t idle_since = 0, doze_ns = DOZE_LEAST_NS;
+    uint64_t idle_since = 0, doze_ns = DOZE_LEAST_NS, now_ns = 0;
+    uint32_t got = 0;
     (void)rte_thread_register(); /* where it cannot, pools work without a cache */
     f->o->work->begin(poller);
     while (!atomic_load_explicit(f->o->stopping, memory_order_relaxed)) { /* the word alone matters */
-        uint32_t got = send_late(f, queue, &t);
+        uint64_t before_ns = now_ns;
+        now_ns = f->o->clock->monotonic(f->o->clock->self);
+        if (got > 0) kh_front_count(t.counters, KH_COUNT_BUSY_NS, now_ns - before_ns);
+        got = send_late(f, queue, &t);
         for (uint32_t i = 0; i < f->port_cnt; i++) {
             t.port = &f->ports[i];
-            got += serve(f, queue, &t);
+            got += serve(f, queue, &t, now_ns);
         }
         if (got > 0) {
             idle_since = 0;
             doze_ns = DOZE_LEAST_NS;
             continue;
         }
-        uint64_t now_ns = f->o->clock->monotonic(f->o->clock->self);
         kh_front_count(t.counters, KH_COUNT_EMPTY, 1);
         f->o->work->burst(poller, NULL, 0, now_ns);
         if (idle_since == 0) idle_since = now_ns;

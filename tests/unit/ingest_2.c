@@ -103,6 +103,7 @@ Test(udp, loopback)
     cr_assert(metric(g, "kanhe_ingest_dropped_long_total").sum == 2);
     cr_assert(metric(g, "kanhe_ingest_sleeps_total").sum > 0);
     cr_assert(metric(g, "kanhe_ingest_bursts_total").sum > 0);
+    cr_assert(metric(g, "kanhe_ingest_busy_nanoseconds_total").sum > 1000);
     stop(g, 1);
 }
 
