@@ -26,11 +26,12 @@ static const module floors[] = {
     {"store", " base mem crypto wire index ledger log ", " zstd urcu urcu-qsbr ck/ "},
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
     {"embed", " base mem host doc wire formats log store service ledger index crypto kanhe ", " jansson urcu-qsbr "},
+    {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp gnutls "},
     {"kanhe", " kanhe ", " "},
 };
 /* Libraries whose headers must be looked for: anything else between <> is libc or the compiler's. */
 static const char *const libraries[] = {"xxhash",  "ck_",       "jemalloc/", "openssl/", "liburing", "urcu",       "libxml/",
-                                        "jansson", "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/"};
+                                        "jansson", "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/", "seccomp"};
 
 static int wrong;
 
