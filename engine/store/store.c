@@ -228,6 +228,8 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
     return KH_OK;
 }
 
+kh_err kh_store_announce(kh_store *s, const char *url) { return kh_lock_announce(&s->lock, url); }
+
 void kh_store_close(kh_store *s)
 {
     if (s == NULL) return;
