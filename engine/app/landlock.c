@@ -43,15 +43,15 @@ typedef struct __attribute__((packed)) path_beneath {
     int32_t parent_fd;
 } path_beneath;
 
-static ruleset_attr handled(int abi, bool connects)
+static ruleset_attr handled(int abi, const kh_confine *c)
 {
     ruleset_attr a = {.handled_access_fs = FS_EXECUTE | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_CHAR |
                                            FS_MAKE_DIR | FS_MAKE_REG | FS_MAKE_SOCK | FS_MAKE_FIFO | FS_MAKE_BLOCK | FS_MAKE_SYM};
     if (abi >= 2) a.handled_access_fs |= FS_REFER;
     if (abi >= 3) a.handled_access_fs |= FS_TRUNCATE;
-    if (abi >= 4 && !connects) a.handled_access_net = NET_CONNECT_TCP;
-    if (abi >= 5) a.handled_access_fs |= FS_IOCTL_DEV;
-    if (abi >= 6) a.scoped = SCOPE_SIGNAL | (connects ? 0 : SCOPE_ABSTRACT_UNIX);
+    if (abi >= 4 && !c->connects) a.handled_access_net = NET_CONNECT_TCP;
+    if (abi >= 5 && !c->devices) a.handled_access_fs |= FS_IOCTL_DEV;
+    if (abi >= 6) a.scoped = SCOPE_SIGNAL | (c->connects ? 0 : SCOPE_ABSTRACT_UNIX);
     return a;
 }
 
@@ -72,12 +72,12 @@ bool kh_privilege_confine(const kh_confine *confine, int *ret_abi, char *why, si
     *ret_abi = 0;
     if (version <= 0) return true;
     int abi = (int)version;
-    ruleset_attr attr = handled(abi, confine->connects);
+    ruleset_attr attr = handled(abi, confine);
     int ruleset = (int)syscall(SYS_LANDLOCK_CREATE_RULESET, &attr, attr_size(abi), 0u);
     bool good = ruleset >= 0;
     if (!good) (void)snprintf(why, cap, "Landlock takes no rules: %s", strerror(errno));
     for (const char *const *folder = confine->folders; good && *folder != NULL; folder++)
-        good = allow(ruleset, *folder, INSIDE & attr.handled_access_fs, why, cap);
+        good = allow(ruleset, *folder, (INSIDE | (confine->devices ? FS_MAKE_SOCK : 0)) & attr.handled_access_fs, why, cap);
     good = good && allow(ruleset, "/dev/null", FS_WRITE_FILE, why, cap);
     if (good && syscall(SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0u) != 0) {
         (void)snprintf(why, cap, "Landlock cannot be put in force: %s", strerror(errno));

@@ -32,6 +32,7 @@ KH_MUST bool kh_privilege_become(const kh_who *who, uint32_t keep, char *why, si
 typedef struct kh_confine {
     const char *const *folders; /* NULL-terminated: may be written below */
     bool connects;              /* a token that is reached over the network */
+    bool devices;               /* DPDK: device files take commands, sockets may be made in the folders */
 } kh_confine;
 /* kh_privilege_confine: *ret_abi: Landlock's version, 0 where the kernel has none. */
 KH_MUST bool kh_privilege_confine(const kh_confine *confine, int *ret_abi, char *why, size_t cap);
