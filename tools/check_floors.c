@@ -26,6 +26,7 @@ static const module floors[] = {
     {"store", " base mem crypto wire index ledger log ", " zstd urcu urcu-qsbr ck/ "},
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
     {"embed", " base mem host doc wire formats log store service ledger index crypto kanhe ", " jansson urcu-qsbr "},
+    {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
     {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp gnutls "},
     {"kanhe", " kanhe ", " "},
 };

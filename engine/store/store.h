@@ -118,7 +118,9 @@ uint64_t kh_store_durable_upto(const kh_store *s);
 KH_MUST kh_err kh_store_lookup_log(kh_store *s, const char *line);
 
 typedef struct kh_store_stats {
-    uint64_t height, time_ns, log_bytes, journal_bytes, image_height, image_bytes;
+    uint64_t height, time_ns, log_bytes, journal_bytes, image_height, image_bytes, queue_bytes;
 } kh_store_stats;
 void kh_store_get_stats(kh_store *s, kh_store_stats *ret);
+/* kh_store_condition: KH_OK, or why nothing more is written until the directory is opened anew. Does not wait for the disk. */
+KH_MUST kh_err kh_store_condition(kh_store *s);
 #endif
