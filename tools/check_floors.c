@@ -27,7 +27,7 @@ static const module floors[] = {
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
     {"embed", " base mem host doc wire formats log store service ledger index crypto kanhe ", " jansson urcu-qsbr "},
     {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
-    {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp gnutls "},
+    {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp iconv "},
     {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ "},
     {"kanhe", " kanhe ", " "},
 };

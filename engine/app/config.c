@@ -39,6 +39,7 @@ static const key top_keys[] = {
 };
 static const key datagram_keys[] = {
     {"listen", V_ADDRESS, AT(datagrams.listen), 0, 0, true},
+    {"address", V_ADDRESS, AT(datagrams.address), 0, 0, false},
     {"pollers", V_COUNT, AT(datagrams.pollers), 1, KH_CONFIG_CPUS_MAX, false},
     {"cpus", V_CPUS, AT(datagrams.cpus), 0, 4095, false},
     {"dpdk", V_TEXT, AT(datagrams.dpdk), 0, 0, false},
@@ -101,6 +102,8 @@ bool kh_config_split(const char *address, char ret_host[KH_CONFIG_ADDRESS_MAX], 
     *ret_port = (uint16_t)port;
     return true;
 }
+
+static bool is_wildcard(const char *host) { return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0; }
 
 static bool is_rate(const char *text)
 {
@@ -229,6 +232,9 @@ static bool check_whole(const reading *r)
     if (c->datagrams.cpu_cnt != 0 && c->datagrams.cpu_cnt != c->datagrams.pollers)
         return wrong(r, 0, "\"datagrams.cpus\" names %u processors for %u \"datagrams.pollers\"", c->datagrams.cpu_cnt,
                      c->datagrams.pollers);
+    if (c->datagrams.listen[0] != '\0' && c->datagrams.address[0] == '\0' && kh_config_split(c->datagrams.listen, host, &port) &&
+        is_wildcard(host))
+        return wrong(r, 0, "\"datagrams.listen\" is every address of this machine: \"datagrams.address\" tells clients one");
     if (c->max_connections_per_address > c->max_connections)
         return wrong(r, 0, "\"max_connections_per_address\" (%u) is above \"max_connections\" (%u)",
                      c->max_connections_per_address, c->max_connections);
@@ -309,7 +315,7 @@ void kh_config_url(const kh_config *config, uint16_t port, char *ret, size_t cap
     }
     bool good = kh_config_split(config->listen, host, &asked);
     KH_ASSERT(good);
-    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) (void)snprintf(host, sizeof host, "localhost");
+    if (is_wildcard(host)) (void)snprintf(host, sizeof host, "localhost");
     const char *six = strchr(host, ':') != NULL ? "[" : "", *end = six[0] != '\0' ? "]" : "";
     (void)snprintf(ret, cap, "https://%s%s%s:%u", six, host, end, port);
 }

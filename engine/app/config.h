@@ -16,8 +16,9 @@ typedef struct kh_config {
     char listen[KH_CONFIG_ADDRESS_MAX], url[KH_CONFIG_PATH_MAX];
     char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX]; /* key: a path, or a pkcs11: URI */
     struct {
-        char listen[KH_CONFIG_ADDRESS_MAX]; /* "": no datagrams */
-        char dpdk[1024];                    /* EAL arguments; "": kernel sockets */
+        char listen[KH_CONFIG_ADDRESS_MAX];  /* "": no datagrams */
+        char address[KH_CONFIG_ADDRESS_MAX]; /* what clients are told; "": listen, with the port that it got */
+        char dpdk[1024];                     /* EAL arguments; "": kernel sockets */
         uint32_t pollers, max_sessions, session_s;
         uint32_t cpu_cnt;
         int cpus[KH_CONFIG_CPUS_MAX];

@@ -13,7 +13,7 @@ struct kh_logging {
     pthread_mutex_t lock;
     int fd;
     char path[512]; /* "": stderr */
-    uint64_t tokens, filled_ns, left_out;
+    uint64_t tokens, filled_ns, left_out, left_out_in_all;
 };
 
 static const char *const level_words[] = {"info", "warning", "error"};
@@ -184,6 +184,14 @@ void kh_logging_put(kh_logging *l, kh_level level, const char *event, const kh_l
         size_t told_n = kh_logging_line(now, KH_LEVEL_WARNING, "lines_left_out", counted, told);
         if (write_line(l, told, told_n)) l->left_out = 0;
     }
-    if (!may || !write_line(l, text, n)) l->left_out++;
+    if (!may || !write_line(l, text, n)) l->left_out++, l->left_out_in_all++;
     (void)pthread_mutex_unlock(&l->lock);
+}
+
+uint64_t kh_logging_left_out(kh_logging *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    uint64_t n = l->left_out_in_all;
+    (void)pthread_mutex_unlock(&l->lock);
+    return n;
 }

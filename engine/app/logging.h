@@ -37,6 +37,7 @@ typedef struct kh_log_field {
 /* kh_logging_put writes one line; fields end with one without a name. */
 void kh_logging_put(kh_logging *l, kh_level level, const char *event, const kh_log_field fields[]);
 #define KH_LOG(l, level, event, ...) kh_logging_put((l), (level), (event), (const kh_log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
+uint64_t kh_logging_left_out(kh_logging *l); /* in all */
 /* kh_logging_line writes the line for a moment into ret (cap >= KH_LOGGING_LINE_MAX), newline included; returns its length. */
 size_t kh_logging_line(uint64_t time_ns, kh_level level, const char *event, const kh_log_field fields[], char *ret);
 #endif

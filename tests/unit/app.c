@@ -33,7 +33,8 @@ Test(app, every_key_is_read)
             "url = \"https://hub.example.org\"; max_connections = 100; max_connections_per_address = 5; idle_s = 7;\n"
             "workers = 3; max_body = 65536; queue = 9; metrics_listen = \"[::1]:9090\"; openapi = \"o.yaml\";\n"
             "user = \"kanhe\"; log = \"log/kanhed.log\"; log_requests = true; sandbox = false;\n"
-            "datagrams = { listen = \"[::]:8444\"; pollers = 2; cpus = [ 2, 3 ]; dpdk = \"-l 1\"; max_sessions = 77; session_s = "
+            "datagrams = { listen = \"[::]:8444\"; address = \"192.0.2.1:8444\"; pollers = 2; cpus = [ 2, 3 ]; dpdk = \"-l 1\"; "
+            "max_sessions = 77; session_s = "
             "60; };\n"
             "limits = { probe_limit = \"5/1\"; query_limit = \"off\"; operation_limit = \"9/9\"; address_limit = \"1/0\"; };\n"),
         "%s", why);
@@ -72,6 +73,7 @@ Test(app, what_is_wrong_is_named_with_its_line)
         {"datagrams = { listen = \"127.0.0.1:0\"; cpus = [ ]; };", "\"datagrams.cpus\" is a list"},
         {"datagrams = { listen = \"127.0.0.1:0\"; cpus = [ \"a\" ]; };", "is no processor number"},
         {"datagrams = { listen = \"127.0.0.1:0\"; cpus = [ 1, 2 ]; };", "names 2 processors for 1"},
+        {"datagrams = { listen = \"0.0.0.0:8444\"; };", "\"datagrams.address\" tells clients one"},
         {"max_connections = 4;", "is above \"max_connections\""},
         {"data = \"e\";", "hub.conf:2: "},
         {"= 4;", "hub.conf:2: "},
