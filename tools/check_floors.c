@@ -27,12 +27,13 @@ static const module floors[] = {
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
     {"embed", " base mem host doc wire formats log store service ledger index crypto kanhe ", " jansson urcu-qsbr "},
     {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
+    {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp iconv "},
     {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ "},
     {"kanhe", " kanhe ", " "},
 };
 /* Libraries whose headers must be looked for: anything else between <> is libc or the compiler's. */
 static const char *const libraries[] = {"xxhash",  "ck_",       "jemalloc/", "openssl/", "liburing", "urcu",       "libxml/",
-                                        "jansson", "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/", "intel-ipsec-mb"};
+                                        "jansson", "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/", "intel-ipsec-mb", "seccomp"};
 
 static int wrong;
 

@@ -151,7 +151,7 @@ void kh_answer_end(kh_request *r, kh_result result, const char *message, const c
 {
     if (result == KH_FAILED) {
         /* the engine's words may tell of its machine: they are for the operator */
-        if (r->http->o.log != NULL) r->http->o.log(r->http->o.log_ctx, "http_failed", message);
+        if (r->http->o.log != NULL) r->http->o.log(r->http->o.log_ctx, "request_failed", message);
         message = "the hub could not do this; its operator's log says why";
     }
     r->status = http_status_of(r, result);

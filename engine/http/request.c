@@ -160,7 +160,7 @@ static void log_request(const kh_request *r, uint64_t us)
     (void)snprintf(detail, sizeof detail, "method=%s route=%s status=%u us=%llu party=%u",
                    r->route != NULL ? r->route->method : "-", r->route != NULL ? r->route->path : "-", r->status,
                    (unsigned long long)us, r->who.party);
-    r->http->o.log(r->http->o.log_ctx, "http_request", detail);
+    r->http->o.log(r->http->o.log_ctx, "request", detail);
 }
 
 /* run answers a request on a worker (or, for what waits for nothing, at once). */
