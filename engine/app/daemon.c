@@ -71,18 +71,20 @@ static bool start_service(kh_daemon *d)
 static bool start_ingest(kh_daemon *d)
 {
     const kh_config *c = d->config;
-    char why[400] = "", host[KH_CONFIG_ADDRESS_MAX] = "";
+    char why[400] = "", host[KH_CONFIG_ADDRESS_MAX] = "", told[KH_CONFIG_ADDRESS_MAX];
     uint16_t asked;
     if (c->datagrams.listen[0] == '\0') return true;
     const kh_ingest_options options = {.service = d->service,
                                        .listen = c->datagrams.listen,
                                        .poller_cnt = c->datagrams.pollers,
                                        .cpus = c->datagrams.cpu_cnt != 0 ? c->datagrams.cpus : NULL,
-                                       .dpdk = d->dpdk ? c->datagrams.dpdk : NULL};
+                                       .dpdk = d->dpdk ? c->datagrams.dpdk : NULL,
+                                       .trust_peers = c->datagrams.trust_peers,
+                                       .spin_us = c->datagrams.spin_us};
     kh_err err = kh_ingest_start(&options, why, sizeof why, &d->ingest);
     if (err != KH_OK) return say(d, "datagrams", why[0] != '\0' ? why : kh_err_text(err));
     uint16_t port = kh_ingest_port(d->ingest);
-    const char *told = c->datagrams.address[0] != '\0' ? c->datagrams.address : c->datagrams.listen;
+    kh_config_told(c, told);
     bool good = kh_config_split(told, host, &asked);
     KH_ASSERT(good);
     if (c->datagrams.address[0] != '\0' && asked != 0) port = asked;

@@ -1,14 +1,14 @@
 /* ingest: moves datagrams between the network and the service's pollers; it never looks inside them.
  *
- * One thread a poller runs one loop: receive a burst, kh_poller_burst, send what it left, send late answers; empty rounds spin for
- * a while, then the poller sleeps. Two front ends run that loop (front.h):
+ * One thread a poller runs one loop: receive a burst, kh_poller_burst, send what it left, send late answers; empty rounds spin
+ * for a while, then the poller sleeps. Two front ends run that loop (front.h):
  *
  *   udp.c   kernel sockets: recvmmsg and sendmmsg, a socket a poller and address (SO_REUSEPORT)
  *   dpdk.c  any DPDK port; answers ARP, neighbour discovery and echo requests itself. A module that is loaded only where it is
  *           configured, so that nothing else needs libdpdk
  *
- * Peers   whatever a peer sends, or when it leaves, the process lives on: what does not parse is dropped and counted. DPDK's memif
- *         driver cannot keep that promise (its polling side can crash when a peer leaves under load): a net_memif port is refused
+ * Peers   whatever a peer sends, or when it leaves, the process lives on: what does not parse is dropped and counted. DPDK's
+ * memif driver cannot keep that promise (its polling side can crash when a peer leaves under load): a net_memif port is refused
  *         unless trust_peers says that its peer is known and leaves last. net_vhost keeps it.
  * Threads start, stop: one thread. metrics, port: any, between them. The pollers' threads block every signal.
  * Memory  all taken by start. Bounds: 64 pollers, 4 addresses, 8 DPDK ports.
@@ -45,5 +45,6 @@ uint16_t kh_ingest_port(const kh_ingest *ingest);
 void kh_ingest_stop(kh_ingest *ingest);
 /* kh_ingest_metrics gives every counter of every poller: Prometheus names, labels poller="0". */
 void kh_ingest_metrics(kh_ingest *ingest,
-                       void (*each)(void *ctx, const char *name, const char *help, const char *labels, uint64_t value), void *ctx);
+                       void (*each)(void *ctx, const char *name, const char *help, const char *labels, uint64_t value),
+                       void *ctx);
 #endif
