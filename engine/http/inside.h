@@ -84,6 +84,9 @@ bool kh_answer_accept(kh_request *r, const char *accept);
 /* kh_answer_queue hands the answer to libmicrohttpd. [polling thread] */
 enum MHD_Result kh_answer_queue(kh_request *r);
 
+/* ---- library_errors.c: MHD_queue_response of the library itself ---- */
+enum MHD_Result kh_library_queue(struct MHD_Connection *mhd, unsigned status, struct MHD_Response *response);
+
 /* ---- body.c ---- */
 /* kh_body_fields reads the JSON body by the route's fields; false after refusing the request. */
 bool kh_body_fields(kh_request *r);

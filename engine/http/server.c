@@ -138,8 +138,9 @@ static kh_err start_daemon(kh_http *h, char *why, size_t cap)
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)pollers, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(h->o.max_connections + 512) * pollers, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_HTTPS_PRIORITIES, kh_tls_priorities(), MHD_OPTION_HTTPS_MEM_TRUST, kh_tls_ca(h->tls),
-        MHD_OPTION_HTTPS_CERT_CALLBACK2, kh_tls_retrieve, MHD_OPTION_TLS_NO_ALPN, 1, MHD_OPTION_URI_LOG_CALLBACK, kh_request_uri,
-        h, MHD_OPTION_NOTIFY_COMPLETED, kh_request_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+        MHD_OPTION_HTTPS_CERT_CALLBACK2, kh_tls_retrieve, MHD_OPTION_TLS_NO_ALPN, 1, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, kh_request_uri, h, MHD_OPTION_NOTIFY_COMPLETED, kh_request_completed, h,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
     if (h->daemon != NULL) return KH_OK;
     (void)snprintf(why, cap, "the HTTPS server does not start on %s", h->o.listen);
     return KH_E_IO;
