@@ -178,7 +178,7 @@ uint64_t kh_ledger_time(const kh_ledger *l) { return l->head->time_ns; }
 uint64_t kh_ledger_check(const kh_ledger *l) { return l->head->check; }
 uint64_t kh_ledger_watermark(const kh_ledger *l, kh_kind kind)
 {
-    return (uint32_t)kind < KH_KIND_CNT ? l->head->watermark[kind] : 0;
+    return (uint32_t)kind < KH_KIND_CNT ? __atomic_load_n(&l->head->watermark[kind], __ATOMIC_RELAXED) : 0;
 }
 
 uint64_t kh_ledger_next_due(const kh_ledger *l)

@@ -157,3 +157,40 @@ uint64_t kh_ledger_verify_fast(const kh_ledger *l, const kh_question questions[]
     }
     return done;
 }
+
+kh_moment kh_ledger_moment(const kh_ledger *l)
+{
+    return (kh_moment){__atomic_load_n(&l->head->height, __ATOMIC_ACQUIRE),
+                       kh_date_of_time(__atomic_load_n(&l->head->time_ns, __ATOMIC_RELAXED))};
+}
+
+const kh_index *kh_ledger_index(const kh_ledger *l) { return l->index; }
+
+/* A key that is not there: true where that is all: no declaration of the other direction has the number. */
+static __attribute__((noinline)) bool answer_missing(const kh_ledger *l, const kh_question *q, kh_verdict *ret)
+{
+    kh_key other = q->key;
+    kh_kind kind = kh_doc_key_kind(&q->key);
+    other.b[0] = kind == KH_KIND_EXPORT_DECLARATION ? KH_KIND_IMPORT_DECLARATION : KH_KIND_EXPORT_DECLARATION;
+    if (kh_kind_is_declaration(kind) && kh_index_find(l->index, &other) != KH_RECORD_NONE) return false;
+    ret->code = KH_C_NOT_FOUND;
+    ret->watermark = kh_ledger_watermark(l, q->kind);
+    return true;
+}
+
+uint64_t kh_ledger_verify_found(const kh_ledger *l, kh_moment moment, const kh_question questions[], const kh_record *const records[],
+                                uint32_t n, kh_verdict ret[])
+{
+    const kh_record *null = kh_index_null(l->index);
+    uint64_t done = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const kh_question *q = &questions[i];
+        ret[i] = (kh_verdict){.free = KH_AMOUNT_NONE, .as_of = moment.height};
+        bool known;
+        if (q->number_code == KH_C_FORMAT) ret[i].code = KH_C_FORMAT, known = true;
+        else if (KH_LIKELY(records[i] != null)) known = answer_fast(l, q, records[i], moment.today, &ret[i]);
+        else known = answer_missing(l, q, &ret[i]);
+        done |= (uint64_t)known << i;
+    }
+    return done;
+}

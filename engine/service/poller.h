@@ -35,7 +35,7 @@ void kh_poller_burst(kh_poller *poller, kh_packet *const packets[], uint32_t n, 
 /* kh_poller_late_cnt: late answers that wait. kh_poller_late gives the next in ret->p (cap >= KH_DATAGRAM_MAX_SZ), n and peer; false:
    none. One that is given may have n = 0: its session ended meanwhile. */
 uint32_t kh_poller_late_cnt(const kh_poller *poller);
-KH_MUST bool kh_poller_late(kh_poller *poller, kh_packet *ret, uint64_t now_ns);
+KH_MUST bool kh_poller_late(kh_poller *poller, kh_packet *ret);
 /* Around blocking: between sleep and wake the event descriptor becomes readable when a late answer comes (or waits already). */
 void kh_poller_sleep(kh_poller *poller);
 void kh_poller_wake(kh_poller *poller);

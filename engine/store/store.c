@@ -264,6 +264,11 @@ const kh_ledger *kh_store_read_begin(kh_store *s)
     return s->machine.ledger;
 }
 
+const kh_ledger *kh_store_read_try(kh_store *s)
+{
+    return pthread_rwlock_tryrdlock(&s->gate) == 0 ? s->machine.ledger : NULL;
+}
+
 void kh_store_read_end(kh_store *s) { (void)pthread_rwlock_unlock(&s->gate); }
 
 const kh_ledger *kh_store_ledger(const kh_store *s) { return s->machine.ledger; }

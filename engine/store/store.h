@@ -74,6 +74,8 @@ void kh_store_clock_report(kh_store *s, uint64_t *ret_clock_ns, uint64_t *ret_la
 /* Reading: the gate keeps the applier out between begin and end (short!); [S] functions of the ledger may be called inside. */
 const kh_ledger *kh_store_read_begin(kh_store *s);
 void kh_store_read_end(kh_store *s);
+/* kh_store_read_try: NULL where the applier is at work or waits to be: never blocks. */
+const kh_ledger *kh_store_read_try(kh_store *s);
 /* Fast readers: registered urcu-qsbr threads may use kh_ledger_verify_fast on this at any time. */
 const kh_ledger *kh_store_ledger(const kh_store *s);
 
