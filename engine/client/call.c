@@ -40,7 +40,8 @@ static bool escape(char **at, char *end, const char *text)
     for (; *text != '\0'; text++) {
         unsigned char ch = (unsigned char)*text;
         char coded[4];
-        bool plain = (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || strchr("-._~", ch) != NULL;
+        bool plain =
+            (ch >= '0' && ch <= '9') || (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || strchr("-._~", ch) != NULL;
         (void)snprintf(coded, sizeof coded, "%%%02X", ch);
         if (!put_text(at, end, plain ? text : coded, plain ? 1 : 3)) return false;
     }
@@ -57,7 +58,8 @@ bool kh_client_escape(const char *text, char *ret, size_t cap)
 static bool add_param(char **at, char *end, bool *first, const char *name, const char *value)
 {
     if (value == NULL) return true;
-    bool well = put_text(at, end, *first ? "?" : "&", 1) && escape(at, end, name) && put_text(at, end, "=", 1) && escape(at, end, value);
+    bool well =
+        put_text(at, end, *first ? "?" : "&", 1) && escape(at, end, name) && put_text(at, end, "=", 1) && escape(at, end, value);
     *first = false;
     return well;
 }
@@ -68,7 +70,8 @@ static kh_result target_of(kh_client *c, const kh_client_request *q, const kh_cl
     char *at = ret, *end = ret + cap;
     bool first = true, well = put_text(&at, end, q->path, strlen(q->path));
     for (uint32_t i = 0; i < q->query_cnt && well; i++) well = add_param(&at, end, &first, q->query[i].name, q->query[i].value);
-    for (uint32_t i = 0; i < 2 && well; i++) well = more[i].name == NULL || add_param(&at, end, &first, more[i].name, more[i].value);
+    for (uint32_t i = 0; i < 2 && well; i++)
+        well = more[i].name == NULL || add_param(&at, end, &first, more[i].name, more[i].value);
     return well ? KH_DONE : kh_client_say(c, KH_MISUSE, "what is asked is longer than a hub takes (8,000 characters)");
 }
 
@@ -104,7 +107,8 @@ static void sum_import(sums *s, const kh_result_row *row)
         }
     }
     const kh_result_field *note = kh_row_field(row, "note");
-    if (note != NULL && note->type == KH_FIELD_TEXT && s->note[0] == '\0') (void)snprintf(s->note, sizeof s->note, "%s", note->text);
+    if (note != NULL && note->type == KH_FIELD_TEXT && s->note[0] == '\0')
+        (void)snprintf(s->note, sizeof s->note, "%s", note->text);
 }
 
 static void give_sums(sums *s, const kh_result_sink *sink)
@@ -150,7 +154,8 @@ static kh_result finish(relay *r)
     return kh_client_say(c, r->answer.status, "%s", r->answer.message);
 }
 
-static kh_result begin(relay *r, const kh_client_request *q, const char *target, const char *content_type, const void *body, size_t n)
+static kh_result begin(relay *r, const kh_client_request *q, const char *target, const char *content_type, const void *body,
+                       size_t n)
 {
     r->transfer.give = kh_answer_feed;
     r->transfer.ctx = &r->answer;
@@ -178,8 +183,7 @@ static kh_result call_pages(kh_client *c, const kh_client_request *q, const kh_r
         relay r = {.c = c, .sink = sink};
         const kh_client_param more[2] = {{after[0] != '\0' ? "after" : NULL, after}};
         kh_result result = target_of(c, q, more, target, sizeof target);
-        if (result == KH_DONE)
-            result = begin(&r, q, target, "application/json", q->json, q->json != NULL ? strlen(q->json) : 0);
+        if (result == KH_DONE) result = begin(&r, q, target, "application/json", q->json, q->json != NULL ? strlen(q->json) : 0);
         if (result == KH_DONE) {
             while (!r.transfer.ended) kh_transfers_step(c, 1.0);
             result = finish(&r);
@@ -197,8 +201,8 @@ static kh_result file_failed(kh_client *c, const char *file, kh_err err)
     return kh_client_say(c, KH_FAILED, err == KH_E_NOMEM ? "%s: out of memory" : "%s cannot be read to its end", file);
 }
 
-/* send begins the request of the next piece; *ret_more: there was one. */
-static kh_result send(relay *r, const kh_client_request *q, kh_pieces *pieces, bool first, bool *ret_more)
+/* send_piece begins the request of the next piece; *ret_more: there was one. */
+static kh_result send_piece(relay *r, const kh_client_request *q, kh_pieces *pieces, bool first, bool *ret_more)
 {
     char target[8200], offset[24];
     kh_err err = KH_OK;
@@ -230,7 +234,7 @@ static kh_result call_file(kh_client *c, const kh_client_request *q, const kh_re
         while (more && n < most && result == KH_DONE) {
             relay *r = &relays[(first + n) % PIECES_UNDER_WAY];
             *r = (relay){.c = c, .sink = sink};
-            result = send(r, q, pieces, n == 0, &more);
+            result = send_piece(r, q, pieces, n == 0, &more);
             if (!r->sent) {
                 release(r);
                 break;

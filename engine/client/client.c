@@ -23,7 +23,8 @@ static const char *refused(const kh_client_options *o, char *why, size_t cap)
         return why;
     }
     if (!(o->timeout_s > 0 && o->timeout_s <= 86400)) return "the time-out is a number of seconds above 0, at most 86400";
-    if ((o->cert == NULL) != (o->key == NULL)) return "a certificate needs its key, and a key its certificate: give both, --cert and --key";
+    if ((o->cert == NULL) != (o->key == NULL))
+        return "a certificate needs its key, and a key its certificate: give both, --cert and --key";
     const char *const files[] = {o->ca, o->cert, o->key};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         if (is_file(files[i]) && access(files[i], R_OK) != 0) {

@@ -168,18 +168,21 @@ static kh_result untrusted(kh_client *c, const kh_transfer *t)
     switch (verdict) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
-        return kh_client_say(c, KH_FAILED,
-                             "the certificate of %s is out of its time (%s): its operator must renew it; see also that this machine's "
-                             "clock is right",
-                             c->url, X509_verify_cert_error_string(verdict));
+        return kh_client_say(
+            c, KH_FAILED,
+            "the certificate of %s is out of its time (%s): its operator must renew it; see also that this machine's "
+            "clock is right",
+            c->url, X509_verify_cert_error_string(verdict));
     case X509_V_OK:
-        return kh_client_say(c, KH_FAILED,
-                             "the certificate of %s is not for that name or address (%s): connect by the name that it was made for", c->url,
-                             t->why);
+    case X509_V_ERR_UNSPECIFIED: /* the certificate itself is sound: libcurl compares the name afterwards */
+        return kh_client_say(
+            c, KH_FAILED, "the certificate of %s is not for that name or address (%s): connect by the name that it was made for",
+            c->url, t->why);
     default:
-        return kh_client_say(c, KH_FAILED,
-                             "the certificate of %s was not signed by the authority in %s (%s): give the hub's own with --ca or $KANHE_CA",
-                             c->url, c->ca != NULL ? c->ca : "this system's list", X509_verify_cert_error_string(verdict));
+        return kh_client_say(
+            c, KH_FAILED,
+            "the certificate of %s was not signed by the authority in %s (%s): give the hub's own with --ca or $KANHE_CA", c->url,
+            c->ca != NULL ? c->ca : "this system's list", X509_verify_cert_error_string(verdict));
     }
 }
 
@@ -190,28 +193,35 @@ kh_result kh_transfer_say(kh_client *c, const kh_transfer *t)
     case CURLE_OK: return KH_DONE;
     case CURLE_PEER_FAILED_VERIFICATION: return untrusted(c, t);
     case CURLE_OPERATION_TIMEDOUT:
-        return kh_client_say(c, KH_FAILED,
-                             "%s gave no sign of life for %g s: ask again, what was already done is not done twice; or wait longer with "
-                             "--timeout",
-                             c->url, c->timeout_s);
+        return kh_client_say(
+            c, KH_FAILED,
+            "%s gave no sign of life for %g s: ask again, what was already done is not done twice; or wait longer with "
+            "--timeout",
+            c->url, c->timeout_s);
     case CURLE_COULDNT_RESOLVE_HOST: return kh_client_say(c, KH_FAILED, "%s: there is no such host; see the address", c->url);
     case CURLE_COULDNT_CONNECT:
-        return kh_client_say(c, KH_FAILED, "%s cannot be reached (%s): is the hub running, and its address right?", c->url, t->why);
+        return kh_client_say(c, KH_FAILED, "%s cannot be reached (%s): is the hub running, and its address right?", c->url,
+                             t->why);
     case CURLE_SSL_CERTPROBLEM:
-        return kh_client_say(c, KH_FAILED, "certificate %s or key %s cannot be used (%s): both must be PEM files, of one pair", c->cert,
-                             c->key, t->why);
+        return kh_client_say(c, KH_FAILED, "certificate %s or key %s cannot be used (%s): both must be PEM files, of one pair",
+                             c->cert, c->key, t->why);
     case CURLE_SSL_CACERT_BADFILE:
-        return kh_client_say(c, KH_FAILED, "%s holds no certificate of an authority (%s): give the hub's with --ca", c->ca, t->why);
+        return kh_client_say(c, KH_FAILED, "%s holds no certificate of an authority (%s): give the hub's with --ca", c->ca,
+                             t->why);
     case CURLE_SSL_CONNECT_ERROR:
-        return kh_client_say(c, KH_FAILED, "%s does not speak TLS 1.3 as a hub does (%s): see the address and port", c->url, t->why);
+        return kh_client_say(c, KH_FAILED, "%s does not speak TLS 1.3 as a hub does (%s): see the address and port", c->url,
+                             t->why);
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return kh_client_say(c, KH_MISUSE, "%s is no address of a hub: https://ADDRESS:PORT", c->url);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return kh_client_say(c, KH_MISUSE, "%s is no address of a hub: https://ADDRESS:PORT", c->url);
     case CURLE_WRITE_ERROR: /* the answer's reader refused it */
-        return kh_client_say(c, KH_FAILED, "%s does not answer as a hub does (HTTP status %ld): see the address", c->url, t->http_status);
+        return kh_client_say(c, KH_FAILED, "%s does not answer as a hub does (HTTP status %ld): see the address", c->url,
+                             t->http_status);
     default:
-        return kh_client_say(c, KH_FAILED,
-                             "the connection to %s broke before its answer was whole (%s): ask again, what was already done is not done "
-                             "twice",
-                             c->url, t->why[0] != '\0' ? t->why : curl_easy_strerror(t->code));
+        return kh_client_say(
+            c, KH_FAILED,
+            "the connection to %s broke before its answer was whole (%s): ask again, what was already done is not done "
+            "twice",
+            c->url, t->why[0] != '\0' ? t->why : curl_easy_strerror(t->code));
     }
 }

@@ -1,5 +1,5 @@
-/* lookup: questions in bulk over sealed datagrams. The session's keys are exported from the TLS connection that asked for it, while
- * the answer is being read. */
+/* lookup: questions in bulk over sealed datagrams. The session's keys are exported from the TLS connection that asked for it,
+ * while the answer is being read. */
 #include "client/lookup.h"
 #include "client/connection.h"
 #include "client/answer.h"
@@ -29,8 +29,8 @@ bool kh_client_document_id(const char *document, kh_id *ret)
     if (!kh_document_name_parse(kh_text_of(document), &name)) return false;
     kh_code code = kh_number_canonical(name.kind, (kh_text){name.number, name.number_n}, (kh_text){0}, number, &number_n);
     if (code != KH_C_OK && code != KH_C_CHECK_DIGIT) return false;
-    code = kh_issuer_of_columns(name.kind, (kh_text){number, number_n}, (kh_text){name.issuer, name.issuer_n}, (kh_text){0}, issuer,
-                                &issuer_n);
+    code = kh_issuer_of_columns(name.kind, (kh_text){number, number_n}, (kh_text){name.issuer, name.issuer_n}, (kh_text){0},
+                                issuer, &issuer_n);
     if (code != KH_C_OK && code != KH_C_CHECK_DIGIT) return false;
     kh_key key = kh_doc_key(name.kind, (kh_text){number, number_n}, (kh_text){issuer, issuer_n});
     memcpy(ret->bytes, key.b, 16);
@@ -109,8 +109,8 @@ static kh_result open_session(kh_client *c)
     if (result == KH_DONE && kh_answer_finish(&answer) && answer.status != KH_DONE)
         result = kh_client_say(c, answer.status, "%s", answer.message);
     if (result == KH_DONE && (!answer.ended || !o.well))
-        result = kh_client_say(c, KH_FAILED, "%s opens no session for datagrams (HTTP status %ld): use kh_client_verify_file", c->url,
-                               t.http_status);
+        result = kh_client_say(c, KH_FAILED, "%s opens no session for datagrams (HTTP status %ld): use kh_client_verify_file",
+                               c->url, t.http_status);
     kh_transfer_end(c, &t);
     kh_answer_free(&answer);
     if (result == KH_DONE && kh_channel_open(&o.channel, &channel) != KH_OK)
@@ -143,7 +143,8 @@ static kh_query query_of(const kh_lookup_question *q)
     return query;
 }
 
-static kh_result ask_group(kh_client *c, const kh_query queries[], uint32_t n, bool is_long, kh_query_answer answers[], uint64_t as_of[])
+static kh_result ask_group(kh_client *c, const kh_query queries[], uint32_t n, bool is_long, kh_query_answer answers[],
+                           uint64_t as_of[])
 {
     for (int again = 0; again < 2; again++) { /* a session dies with its daemon: once more with a new one */
         if (c->session == NULL || again > 0 || kh_client_now_s() > c->session->until_s) {
@@ -165,7 +166,8 @@ kh_result kh_client_lookup(kh_client *client, const kh_lookup_question questions
     kh_query *queries = calloc(most + 1, sizeof *queries);
     kh_query_answer *answers = calloc(most + 1, sizeof *answers);
     uint64_t *as_of = calloc(most + 1, sizeof *as_of);
-    kh_result result = queries != NULL && answers != NULL && as_of != NULL ? KH_DONE : kh_client_say(client, KH_FAILED, "out of memory");
+    kh_result result =
+        queries != NULL && answers != NULL && as_of != NULL ? KH_DONE : kh_client_say(client, KH_FAILED, "out of memory");
     for (uint32_t at = 0; at < n && result == KH_DONE; at += GROUP) {
         uint32_t cnt = n - at < GROUP ? n - at : GROUP;
         bool is_long = false;

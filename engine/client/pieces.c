@@ -10,10 +10,10 @@
 #define KEY_MAX 1024
 static const char bom[] = "\xEF\xBB\xBF";
 /* Every column that a header may name: it is known by one of them. */
-static const char *const columns[] = {
-    "kind",      "number",      "owner_id", "currency",     "amount",      "date",     "issuer_id", "direction", "contract_no",
-    "status",    "want_amount", "version",  "invoice_code", "refers_to",   "id",       "event",     "issuer",    "enterprise",
-    "product",   "allocated",   "total",    "source",       "doc_currency"};
+static const char *const columns[] = {"kind",         "number",    "owner_id",    "currency", "amount",      "date",
+                                      "issuer_id",    "direction", "contract_no", "status",   "want_amount", "version",
+                                      "invoice_code", "refers_to", "id",          "event",    "issuer",      "enterprise",
+                                      "product",      "allocated", "total",       "source",   "doc_currency"};
 
 struct kh_pieces {
     int fd;

@@ -1,10 +1,9 @@
 /* pieces: a file as bodies of requests.
  *
- * A file of at most KH_PIECE_SZ bytes is one piece, as it stands. A longer one with a header of columns (CSV) or of JSON Lines is cut
- * between its lines, each piece with the header, in UTF-8 whatever the file is written in; consecutive lines that agree in the columns
- * `together` are never parted (unless they alone are longer than KH_PIECE_MAX_SZ). XML and EDIFACT are one piece, however long.
- * Memory   one piece and the window of the text.
- * Errors   open: KH_E_NOT_FOUND, KH_E_IO; next: *ret_err. */
+ * A file of at most KH_PIECE_SZ bytes is one piece, as it stands. A longer one with a header of columns (CSV) or of JSON Lines is
+ * cut between its lines, each piece with the header, in UTF-8 whatever the file is written in; consecutive lines that agree in
+ * the columns `together` are never parted (unless they alone are longer than KH_PIECE_MAX_SZ). XML and EDIFACT are one piece,
+ * however long. Memory   one piece and the window of the text. Errors   open: KH_E_NOT_FOUND, KH_E_IO; next: *ret_err. */
 #ifndef KH_CLIENT_PIECES_H
 #define KH_CLIENT_PIECES_H
 #include "base/base.h"

@@ -237,12 +237,14 @@ static bool object(cursor *c, int depth, kh_result_row *ret)
     *ret = (kh_result_row){.what = ""};
     for (bool first = true; !take(c, '}'); first = false) {
         kh_result_field f = {0};
-        if ((!first && !take(c, ',')) || !take(c, '"') || !text(c, &f.name) || !take(c, ':') || !value(c, depth, &f)) return false;
+        if ((!first && !take(c, ',')) || !take(c, '"') || !text(c, &f.name) || !take(c, ':') || !value(c, depth, &f))
+            return false;
         if (f.type == KH_FIELD_TEXT && strcmp(f.name, "row") == 0) {
             ret->what = f.text;
             continue;
         }
-        if (d->field_cnt - base == FIELDS_MAX || !grow((void **)&d->fields, &d->field_cap, d->field_cnt, sizeof *d->fields)) return false;
+        if (d->field_cnt - base == FIELDS_MAX || !grow((void **)&d->fields, &d->field_cap, d->field_cnt, sizeof *d->fields))
+            return false;
         d->fields[d->field_cnt++] = f;
     }
     ret->field_cnt = (uint32_t)(d->field_cnt - base);

@@ -48,15 +48,16 @@ static kh_result begin(kh_client *c, batch *b, const kh_reserve requests[], size
         if (encode(b, &requests[b->first + i], cap) != KH_OK)
             return kh_client_say(c, KH_MISUSE, "application %u: a field is out of range", b->first + i);
     b->transfer = (kh_transfer){.give = take_answer, .ctx = b};
-    return kh_transfer_begin(c, &b->transfer, "POST", "/v1/operations", "application/octet-stream", "application/octet-stream", b->frames,
-                             b->frames_n);
+    return kh_transfer_begin(c, &b->transfer, "POST", "/v1/operations", "application/octet-stream", "application/octet-stream",
+                             b->frames, b->frames_n);
 }
 
 /* refused says what the hub answered instead of receipts. */
 static kh_result refused(kh_client *c, const batch *b)
 {
-    return kh_client_say(c, b->transfer.http_status == 400 ? KH_MISUSE : KH_FAILED, "%s refused the batch (HTTP status %ld): %.*s", c->url,
-                         b->transfer.http_status, (int)(b->answer_n < 400 ? b->answer_n : 400), (const char *)b->answer);
+    return kh_client_say(c, b->transfer.http_status == 400 ? KH_MISUSE : KH_FAILED,
+                         "%s refused the batch (HTTP status %ld): %.*s", c->url, b->transfer.http_status,
+                         (int)(b->answer_n < 400 ? b->answer_n : 400), (const char *)b->answer);
 }
 
 static kh_result finish(kh_client *c, batch *b, kh_reserved ret[])
@@ -71,7 +72,8 @@ static kh_result finish(kh_client *c, batch *b, kh_reserved ret[])
         uint64_t height;
         uint32_t size;
         size_t used;
-        if (b->answer_n - at < HEAD_SZ) return kh_client_say(c, KH_FAILED, "%s does not answer as a hub does: see the address", c->url);
+        if (b->answer_n - at < HEAD_SZ)
+            return kh_client_say(c, KH_FAILED, "%s does not answer as a hub does: see the address", c->url);
         memcpy(&height, b->answer + at, 8);
         memcpy(&size, b->answer + at + 8, 4);
         at += HEAD_SZ;
@@ -92,13 +94,15 @@ static bool prepare(batch *b, uint32_t ops)
     return b->frames != NULL && b->answer != NULL;
 }
 
-kh_result kh_client_submit(kh_client *client, const kh_reserve requests[], uint32_t n, uint32_t ops, uint32_t in_flight, kh_reserved ret[])
+kh_result kh_client_submit(kh_client *client, const kh_reserve requests[], uint32_t n, uint32_t ops, uint32_t in_flight,
+                           kh_reserved ret[])
 {
     kh_client *c = client;
     ops = ops == 0 ? 256 : ops;
     in_flight = in_flight == 0 ? 4 : in_flight;
     if (n == 0 || ops > 8192 || in_flight > KH_CLIENT_TRANSFERS)
-        return kh_client_say(c, KH_MISUSE, "a batch has 1 to 8192 applications, and 1 to %u batches are under way", KH_CLIENT_TRANSFERS);
+        return kh_client_say(c, KH_MISUSE, "a batch has 1 to 8192 applications, and 1 to %u batches are under way",
+                             KH_CLIENT_TRANSFERS);
     batch *batches = calloc(in_flight, sizeof *batches);
     kh_result result = batches != NULL ? KH_DONE : kh_client_say(c, KH_FAILED, "out of memory");
     for (uint32_t i = 0; i < in_flight && result == KH_DONE; i++)

@@ -27,8 +27,9 @@ static kh_result as_me(kh_client *c, const char *as) { return as == NULL ? KH_DO
 
 static kh_result not_me(kh_client *c, kh_result result, const char *as)
 {
-    return result == KH_FAILED ? result
-                               : kh_client_say(c, KH_DONE_NOT_OK, "NOT_AUTHORISED: the certificate is not that of %s (无权操作)", as);
+    return result == KH_FAILED
+               ? result
+               : kh_client_say(c, KH_DONE_NOT_OK, "NOT_AUTHORISED: the certificate is not that of %s (无权操作)", as);
 }
 
 kh_result kh_client_me(kh_client *c, const kh_result_sink *sink) { return get(c, "/v1/me", NULL, 0, sink); }
@@ -46,7 +47,8 @@ static void compare(void *ctx, const kh_result_row *row)
         char id[24];
         (void)snprintf(id, sizeof id, "%llu", (unsigned long long)f->number);
         if (f->type == KH_FIELD_NUMBER && strcmp(f->name, "id") == 0 && strcmp(id, n->party) == 0) n->same = true;
-        if (f->type == KH_FIELD_TEXT && (strcmp(f->name, "name") == 0 || strcmp(f->name, "uscc") == 0) && strcmp(f->text, n->party) == 0)
+        if (f->type == KH_FIELD_TEXT && (strcmp(f->name, "name") == 0 || strcmp(f->name, "uscc") == 0) &&
+            strcmp(f->text, n->party) == 0)
             n->same = true;
     }
 }
@@ -85,7 +87,8 @@ static kh_result about_paper(kh_client *c, const char *path, const kh_paper *p, 
 {
     kh_result result = as_me(c, p->as);
     if (result != KH_DONE) return not_me(c, result, p->as);
-    const kh_client_param query[] = {{"document", p->document}, {"issuer", p->issuer}, {"owner", p->owner}, {"amount", p->amount}};
+    const kh_client_param query[] = {
+        {"document", p->document}, {"issuer", p->issuer}, {"owner", p->owner}, {"amount", p->amount}};
     return get(c, path, query, COUNT(query), sink);
 }
 
@@ -158,15 +161,16 @@ kh_result kh_client_event(kh_client *c, const kh_event_request *q, const kh_resu
 
 kh_result kh_client_events_file(kh_client *c, const char *file, const kh_result_sink *sink)
 {
-    return kh_client_call(c, &(kh_client_request){.method = "POST", .path = "/v1/financings/events", .file = file, .changes = true},
-                          sink);
+    return kh_client_call(
+        c, &(kh_client_request){.method = "POST", .path = "/v1/financings/events", .file = file, .changes = true}, sink);
 }
 
 kh_result kh_client_financing(kh_client *c, const char *id, const kh_result_sink *sink)
 {
     char path[400] = "/v1/financings/";
     size_t n = strlen(path);
-    if (!kh_client_escape(id, path + n, sizeof path - n)) return kh_client_say(c, KH_MISUSE, "which financing? give the bank's number");
+    if (!kh_client_escape(id, path + n, sizeof path - n))
+        return kh_client_say(c, KH_MISUSE, "which financing? give the bank's number");
     return get(c, path, NULL, 0, sink);
 }
 

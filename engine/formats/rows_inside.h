@@ -25,7 +25,7 @@ struct kh_rows {
     char *scratch; /* KH_LINE_MAX_SZ bytes: what quotes and escapes were taken out of */
     uint32_t scratch_n;
     uint64_t line; /* of the window's begin */
-    char *header; /* of a CSV, from the text's begin on */
+    char *header;  /* of a CSV, from the text's begin on */
     uint32_t header_n;
     kh_text record; /* the last row's */
     uint64_t record_offset;
