@@ -1,11 +1,13 @@
 /* aead: AES-256-GCM (NIST SP 800-38D), sealed and opened in place: 12-byte nonce, 16-byte tag.
  *
  * Two methods with the same bytes: intel-ipsec-mb, where it was found when building, and OpenSSL's EVP with contexts kept per key
- * and user, so that a message only sets its nonce. kh_aead_best() measures both once and says which is faster here. ipsec-mb gains
- * nothing from several GCM messages at once (its job interface was measured slower than the direct call), so there is no bulk call.
+ * and user, so that a message only sets its nonce. kh_aead_best() measures both once and says which is faster here. ipsec-mb
+ * gains nothing from several GCM messages at once (its job interface was measured slower than the direct call), so there is no
+ * bulk call.
  *
- * Threads  any number use one key, each under a user number of its own (0 .. users - 1). Memory: taken by key_new only; free wipes.
- * Errors   open: false when the tag is wrong; what lies in `text` is then not to be used. Tags are compared in constant time. */
+ * Threads  any number use one key, each under a user number of its own (0 .. users - 1). Memory: taken by key_new only; free
+ * wipes. Errors   open: false when the tag is wrong; what lies in `text` is then not to be used. Tags are compared in constant
+ * time. */
 #ifndef KH_CRYPTO_AEAD_H
 #define KH_CRYPTO_AEAD_H
 #include "base/base.h"

@@ -1,5 +1,5 @@
-/* aead_ipsec_mb: the library's direct calls. Its manager is made once and only read afterwards; the key data is of one key, for any
- * number of users, and each message has its context on the stack. */
+/* aead_ipsec_mb: the library's direct calls. Its manager is made once and only read afterwards; the key data is of one key, for
+ * any number of users, and each message has its context on the stack. */
 #include "crypto/aead_inside.h"
 #include <intel-ipsec-mb.h>
 #include <openssl/crypto.h>

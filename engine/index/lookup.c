@@ -117,7 +117,8 @@ typedef struct stream {
     uint64_t mask;
     uint32_t step, end; /* end: groups taken */
 } stream;
-_Static_assert(sizeof(stream) <= sizeof(((kh_flow *)0)->inside) && GROUP == KH_FLOW_GROUP && AHEAD_COMPARE == KH_FLOW_DEPTH, "flow.h");
+_Static_assert(sizeof(stream) <= sizeof(((kh_flow *)0)->inside) && GROUP == KH_FLOW_GROUP && AHEAD_COMPARE == KH_FLOW_DEPTH,
+               "flow.h");
 
 static void flow_begin(const kh_index *ix, kh_flow *flow)
 {

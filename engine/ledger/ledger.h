@@ -170,10 +170,10 @@ typedef struct kh_moment { /* as of when its answers are at least */
 /* kh_ledger_moment: taken before the records are looked up. */
 kh_moment kh_ledger_moment(const kh_ledger *l);
 const kh_index *kh_ledger_index(const kh_ledger *l);
-/* kh_ledger_verify_found is verify_fast of questions whose records the caller found (kh_index_null: none). It also decides NOT_FOUND,
-   and does not ask whether the bank is frozen: the caller does, by kh_ledger_party_frozen. n <= KH_BULK_MAX. [R] */
-uint64_t kh_ledger_verify_found(const kh_ledger *l, kh_moment moment, const kh_question questions[], const kh_record *const records[],
-                                uint32_t n, kh_verdict ret[]);
+/* kh_ledger_verify_found is verify_fast of questions whose records the caller found (kh_index_null: none). It also decides
+   NOT_FOUND, and does not ask whether the bank is frozen: the caller does, by kh_ledger_party_frozen. n <= KH_BULK_MAX. [R] */
+uint64_t kh_ledger_verify_found(const kh_ledger *l, kh_moment moment, const kh_question questions[],
+                                const kh_record *const records[], uint32_t n, kh_verdict ret[]);
 /* kh_ledger_party_row: a number that stays this party's for as long as the directory lives; 0: no such party. [S] */
 uint32_t kh_ledger_party_row(const kh_ledger *l, uint32_t id);
 /* kh_ledger_party_frozen: as the newest applied entry left it. Any thread. */

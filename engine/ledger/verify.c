@@ -178,8 +178,8 @@ static __attribute__((noinline)) bool answer_missing(const kh_ledger *l, const k
     return true;
 }
 
-uint64_t kh_ledger_verify_found(const kh_ledger *l, kh_moment moment, const kh_question questions[], const kh_record *const records[],
-                                uint32_t n, kh_verdict ret[])
+uint64_t kh_ledger_verify_found(const kh_ledger *l, kh_moment moment, const kh_question questions[],
+                                const kh_record *const records[], uint32_t n, kh_verdict ret[])
 {
     const kh_record *null = kh_index_null(l->index);
     uint64_t done = 0;

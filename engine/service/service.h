@@ -40,5 +40,6 @@ KH_MUST bool kh_service_principal(kh_service *service, uint32_t party, kh_role r
 /* kh_service_metrics gives every counter, Prometheus names; what was dropped has `dropped` in its name. labels: "" or without the
    braces: poller="0". */
 void kh_service_metrics(kh_service *service,
-                        void (*each)(void *ctx, const char *name, const char *help, const char *labels, uint64_t value), void *ctx);
+                        void (*each)(void *ctx, const char *name, const char *help, const char *labels, uint64_t value),
+                        void *ctx);
 #endif

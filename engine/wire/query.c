@@ -32,7 +32,9 @@ void kh_request_head_encode(const kh_request_head *head, uint8_t ret[KH_REQUEST_
 static bool count(uint8_t form, size_t n, uint32_t query_sz, uint32_t long_sz, uint32_t op_sz, uint32_t *ret_cnt)
 {
     uint32_t size = form == KH_FORM_QUERY ? query_sz : form == KH_FORM_QUERY_LONG ? long_sz : op_sz;
-    uint32_t max = form == KH_FORM_QUERY ? KH_QUERIES_MAX : form == KH_FORM_QUERY_LONG ? KH_QUERIES_LONG_MAX : KH_DATAGRAM_OPS_MAX;
+    uint32_t max = form == KH_FORM_QUERY        ? KH_QUERIES_MAX
+                   : form == KH_FORM_QUERY_LONG ? KH_QUERIES_LONG_MAX
+                                                : KH_DATAGRAM_OPS_MAX;
     if (n == 0 || n % size != 0 || n / size > max) return false;
     *ret_cnt = (uint32_t)(n / size);
     return true;

@@ -1,11 +1,11 @@
 /* query: datagrams of a session: their headers, queries, answers, and what answers operations. docs/PROTOCOL.md, byte by byte.
  *
  *   request  header 16 (clear, authenticated): session 8, counter 6, lane 1, form 1 | body (sealed) | tag 16
- *   reply    header 24 (clear, authenticated): session 8, counter 6, poller 1, form 1, the request's counter 6, its lane 1, zero 1
- *            | body (sealed): as_of 8, then 16 bytes a query or 48 an operation | tag 16
+ *   reply    header 24 (clear, authenticated): session 8, counter 6, poller 1, form 1, the request's counter 6, its lane 1, zero
+ * 1 | body (sealed): as_of 8, then 16 bytes a query or 48 an operation | tag 16
  *
- * The number of queries follows from the length. A reply to queries is never longer than its request. Pure; nothing is read beyond
- * n, nothing allocated. */
+ * The number of queries follows from the length. A reply to queries is never longer than its request. Pure; nothing is read
+ * beyond n, nothing allocated. */
 #ifndef KH_WIRE_QUERY_H
 #define KH_WIRE_QUERY_H
 #include "wire/wire.h"

@@ -3,15 +3,14 @@
  * The same questions as kanhe.h, and the same rows in the same order; who asks is the party that the certificate names.
  *
  * Order    a row about a change is given only when that change is durable at the hub. Rows come as they arrive: what was given
- *          stands, whatever happens afterwards. Files are sent in pieces of whole lines: verify has up to four under way and gives
- *          their rows in the order of the file; what changes something sends one after another, since their order is their meaning.
+ *          stands, whatever happens afterwards. Files are sent in pieces of whole lines: verify has up to four under way and
+ * gives their rows in the order of the file; what changes something sends one after another, since their order is their meaning.
  * Threads  a client is used by one thread at a time; any number of clients at once.
- * Memory   bounded, whatever the file or the answer: rows, fields and texts are lent for the call of the sink. What a struct points
- *          to is the caller's.
- * Errors   every function returns a kh_result; kh_client_message says in a sentence what happened and what to do. KH_FAILED: the hub
- *          could not be reached, is not trusted, or gave no sign of life for timeout_s. What had no answer may or may not have been
- *          done: ask again, the same question again is harmless (finance events: with `expect`).
- * Cost     one TLS handshake a client, made by its first call; kh_client_submit has several connections. */
+ * Memory   bounded, whatever the file or the answer: rows, fields and texts are lent for the call of the sink. What a struct
+ * points to is the caller's. Errors   every function returns a kh_result; kh_client_message says in a sentence what happened and
+ * what to do. KH_FAILED: the hub could not be reached, is not trusted, or gave no sign of life for timeout_s. What had no answer
+ * may or may not have been done: ask again, the same question again is harmless (finance events: with `expect`). Cost     one TLS
+ * handshake a client, made by its first call; kh_client_submit has several connections. */
 #ifndef KANHE_CLIENT_H
 #define KANHE_CLIENT_H
 #include "requests.h"
@@ -51,8 +50,8 @@ typedef struct kh_client_request {
     uint32_t query_cnt;
     const char *json;     /* the body, or NULL */
     const char *file;     /* the body: a file's path, "-" standard input, or NULL. Results name it so */
-    const char *together; /* names of columns, between blanks: consecutive lines that agree in them are sent in one piece; NULL: any line
-                             stands alone */
+    const char *together; /* names of columns, between blanks: consecutive lines that agree in them are sent in one piece; NULL:
+                             any line stands alone */
     bool changes;         /* pieces are sent one after another */
 } kh_client_request;
 /* kh_client_call asks, follows `next` pages, and gives the rows. The rows "import" of a file's pieces become one. */
@@ -82,12 +81,12 @@ KH_API kh_result kh_client_financings(kh_client *client, const char *state, cons
 /* kh_client_document_id computes the 16-byte id of KIND:NUMBER[@ISSUER]; false if that is malformed. Pure. */
 KH_API bool kh_client_document_id(const char *document, kh_id *ret);
 KH_API const char *kh_client_code_word(uint16_t code);
-/* kh_client_lookup answers n questions over sealed datagrams; datagrams that get lost are sent again. The session is opened by the
-   first call and renewed as needed. */
+/* kh_client_lookup answers n questions over sealed datagrams; datagrams that get lost are sent again. The session is opened by
+   the first call and renewed as needed. */
 KH_API kh_result kh_client_lookup(kh_client *client, const kh_lookup_question questions[], uint32_t n, kh_lookup_answer ret[]);
-/* kh_client_submit sends n one-document applications, 1 <= n, as batches of `batch` (1 to 8192; 0: 256), `in_flight` (1 to 64; 0: 4)
-   of them under way at once, each on a connection of its own, and returns when all are durable. On KH_FAILED ret[].height is 0 for
-   those without an answer: send them again. `bank` of each is the certificate's party. */
+/* kh_client_submit sends n one-document applications, 1 <= n, as batches of `batch` (1 to 8192; 0: 256), `in_flight` (1 to 64; 0:
+   4) of them under way at once, each on a connection of its own, and returns when all are durable. On KH_FAILED ret[].height is 0
+   for those without an answer: send them again. `bank` of each is the certificate's party. */
 KH_API kh_result kh_client_submit(kh_client *client, const kh_reserve requests[], uint32_t n, uint32_t batch, uint32_t in_flight,
                                   kh_reserved ret[]);
 

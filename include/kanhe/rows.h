@@ -52,6 +52,13 @@ typedef struct kh_result_sink {
     void *ctx;
 } kh_result_sink;
 
+/* kh_row_json writes a row as one JSON object into p and returns the bytes that it takes; what would pass cap is left out, so
+   more than cap means: again, with more room. named: the key "row" with row->what comes first. No NUL is written. In libkanhe.
+   Pure. */
+KH_API size_t kh_row_json(const kh_result_row *row, bool named, char *p, size_t cap);
+/* kh_text_json: the same for a text alone, in its quotes. */
+KH_API size_t kh_text_json(const char *text, char *p, size_t cap);
+
 #ifdef __cplusplus
 }
 #endif
