@@ -179,6 +179,9 @@ static kh_result call_pages(kh_client *c, const kh_client_request *q, const kh_r
 {
     char after[256] = "", target[8200];
     kh_result worst = KH_DONE;
+    bool own_pages = false;
+    for (uint32_t i = 0; i < q->query_cnt; i++)
+        if (strcmp(q->query[i].name, "limit") == 0 && q->query[i].value != NULL) own_pages = true;
     for (;;) {
         relay r = {.c = c, .sink = sink};
         const kh_client_param more[2] = {{after[0] != '\0' ? "after" : NULL, after}};
@@ -188,7 +191,7 @@ static kh_result call_pages(kh_client *c, const kh_client_request *q, const kh_r
             while (!r.transfer.ended) kh_transfers_step(c, 1.0);
             result = finish(&r);
         }
-        (void)snprintf(after, sizeof after, "%s", result <= KH_DONE_NOT_OK ? r.answer.next : "");
+        (void)snprintf(after, sizeof after, "%s", result <= KH_DONE_NOT_OK && !own_pages ? r.answer.next : "");
         release(&r);
         worst = worse(worst, result);
         if (after[0] == '\0') return worst;

@@ -9,9 +9,10 @@
 
 #define FIELDS_MAX 16
 
-/* A call. {N} in the path is the command's N-th word. fields: NAME=FROM between blanks, FROM an option or the number of a word; they are the
- * query's parameters for GET and where a file is sent, else fields of the JSON body. Behind NAME: # a number, ? a flag, * a list of texts.
- * Behind FROM: ! it must be given. file: where the file's path comes from: an option, "1", or "*": every word is a file. */
+/* A call. {N} in the path is the command's N-th word. fields: NAME=FROM between blanks, FROM an option or the number of a word;
+ * they are the query's parameters for GET and where a file is sent, else fields of the JSON body; @ is all the words, a list.
+ * Behind NAME: # a number, ? a flag, * a list of texts. Behind FROM: ! it must be given. file: where the file's path comes from:
+ * an option, "1", or "*": every word is a file. */
 typedef struct call {
     const char *command, *method, *path, *fields, *file;
     const char *together; /* of a file: the columns that hold lines together; "": any line stands alone, and nothing changes */
@@ -23,8 +24,8 @@ typedef struct call {
 #define WHICH_FINANCING "which financing? give the bank's number"
 #define EVENT(word)                                                                                                              \
     {                                                                                                                            \
-        "finance " word, "POST", "/v1/financings/{1}/" word,                                                                      \
-            "amount=--amount source=--source reason=--reason expect=--expect allot*=--allot", NULL, NULL, WHICH_FINANCING         \
+        "finance " word, "POST", "/v1/financings/{1}/" word,                                                                     \
+            "amount=--amount source=--source reason=--reason expect=--expect allot*=--allot", NULL, NULL, WHICH_FINANCING        \
     }
 
 static const call calls[] = {
@@ -59,6 +60,20 @@ static const call calls[] = {
     {"finance events", "POST", "/v1/financings/events", "", "--file", "id", NULL},
     {"finance show", "GET", "/v1/financings/{1}", "", NULL, NULL, WHICH_FINANCING},
     {"finance list", "GET", "/v1/financings", "state=--state", NULL, NULL, NULL},
+    {"grant add", "POST", "/v1/grants",
+     "id#=--id! bank=--bank! scope=--scope! from=--from until=--until! enterprise=--enterprise", NULL, NULL, NULL},
+    {"grant revoke", "POST", "/v1/grants/{1}/revoke", "enterprise=--enterprise", NULL, NULL,
+     "which grant? give the enterprise's number of it"},
+    {"grant list", "GET", "/v1/grants", "", NULL, NULL, NULL},
+    {"grant lookups", "GET", "/v1/grants/lookups", "", NULL, NULL, NULL},
+    {"credit", "GET", "/v1/credit", "enterprise=1 grant#=--grant scope=--scope after=--after limit#=--limit", NULL, NULL,
+     "which enterprise? give its id, name or USCC"},
+    {"risk add", "POST", "/v1/risk", "subject=1 category=--category!", NULL, NULL,
+     "which subject? a USCC, a foreign id or an account number"},
+    {"risk remove", "POST", "/v1/risk/remove", "subject=1 category=--category! of=--of", NULL, NULL,
+     "which subject? a USCC, a foreign id or an account number"},
+    {"risk ask", "POST", "/v1/risk/ask", "subjects*=@", NULL, NULL, "which subjects?"},
+    {"risk account", "GET", "/v1/risk/account", "", NULL, NULL, NULL},
     {"stats", "GET", "/v1/stats", "", NULL, NULL, NULL},
     {"audit", "GET", "/v1/audit", "", NULL, NULL, NULL},
     {"snapshot", "POST", "/v1/snapshot", "", NULL, NULL, NULL},
@@ -91,6 +106,7 @@ static uint32_t fields_of(const char *text, field ret[FIELDS_MAX])
 static const char *value_of(const command_context *c, const char *from)
 {
     if (from[0] == '-') return args_get(c->given, from);
+    if (from[0] == '@') return NULL;
     size_t number = (size_t)(from[0] - '0');
     return number <= c->word_cnt ? c->words[number - 1] : NULL;
 }
@@ -110,7 +126,7 @@ static const call *call_of(const command_context *c, const char *name)
 static size_t words_of(const call *k, const field fields[], uint32_t n)
 {
     size_t most = 0;
-    if (k->file != NULL && k->file[0] == '*') return SIZE_MAX;
+    if ((k->file != NULL && k->file[0] == '*') || (n > 0 && fields[0].from[0] == '@')) return SIZE_MAX;
     if (k->file != NULL && k->file[0] == '1') most = 1;
     for (const char *p = k->path; (p = strchr(p, '{')) != NULL; p++)
         if ((size_t)(p[1] - '0') > most) most = (size_t)(p[1] - '0');
@@ -131,7 +147,8 @@ static kh_result check(command_context *c, const call *k, const field fields[], 
         if (fields[i].type == '#' && value != NULL && !args_number(value, &number))
             return command_usage(c, "%s %s: a whole number is meant", fields[i].from, value);
     }
-    if (k->file != NULL && k->file[0] == '-' && args_get(c->given, k->file) == NULL) return command_usage(c, "%s is missing", k->file);
+    if (k->file != NULL && k->file[0] == '-' && args_get(c->given, k->file) == NULL)
+        return command_usage(c, "%s is missing", k->file);
     return KH_DONE;
 }
 
@@ -158,14 +175,15 @@ static char *body_of(const command_context *c, const field fields[], uint32_t n)
     for (uint32_t i = 0; i < n; i++) {
         const char *value = value_of(c, fields[i].from);
         if (fields[i].type == '*') {
-            uint32_t cnt;
-            const char **all = args_all(c->given, fields[i].from, &cnt);
-            if (all != NULL && cnt > 0) remote_json_list(json, fields[i].name, all, cnt);
+            uint32_t cnt = (uint32_t)c->word_cnt;
+            const char **all = fields[i].from[0] == '@' ? NULL : args_all(c->given, fields[i].from, &cnt);
+            if (cnt > 0) remote_json_list(json, fields[i].name, all != NULL ? all : (const char **)c->words, cnt);
             free(all);
         } else if (fields[i].type == '?') {
             if (args_has(c->given, fields[i].from)) remote_json_raw(json, fields[i].name, "true");
         } else if (value != NULL) {
-            if (fields[i].type == '#') remote_json_raw(json, fields[i].name, value + strspn(value, "0") - (value[strspn(value, "0")] == '\0'));
+            if (fields[i].type == '#')
+                remote_json_raw(json, fields[i].name, value + strspn(value, "0") - (value[strspn(value, "0")] == '\0'));
             else remote_json_text(json, fields[i].name, value);
         }
     }
@@ -176,15 +194,17 @@ static uint32_t query_of(const command_context *c, const field fields[], uint32_
 {
     for (uint32_t i = 0; i < n; i++) {
         bool flag = fields[i].type == '?';
-        ret[i] = (kh_client_param){fields[i].name,
-                                   !flag ? value_of(c, fields[i].from) : args_has(c->given, fields[i].from) ? "true" : NULL};
+        ret[i] = (kh_client_param){fields[i].name, !flag                                ? value_of(c, fields[i].from)
+                                                   : args_has(c->given, fields[i].from) ? "true"
+                                                                                        : NULL};
     }
     return n;
 }
 
 /* ---- asking ---- */
 
-static kh_result ask(command_context *c, const remote_library *l, kh_client *client, const call *k, const field fields[], uint32_t n)
+static kh_result ask(command_context *c, const remote_library *l, kh_client *client, const call *k, const field fields[],
+                     uint32_t n)
 {
     char path[1200];
     kh_client_param query[FIELDS_MAX];
@@ -220,7 +240,8 @@ static kh_result not_mine(command_context *c, const char *as)
     const kh_result_field fields[] = {{.name = "code", .type = KH_FIELD_NUMBER, .number = 70},
                                       {.name = "name", .type = KH_FIELD_TEXT, .text = "NOT_AUTHORISED"}};
     c->sink->row(c->sink->ctx, &(kh_result_row){"refused", fields, 2});
-    (void)snprintf(c->message, sizeof c->message, "NOT_AUTHORISED: the certificate is not that of %s: leave --as out (无权操作)", as);
+    (void)snprintf(c->message, sizeof c->message, "NOT_AUTHORISED: the certificate is not that of %s: leave --as out (无权操作)",
+                   as);
     return KH_DONE_NOT_OK;
 }
 
@@ -236,7 +257,8 @@ kh_result remote_run(command_context *c, const char *name, const kh_client_optio
     kh_client *client = NULL;
     const char *missing = remote_load(&l), *as = args_get(c->given, "--as");
     if (missing != NULL) {
-        (void)snprintf(c->message, sizeof c->message, "the client library is not where the command was installed (%s): install both", missing);
+        (void)snprintf(c->message, sizeof c->message,
+                       "the client library is not where the command was installed (%s): install both", missing);
         return KH_FAILED;
     }
     result = l.open(options, c->message, sizeof c->message, &client);
@@ -280,6 +302,7 @@ bool remote_asked(const args *given, kh_client_options *ret, char *ret_wrong, si
             (void)snprintf(ret_wrong, cap, "--timeout takes seconds, above 0");
     }
     if (ret->cert == NULL && *ret_wrong == '\0')
-        (void)snprintf(ret_wrong, cap, "--connect needs --cert and --key: a hub must know who asks ($KANHE_CERT and $KANHE_KEY serve too)");
+        (void)snprintf(ret_wrong, cap,
+                       "--connect needs --cert and --key: a hub must know who asks ($KANHE_CERT and $KANHE_KEY serve too)");
     return true;
 }

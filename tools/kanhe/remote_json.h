@@ -1,4 +1,5 @@
-/* remote_json: the JSON body of a call, written field after field. Every function takes NULL, which stands for memory that ran out. */
+/* remote_json: the JSON body of a call, written field after field. Every function takes NULL, which stands for memory that ran
+ * out. */
 #ifndef KANHE_REMOTE_JSON_H
 #define KANHE_REMOTE_JSON_H
 #include <stdint.h>
