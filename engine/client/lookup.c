@@ -1,18 +1,13 @@
 /* lookup: questions in bulk over sealed datagrams. The session's keys are exported from the TLS connection that asked for it,
  * while the answer is being read. */
 #include "client/lookup.h"
-#include "client/connection.h"
-#include "client/answer.h"
-#include "client/datagram.h"
+#include "client/session.h"
 #include "doc/kind.h"
 #include "doc/number.h"
 #include "formats/formats.h"
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LABEL "EXPORTER-kanhe-datagram" /* docs/PROTOCOL.md */
-#define SUITE_AES_256_GCM 1
 #define GROUP 65536u
 #define RENEW_BEFORE_S 60
 
@@ -46,77 +41,14 @@ void kh_lookup_session_close(kh_lookup_session *session)
     free(session);
 }
 
-/* ---- opening a session ---- */
-
-typedef struct opening {
-    CURL *easy;
-    kh_channel_options channel;
-    char address[80];
-    uint64_t expires_s;
-    bool well;
-} opening;
-
-static bool export_key(SSL *ssl, const uint8_t id[8], uint8_t direction, uint8_t ret[KH_AEAD_KEY_SZ])
-{
-    uint8_t context[10];
-    memcpy(context, id, 8);
-    context[8] = SUITE_AES_256_GCM;
-    context[9] = direction;
-    return SSL_export_keying_material(ssl, ret, KH_AEAD_KEY_SZ, LABEL, strlen(LABEL), context, sizeof context, 1) == 1;
-}
-
-static bool id_of(const char *hex, uint8_t ret[8])
-{
-    if (strlen(hex) != 16 || strspn(hex, "0123456789abcdefABCDEF") != 16) return false;
-    for (size_t i = 0; i < 8; i++) {
-        const char byte[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-        ret[i] = (uint8_t)strtoul(byte, NULL, 16);
-    }
-    return true;
-}
-
-/* granted is called while the answer is read: the connection is the session's, alive. */
-static void granted(void *ctx, kh_result_row *row)
-{
-    opening *o = ctx;
-    struct curl_tlssessioninfo *tls = NULL;
-    const kh_result_field *id = kh_row_field(row, "session"), *address = kh_row_field(row, "address"),
-                          *queries = kh_row_field(row, "max_queries"), *expires = kh_row_field(row, "expires_in");
-    if (id == NULL || id->type != KH_FIELD_TEXT || address == NULL || address->type != KH_FIELD_TEXT || queries == NULL ||
-        expires == NULL || !id_of(id->text, o->channel.session))
-        return;
-    (void)snprintf(o->address, sizeof o->address, "%s", address->text);
-    o->channel.address = o->address;
-    o->channel.max_queries = (uint32_t)queries->number;
-    o->expires_s = expires->number;
-    if (curl_easy_getinfo(o->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK || tls == NULL || tls->internals == NULL) return;
-    o->well = export_key(tls->internals, o->channel.session, 0, o->channel.up) &&
-              export_key(tls->internals, o->channel.session, 1, o->channel.down);
-}
-
 static kh_result open_session(kh_client *c)
 {
-    opening o = {0};
-    kh_transfer t = {0};
-    kh_answer_reader answer = {.transfer = &t, .row = granted, .ctx = &o};
+    kh_session_opened opened;
     kh_channel *channel = NULL;
-    t.give = kh_answer_feed;
-    t.ctx = &answer;
-    kh_result result = kh_transfer_begin(c, &t, "POST", "/v1/sessions", "application/x-ndjson", "application/json", "{}", 2);
-    o.easy = t.easy;
-    while (result == KH_DONE && !t.ended) kh_transfers_step(c, 1.0);
-    if (result == KH_DONE) result = kh_transfer_say(c, &t);
-    if (result == KH_DONE && kh_answer_finish(&answer) && answer.status != KH_DONE)
-        result = kh_client_say(c, answer.status, "%s", answer.message);
-    if (result == KH_DONE && (!answer.ended || !o.well))
-        result = kh_client_say(c, KH_FAILED, "%s opens no session for datagrams (HTTP status %ld): use kh_client_verify_file",
-                               c->url, t.http_status);
-    kh_transfer_end(c, &t);
-    kh_answer_free(&answer);
-    if (result == KH_DONE && kh_channel_open(&o.channel, &channel) != KH_OK)
-        result = kh_client_say(c, KH_FAILED, "no datagrams can be sent to %s: see the network", o.address);
-    OPENSSL_cleanse(o.channel.up, sizeof o.channel.up);
-    OPENSSL_cleanse(o.channel.down, sizeof o.channel.down);
+    kh_result result = kh_client_session(c, &opened);
+    if (result == KH_DONE && kh_channel_open(&opened.channel, &channel) != KH_OK)
+        result = kh_client_say(c, KH_FAILED, "no datagrams can be sent to %s: see the network", opened.address);
+    kh_session_opened_wipe(&opened);
     if (result != KH_DONE) return result;
     kh_lookup_session *session = calloc(1, sizeof *session);
     if (session == NULL) {
@@ -124,7 +56,7 @@ static kh_result open_session(kh_client *c)
         return kh_client_say(c, KH_FAILED, "out of memory");
     }
     session->channel = channel;
-    session->until_s = kh_client_now_s() + (double)o.expires_s - RENEW_BEFORE_S;
+    session->until_s = kh_client_now_s() + (double)opened.expires_s - RENEW_BEFORE_S;
     kh_lookup_session_close(c->session);
     c->session = session;
     return KH_DONE;
