@@ -215,7 +215,7 @@ enum MHD_Result kh_answer_queue(kh_request *r)
         (void)snprintf(seconds, sizeof seconds, "%u", r->retry_after_s);
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
     }
-    enum MHD_Result queued = MHD_queue_response(r->mhd, r->status, response);
+    enum MHD_Result queued = kh_library_queue(r->mhd, r->status, response);
     MHD_destroy_response(response);
     return queued;
 }

@@ -25,8 +25,8 @@ typedef struct kh_http kh_http;
 typedef void (*kh_http_metric_each)(void *ctx, const char *name, const char *help, const char *labels, uint64_t value);
 
 typedef struct kh_http_options {
-    kh_engine *engine;                    /* the operator's handle; requests take handles of their own from it */
-    struct kh_service *service;           /* may be NULL in tests: then no sessions and no operations */
+    kh_engine *engine; /* the operator's handle; requests take handles of their own from it */
+    struct kh_service *service;
     struct kh_limits *limits;             /* may be NULL: no limits */
     const char *listen;                   /* "127.0.0.1:8443", "[::1]:8443"; port 0: any */
     const char *ca;                       /* PEM: who signs the parties' certificates */
@@ -45,7 +45,7 @@ typedef struct kh_http_options {
     void (*log)(void *ctx, const char *event, const char *detail);
     void *log_ctx;
     const char *metrics_listen; /* plain HTTP, GET /metrics alone, for a scraper on loopback; NULL: none */
-    /* metrics: figures of others (the datagrams' side), shown with our own; may be NULL. */
+    /* metrics: everybody else's figures, shown with our own; NULL: the service's alone. */
     void (*metrics)(void *ctx, kh_http_metric_each each, void *each_ctx);
     void *metrics_ctx;
     bool (*ready)(void *ctx); /* GET /ready; NULL: always */
@@ -57,6 +57,9 @@ typedef struct kh_http_options {
 kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_http **ret) KH_MUST;
 uint16_t kh_http_port(const kh_http *http);
 uint16_t kh_http_metrics_port(const kh_http *http); /* 0: none */
+/* kh_http_renew takes a new certificate and key for connections that begin from now on; those there are go on. Whom we trust (ca)
+   stays as it was at the start. On failure nothing has changed. The starting thread. */
+kh_err kh_http_renew(kh_http *http, const char *ca, const char *certificate, const char *key, char *why, size_t cap) KH_MUST;
 /* kh_http_stop takes no more connections and requests, finishes those that were taken, and frees. Before the service and the
  * engine end. */
 void kh_http_stop(kh_http *http);

@@ -84,6 +84,9 @@ bool kh_answer_accept(kh_request *r, const char *accept);
 /* kh_answer_queue hands the answer to libmicrohttpd. [polling thread] */
 enum MHD_Result kh_answer_queue(kh_request *r);
 
+/* ---- library_errors.c: MHD_queue_response of the library itself ---- */
+enum MHD_Result kh_library_queue(struct MHD_Connection *mhd, unsigned status, struct MHD_Response *response);
+
 /* ---- body.c ---- */
 /* kh_body_fields reads the JSON body by the route's fields; false after refusing the request. */
 bool kh_body_fields(kh_request *r);
@@ -213,7 +216,7 @@ kh_page kh_request_page(const kh_request *r);                       /* `after` a
 struct kh_http {
     kh_http_options o;
     struct MHD_Daemon *daemon, *plain; /* plain: the scraper's */
-    kh_tls *tls;
+    _Atomic(kh_tls *) tls;             /* the newest; it keeps the older ones */
     kh_connections *connections;
     kh_quota *quota;
     kh_workers *workers;

@@ -135,8 +135,8 @@ void kh_metrics_text(kh_http *h, kh_answer_text *ret)
 {
     text_writer w = {.out = ret};
     kh_http_metrics(h, write_one, &w);
-    if (h->o.service != NULL) kh_service_metrics(h->o.service, write_one, &w);
     if (h->o.metrics != NULL) h->o.metrics(h->o.metrics_ctx, write_one, &w);
+    else kh_service_metrics(h->o.service, write_one, &w);
 }
 
 /* ---- the scraper's own port: plain HTTP, one path ---- */
@@ -157,7 +157,7 @@ static enum MHD_Result on_scrape(void *ctx, struct MHD_Connection *mhd, const ch
     struct MHD_Response *response = MHD_create_response_from_buffer(out.n, out.p, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) return MHD_NO;
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
-    enum MHD_Result queued = MHD_queue_response(mhd, right ? MHD_HTTP_OK : MHD_HTTP_NOT_FOUND, response);
+    enum MHD_Result queued = kh_library_queue(mhd, right ? MHD_HTTP_OK : MHD_HTTP_NOT_FOUND, response);
     MHD_destroy_response(response);
     return queued;
 }

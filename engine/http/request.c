@@ -72,11 +72,24 @@ static bool content_type_fits(kh_request *r)
     return false;
 }
 
+static enum MHD_Result count_lengths(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind, (void)value;
+    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) ++*(uint32_t *)ctx;
+    return MHD_YES;
+}
+
 /* length_fits reads Content-Length into body_cap. */
 static bool length_fits(kh_request *r)
 {
     const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
     uint64_t n = 0;
+    uint32_t lengths = 0;
+    (void)MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, count_lengths, &lengths);
+    if (lengths > 1) {
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "Content-Length", "Content-Length is given twice");
+        return false;
+    }
     if (header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL) {
         kh_answer_refuse(r, MHD_HTTP_LENGTH_REQUIRED, "Content-Length", "the body's length must be said; chunks are not taken");
         return false;

@@ -36,7 +36,8 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const struct sockaddr *address = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
         int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        kh_tls_begin(h->tls, MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+        kh_tls_begin(atomic_load_explicit(&h->tls, memory_order_acquire),
+                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
         *socket_context = kh_connections_begin(h->connections, address, fd);
         if (*socket_context == NULL) (void)shutdown(fd, SHUT_RDWR);
     } else if (*socket_context != NULL) {
@@ -137,8 +138,9 @@ static kh_err start_daemon(kh_http *h, char *why, size_t cap)
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)pollers, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(h->o.max_connections + 512) * pollers, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_HTTPS_PRIORITIES, kh_tls_priorities(), MHD_OPTION_HTTPS_MEM_TRUST, kh_tls_ca(h->tls),
-        MHD_OPTION_HTTPS_CERT_CALLBACK2, kh_tls_retrieve, MHD_OPTION_TLS_NO_ALPN, 1, MHD_OPTION_URI_LOG_CALLBACK, kh_request_uri,
-        h, MHD_OPTION_NOTIFY_COMPLETED, kh_request_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+        MHD_OPTION_HTTPS_CERT_CALLBACK2, kh_tls_retrieve, MHD_OPTION_TLS_NO_ALPN, 1, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, kh_request_uri, h, MHD_OPTION_NOTIFY_COMPLETED, kh_request_completed, h,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
     if (h->daemon != NULL) return KH_OK;
     (void)snprintf(why, cap, "the HTTPS server does not start on %s", h->o.listen);
     return KH_E_IO;
@@ -167,7 +169,7 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
     kh_err err = KH_OK;
     if (options->datagram_address != NULL && (h->datagram_address = strdup(options->datagram_address)) == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) err = files_for(h->o.max_connections, why, cap);
-    if (err == KH_OK) err = kh_tls_new(options->ca, options->certificate, options->key, why, cap, &h->tls);
+    if (err == KH_OK) err = kh_http_renew(h, options->ca, options->certificate, options->key, why, cap);
     if (err == KH_OK) err = load_openapi(h, options->openapi_path, why, cap);
     if (err == KH_OK)
         err = kh_connections_new(h->o.max_connections, h->o.max_connections_per_address, h->o.idle_s, &h->connections);
