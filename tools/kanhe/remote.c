@@ -1,5 +1,6 @@
 /* remote: see remote.h. The table says which call a command is; a new command is one line of it. */
 #include "remote.h"
+#include "print_csv.h"
 #include "remote_json.h"
 #include "remote_load.h"
 #include <math.h>
@@ -203,6 +204,49 @@ static uint32_t query_of(const command_context *c, const field fields[], uint32_
 
 /* ---- asking ---- */
 
+/* with_refusals imports a file; what was refused is written beside it. */
+static kh_result with_refusals(command_context *c, const remote_library *l, kh_client *client, const kh_client_request *request)
+{
+    csv_out refused;
+    csv_refused_begin(&refused, request->file, c->sink);
+    kh_result result = l->call(client, request, &refused.sink);
+    bool written = csv_refused_end(&refused, result) && result == KH_DONE_NOT_OK;
+    if (result != KH_DONE)
+        (void)snprintf(c->message, sizeof c->message, "%s%s%s", l->message(client), written ? "; see " : "",
+                       written ? refused.path : "");
+    return result;
+}
+
+/* with_verdicts asks for a file's verdicts and writes them to `out` too. */
+static kh_result with_verdicts(command_context *c, const remote_library *l, kh_client *client, const kh_client_request *request,
+                               const char *out)
+{
+    csv_out verdicts;
+    if (!csv_verdicts_begin(&verdicts, out, c->sink)) return command_usage(c, "%s cannot be written", out);
+    kh_result result = l->call(client, request, &verdicts.sink);
+    if (csv_verdicts_end(&verdicts, result)) return result;
+    (void)snprintf(c->message, sizeof c->message, "%s could not be written whole", out);
+    return KH_FAILED;
+}
+
+static kh_result ask_files(command_context *c, const remote_library *l, kh_client *client, const call *k,
+                           kh_client_request *request)
+{
+    bool many = k->file[0] == '*';
+    const char *out = args_get(c->given, "-o");
+    kh_result worst = KH_DONE;
+    request->changes = k->together[0] != '\0' && strcmp(k->command, "show") != 0;
+    request->together = k->together[0] != '\0' ? k->together : NULL;
+    for (size_t i = 0; i < (many ? c->word_cnt : 1) && worst != KH_FAILED; i++) {
+        request->file = many ? c->words[i] : value_of(c, k->file);
+        kh_result result = many          ? with_refusals(c, l, client, request)
+                           : out != NULL ? with_verdicts(c, l, client, request, out)
+                                         : l->call(client, request, c->sink);
+        if (result > worst) worst = result;
+    }
+    return worst;
+}
+
 static kh_result ask(command_context *c, const remote_library *l, kh_client *client, const call *k, const field fields[],
                      uint32_t n)
 {
@@ -215,18 +259,7 @@ static kh_result ask(command_context *c, const remote_library *l, kh_client *cli
         request.query = query;
         request.query_cnt = query_of(c, fields, n, query);
     }
-    if (k->file != NULL) {
-        bool many = k->file[0] == '*';
-        kh_result worst = KH_DONE;
-        request.changes = k->together[0] != '\0' && strcmp(k->command, "show") != 0;
-        request.together = k->together[0] != '\0' ? k->together : NULL;
-        for (size_t i = 0; i < (many ? c->word_cnt : 1) && worst != KH_FAILED; i++) {
-            request.file = many ? c->words[i] : value_of(c, k->file);
-            kh_result result = l->call(client, &request, c->sink);
-            if (result > worst) worst = result;
-        }
-        return worst;
-    }
+    if (k->file != NULL) return ask_files(c, l, client, k, &request);
     char *body = in_query || fields_of(k->fields, (field[FIELDS_MAX]){0}) == 0 ? NULL : body_of(c, fields, n);
     request.json = body != NULL ? body : in_query ? NULL : "{}";
     kh_result result = l->call(client, &request, c->sink);
