@@ -21,10 +21,7 @@ const char *kh_code_word(uint16_t code) { return kh_code_name(code); }
 static kh_result open_once(kh_engine *e)
 {
     if (!e->options.embedded) return kh_embed_fail(e, KH_MISUSE, "open the engine with options.embedded for bulk calls");
-    (void)pthread_mutex_lock(&e->lock);
-    kh_result result = kh_embed_open(e, KH_STREAMING);
-    (void)pthread_mutex_unlock(&e->lock);
-    return result;
+    return kh_embed_open(e, KH_STREAMING);
 }
 
 static void question_of(const kh_lookup_question *in, uint32_t bank, kh_question *ret)

@@ -5,9 +5,10 @@
  * kh_submit and kh_lookup, which take and give plain structs in bulk.
  *
  * Order    a row about a change is given only when that change is durable on disk.
- * Threads  kh_lookup and kh_submit may be called from several threads at once; everything else by one thread at a time per
- * engine. Memory   rows, fields and texts are lent for the call of the sink. What a struct points to is the caller's. Errors
- * every function returns a kh_result; kh_message says in a sentence what happened and what to do. */
+ * Threads  kh_lookup, kh_submit and kh_engine_as may be called on one engine from several threads at once; everything else by one
+ * thread at a time per handle; handles of kh_engine_as are handles of their own, any number at once. Memory   rows, fields and
+ * texts are lent for the call of the sink, which may ask another handle, but not wait for another row. What a struct points to is
+ * the caller's. Errors   every function returns a kh_result; kh_message says in a sentence what happened and what to do. */
 #ifndef KANHE_KANHE_H
 #define KANHE_KANHE_H
 #include "requests.h"
@@ -33,12 +34,35 @@ KH_API kh_result kh_create(const kh_options *options, const char *rules, const u
 KH_API kh_result kh_engine_new(const kh_options *options, kh_engine **ret);
 KH_API void kh_engine_close(kh_engine *engine);
 KH_API const char *kh_message(const kh_engine *engine);
+/* kh_engine_as makes a handle on the same open engine (options.embedded) for one party's session: every question and operation
+   through it is that party's own and passes the access table as such. `as` may then only be NULL or that party: another, known or
+   not, is refused (a row {code NOT_AUTHORISED name}, KH_DONE_NOT_OK). party 0: the operator, who may ask as anybody. Cheap: made
+   for one request. Its message is its own. Close it before the engine. */
+KH_API kh_result kh_engine_as(kh_engine *engine, uint32_t party, kh_engine **ret);
+
+/* ---- files and pages ---- */
+/* A file's bytes from anywhere: the functions that end in _input take one where those that take a file's name open it ("-" is
+ * stdin). */
+typedef struct kh_input {
+    const char *name;                                /* as results name it */
+    int64_t (*read)(void *ctx, void *p, size_t cap); /* bytes, 1 to cap; 0 at the end; -1 failed */
+    void *ctx;
+    uint64_t size;        /* 0: not known; for progress */
+    uint64_t line_offset; /* added to the numbers of lines in results */
+} kh_input;
+/* One page of a list: at most `limit` rows (0: no limit) behind the place that `after` names (NULL or "": from the start). `next`
+   becomes what to give as `after` for the rows that follow, "" when there are none. A page pointer of NULL: all rows. */
+typedef struct kh_page {
+    const char *after;
+    uint32_t limit;
+    char next[64];
+} kh_page;
 
 /* ---- parties (主体), rules (规则), rates (汇率) ---- */
 KH_API kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const char *name, const char *uscc,
                               const kh_result_sink *sink);
 KH_API kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, const kh_result_sink *sink);
-KH_API kh_result kh_party_list(kh_engine *engine, const kh_result_sink *sink);
+KH_API kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *sink);
 KH_API kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, const kh_result_sink *sink);
 KH_API kh_result kh_rule_list(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to, const char *value, const char *date,
@@ -46,22 +70,32 @@ KH_API kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to
 KH_API kh_result kh_rate_list(kh_engine *engine, const kh_result_sink *sink);
 
 /* ---- documents (单证) ---- */
+/* kh_import: a row "refused" {file line code name why byte text} for what was refused, byte and text saying where and what, and
+   at the end a row "import". A source's own handle imports as its own feed; source may then only be itself. */
 KH_API kh_result kh_import(kh_engine *engine, const char *file, const kh_import_options *options, const kh_result_sink *sink);
+KH_API kh_result kh_import_input(kh_engine *engine, const kh_input *input, const kh_import_options *options,
+                                 const kh_result_sink *sink);
 KH_API kh_result kh_show(kh_engine *engine, const char *file, const char *format, const char *kind, const kh_result_sink *sink);
-KH_API kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const char *out_csv, const kh_result_sink *sink);
+KH_API kh_result kh_show_input(kh_engine *engine, const kh_input *input, const char *format, const char *kind,
+                               const kh_result_sink *sink);
+KH_API kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const kh_result_sink *sink);
+KH_API kh_result kh_verify_input(kh_engine *engine, const kh_input *input, const char *as, const kh_result_sink *sink);
 KH_API kh_result kh_balance(kh_engine *engine, const kh_paper *paper, const kh_result_sink *sink);
-KH_API kh_result kh_history(kh_engine *engine, const kh_paper *paper, const kh_result_sink *sink);
-KH_API kh_result kh_alerts(kh_engine *engine, const char *as, const kh_result_sink *sink);
+KH_API kh_result kh_history(kh_engine *engine, const kh_paper *paper, kh_page *page, const kh_result_sink *sink);
+KH_API kh_result kh_alerts(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink);
 
 /* ---- financings (融资) ---- */
 KH_API kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, const kh_result_sink *sink);
 KH_API kh_result kh_finance_apply_file(kh_engine *engine, const char *as, const char *file, bool allow_partial,
                                        const kh_result_sink *sink);
+KH_API kh_result kh_finance_apply_input(kh_engine *engine, const char *as, const kh_input *input, bool allow_partial,
+                                        const kh_result_sink *sink);
 KH_API kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, const kh_result_sink *sink);
 KH_API kh_result kh_finance_events_file(kh_engine *engine, const char *as, const char *file, const kh_result_sink *sink);
+KH_API kh_result kh_finance_events_input(kh_engine *engine, const char *as, const kh_input *input, const kh_result_sink *sink);
 /* id: the bank's number, or BANK:ID for the operator. */
 KH_API kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_result_sink *sink);
-KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, const kh_result_sink *sink);
+KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, kh_page *page, const kh_result_sink *sink);
 
 /* ---- the directory ---- */
 KH_API kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink);
@@ -73,11 +107,12 @@ KH_API kh_result kh_gen(const char *what, uint64_t count, uint64_t seed, const c
 /* ---- programs: plain structs in bulk ---- */
 /* kh_document_id computes the 16-byte id of KIND:NUMBER[@ISSUER]; false if that is malformed. Pure. */
 KH_API bool kh_document_id(const char *document, kh_id *ret);
-/* kh_lookup answers n questions asked by party `as` (0: the operator). Embedded engines only. */
+/* kh_lookup answers n questions asked by party `as` (0: the operator, or whose handle it is: then nobody else's). Embedded
+   engines only. */
 KH_API kh_result kh_lookup(kh_engine *engine, uint32_t as, const kh_lookup_question questions[], uint32_t n,
                            kh_lookup_answer ret[]);
 /* kh_submit applies n one-document applications as one batch and returns when all are durable. n <= 8192. Embedded engines only.
- */
+   Through a bank's handle every application is that bank's. */
 KH_API kh_result kh_submit(kh_engine *engine, const kh_reserve requests[], uint32_t n, kh_reserved ret[]);
 KH_API const char *kh_code_word(uint16_t code);
 

@@ -11,7 +11,7 @@ typedef struct command_context {
     const args *given;
     const char *const *words; /* behind the command's own */
     size_t word_cnt;
-    char message[700]; /* what a command without an engine has to say; usage errors */
+    char message[1800]; /* what a command without an engine has to say; usage errors */
 } command_context;
 
 typedef struct command {
