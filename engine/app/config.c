@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef enum value_kind { V_TEXT, V_PATH, V_KEY, V_ADDRESS, V_RATE, V_COUNT, V_BOOL, V_CPUS, V_URL } value_kind;
+typedef enum value_kind { V_TEXT, V_PATH, V_KEY, V_ADDRESS, V_ADDRESSES, V_RATE, V_COUNT, V_BOOL, V_CPUS, V_URL } value_kind;
 typedef struct key {
     const char *name;
     value_kind kind;
@@ -38,11 +38,13 @@ static const key top_keys[] = {
     {"sandbox", V_BOOL, AT(sandbox), 0, 0, false},
 };
 static const key datagram_keys[] = {
-    {"listen", V_ADDRESS, AT(datagrams.listen), 0, 0, true},
+    {"listen", V_ADDRESSES, AT(datagrams.listen), 0, 0, true},
     {"address", V_ADDRESS, AT(datagrams.address), 0, 0, false},
     {"pollers", V_COUNT, AT(datagrams.pollers), 1, KH_CONFIG_CPUS_MAX, false},
     {"cpus", V_CPUS, AT(datagrams.cpus), 0, 4095, false},
     {"dpdk", V_TEXT, AT(datagrams.dpdk), 0, 0, false},
+    {"trust_peers", V_BOOL, AT(datagrams.trust_peers), 0, 0, false},
+    {"spin_us", V_COUNT, AT(datagrams.spin_us), 0, UINT32_MAX, false},
     {"max_sessions", V_COUNT, AT(datagrams.max_sessions), 1, 1000000, false},
     {"session_s", V_COUNT, AT(datagrams.session_s), 10, 3600, false},
 };
@@ -103,6 +105,39 @@ bool kh_config_split(const char *address, char ret_host[KH_CONFIG_ADDRESS_MAX], 
     return true;
 }
 
+/* next_address copies the address at *at and moves on behind the comma; false where there is none or it is too long. */
+static bool next_address(const char **at, char ret[KH_CONFIG_ADDRESS_MAX])
+{
+    const char *from = *at + strspn(*at, " ");
+    size_t n = strcspn(from, ", ");
+    const char *behind = from + n + strspn(from + n, " ");
+    if (n == 0 || n >= KH_CONFIG_ADDRESS_MAX || (behind[0] != ',' && behind[0] != '\0')) return false;
+    memcpy(ret, from, n);
+    ret[n] = '\0';
+    *at = behind + (behind[0] == ',');
+    return behind[0] == '\0' || (*at)[0] != '\0';
+}
+
+static bool are_addresses(const char *text)
+{
+    char address[KH_CONFIG_ADDRESS_MAX], host[KH_CONFIG_ADDRESS_MAX];
+    uint16_t first = 0, port;
+    uint32_t n = 0;
+    for (const char *at = text; at[0] != '\0'; n++) {
+        if (n == 4 || !next_address(&at, address) || !kh_config_split(address, host, &port) || (n != 0 && port != first))
+            return false;
+        first = port;
+    }
+    return n != 0;
+}
+
+void kh_config_told(const kh_config *config, char ret[KH_CONFIG_ADDRESS_MAX])
+{
+    const char *at = config->datagrams.address[0] != '\0' ? config->datagrams.address : config->datagrams.listen;
+    bool good = next_address(&at, ret);
+    KH_ASSERT(good);
+}
+
 static bool is_wildcard(const char *host) { return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0; }
 
 static bool is_rate(const char *text)
@@ -125,6 +160,9 @@ static bool read_text(const reading *r, const key *k, const config_setting_t *s,
     if (text[0] == '\0') return wrong(r, line, "\"%s\" is empty: leave the key out instead", named);
     if (k->kind == V_ADDRESS && !kh_config_split(text, host, &port))
         return wrong(r, line, "\"%s\" is an address and a port, as 127.0.0.1:8443 or [::1]:8443", named);
+    if (k->kind == V_ADDRESSES && !are_addresses(text))
+        return wrong(r, line, "\"%s\" is an address and a port, as 127.0.0.1:8444, or up to four of one port with commas between",
+                     named);
     if (k->kind == V_RATE && !is_rate(text))
         return wrong(r, line, "\"%s\" is \"BURST/PER_SECOND\", as 10000/100, or \"off\"", named);
     if (k->kind == V_URL && strncmp(text, "https://", 8) != 0) return wrong(r, line, "\"%s\" begins with https://", named);

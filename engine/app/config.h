@@ -16,10 +16,11 @@ typedef struct kh_config {
     char listen[KH_CONFIG_ADDRESS_MAX], url[KH_CONFIG_PATH_MAX];
     char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX]; /* key: a path, or a pkcs11: URI */
     struct {
-        char listen[KH_CONFIG_ADDRESS_MAX];  /* "": no datagrams */
-        char address[KH_CONFIG_ADDRESS_MAX]; /* what clients are told; "": listen, with the port that it got */
-        char dpdk[1024];                     /* EAL arguments; "": kernel sockets */
-        uint32_t pollers, max_sessions, session_s;
+        char listen[4 * KH_CONFIG_ADDRESS_MAX]; /* up to 4 addresses with commas between, of one port; "": no datagrams */
+        char address[KH_CONFIG_ADDRESS_MAX];    /* what clients are told; "": the first of listen, with the port that it got */
+        char dpdk[1024];                        /* EAL arguments; "": kernel sockets */
+        uint32_t pollers, spin_us, max_sessions, session_s;
+        bool trust_peers;
         uint32_t cpu_cnt;
         int cpus[KH_CONFIG_CPUS_MAX];
     } datagrams;
@@ -40,6 +41,8 @@ KH_MUST bool kh_config_parse(const char *text, const char *folder, const char *n
 KH_MUST bool kh_config_load(const char *path, kh_config *ret, char *why, size_t cap);
 /* kh_config_split takes "ADDRESS:PORT" or "[ADDRESS]:PORT" apart; false where it is neither or the port is above 65535. */
 KH_MUST bool kh_config_split(const char *address, char ret_host[KH_CONFIG_ADDRESS_MAX], uint16_t *ret_port);
+/* kh_config_told writes the address that clients of datagrams are told: the key `address`, or the first of `listen`. */
+void kh_config_told(const kh_config *config, char ret[KH_CONFIG_ADDRESS_MAX]);
 /* kh_config_is_token: the key is in a PKCS#11 token. */
 bool kh_config_is_token(const kh_config *config);
 /* kh_config_url writes what clients connect to: the key `url`, else https:// and `listen` with this port, a wildcard address

@@ -71,18 +71,20 @@ static bool start_service(kh_daemon *d)
 static bool start_ingest(kh_daemon *d)
 {
     const kh_config *c = d->config;
-    char why[400] = "", host[KH_CONFIG_ADDRESS_MAX] = "";
+    char why[400] = "", host[KH_CONFIG_ADDRESS_MAX] = "", told[KH_CONFIG_ADDRESS_MAX];
     uint16_t asked;
     if (c->datagrams.listen[0] == '\0') return true;
     const kh_ingest_options options = {.service = d->service,
                                        .listen = c->datagrams.listen,
                                        .poller_cnt = c->datagrams.pollers,
                                        .cpus = c->datagrams.cpu_cnt != 0 ? c->datagrams.cpus : NULL,
-                                       .dpdk = d->dpdk ? c->datagrams.dpdk : NULL};
+                                       .dpdk = d->dpdk ? c->datagrams.dpdk : NULL,
+                                       .trust_peers = c->datagrams.trust_peers,
+                                       .spin_us = c->datagrams.spin_us};
     kh_err err = kh_ingest_start(&options, why, sizeof why, &d->ingest);
     if (err != KH_OK) return say(d, "datagrams", why[0] != '\0' ? why : kh_err_text(err));
     uint16_t port = kh_ingest_port(d->ingest);
-    const char *told = c->datagrams.address[0] != '\0' ? c->datagrams.address : c->datagrams.listen;
+    kh_config_told(c, told);
     bool good = kh_config_split(told, host, &asked);
     KH_ASSERT(good);
     if (c->datagrams.address[0] != '\0' && asked != 0) port = asked;
@@ -152,6 +154,20 @@ static void tell_ready(kh_daemon *d)
     kh_notify_say(&d->notify, "READY=1\nSTATUS=Serving.");
 }
 
+/* New connections get the files that are there now. Root's own key was read before its rights were dropped, and is not read
+ * again. */
+static void renew(kh_daemon *d)
+{
+    const kh_config *c = d->config;
+    char why[400] = "";
+    bool good =
+        kh_config_is_token(c) || (strcmp(d->key.name, c->key) == 0 && kh_privilege_secret(c->key, d->who.uid, why, sizeof why));
+    if (!good && why[0] == '\0') (void)snprintf(why, sizeof why, "the key is root's alone: restart kanhed to read it");
+    good = good && kh_http_renew(d->http, c->ca, c->certificate, c->key, why, sizeof why) == KH_OK;
+    if (good) KH_LOG(d->logging, KH_LEVEL_INFO, "certificate_renewed", {"certificate", c->certificate, 0});
+    else KH_LOG(d->logging, KH_LEVEL_ERROR, "certificate_not_renewed", {"why", why, 0}, {"do", "the old one is still used", 0});
+}
+
 static void wait_for_end(kh_daemon *d, const sigset_t *signals)
 {
     for (;;) {
@@ -160,7 +176,8 @@ static void wait_for_end(kh_daemon *d, const sigset_t *signals)
             KH_LOG(d->logging, KH_LEVEL_INFO, "stopping", {"signal", NULL, (uint64_t)sig});
             return;
         }
-        if (sig != SIGHUP && sig != SIGUSR1) continue;
+        if (sig == SIGHUP) renew(d);
+        if (sig != SIGUSR1) continue;
         kh_logging_reopen(d->logging);
         KH_LOG(d->logging, KH_LEVEL_INFO, "log_reopened", {"pid", NULL, (uint64_t)getpid()});
     }

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include "app/parts.h"
 
-#define FILES_BESIDE 512u /* descriptors for what is no connection: segments, images, requests' files */
+#define FILES_BESIDE 1024u /* descriptors for what is no connection: segments, images, requests' files */
 
 static bool failed(kh_daemon *d, const char *path, const char *doing)
 {
@@ -61,12 +61,14 @@ static uint32_t load_character_sets(void)
 
 static uint32_t kept_capabilities(const kh_config *c)
 {
-    char host[KH_CONFIG_ADDRESS_MAX];
+    char host[KH_CONFIG_ADDRESS_MAX], told[KH_CONFIG_ADDRESS_MAX];
     uint16_t port = 0;
     uint32_t keep = 0;
     if (kh_config_split(c->listen, host, &port) && port != 0 && port < 1024) keep |= KH_KEEP_BIND;
-    if (c->datagrams.listen[0] != '\0' && kh_config_split(c->datagrams.listen, host, &port) && port != 0 && port < 1024)
-        keep |= KH_KEEP_BIND;
+    if (c->datagrams.listen[0] != '\0') {
+        kh_config_told(c, told);
+        if (kh_config_split(told, host, &port) && port != 0 && port < 1024) keep |= KH_KEEP_BIND;
+    }
     if (strstr(c->datagrams.dpdk, "af_packet") != NULL || strstr(c->datagrams.dpdk, "af_xdp") != NULL)
         keep |= KH_KEEP_NET_RAW | KH_KEEP_NET_ADMIN;
     if (c->datagrams.dpdk[0] != '\0') keep |= KH_KEEP_IPC_LOCK;

@@ -57,6 +57,9 @@ typedef struct kh_http_options {
 kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_http **ret) KH_MUST;
 uint16_t kh_http_port(const kh_http *http);
 uint16_t kh_http_metrics_port(const kh_http *http); /* 0: none */
+/* kh_http_renew takes a new certificate and key for connections that begin from now on; those there are go on. Whom we trust (ca)
+   stays as it was at the start. On failure nothing has changed. The starting thread. */
+kh_err kh_http_renew(kh_http *http, const char *ca, const char *certificate, const char *key, char *why, size_t cap) KH_MUST;
 /* kh_http_stop takes no more connections and requests, finishes those that were taken, and frees. Before the service and the
  * engine end. */
 void kh_http_stop(kh_http *http);

@@ -216,7 +216,7 @@ kh_page kh_request_page(const kh_request *r);                       /* `after` a
 struct kh_http {
     kh_http_options o;
     struct MHD_Daemon *daemon, *plain; /* plain: the scraper's */
-    kh_tls *tls;
+    _Atomic(kh_tls *) tls;             /* the newest; it keeps the older ones */
     kh_connections *connections;
     kh_quota *quota;
     kh_workers *workers;

@@ -36,7 +36,8 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const struct sockaddr *address = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
         int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        kh_tls_begin(h->tls, MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+        kh_tls_begin(atomic_load_explicit(&h->tls, memory_order_acquire),
+                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
         *socket_context = kh_connections_begin(h->connections, address, fd);
         if (*socket_context == NULL) (void)shutdown(fd, SHUT_RDWR);
     } else if (*socket_context != NULL) {
@@ -168,7 +169,7 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
     kh_err err = KH_OK;
     if (options->datagram_address != NULL && (h->datagram_address = strdup(options->datagram_address)) == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) err = files_for(h->o.max_connections, why, cap);
-    if (err == KH_OK) err = kh_tls_new(options->ca, options->certificate, options->key, why, cap, &h->tls);
+    if (err == KH_OK) err = kh_http_renew(h, options->ca, options->certificate, options->key, why, cap);
     if (err == KH_OK) err = load_openapi(h, options->openapi_path, why, cap);
     if (err == KH_OK)
         err = kh_connections_new(h->o.max_connections, h->o.max_connections_per_address, h->o.idle_s, &h->connections);

@@ -19,6 +19,7 @@ struct kh_tls {
     unsigned chain_n;
     gnutls_privkey_t key;
     char *ca;
+    kh_tls *older; /* what connections from before a renewal still use */
 };
 
 const char *kh_tls_priorities(void)
@@ -120,11 +121,24 @@ kh_err kh_tls_new(const char *ca, const char *certificate, const char *key, char
 
 void kh_tls_free(kh_tls *t)
 {
-    if (t == NULL) return;
-    for (unsigned i = 0; i < t->chain_n; i++) gnutls_pcert_deinit(&t->chain[i]);
-    if (t->key != NULL) gnutls_privkey_deinit(t->key);
-    free(t->ca);
-    free(t);
+    while (t != NULL) {
+        kh_tls *older = t->older;
+        for (unsigned i = 0; i < t->chain_n; i++) gnutls_pcert_deinit(&t->chain[i]);
+        if (t->key != NULL) gnutls_privkey_deinit(t->key);
+        free(t->ca);
+        free(t);
+        t = older;
+    }
+}
+
+kh_err kh_http_renew(kh_http *h, const char *ca, const char *certificate, const char *key, char *why, size_t cap)
+{
+    kh_tls *t;
+    kh_err err = kh_tls_new(ca, certificate, key, why, cap, &t);
+    if (err != KH_OK) return err;
+    t->older = atomic_load_explicit(&h->tls, memory_order_relaxed); /* this thread alone writes it */
+    atomic_store_explicit(&h->tls, t, memory_order_release);        /* pairs with the load of a new connection */
+    return KH_OK;
 }
 
 /* The session's pointer is free for us: libmicrohttpd uses it for pre-shared keys alone. */

@@ -33,7 +33,8 @@ Test(app, every_key_is_read)
             "url = \"https://hub.example.org\"; max_connections = 100; max_connections_per_address = 5; idle_s = 7;\n"
             "workers = 3; max_body = 65536; queue = 9; metrics_listen = \"[::1]:9090\"; openapi = \"o.yaml\";\n"
             "user = \"kanhe\"; log = \"log/kanhed.log\"; log_requests = true; sandbox = false;\n"
-            "datagrams = { listen = \"[::]:8444\"; address = \"192.0.2.1:8444\"; pollers = 2; cpus = [ 2, 3 ]; dpdk = \"-l 1\"; "
+            "datagrams = { listen = \"[::1]:8444 , 127.0.0.1:8444\"; trust_peers = true; spin_us = 4294967295L; address = "
+            "\"192.0.2.1:8444\"; pollers = 2; cpus = [ 2, 3 ]; dpdk = \"-l 1\"; "
             "max_sessions = 77; session_s = "
             "60; };\n"
             "limits = { probe_limit = \"5/1\"; query_limit = \"off\"; operation_limit = \"9/9\"; address_limit = \"1/0\"; };\n"),
@@ -69,6 +70,9 @@ Test(app, what_is_wrong_is_named_with_its_line)
         {"limits = { query_limit = \"10\"; };", "\"limits.query_limit\" is \"BURST/PER_SECOND\""},
         {"limits = { query_limit = \"0/5\"; };", "\"limits.query_limit\" is \"BURST/PER_SECOND\""},
         {"limits = { query_limit = \"5/5x\"; };", "\"limits.query_limit\" is \"BURST/PER_SECOND\""},
+        {"datagrams = { listen = \"127.0.0.1:1,127.0.0.1:2\"; };", "up to four of one port"},
+        {"datagrams = { listen = \"127.0.0.1:1,\"; };", "up to four of one port"},
+        {"datagrams = { listen = \"127.0.0.1:1 [::1]:1\"; };", "up to four of one port"},
         {"datagrams = { pollers = 1; };", "the key \"datagrams.listen\" is missing"},
         {"datagrams = { listen = \"127.0.0.1:0\"; cpus = [ ]; };", "\"datagrams.cpus\" is a list"},
         {"datagrams = { listen = \"127.0.0.1:0\"; cpus = [ \"a\" ]; };", "is no processor number"},
