@@ -31,7 +31,7 @@ static void overview(FILE *to)
                 "  kanhe party add --id 11 --role bank --name \"First Bank\"\n"
                 "  kanhe gen declarations --count 1000 --seed 1 -o d.csv && kanhe import d.csv\n"
                 "  kanhe verify d.csv --as 11\n\n"
-                "exit status: 0 all well; 1 done, but some line was not OK; 2 usage; 3 data directory or system failed\n",
+                "exit status: 0 all well; 1 done, but some line was not OK; 2 usage; 3 data directory, system or hub failed\n",
                 to);
 }
 
