@@ -23,7 +23,7 @@ const kh_route kh_routes[] = {
     {"GET", "/ready", kh_route_ready, KH_R_OPEN | KH_R_INLINE, KH_BODY_NONE, {{0}}, {{0}}},
     {"GET", "/metrics", kh_route_metrics, KH_R_REGULATOR | KH_R_TEXT, KH_BODY_NONE, {{0}}, {{0}}},
     {"GET", "/v1/openapi.yaml", kh_route_openapi, KH_R_TEXT, KH_BODY_NONE, {{0}}, {{0}}},
-    {"GET", "/v1/me", kh_route_me, KH_R_FROZEN, KH_BODY_NONE, {{0}}, {{0}}},
+    {"GET", "/v1/me", kh_route_me, 0, KH_BODY_NONE, {{0}}, {{0}}},
 
     {"GET", "/v1/parties", kh_route_party_list, KH_R_PAGED, KH_BODY_NONE, {PAGE}, {{0}}},
     {"POST",
