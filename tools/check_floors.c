@@ -28,12 +28,12 @@ static const module floors[] = {
     {"embed", " base mem host doc wire formats log store service ledger index crypto kanhe ", " jansson urcu-qsbr "},
     {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
     {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp iconv "},
-    {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ "},
+    {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ jansson "},
     {"kanhe", " kanhe ", " "},
 };
 /* Libraries whose headers must be looked for: anything else between <> is libc or the compiler's. */
 static const char *const libraries[] = {"xxhash",  "ck_",       "jemalloc/", "openssl/", "liburing", "urcu",       "libxml/",
-                                        "jansson", "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/", "intel-ipsec-mb", "seccomp"};
+                                        "jansson", "curl/",  "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/", "intel-ipsec-mb", "seccomp"};
 
 static int wrong;
 

@@ -71,5 +71,6 @@ void kh_page_more(kh_page *page, uint32_t number_cnt, const uint64_t numbers[KH_
 {
     if (number_cnt == 1) (void)snprintf(page->next, sizeof page->next, "%llu", (unsigned long long)numbers[0]);
     else
-        (void)snprintf(page->next, sizeof page->next, "%llu.%llu", (unsigned long long)numbers[0], (unsigned long long)numbers[1]);
+        (void)snprintf(page->next, sizeof page->next, "%llu.%llu", (unsigned long long)numbers[0],
+                       (unsigned long long)numbers[1]);
 }

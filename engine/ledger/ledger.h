@@ -166,6 +166,7 @@ uint64_t kh_ledger_verify_fast(const kh_ledger *l, const kh_question questions[]
 typedef struct kh_moment { /* as of when its answers are at least */
     uint64_t height;
     kh_date today;
+    bool plain; /* no rule limits the age of any kind, or the currencies */
 } kh_moment;
 /* kh_ledger_moment: taken before the records are looked up. */
 kh_moment kh_ledger_moment(const kh_ledger *l);

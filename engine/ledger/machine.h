@@ -108,6 +108,7 @@ void kh_parties_refused(kh_ledger *l, uint32_t party);
 void kh_rules_init(kh_ledger *l);
 kh_code kh_rules_set(kh_ledger *l, const kh_op_rule_set *op);
 uint64_t kh_rules_product_ratio(const kh_ledger *l, kh_text product); /* UINT64_MAX: none */
+bool kh_rules_none_of_age_or_currency(const kh_ledger *l);
 bool kh_rules_currency_allowed(const kh_ledger *l, kh_currency currency);
 bool kh_rules_too_old(const kh_ledger *l, kh_kind kind, kh_date date, kh_date today);
 kh_code kh_rates_set(kh_ledger *l, const kh_op_rate_set *op);

@@ -203,6 +203,13 @@ bool kh_rules_currency_allowed(const kh_ledger *l, kh_currency currency)
     return currency < 1024 && (l->head->currencies[currency / 64] >> (currency % 64) & 1) != 0;
 }
 
+bool kh_rules_none_of_age_or_currency(const kh_ledger *l)
+{
+    bool none = l->head->rules[KH_RULE_CURRENCIES].value == 0;
+    for (uint32_t kind = 0; kind < KH_KIND_CNT; kind++) none &= l->head->rules[KH_RULE_MAX_AGE + kind].value == 0;
+    return none;
+}
+
 /* A document without a date cannot be said to be too old. */
 bool kh_rules_too_old(const kh_ledger *l, kh_kind kind, kh_date date, kh_date today)
 {

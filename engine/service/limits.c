@@ -125,8 +125,7 @@ void kh_limits_give_back(kh_limits *limits, kh_limit what, uint32_t party, uint3
     _Atomic uint64_t *full_at = &known_party(limits, party)->full_at[what];
     uint64_t was = atomic_load_explicit(full_at, memory_order_relaxed), back = n * rate.token_ns;
     while (!atomic_compare_exchange_weak_explicit(full_at, &was, was > back ? was - back : 0, memory_order_relaxed,
-                                                  memory_order_relaxed)) {
-    }
+                                                  memory_order_relaxed)) {}
 }
 
 bool kh_limits_address(kh_limits *limits, const uint8_t address[16], uint64_t now_ns)
@@ -143,13 +142,15 @@ bool kh_limits_address(kh_limits *limits, const uint8_t address[16], uint64_t no
     address_bucket *b;
     for (uint32_t i = 0; i < PLACES; i++) {
         b = &limits->addresses[(home + i) % KH_LIMIT_ADDRESSES];
-        if (atomic_load_explicit(&b->key, memory_order_relaxed) == mine) return take(&b->full_at, limits->address, 1, now_ns) == 1;
+        if (atomic_load_explicit(&b->key, memory_order_relaxed) == mine)
+            return take(&b->full_at, limits->address, 1, now_ns) == 1;
     }
     for (uint32_t i = 0; i < PLACES; i++) {
         b = &limits->addresses[(home + i) % KH_LIMIT_ADDRESSES];
         uint64_t key = atomic_load_explicit(&b->key, memory_order_relaxed);
         if (!is_full(&b->full_at, now_ns) && key != mine) continue;
-        if (atomic_compare_exchange_strong_explicit(&b->key, &key, mine, memory_order_relaxed, memory_order_relaxed) || key == mine)
+        if (atomic_compare_exchange_strong_explicit(&b->key, &key, mine, memory_order_relaxed, memory_order_relaxed) ||
+            key == mine)
             return take(&b->full_at, limits->address, 1, now_ns) == 1;
     }
     return take(&limits->addresses[home % KH_LIMIT_ADDRESSES].full_at, limits->address, 1, now_ns) == 1;
@@ -170,8 +171,8 @@ bool kh_limit_rate_parse(const char *text, kh_limit_rate *ret)
 {
     kh_limit_rate rate = {0};
     if (strcmp(text, "off") != 0) {
-        if (!number(&text, KH_LIMIT_BURST_MAX, &rate.burst) || *text++ != '/' || !number(&text, KH_LIMIT_PER_S_MAX, &rate.per_s) ||
-            *text != '\0')
+        if (!number(&text, KH_LIMIT_BURST_MAX, &rate.burst) || *text++ != '/' ||
+            !number(&text, KH_LIMIT_PER_S_MAX, &rate.per_s) || *text != '\0')
             return false;
     }
     *ret = rate;

@@ -1,16 +1,16 @@
 /* limits: token buckets, per party and per source address.
  *
- * A bucket holds `burst` tokens and gains `per_s` a second. Three kinds of buckets a party: what its questions cost that look like
- * guessing (PROBE), its questions, its operations. One kind an address: what comes in before anybody has proven who it is.
+ * A bucket holds `burst` tokens and gains `per_s` a second. Three kinds of buckets a party: what its questions cost that look
+ * like guessing (PROBE), its questions, its operations. One kind an address: what comes in before anybody has proven who it is.
  *
  * Probe rule  Before a group of at most KH_LIMIT_GROUP questions is evaluated, a token for each is taken; questions that got none
  *             are answered RATE_LIMITED without being looked at; tokens of those that turned out to be no probe are given back.
  *             A probe is an answer that teaches something to who does not hold the paper: kh_limit_is_probe. The operator (party
  *             0) and the regulators are not limited: the operator here, the regulators by who asks (kh_limit_applies).
  * Threads  any; lock-free, each call a few compare-and-swaps on one bucket.
- * Memory   fixed: KH_LIMIT_PARTIES and KH_LIMIT_ADDRESSES buckets. A bucket that is full again is free for another; where all that
- *          a party or address may use are busy, it shares one: it is limited sooner, never later.
- * Time     now_ns is the monotonic clock, the same one for all calls. */
+ * Memory   fixed: KH_LIMIT_PARTIES and KH_LIMIT_ADDRESSES buckets. A bucket that is full again is free for another; where all
+ * that a party or address may use are busy, it shares one: it is limited sooner, never later. Time     now_ns is the monotonic
+ * clock, the same one for all calls. */
 #ifndef KH_SERVICE_LIMITS_H
 #define KH_SERVICE_LIMITS_H
 #include "service/access.h"

@@ -11,13 +11,6 @@ static void store48(uint8_t *p, uint64_t v)
 
 static uint64_t load48(const uint8_t *p) { return kh_load32(p) | (uint64_t)kh_load16(p + 4) << 32; }
 
-static bool all_zero(const uint8_t *p, size_t n)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < n; i++) any |= p[i];
-    return any == 0;
-}
-
 /* ---- headers ---- */
 
 void kh_request_head_encode(const kh_request_head *head, uint8_t ret[KH_REQUEST_HEAD_SZ])
@@ -121,31 +114,6 @@ void kh_query_encode(const kh_query *query, bool is_long, uint8_t *ret)
     kh_store32(ret + 48, query->version);
     ret[52] = (uint8_t)query->direction;
     memset(ret + 53, 0, 11);
-}
-
-kh_err kh_query_decode(const uint8_t *p, bool is_long, kh_query *ret)
-{
-    if (is_long && (!all_zero(p + 53, 11) || (p[52] != 0 && p[52] != 1 && p[52] != 255))) return KH_E_FORMAT;
-    memcpy(ret->key.b, p, 16);
-    ret->amount = kh_load64(p + 16);
-    ret->owner_check = kh_load32(p + 24);
-    ret->currency = kh_load16(p + 28);
-    ret->date = kh_load16(p + 30);
-    ret->contract = is_long ? kh_load64(p + 32) : 0;
-    ret->want = is_long ? kh_load64(p + 40) : KH_AMOUNT_NONE;
-    ret->version = is_long ? kh_load32(p + 48) : 0;
-    ret->direction = is_long ? (int8_t)p[52] : 0;
-    return KH_OK;
-}
-
-/* {free or watermark 8, version 4, currency 2, code 1, status or mismatch 1} */
-void kh_query_answer_encode(const kh_query_answer *answer, uint8_t ret[KH_ANSWER_SZ])
-{
-    kh_store64(ret, answer->code == KH_C_NOT_FOUND ? answer->watermark : answer->free);
-    kh_store32(ret + 8, answer->version);
-    kh_store16(ret + 12, answer->currency);
-    ret[14] = (uint8_t)answer->code;
-    ret[15] = answer->code == KH_C_FIELD_MISMATCH ? answer->mismatch : (uint8_t)answer->status;
 }
 
 kh_err kh_query_answer_decode(const uint8_t *p, kh_query_answer *ret)

@@ -70,7 +70,22 @@ typedef struct kh_query {
 } kh_query;
 void kh_query_encode(const kh_query *query, bool is_long, uint8_t *ret); /* KH_QUERY_SZ or KH_QUERY_LONG_SZ bytes */
 /* kh_query_decode: KH_E_FORMAT where bytes that must be zero are not (long form); the short form always decodes. */
-KH_MUST kh_err kh_query_decode(const uint8_t *p, bool is_long, kh_query *ret);
+KH_MUST static inline kh_err kh_query_decode(const uint8_t *p, bool is_long, kh_query *ret)
+{
+    memcpy(ret->key.b, p, 16);
+    ret->amount = kh_load64(p + 16);
+    ret->owner_check = kh_load32(p + 24);
+    ret->currency = kh_load16(p + 28);
+    ret->date = kh_load16(p + 30);
+    ret->contract = is_long ? kh_load64(p + 32) : 0;
+    ret->want = is_long ? kh_load64(p + 40) : KH_AMOUNT_NONE;
+    ret->version = is_long ? kh_load32(p + 48) : 0;
+    ret->direction = is_long ? (int8_t)p[52] : 0;
+    if (!is_long) return KH_OK;
+    bool sound =
+        (kh_load64(p + 56) | kh_load32(p + 53)) == 0 && ret->direction >= -1 && ret->direction <= 1; /* 53 to 63 are zero */
+    return sound ? KH_OK : KH_E_FORMAT;
+}
 
 typedef struct kh_query_answer {
     kh_code code;
@@ -81,7 +96,15 @@ typedef struct kh_query_answer {
     uint64_t free;      /* KH_AMOUNT_NONE where it may not be told */
     uint64_t watermark; /* ns; with NOT_FOUND only */
 } kh_query_answer;
-void kh_query_answer_encode(const kh_query_answer *answer, uint8_t ret[KH_ANSWER_SZ]);
+/* {free or watermark 8, version 4, currency 2, code 1, status or mismatch 1} */
+static inline void kh_query_answer_encode(const kh_query_answer *answer, uint8_t ret[KH_ANSWER_SZ])
+{
+    kh_store64(ret, answer->code == KH_C_NOT_FOUND ? answer->watermark : answer->free);
+    kh_store32(ret + 8, answer->version);
+    kh_store16(ret + 12, answer->currency);
+    ret[14] = (uint8_t)answer->code;
+    ret[15] = answer->code == KH_C_FIELD_MISMATCH ? answer->mismatch : (uint8_t)answer->status;
+}
 KH_MUST kh_err kh_query_answer_decode(const uint8_t *p, kh_query_answer *ret);
 
 /* What a datagram says of an operation's receipt: without its lines. */

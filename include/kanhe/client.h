@@ -54,7 +54,8 @@ typedef struct kh_client_request {
                              any line stands alone */
     bool changes;         /* pieces are sent one after another */
 } kh_client_request;
-/* kh_client_call asks, follows `next` pages, and gives the rows. The rows "import" of a file's pieces become one. */
+/* kh_client_call asks, follows `next` pages (unless the query says `limit`), and gives the rows. The rows "import" of a file's
+ * pieces become one. */
 KH_API kh_result kh_client_call(kh_client *client, const kh_client_request *request, const kh_result_sink *sink);
 /* kh_client_escape percent-encodes text for a path into ret (cap bytes); false where it does not fit. */
 KH_API bool kh_client_escape(const char *text, char *ret, size_t cap);
