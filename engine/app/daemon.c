@@ -28,7 +28,7 @@ static bool on_ready(void *ctx)
 
 static bool say(kh_daemon *d, const char *doing, const char *why)
 {
-    char copy[sizeof d->why];
+    char copy[sizeof d->why - 40];
     (void)snprintf(copy, sizeof copy, "%s", why);
     (void)snprintf(d->why, sizeof d->why, "%s: %s", doing, copy);
     return false;

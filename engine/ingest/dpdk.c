@@ -1,8 +1,8 @@
-/* dpdk: the front end of DPDK ports. A poller has one receive and one send queue of every port, and a pool of buffers of its own, so
- * that pollers share nothing; the device spreads clients over the queues by their addresses and ports (RSS) where it can.
+/* dpdk: the front end of DPDK ports. A poller has one receive and one send queue of every port, and a pool of buffers of its own,
+ * so that pollers share nothing; the device spreads clients over the queues by their addresses and ports (RSS) where it can.
  *
- * A reply is written into the buffer that its request came in: the service turns the payload around, frame.c writes the headers before it.
- * Pollers are threads of ingest's own that register with EAL, which gives them a cache of every pool. */
+ * A reply is written into the buffer that its request came in: the service turns the payload around, frame.c writes the headers
+ * before it. Pollers are threads of ingest's own that register with EAL, which gives them a cache of every pool. */
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -17,11 +17,11 @@
 #include "ingest/front.h"
 
 #define PORTS_MAX 8u
-#define RING_SZ 1024u          /* descriptors a queue */
-#define POOL_PER_PORT 4096u    /* buffers a queue: both rings full, a cache, a burst or two */
-#define DOZE_LEAST_NS 100000u  /* a sleep between empty rounds; each one in a row is twice the last, up to */
+#define RING_SZ 1024u         /* descriptors a queue */
+#define POOL_PER_PORT 4096u   /* buffers a queue: both rings full, a cache, a burst or two */
+#define DOZE_LEAST_NS 100000u /* a sleep between empty rounds; each one in a row is twice the last, up to */
 #define DOZE_MOST_NS 1000000u
-#define PAUSES 16u             /* between two empty rounds */
+#define PAUSES 16u /* between two empty rounds */
 
 typedef struct dpdk_port {
     uint16_t id;
@@ -77,7 +77,8 @@ static kh_err make_pools(dpdk_front *f, uint32_t port_cnt, char *why, size_t cap
     for (uint32_t q = 0; q < f->o->queue_cnt; q++) {
         char name[32];
         (void)snprintf(name, sizeof name, "kanhe_%u", q);
-        f->pools[q] = rte_pktmbuf_pool_create(name, POOL_PER_PORT * port_cnt - 1, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+        f->pools[q] =
+            rte_pktmbuf_pool_create(name, POOL_PER_PORT * port_cnt - 1, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
         if (f->pools[q] == NULL)
             return failed(KH_E_NOMEM, why, cap, "DPDK has no memory for %u buffers (-m): %s", POOL_PER_PORT * port_cnt,
                           rte_strerror(rte_errno));
@@ -97,7 +98,8 @@ static kh_err start_port(dpdk_front *f, uint16_t id, char *why, size_t cap)
     struct rte_ether_addr mac;
     if (rte_eth_dev_info_get(id, &info) != 0) return failed(KH_E_IO, why, cap, "DPDK port %u tells nothing of itself", id);
     if (strcmp(info.driver_name, "net_memif") == 0 && !f->o->trust_peers)
-        return failed(KH_E_ARG, why, cap, "DPDK port %u is a net_memif, whose peer could crash kanhed by leaving: use net_vhost", id);
+        return failed(KH_E_ARG, why, cap, "DPDK port %u is a net_memif, whose peer could crash kanhed by leaving: use net_vhost",
+                      id);
     if (info.max_rx_queues < queues || info.max_tx_queues < queues)
         return failed(KH_E_ARG, why, cap, "DPDK port %u (%s) has %u queues in and %u out, pollers are %u", id, info.driver_name,
                       info.max_rx_queues, info.max_tx_queues, queues);
@@ -115,7 +117,8 @@ static kh_err start_port(dpdk_front *f, uint16_t id, char *why, size_t cap)
     }
     if (rc == 0) rc = rte_eth_dev_start(id);
     if (rc == 0) rc = rte_eth_macaddr_get(id, &mac);
-    if (rc != 0) return failed(KH_E_IO, why, cap, "DPDK port %u (%s) does not start: %s", id, info.driver_name, rte_strerror(-rc));
+    if (rc != 0)
+        return failed(KH_E_IO, why, cap, "DPDK port %u (%s) does not start: %s", id, info.driver_name, rte_strerror(-rc));
     port->id = id;
     port->host = (kh_frame_host){.port = f->o->port, .address_cnt = f->o->address_cnt};
     memcpy(port->host.mac, mac.addr_bytes, 6);

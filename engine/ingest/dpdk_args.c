@@ -25,7 +25,8 @@ __attribute__((format(printf, 2, 3))) static void add(builder *b, const char *fo
     b->used += (size_t)n + 1;
 }
 
-/* Is one of these options given? `words`: each between blanks; a long one also with =VALUE, a short one also with its value joined. */
+/* Is one of these options given? `words`: each between blanks; a long one also with =VALUE, a short one also with its value
+ * joined. */
 static bool given(const kh_dpdk_args *args, const char *words)
 {
     for (int i = 1; i < args->argc; i++) {

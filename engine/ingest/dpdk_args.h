@@ -17,8 +17,8 @@ typedef struct kh_dpdk_args {
 } kh_dpdk_args;
 
 /* kh_dpdk_args_make splits at blanks, and adds
- *   --no-pci                       without -a/--allow or its like: else EAL takes every card that it knows, this machine's uplink too
- *   -l CPU                         without -l, -c, --lcores: pollers are ingest's threads, EAL needs one of its own
+ *   --no-pci                       without -a/--allow or its like: else EAL takes every card that it knows, this machine's uplink
+ * too -l CPU                         without -l, -c, --lcores: pollers are ingest's threads, EAL needs one of its own
  *   --in-memory, or                where neither is said, nor --huge-dir: by whether huge pages are free
  *     --no-huge -m 128 --no-shconf
  *   --file-prefix=kanhePID, --no-telemetry, --log-level=warning

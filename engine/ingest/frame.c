@@ -1,5 +1,5 @@
-/* frame: reads frames and writes the headers of replies. A peer is one byte of the caller's, the family, and then the whole headers of
- * the reply but for its lengths and sums. */
+/* frame: reads frames and writes the headers of replies. A peer is one byte of the caller's, the family, and then the whole
+ * headers of the reply but for its lengths and sums. */
 #include "ingest/frame_bytes.h"
 
 enum { PEER_FAMILY = 1, PEER_HEAD = 2 };
@@ -105,7 +105,8 @@ static kh_frame_kind read_ip6(const kh_frame_host *host, uint8_t *frame, uint32_
         ret->n = kh_frame_answer_icmp6(host, frame, body, cap, &ret->reason);
         return ret->n != 0 ? KH_FRAME_ANSWER : KH_FRAME_DROP;
     }
-    if ((frame[MAC_TO] & 1) != 0 || !kh_frame_is_ours(host, 6, ip + IP6_TO)) return ret->reason = KH_FRAME_NOT_OURS, KH_FRAME_DROP;
+    if ((frame[MAC_TO] & 1) != 0 || !kh_frame_is_ours(host, 6, ip + IP6_TO))
+        return ret->reason = KH_FRAME_NOT_OURS, KH_FRAME_DROP;
     if (ip[IP6_NEXT] == PROTOCOL_FRAGMENT) return ret->reason = KH_FRAME_FRAGMENT, KH_FRAME_DROP;
     if (ip[IP6_NEXT] != PROTOCOL_UDP) return ret->reason = KH_FRAME_PROTOCOL, KH_FRAME_DROP;
     if (is_odd6(ip + IP6_FROM)) return ret->reason = KH_FRAME_SOURCE, KH_FRAME_DROP;
@@ -122,8 +123,8 @@ static kh_frame_kind read_ip6(const kh_frame_host *host, uint8_t *frame, uint32_
     return KH_FRAME_DATAGRAM;
 }
 
-kh_frame_kind kh_frame_read(const kh_frame_host *host, uint8_t *frame, uint32_t n, uint32_t cap, uint8_t ret_peer[KH_FRAME_PEER_SZ],
-                            kh_frame_found *ret)
+kh_frame_kind kh_frame_read(const kh_frame_host *host, uint8_t *frame, uint32_t n, uint32_t cap,
+                            uint8_t ret_peer[KH_FRAME_PEER_SZ], kh_frame_found *ret)
 {
     *ret = (kh_frame_found){.reason = KH_FRAME_SHORT};
     if (n < ETHER_SZ) return KH_FRAME_DROP;

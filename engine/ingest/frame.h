@@ -5,10 +5,11 @@
  *   ICMPv6 echo requests for an address of ours
  *   all else                                                 dropped, for a stated reason
  *
- * No routing and no neighbour table: a reply goes back to the hardware address that its request came from. Fragments, IPv4 options, IPv6
- * extension headers and VLAN tags are not taken. The IPv4 header's checksum and those of neighbour solicitations are checked; UDP's
- * is not: datagrams are sealed, and a kernel's virtual interface hands frames on whose sum is still to be made. A sum of zero over
- * IPv6 is dropped (RFC 8200, 8.1). Replies carry no UDP sum over IPv4 (RFC 768) and the right one over IPv6.
+ * No routing and no neighbour table: a reply goes back to the hardware address that its request came from. Fragments, IPv4
+ * options, IPv6 extension headers and VLAN tags are not taken. The IPv4 header's checksum and those of neighbour solicitations
+ * are checked; UDP's is not: datagrams are sealed, and a kernel's virtual interface hands frames on whose sum is still to be
+ * made. A sum of zero over IPv6 is dropped (RFC 8200, 8.1). Replies carry no UDP sum over IPv4 (RFC 768) and the right one over
+ * IPv6.
  *
  * Pure: any thread; nothing is allocated, nothing is read beyond n or written beyond cap. */
 #ifndef KH_INGEST_FRAME_H
@@ -58,8 +59,8 @@ typedef struct kh_frame_found {
    ANSWER: the frame was turned into its answer. */
 KH_MUST kh_frame_kind kh_frame_read(const kh_frame_host *host, uint8_t *frame, uint32_t n, uint32_t cap,
                                     uint8_t ret_peer[KH_FRAME_PEER_SZ], kh_frame_found *ret);
-/* kh_frame_head writes the headers of a reply of n bytes (n <= 1472) before its payload, which has KH_FRAME_HEAD6_SZ bytes to spare
-   there; returns how many it took. The frame may be shorter than KH_FRAME_LEAST_SZ. */
+/* kh_frame_head writes the headers of a reply of n bytes (n <= 1472) before its payload, which has KH_FRAME_HEAD6_SZ bytes to
+   spare there; returns how many it took. The frame may be shorter than KH_FRAME_LEAST_SZ. */
 uint32_t kh_frame_head(const uint8_t peer[KH_FRAME_PEER_SZ], uint8_t *payload, uint32_t n);
 /* The first byte of a peer is the caller's to use: which port it came from. */
 #endif

@@ -4,7 +4,15 @@
 /* within an ARP packet for Ethernet and IPv4 (RFC 826) */
 enum { ARP_OPERATION = 6, ARP_FROM_MAC = 8, ARP_FROM = 14, ARP_TO_MAC = 18, ARP_TO = 24, ARP_SZ = 28 };
 /* within ICMP and ICMPv6 */
-enum { ICMP_CODE = 1, ICMP_SUM = 2, ECHO_SZ = 8, NEIGHBOUR_FLAGS = 4, NEIGHBOUR_TARGET = 8, NEIGHBOUR_SZ = 24, NEIGHBOUR_OPTION = 24 };
+enum {
+    ICMP_CODE = 1,
+    ICMP_SUM = 2,
+    ECHO_SZ = 8,
+    NEIGHBOUR_FLAGS = 4,
+    NEIGHBOUR_TARGET = 8,
+    NEIGHBOUR_SZ = 24,
+    NEIGHBOUR_OPTION = 24
+};
 enum { ECHO_REQUEST = 8, ECHO_REPLY = 0, ECHO6_REQUEST = 128, ECHO6_REPLY = 129, SOLICITATION = 135, ADVERTISEMENT = 136 };
 
 static uint32_t no(kh_frame_reason reason, kh_frame_reason *ret)
@@ -24,7 +32,8 @@ uint32_t kh_frame_answer_arp(const kh_frame_host *host, uint8_t *frame, uint32_t
     static const uint8_t ethernet_ip4[6] = {0, 1, 8, 0, 6, 4};
     uint8_t *arp = frame + ETHER_SZ;
     if (n < ETHER_SZ + ARP_SZ || cap < KH_FRAME_LEAST_SZ) return no(KH_FRAME_SHORT, ret);
-    if (memcmp(arp, ethernet_ip4, sizeof ethernet_ip4) != 0 || kh_be16(arp + ARP_OPERATION) != 1) return no(KH_FRAME_PROTOCOL, ret);
+    if (memcmp(arp, ethernet_ip4, sizeof ethernet_ip4) != 0 || kh_be16(arp + ARP_OPERATION) != 1)
+        return no(KH_FRAME_PROTOCOL, ret);
     if (!kh_frame_is_ours(host, 4, arp + ARP_TO)) return no(KH_FRAME_NOT_OURS, ret);
     uint8_t ours[4];
     memcpy(ours, arp + ARP_TO, 4);

@@ -1,5 +1,5 @@
-/* frame_bytes: where the fields of Ethernet, IP, UDP, ARP and ICMP lie (RFC 826, 791, 8200, 768, 792, 4443, 4861), and the Internet
- * checksum (RFC 1071). */
+/* frame_bytes: where the fields of Ethernet, IP, UDP, ARP and ICMP lie (RFC 826, 791, 8200, 768, 792, 4443, 4861), and the
+ * Internet checksum (RFC 1071). */
 #ifndef KH_INGEST_FRAME_BYTES_H
 #define KH_INGEST_FRAME_BYTES_H
 #include "ingest/frame.h"
@@ -46,8 +46,8 @@ static inline bool kh_frame_is_ours(const kh_frame_host *host, uint8_t family, c
     return false;
 }
 
-/* What asks this host something itself (frame_answer.c): returns the answer's length in the same buffer, or 0 and why not. The frame's
-   headers below are known to be whole and consistent; `n` is the length of what follows the IP header. */
+/* What asks this host something itself (frame_answer.c): returns the answer's length in the same buffer, or 0 and why not. The
+   frame's headers below are known to be whole and consistent; `n` is the length of what follows the IP header. */
 uint32_t kh_frame_answer_arp(const kh_frame_host *host, uint8_t *frame, uint32_t n, uint32_t cap, kh_frame_reason *ret);
 uint32_t kh_frame_answer_icmp(uint8_t *frame, uint32_t n, kh_frame_reason *ret);
 uint32_t kh_frame_answer_icmp6(const kh_frame_host *host, uint8_t *frame, uint32_t n, uint32_t cap, kh_frame_reason *ret);

@@ -1,7 +1,7 @@
 /* front: what a front end is to ingest, and ingest to a front end.
  *
- * A front end opens its sockets or ports for queue_cnt queues, then runs one loop a queue, each on a thread that ingest makes, until
- * `stopping` is set. What it does with a burst goes through the table `work`: the service's pollers, or in tests another's.
+ * A front end opens its sockets or ports for queue_cnt queues, then runs one loop a queue, each on a thread that ingest makes,
+ * until `stopping` is set. What it does with a burst goes through the table `work`: the service's pollers, or in tests another's.
  * The DPDK front end is a shared module with one symbol, KH_FRONT_SYMBOL, a kh_front. */
 #ifndef KH_INGEST_FRONT_H
 #define KH_INGEST_FRONT_H
@@ -26,8 +26,8 @@ typedef struct kh_front_work {
     int (*event_fd)(const kh_poller *poller);
 } kh_front_work;
 
-/* Counters of one queue, each written by its thread alone (DEVICE: by kh_ingest_metrics). A frame's reason to be dropped counts at
-   KH_COUNT_FRAME + reason. */
+/* Counters of one queue, each written by its thread alone (DEVICE: by kh_ingest_metrics). A frame's reason to be dropped counts
+   at KH_COUNT_FRAME + reason. */
 typedef enum kh_count {
     KH_COUNT_RX,
     KH_COUNT_RX_BYTES,

@@ -46,8 +46,8 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* The DPDK front end is looked for beside the program (as it is built and as it is installed together), then where meson installs. It is
-   never unloaded: DPDK's own threads and libraries stay. */
+/* The DPDK front end is looked for beside the program (as it is built and as it is installed together), then where meson
+   installs. It is never unloaded: DPDK's own threads and libraries stay. */
 static kh_err load_module(const char *named, const kh_front **ret, char *why, size_t cap)
 {
     static const char *const beside[] = {"kanhe_dpdk.so", "../ingest/kanhe_dpdk.so"};
@@ -79,7 +79,8 @@ static kh_err load_module(const char *named, const kh_front **ret, char *why, si
 
 static kh_err check(const kh_ingest_options *options, const kh_front_options *o, char *why, size_t cap)
 {
-    if (o->port == 0 && options->dpdk != NULL) return failed(KH_E_ARG, "with DPDK the datagram port is a number of yours", why, cap);
+    if (o->port == 0 && options->dpdk != NULL)
+        return failed(KH_E_ARG, "with DPDK the datagram port is a number of yours", why, cap);
     for (uint32_t i = 0; options->dpdk != NULL && i < o->address_cnt; i++)
         if (kh_address_is_wildcard(&o->addresses[i]))
             return failed(KH_E_ARG, "with DPDK the datagram address is the port's own, not a wildcard", why, cap);

@@ -1,7 +1,7 @@
 /* udp: the front end of kernel sockets: the loop.
  *
- * Datagrams are received into the buffers that they are answered from. Where a socket listens on a wildcard, the kernel tells which
- * address a request was sent to, and the reply leaves from that one. */
+ * Datagrams are received into the buffers that they are answered from. Where a socket listens on a wildcard, the kernel tells
+ * which address a request was sent to, and the reply leaves from that one. */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <linux/sock_diag.h>
@@ -85,7 +85,8 @@ static void send_out(kh_udp_queue *q, int fd, uint32_t n)
         int took = sendmmsg(fd, q->out + at, n - at, MSG_DONTWAIT);
         if (took > 0) {
             for (; took > 0; took--, at++) bytes += q->out_iov[at].iov_len;
-        } else if (errno != EINTR) { /* the first one cannot go: it is lost, as any datagram may be, and the rest have their turn */
+        } else if (errno !=
+                   EINTR) { /* the first one cannot go: it is lost, as any datagram may be, and the rest have their turn */
             at++;
             lost++;
         }
@@ -109,11 +110,11 @@ static void send_burst(kh_udp_queue *q, kh_packet *const packets[], uint32_t n)
         }
         fd = q->fds[peer->socket];
         q->out_iov[cnt] = (struct iovec){packets[i]->p, packets[i]->n};
-        q->out[cnt].msg_hdr = (struct msghdr){
-            .msg_name = &peer->to,
-            .msg_namelen = peer->to.any.sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6),
-            .msg_iov = &q->out_iov[cnt],
-            .msg_iovlen = 1};
+        q->out[cnt].msg_hdr = (struct msghdr){.msg_name = &peer->to,
+                                              .msg_namelen = peer->to.any.sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                                                               : sizeof(struct sockaddr_in6),
+                                              .msg_iov = &q->out_iov[cnt],
+                                              .msg_iovlen = 1};
         if (peer->control != 0) {
             q->out[cnt].msg_hdr.msg_control = &q->out_control[cnt];
             q->out[cnt].msg_hdr.msg_controllen = put_control(peer, &q->out_control[cnt]);
@@ -194,10 +195,15 @@ static uint64_t udp_device_drops(const void *front, uint32_t number)
     for (uint32_t i = 0; i < f->o->address_cnt; i++) {
         uint32_t of_socket[SK_MEMINFO_VARS];
         socklen_t n = sizeof of_socket;
-        if (getsockopt(f->queues[number].fds[i], SOL_SOCKET, SO_MEMINFO, of_socket, &n) == 0) drops += of_socket[SK_MEMINFO_DROPS];
+        if (getsockopt(f->queues[number].fds[i], SOL_SOCKET, SO_MEMINFO, of_socket, &n) == 0)
+            drops += of_socket[SK_MEMINFO_DROPS];
     }
     return drops;
 }
 
-const kh_front kh_front_udp = {
-    .version = KH_FRONT_VERSION, .open = kh_udp_open, .run = udp_run, .port = udp_port, .device_drops = udp_device_drops, .close = kh_udp_close};
+const kh_front kh_front_udp = {.version = KH_FRONT_VERSION,
+                               .open = kh_udp_open,
+                               .run = udp_run,
+                               .port = udp_port,
+                               .device_drops = udp_device_drops,
+                               .close = kh_udp_close};

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include "ingest/front.h"
 
-#define KH_UDP_BUFFER_SZ 2048u      /* a payload and room to see that one was longer */
+#define KH_UDP_BUFFER_SZ 2048u /* a payload and room to see that one was longer */
 
 /* Where a reply goes, inside kh_packet.peer. */
 typedef struct __attribute__((may_alias)) kh_udp_peer {

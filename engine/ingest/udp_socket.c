@@ -29,7 +29,6 @@ static socklen_t make_name(const kh_frame_address *a, uint16_t port, kh_udp_peer
     return sizeof ret->to.six;
 }
 
-
 /* A bound socket, or -1 and errno. */
 static int bind_socket(const kh_front_options *o, const kh_frame_address *a, uint16_t port, bool shared)
 {
@@ -43,7 +42,8 @@ static int bind_socket(const kh_front_options *o, const kh_frame_address *a, uin
     bool good = !shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
     if (a->family == 6) good = good && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &apart, sizeof apart) == 0;
     if (kh_address_is_wildcard(a) && a->family == 4) good = good && setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on) == 0;
-    if (kh_address_is_wildcard(a) && a->family == 6) good = good && setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on) == 0;
+    if (kh_address_is_wildcard(a) && a->family == 6)
+        good = good && setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on) == 0;
     if (good && bind(fd, &name.to.any, name_n) == 0) return fd;
     int error = errno;
     (void)close(fd);
@@ -60,8 +60,8 @@ static uint16_t port_of(int fd)
     return ntohs(name.to.any.sa_family == AF_INET ? name.to.four.sin_port : name.to.six.sin6_port);
 }
 
-/* A port that sockets may share could be shared with another process of this user: first one is bound that shares with nobody. It also
-   finds the port, where any will do. */
+/* A port that sockets may share could be shared with another process of this user: first one is bound that shares with nobody. It
+   also finds the port, where any will do. */
 static kh_err claim_port(kh_udp_front *f, char *why, size_t cap)
 {
     f->port = f->o->port;

@@ -1,5 +1,6 @@
-/* echo_poller: a poller that needs no service: it answers each datagram with its own bytes, the first one changed in case, so that what
- * moves datagrams is tested alone. A datagram that begins with 'd' is dropped; with 'l', answered late, from the next round on. */
+/* echo_poller: a poller that needs no service: it answers each datagram with its own bytes, the first one changed in case, so
+ * that what moves datagrams is tested alone. A datagram that begins with 'd' is dropped; with 'l', answered late, from the next
+ * round on. */
 #ifndef KH_TESTS_ECHO_POLLER_H
 #define KH_TESTS_ECHO_POLLER_H
 #include "ingest/front.h"
@@ -72,5 +73,6 @@ static inline void echo_sleep(kh_poller *p) { echo_of(p)->asleep = true; }
 static inline void echo_wake(kh_poller *p) { echo_of(p)->asleep = false; }
 static inline int echo_event_fd(const kh_poller *p) { return echo_of(p)->event_fd; }
 
-static const kh_front_work echo_work = {echo_begin, echo_end, echo_burst, echo_late_cnt, echo_late, echo_sleep, echo_wake, echo_event_fd};
+static const kh_front_work echo_work = {echo_begin, echo_end,   echo_burst, echo_late_cnt,
+                                        echo_late,  echo_sleep, echo_wake,  echo_event_fd};
 #endif

@@ -51,9 +51,10 @@ Test(frame, udp4_golden)
     memset(f + n, 0xee, 13); /* Ethernet's padding is no payload */
     seen s = look(f, 60, 0);
     cr_assert(s.kind == KH_FRAME_DATAGRAM && s.found.offset == 42 && s.found.n == 5);
-    static const uint8_t want[] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 0, /* to them, from us, IPv4 */
-                                   0x45, 0, 0, 31, 0, 0, 0x40, 0, 64, 17, 0x26, 0x32, 10, 77, 0, 1, 10, 77, 0, 2,
-                                   0x20, 0xfc, 0x15, 0xb3, 0, 11, 0, 0, 'b', 'y', 'e'};
+    static const uint8_t want[] = {
+        2,    0,  0, 0,  0,    9,    2,    0,    0,  0,  0,    1,    8,   0, /* to them, from us, IPv4 */
+        0x45, 0,  0, 31, 0,    0,    0x40, 0,    64, 17, 0x26, 0x32, 10,  77,  0,  1,
+        10,   77, 0, 2,  0x20, 0xfc, 0x15, 0xb3, 0,  11, 0,    0,    'b', 'y', 'e'};
     uint8_t out[128];
     memcpy(out + 62, "bye", 3);
     cr_assert(kh_frame_head(s.peer, out + 62, 3) == 42);
@@ -144,7 +145,7 @@ Test(frame, ip4_errors)
     CHANGED4(14, 0x65, KH_FRAME_HEADER);
     CHANGED4(17, 19, KH_FRAME_SHORT);
     CHANGED4(17, 200, KH_FRAME_SHORT);
-    CHANGED4(17, 32, KH_FRAME_SHORT); /* UDP's length disagrees */
+    CHANGED4(17, 32, KH_FRAME_SHORT);      /* UDP's length disagrees */
     CHANGED4(20, 0x20, KH_FRAME_FRAGMENT); /* more follow */
     CHANGED4(21, 1, KH_FRAME_FRAGMENT);
     CHANGED4(33, 9, KH_FRAME_NOT_OURS);
@@ -205,8 +206,8 @@ Test(frame, arp)
 {
     uint32_t n = arp_frame(f);
     seen s = look(f, n, 18);
-    static const uint8_t want[60] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 2,
-                                     2, 0, 0, 0, 0, 1, 10, 77, 0, 1, 2, 0, 0, 0, 0, 9, 10, 77, 0, 2};
+    static const uint8_t want[60] = {2, 0, 0, 0, 0, 9, 2, 0,  0,  0, 0, 1, 8, 6, 0, 1, 8, 0,  6,  4, 0,
+                                     2, 2, 0, 0, 0, 0, 1, 10, 77, 0, 1, 2, 0, 0, 0, 0, 9, 10, 77, 0, 2};
     cr_assert(s.kind == KH_FRAME_ANSWER && s.found.n == 60 && s.found.offset == 0);
     cr_assert(memcmp(s.frame, want, 60) == 0);
     f[21] = 2; /* an answer asks nothing */
@@ -267,7 +268,8 @@ static void is_advertised(const uint8_t *frame, const uint8_t *to, uint8_t flags
     cr_assert(s.kind == KH_FRAME_ANSWER && s.found.n == 86);
     cr_assert(s.frame[54] == 136 && s.frame[58] == flags && ip6_sum_of(s.frame, 32, 58) == 0xffff && s.frame[21] == 255);
     cr_assert(memcmp(s.frame + 22, our_ip6, 16) == 0 && memcmp(s.frame + 38, to, 16) == 0);
-    cr_assert(memcmp(s.frame + 62, our_ip6, 16) == 0 && s.frame[78] == 2 && s.frame[79] == 1 && memcmp(s.frame + 80, our_mac, 6) == 0);
+    cr_assert(memcmp(s.frame + 62, our_ip6, 16) == 0 && s.frame[78] == 2 && s.frame[79] == 1 &&
+              memcmp(s.frame + 80, our_mac, 6) == 0);
 }
 
 Test(frame, neighbours)
@@ -318,13 +320,29 @@ Test(address, lists)
     kh_frame_address a[KH_FRAME_ADDRESSES_MAX];
     uint32_t cnt;
     uint16_t port;
-    cr_assert(kh_address_parse_list("127.0.0.1:8444", a, &cnt, &port) && cnt == 1 && port == 8444 && a[0].family == 4 && a[0].b[0] == 127);
-    cr_assert(kh_address_parse_list("[::1]:0,10.0.0.1:0", a, &cnt, &port) && cnt == 2 && port == 0 && a[0].family == 6 && a[0].b[15] == 1);
+    cr_assert(kh_address_parse_list("127.0.0.1:8444", a, &cnt, &port) && cnt == 1 && port == 8444 && a[0].family == 4 &&
+              a[0].b[0] == 127);
+    cr_assert(kh_address_parse_list("[::1]:0,10.0.0.1:0", a, &cnt, &port) && cnt == 2 && port == 0 && a[0].family == 6 &&
+              a[0].b[15] == 1);
     cr_assert(kh_address_parse_list("0.0.0.0:65535", a, &cnt, &port) && kh_address_is_wildcard(&a[0]));
-    static const char *const bad[] = {"", ":1", "1.2.3.4", "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4:x", "::1:80", "[::1:80", "[]:1", "[::1]80",
-                                      "1.2.3.4:80,", "1.2.3.4:80,1.2.3.5:81", "1.2.3:80", "host:80", "1.2.3.4:000080",
+    static const char *const bad[] = {"",
+                                      ":1",
+                                      "1.2.3.4",
+                                      "1.2.3.4:",
+                                      "1.2.3.4:65536",
+                                      "1.2.3.4:x",
+                                      "::1:80",
+                                      "[::1:80",
+                                      "[]:1",
+                                      "[::1]80",
+                                      "1.2.3.4:80,",
+                                      "1.2.3.4:80,1.2.3.5:81",
+                                      "1.2.3:80",
+                                      "host:80",
+                                      "1.2.3.4:000080",
                                       "1.1.1.1:1,1.1.1.2:1,1.1.1.3:1,1.1.1.4:1,1.1.1.5:1"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) cr_assert(!kh_address_parse_list(bad[i], a, &cnt, &port), "%s", bad[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_assert(!kh_address_parse_list(bad[i], a, &cnt, &port), "%s", bad[i]);
 }
 
 static const char *joined(const char *text, bool huge)
@@ -341,10 +359,11 @@ static const char *joined(const char *text, bool huge)
 
 Test(dpdk_args, what_is_added)
 {
-    cr_assert_str_eq(joined("--vdev=net_ring0", true),
-                     "kanhed --vdev=net_ring0 --no-pci -l 3 --in-memory --file-prefix=kanhe77 --no-telemetry --log-level=warning");
-    cr_assert_str_eq(joined(" --vdev=net_ring0\t", false),
-                     "kanhed --vdev=net_ring0 --no-pci -l 3 --no-huge -m 128 --no-shconf --file-prefix=kanhe77 --no-telemetry --log-level=warning");
+    cr_assert_str_eq(
+        joined("--vdev=net_ring0", true),
+        "kanhed --vdev=net_ring0 --no-pci -l 3 --in-memory --file-prefix=kanhe77 --no-telemetry --log-level=warning");
+    cr_assert_str_eq(joined(" --vdev=net_ring0\t", false), "kanhed --vdev=net_ring0 --no-pci -l 3 --no-huge -m 128 --no-shconf "
+                                                           "--file-prefix=kanhe77 --no-telemetry --log-level=warning");
     cr_assert_str_eq(joined("-l 1 -a 0000:3b:00.0 --file-prefix=x --huge-dir=/h --telemetry --log-level=8", true),
                      "kanhed -l 1 -a 0000:3b:00.0 --file-prefix=x --huge-dir=/h --telemetry --log-level=8");
     cr_assert_str_eq(joined("-l1 --no-pci --no-huge -m64 --no-shconf --file-prefix x --no-telemetry --log-level 8", true),
