@@ -41,6 +41,7 @@ typedef struct kh_lock {
     int fd;
 } kh_lock;
 KH_MUST kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *report, kh_lock *ret);
+KH_MUST kh_err kh_lock_announce(const kh_lock *lock, const char *url);
 void kh_lock_drop(kh_lock *lock);
 
 /* ---- head ---- */
