@@ -8,7 +8,10 @@ typedef struct risk_row {
     kh_text text, zh;
 } risk_row;
 
-#define ROW(en, chinese) {en, {en, sizeof en - 1}, {chinese, sizeof chinese - 1}}
+#define ROW(en, chinese)                                                                                                         \
+    {                                                                                                                            \
+        en, {en, sizeof en - 1}, { chinese, sizeof chinese - 1 }                                                                 \
+    }
 static const risk_row rows[KH_RISK_CNT] = {
     [KH_RISK_FRAUD] = ROW("fraud", "欺诈"),
     [KH_RISK_HIGH_RISK_ACCOUNT] = ROW("high_risk_account", "高风险账户"),

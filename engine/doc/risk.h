@@ -10,15 +10,15 @@
 #define KH_RISK_SUBJECT_MAX 64 /* bytes of a canonical subject */
 
 typedef enum kh_risk { /* append only: on the wire and in the log */
-    KH_RISK_NONE = 0,
-    KH_RISK_FRAUD = 1,
-    KH_RISK_HIGH_RISK_ACCOUNT = 2,
-    KH_RISK_FORGED_DOCUMENT = 3,
-    KH_RISK_DEFAULT = 4,
-    KH_RISK_OTHER = 5,
-    KH_RISK_CNT = 6
+                       KH_RISK_NONE = 0,
+                       KH_RISK_FRAUD = 1,
+                       KH_RISK_HIGH_RISK_ACCOUNT = 2,
+                       KH_RISK_FORGED_DOCUMENT = 3,
+                       KH_RISK_DEFAULT = 4,
+                       KH_RISK_OTHER = 5,
+                       KH_RISK_CNT = 6
 } kh_risk;
-const char *kh_risk_word(kh_risk risk); /* "high_risk_account"; NULL for none */
+const char *kh_risk_word(kh_risk risk);                   /* "high_risk_account"; NULL for none */
 KH_MUST bool kh_risk_of_word(kh_text word, kh_risk *ret); /* 欺诈, 高风险账户, 伪造单证, 违约, 其他 too */
 
 /* kh_risk_canonical keeps letters and digits (full-width folded), upper case; separators go. FORMAT where nothing is left, where

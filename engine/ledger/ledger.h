@@ -160,11 +160,11 @@ uint32_t kh_ledger_owner_walk(const kh_ledger *l, uint64_t *cursor, uint32_t row
                               uint32_t max);
 
 /* ---- the risk list (风险名单) [S] ---- */
-typedef struct kh_risk_account {
+typedef struct kh_risk_view {
     uint64_t contributed, asked, allowed;
-} kh_risk_account;
+} kh_risk_view;
 /* kh_ledger_risk_account: what a bank has in the list, has asked, and may ask in all; false where the party is no bank. */
-bool kh_ledger_risk_account(const kh_ledger *l, uint32_t bank, kh_risk_account *ret);
+bool kh_ledger_risk_account(const kh_ledger *l, uint32_t bank, kh_risk_view *ret);
 
 /* One verification question, DOMAIN §7. */
 typedef struct kh_question {

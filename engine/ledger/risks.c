@@ -148,11 +148,11 @@ void kh_risks_apply(kh_ledger *l, const kh_op *op)
 
 /* ---- reading ---- */
 
-bool kh_ledger_risk_account(const kh_ledger *l, uint32_t bank, kh_risk_account *ret)
+bool kh_ledger_risk_account(const kh_ledger *l, uint32_t bank, kh_risk_view *ret)
 {
     uint32_t row = kh_parties_find(l, bank);
     if (row == 0 || l->party[row].role != KH_ROLE_BANK) return false;
-    *ret = (kh_risk_account){l->party[row].given, l->party[row].asked, allowed(l, &l->party[row])};
+    *ret = (kh_risk_view){l->party[row].given, l->party[row].asked, allowed(l, &l->party[row])};
     return true;
 }
 

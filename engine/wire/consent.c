@@ -81,9 +81,7 @@ bool kh_out_consent(kh_fields_out *out, const kh_op *op)
     case KH_OP_GRANT_REVOKE: out_revoke(out, &op->grant_revoke); break;
     case KH_OP_CREDIT_LOOKUP: out_lookup(out, &op->credit_lookup); break;
     case KH_OP_RISK_ADD: out_risk(out, &op->risk_add.subject, 0, op->risk_add.category); break;
-    case KH_OP_RISK_REMOVE:
-        out_risk(out, &op->risk_remove.subject, op->risk_remove.contributor, op->risk_remove.category);
-        break;
+    case KH_OP_RISK_REMOVE: out_risk(out, &op->risk_remove.subject, op->risk_remove.contributor, op->risk_remove.category); break;
     default: out_ask(out, &op->risk_ask); break;
     }
     return true;

@@ -55,7 +55,8 @@ Test(doc_consent, subjects)
     longest[KH_RISK_SUBJECT_MAX] = '\0';
     cr_assert(canonical(longest, text) == KH_C_OK);
     /* SHA-256 over "kanhe risk 1", four zeros, the text */
-    static const uint8_t wanted[16] = {0x8d, 0x20, 0x2f, 0xf3, 0xb0, 0xcb, 0x28, 0xf7, 0x71, 0xfc, 0x32, 0x25, 0xcf, 0xa1, 0xfb, 0x30};
+    static const uint8_t wanted[16] = {0x8d, 0x20, 0x2f, 0xf3, 0xb0, 0xcb, 0x28, 0xf7,
+                                       0x71, 0xfc, 0x32, 0x25, 0xcf, 0xa1, 0xfb, 0x30};
     kh_key subject = kh_risk_subject(kh_text_of("6222021234567890"));
     cr_assert(memcmp(subject.b, wanted, 16) == 0);
 }

@@ -5,7 +5,8 @@ TestSuite(ledger_consent, .init = fixture_start, .fini = fixture_stop);
 
 #define ALWAYS UINT64_MAX
 
-static kh_op grant_op(uint32_t speaks, uint32_t enterprise, uint64_t id, uint32_t bank, uint8_t scope, uint64_t from, uint64_t until)
+static kh_op grant_op(uint32_t speaks, uint32_t enterprise, uint64_t id, uint32_t bank, uint8_t scope, uint64_t from,
+                      uint64_t until)
 {
     return (kh_op){.type = KH_OP_GRANT, .party = speaks, .grant = {id, from, until, enterprise, bank, scope}};
 }
@@ -105,7 +106,8 @@ Test(ledger_consent, a_look_up_needs_the_grant)
     cr_assert(look(1, 100, 2, KH_SCOPE_CREDIT)->code == KH_C_NO_CONSENT);
     cr_assert(look(1, 100, 1, KH_SCOPE_DOCUMENTS)->code == KH_C_NO_CONSENT);
     cr_assert(look(1, 100, 1, KH_SCOPE_ALL)->code == KH_C_NO_CONSENT);
-    cr_assert(look(0, 100, 1, KH_SCOPE_CREDIT)->code == KH_C_NOT_AUTHORISED); /* the regulator needs none, and has no such operation */
+    cr_assert(look(0, 100, 1, KH_SCOPE_CREDIT)->code ==
+              KH_C_NOT_AUTHORISED); /* the regulator needs none, and has no such operation */
     cr_assert(look(100, 100, 1, KH_SCOPE_CREDIT)->code == KH_C_NOT_AUTHORISED);
     cr_assert(world_notices(w, KH_NOTICE_LOOKUP) == 0);
     cr_assert(freeze(w, 1, true) == KH_C_OK);
@@ -233,8 +235,8 @@ Test(ledger_consent, a_subject_is_listed_while_somebody_contributes)
     cr_assert(risk_add(2, "S0", KH_RISK_DEFAULT)->effect == KH_EFFECT_STORED);
     cr_assert(risk_add(2, "S1", KH_RISK_OTHER)->effect == KH_EFFECT_STORED);
     cr_assert(listed(1) == (1 << KH_RISK_FRAUD | 1 << KH_RISK_DEFAULT) && listed(2) == listed(1));
-    cr_assert(risk_ask(0, 3)->code == KH_C_OK && w->out[0].receipt.line_cnt == 3 && w->out[0].line[1].amount == 1 << KH_RISK_OTHER &&
-              w->out[0].line[2].amount == 0);
+    cr_assert(risk_ask(0, 3)->code == KH_C_OK && w->out[0].receipt.line_cnt == 3 &&
+              w->out[0].line[1].amount == 1 << KH_RISK_OTHER && w->out[0].line[2].amount == 0);
     cr_assert(risk_remove(1, "S0", KH_RISK_FRAUD, 0)->effect == KH_EFFECT_REVOKED);
     cr_assert(risk_remove(1, "S0", KH_RISK_FRAUD, 0)->effect == KH_EFFECT_UNCHANGED);
     cr_assert(listed(1) == (1 << KH_RISK_FRAUD | 1 << KH_RISK_DEFAULT)); /* the other bank's stands */
@@ -242,14 +244,15 @@ Test(ledger_consent, a_subject_is_listed_while_somebody_contributes)
     cr_assert(risk_remove(1, "S0", KH_RISK_DEFAULT, 1)->effect == KH_EFFECT_UNCHANGED);
     cr_assert(risk_remove(2, "S0", KH_RISK_FRAUD, 2)->effect == KH_EFFECT_REVOKED);
     cr_assert(listed(1) == 1 << KH_RISK_DEFAULT);
-    cr_assert(risk_remove(0, "S0", KH_RISK_DEFAULT, 1)->effect == KH_EFFECT_UNCHANGED); /* the operator: of bank 1, which has none */
+    cr_assert(risk_remove(0, "S0", KH_RISK_DEFAULT, 1)->effect ==
+              KH_EFFECT_UNCHANGED); /* the operator: of bank 1, which has none */
     cr_assert(risk_remove(0, "S0", KH_RISK_DEFAULT, 2)->effect == KH_EFFECT_REVOKED);
     cr_assert(listed(1) == 0);
     for (uint32_t bank = 1; bank <= 2; bank++) cr_assert(risk_add(bank, "S0", KH_RISK_FRAUD)->code == KH_C_OK);
     cr_assert(risk_add(1, "S0", KH_RISK_OTHER)->code == KH_C_OK);
     cr_assert(risk_remove(0, "S0", KH_RISK_FRAUD, 0)->effect == KH_EFFECT_REVOKED); /* everybody's */
     cr_assert(listed(1) == 1 << KH_RISK_OTHER);
-    kh_risk_account a;
+    kh_risk_view a;
     cr_assert(kh_ledger_risk_account(w->l, 1, &a) && a.contributed == 1 && a.allowed == 150);
     cr_assert(kh_ledger_risk_account(w->l, 2, &a) && a.contributed == 1 && !kh_ledger_risk_account(w->l, 100, &a));
 }
@@ -267,7 +270,7 @@ Test(ledger_consent, who_may_use_the_risk_list)
 
 Test(ledger_consent, questions_are_metered_against_contributions)
 {
-    kh_risk_account a;
+    kh_risk_view a;
     cr_assert(rule(w, "risk_free_queries", "10") == KH_C_OK && rule(w, "risk_queries_per_entry", "3") == KH_C_OK);
     cr_assert(rule(w, "risk_free_queries", "x") == KH_C_FORMAT);
     cr_assert(risk_ask(1, 8)->code == KH_C_OK);
