@@ -7,8 +7,9 @@ static kh_result subject_of(kh_engine *e, const char *text, char ret_text[KH_RIS
 {
     uint32_t n = 0;
     if (text == NULL || kh_risk_canonical(kh_text_of(text), ret_text, &n) != KH_C_OK)
-        return kh_embed_fail(e, KH_MISUSE, "\"%s\" is no subject (名单主体): a USCC, a foreign id or an account, letters and digits, at most %d",
-                             text != NULL ? text : "", KH_RISK_SUBJECT_MAX);
+        return kh_embed_fail(
+            e, KH_MISUSE, "\"%s\" is no subject (名单主体): a USCC, a foreign id or an account, letters and digits, at most %d",
+            text != NULL ? text : "", KH_RISK_SUBJECT_MAX);
     *ret = kh_risk_subject((kh_text){ret_text, n});
     return KH_DONE;
 }
@@ -17,8 +18,7 @@ static kh_result category_of(kh_engine *e, const char *word, uint8_t *ret)
 {
     kh_risk risk;
     if (!kh_risk_of_word(kh_text_of(word), &risk))
-        return kh_embed_fail(e, KH_MISUSE,
-                             "\"%s\" is no category (类别): fraud high_risk_account forged_document default other",
+        return kh_embed_fail(e, KH_MISUSE, "\"%s\" is no category (类别): fraud high_risk_account forged_document default other",
                              word != NULL ? word : "");
     *ret = (uint8_t)risk;
     return KH_DONE;
@@ -123,9 +123,9 @@ static kh_result ask_all(kh_engine *e, const kh_op *op, char (*texts)[KH_RISK_SU
         kh_row_number(&b, "asked", r->amount);
         kh_row_number(&b, "allowed", r->moved);
         kh_row_give(&b, "refused", sink);
-        result = kh_embed_fail(e, KH_DONE_NOT_OK, "%s (%s): %llu subjects asked about of %llu allowed; who contributes may ask more",
-                               kh_code_name(r->code), kh_code_term_zh(r->code), (unsigned long long)r->amount,
-                               (unsigned long long)r->moved);
+        result = kh_embed_fail(
+            e, KH_DONE_NOT_OK, "%s (%s): %llu subjects asked about of %llu allowed; who contributes may ask more",
+            kh_code_name(r->code), kh_code_term_zh(r->code), (unsigned long long)r->amount, (unsigned long long)r->moved);
     }
     kh_batch_release(&batch);
     return result;

@@ -13,9 +13,8 @@ static bool number_of(command_context *c, const char *name, uint64_t *ret)
 
 kh_result command_grant_add(command_context *c)
 {
-    kh_grant_request request = {.as = args_get(c->given, "--as"),
-                                .enterprise = args_get(c->given, "--enterprise"),
-                                .from = args_get(c->given, "--from")};
+    kh_grant_request request = {
+        .as = args_get(c->given, "--as"), .enterprise = args_get(c->given, "--enterprise"), .from = args_get(c->given, "--from")};
     if (!number_of(c, "--id", &request.id)) return KH_MISUSE;
     if ((request.bank = command_need(c, "--bank")) == NULL || (request.scope = command_need(c, "--scope")) == NULL ||
         (request.until = command_need(c, "--until")) == NULL)
@@ -36,9 +35,8 @@ kh_result command_grant_lookups(command_context *c) { return kh_grant_lookups(c-
 
 kh_result command_credit(command_context *c)
 {
-    kh_credit_request request = {.as = args_get(c->given, "--as"),
-                                 .scope = args_get(c->given, "--scope"),
-                                 .after = args_get(c->given, "--after")};
+    kh_credit_request request = {
+        .as = args_get(c->given, "--as"), .scope = args_get(c->given, "--scope"), .after = args_get(c->given, "--after")};
     const char *limit_text = args_get(c->given, "--limit");
     uint64_t limit = 0;
     if (c->word_cnt != 1) return command_usage(c, "which enterprise? give its id, name or USCC");
