@@ -33,7 +33,8 @@ static void some_grant(generator *g, kh_op *op)
 static kh_key some_subject(generator *g)
 {
     char text[16];
-    return kh_risk_subject((kh_text){text, (uint32_t)snprintf(text, sizeof text, "S%u", (unsigned)generator_random(g, WORLD_SUBJECTS))});
+    return kh_risk_subject(
+        (kh_text){text, (uint32_t)snprintf(text, sizeof text, "S%u", (unsigned)generator_random(g, WORLD_SUBJECTS))});
 }
 
 static void some_question(generator *g, kh_op *op)
