@@ -81,7 +81,17 @@ static kh_result give_credit(kh_engine *e, uint32_t enterprise, const kh_result_
 
 /* ---- the documents ---- */
 
-static int by_key(const void *a, const void *b) { return memcmp(a, b, sizeof(kh_key)); }
+/* By kind; then numbers that an id packs by rising number (an id is a little-endian integer behind its first two bytes). */
+static int by_key(const void *a, const void *b)
+{
+    const kh_key *x = a, *y = b;
+    int kinds = memcmp(x->b, y->b, 2);
+    uint64_t x_high = kh_load64(x->b + 8), y_high = kh_load64(y->b + 8), x_low = kh_load64(x->b) >> 16,
+             y_low = kh_load64(y->b) >> 16;
+    if (kinds != 0) return kinds;
+    if (x_high != y_high) return x_high < y_high ? -1 : 1;
+    return x_low < y_low ? -1 : x_low > y_low;
+}
 
 typedef struct page { /* the lowest keys behind `after`: twice `limit` have room, then the upper half goes */
     kh_key *keys, after;

@@ -28,11 +28,14 @@ static kh_code grant(kh_store *s, uint64_t id)
 }
 static kh_code look(kh_store *s, uint64_t id)
 {
-    return one(s, &(kh_op){.type = KH_OP_CREDIT_LOOKUP, .party = OPS_BANK, .credit_lookup = {id, OPS_ENTERPRISE, KH_SCOPE_CREDIT}});
+    return one(s,
+               &(kh_op){.type = KH_OP_CREDIT_LOOKUP, .party = OPS_BANK, .credit_lookup = {id, OPS_ENTERPRISE, KH_SCOPE_CREDIT}});
 }
 static kh_code list(kh_store *s, const char *subject)
 {
-    return one(s, &(kh_op){.type = KH_OP_RISK_ADD, .party = OPS_BANK, .risk_add = {kh_risk_subject(kh_text_of(subject)), KH_RISK_FRAUD}});
+    return one(
+        s,
+        &(kh_op){.type = KH_OP_RISK_ADD, .party = OPS_BANK, .risk_add = {kh_risk_subject(kh_text_of(subject)), KH_RISK_FRAUD}});
 }
 
 /* The look-ups that stand in the enterprise's chain. */
@@ -130,7 +133,8 @@ static void make_old(const char *path)
     kh_manifest *m = malloc(sizeof *m);
     int fd = open(path, O_RDWR);
     cr_assert(fd >= 0 && read(fd, p, (size_t)size) == size && kh_manifest_decode(p, m) == KH_OK);
-    uint64_t end = m->regions[FIRST_NEW_REGION].offset, chunks = end / KH_CHUNK_SZ - 1, table_sz = (chunks * 8 + 4095) & ~UINT64_C(4095);
+    uint64_t end = m->regions[FIRST_NEW_REGION].offset, chunks = end / KH_CHUNK_SZ - 1,
+             table_sz = (chunks * 8 + 4095) & ~UINT64_C(4095);
     uint8_t *table = calloc(1, table_sz);
     memcpy(table, p + m->table_offset, chunks * 8);
     for (uint32_t i = FIRST_NEW_REGION; i < KH_REGION_MAX; i++) m->regions[i] = (kh_image_region){0, 0, end, 0};
