@@ -143,7 +143,7 @@ bool kh_ledger_grant(const kh_ledger *l, uint32_t enterprise, uint64_t id, kh_gr
 bool kh_ledger_grant_next(const kh_ledger *l, uint64_t *cursor, uint32_t enterprise, kh_grant_view *ret);
 
 /* There is no list of an enterprise's financings or documents: these walk all rows, in pieces, so that the caller lets the
-   applier in between two (store's gate). *cursor starts at 0 and is KH_WALK_END after the last piece. Some 1 to 5 ns a row. */
+   applier in between two (store's gate). *cursor starts at 0 and is KH_WALK_END after the last piece. A few nanoseconds a row. */
 #define KH_WALK_END UINT64_MAX
 typedef struct kh_credit_item {
     kh_currency currency;

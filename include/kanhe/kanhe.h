@@ -151,9 +151,9 @@ KH_API kh_result kh_grant_lookups(kh_engine *engine, const char *as, const kh_re
    enterprise before anything is read; without one NO_CONSENT, outside its time CONSENT_EXPIRED. The regulator and the enterprise
    itself need none. Scope "credit": one row a currency and state, over all banks, none of them named. Scope "documents": rows as
    of kh_balance, by kind and number, at most `limit` documents, those after `after`; fewer than `limit` documents: these were the
-   last. Cost: there is no list of an enterprise's documents or financings: each call walks all rows that there are, 1 to 5 ns
-   each (10 M documents: some 30 ms), in pieces of 16,384 between which operations go on. A document that is amended during the
-   walk may be left out of the page. */
+   last. Cost: there is no list of an enterprise's documents or financings: each call walks all rows that there are, a few
+   nanoseconds each, in pieces of 16,384 between which operations go on. A document that is amended during the walk may be left
+   out of the page. */
 typedef struct kh_credit_request {
     const char *as, *enterprise, *scope; /* scope NULL: credit */
     uint64_t grant;                      /* of a bank */
