@@ -160,6 +160,7 @@ static kh_result read_page(kh_engine *e, const kh_credit_request *request, uint8
     if (request->limit > LIMIT_MAX) return kh_embed_fail(e, KH_MISUSE, "at most %d documents at once", LIMIT_MAX);
     if (request->after == NULL) return KH_DONE;
     if (!kh_embed_paper(request->after, NULL, NULL, &after, why, sizeof why)) return kh_embed_fail(e, KH_MISUSE, "%s", why);
+    if (after.code == KH_C_FORMAT) return kh_embed_fail(e, KH_MISUSE, "\"%s\" is no number of its kind", request->after);
     ret->after = after.key;
     return KH_DONE;
 }

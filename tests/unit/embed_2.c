@@ -137,6 +137,8 @@ Test(embed_credit, requests_that_make_no_sense)
     cr_assert(kh_credit(e, &(kh_credit_request){.as = "11", .enterprise = "x", .scope = "x"}, &sink) == KH_MISUSE);
     cr_assert(kh_credit(e, &(kh_credit_request){.as = "11", .enterprise = "x", .limit = 65537}, &sink) == KH_MISUSE);
     cr_assert(kh_credit(e, &(kh_credit_request){.as = "11", .enterprise = "x", .after = "nonsense"}, &sink) == KH_MISUSE);
+    cr_assert(kh_credit(e, &(kh_credit_request){.as = "11", .enterprise = "x", .after = "export_declaration:123456789"}, &sink) ==
+              KH_MISUSE);
     cr_assert(kh_credit(e, &(kh_credit_request){.as = "11", .enterprise = "x"}, &sink) == KH_DONE_NOT_OK && s.code == 60);
     cr_assert(kh_grant_add(e, &(kh_grant_request){.bank = "11", .scope = "credit", .until = "2026-01-01"}, &sink) == KH_MISUSE);
     cr_assert(kh_grant_add(e, &(kh_grant_request){.bank = "11", .scope = NULL, .until = "2026-01-01"}, &sink) == KH_MISUSE);

@@ -142,6 +142,54 @@ Test(ledger_consent, open_grants_are_bounded)
     cr_assert(!kh_ledger_grant_next(w->l, &cursor, 1, &v)); /* a bank has none of its own */
 }
 
+/* Many operations as few entries; returns how many were OK. */
+static uint32_t ok_of(void)
+{
+    uint32_t ok = 0;
+    world_run(w);
+    for (uint32_t i = 0; i < w->out_cnt; i++) ok += !w->out[i].is_notice && w->out[i].receipt.code == KH_C_OK;
+    return ok;
+}
+
+Test(ledger_consent, numbers_of_grants_are_bounded)
+{
+    for (uint64_t round = 0; round < 64; round++) {
+        for (uint64_t id = 1024 * round; id < 1024 * (round + 1); id++) {
+            kh_op op = grant_op(100, 100, id, 1, KH_SCOPE_CREDIT, 0, ALWAYS);
+            world_add(w, &op);
+            op = (kh_op){.type = KH_OP_GRANT_REVOKE, .party = 100, .grant_revoke = {id, 100}};
+            world_add(w, &op);
+        }
+        cr_assert(ok_of() == 2048);
+    }
+    cr_assert(grant(65536, 1, KH_SCOPE_CREDIT)->code == KH_C_CAPACITY);
+    cr_assert(grant(65535, 1, KH_SCOPE_CREDIT)->code == KH_C_OK);
+    kh_op op = grant_op(101, 101, 65536, 1, KH_SCOPE_CREDIT, 0, ALWAYS); /* another enterprise's are its own */
+    cr_assert(world_one(w, &op)->code == KH_C_OK);
+}
+
+Test(ledger_consent, a_banks_contributions_are_bounded)
+{
+    for (uint32_t done = 0; done < 1 << 20; done += 1 << 14) {
+        for (uint32_t i = 0; i < 1 << 14; i++) {
+            kh_op op = {.type = KH_OP_RISK_ADD, .party = 1, .risk_add = {.category = KH_RISK_OTHER}};
+            kh_store32(op.risk_add.subject.b, done + i);
+            world_add(w, &op);
+        }
+        cr_assert(ok_of() == 1 << 14);
+    }
+    kh_op op = {.type = KH_OP_RISK_ADD, .party = 1, .risk_add = {.category = KH_RISK_OTHER}};
+    kh_store32(op.risk_add.subject.b, 1 << 20);
+    cr_assert(world_one(w, &op)->code == KH_C_CAPACITY);
+    op.party = 2;
+    cr_assert(world_one(w, &op)->code == KH_C_OK);
+    op = (kh_op){.type = KH_OP_RISK_REMOVE, .party = 1, .risk_remove = {.category = KH_RISK_OTHER}};
+    cr_assert(world_one(w, &op)->code == KH_C_OK);
+    op = (kh_op){.type = KH_OP_RISK_ADD, .party = 1, .risk_add = {.category = KH_RISK_OTHER}};
+    kh_store32(op.risk_add.subject.b, 1 << 20);
+    cr_assert(world_one(w, &op)->code == KH_C_OK);
+}
+
 /* ---- the walks ---- */
 
 Test(ledger_consent, the_credit_record_is_gathered_over_all_banks)
