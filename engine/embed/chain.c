@@ -2,7 +2,13 @@
 #include "embed/embed.h"
 #include <stdlib.h>
 
-bool kh_places_add(kh_places *all, kh_place place)
+/* places: gathered from the newest on, so that they are told from the oldest. */
+typedef struct places {
+    kh_place *p;
+    size_t n, cap;
+} places;
+
+static bool add(places *all, kh_place place)
 {
     if (all->n == all->cap) {
         size_t cap = all->cap == 0 ? 256 : all->cap * 2;
@@ -21,7 +27,7 @@ kh_err kh_embed_party_chain(kh_engine *e, uint32_t party, bool (*wanted)(uint32_
     kh_journal_item *item = malloc(sizeof *item);
     kh_party_view view = {0};
     kh_key key = {{0}};
-    kh_places all = {0};
+    places all = {0};
     kh_store32(key.b, party);
     const kh_ledger *l = kh_store_read_begin(e->store);
     (void)kh_ledger_party(l, party, &view);
@@ -29,7 +35,7 @@ kh_err kh_embed_party_chain(kh_engine *e, uint32_t party, bool (*wanted)(uint32_
     kh_err err = item == NULL ? KH_E_NOMEM : KH_OK;
     for (kh_place at = view.last; err == KH_OK && at.height != 0;) {
         err = kh_store_journal_read(e->store, at, item);
-        if (err == KH_OK && wanted(party, item) && !kh_places_add(&all, at)) err = KH_E_NOMEM;
+        if (err == KH_OK && wanted(party, item) && !add(&all, at)) err = KH_E_NOMEM;
         if (err == KH_OK) at = kh_store_journal_prev(item, 2, &key);
     }
     for (size_t i = all.n; err == KH_OK && i > 0; i--) {

@@ -89,12 +89,6 @@ void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh
 /* kh_embed_give_document gives a row a currency of a document, as `balance` does. */
 void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink);
 
-/* ---- chains: walked from the newest item; places are gathered first, so that they are told from the beginning ---- */
-typedef struct kh_places {
-    kh_place *p;
-    size_t n, cap;
-} kh_places;
-bool kh_places_add(kh_places *all, kh_place place);
 /* kh_embed_party_chain gives the wanted items of a party's chain, the oldest first; each may end it by an error. */
 kh_err kh_embed_party_chain(kh_engine *e, uint32_t party, bool (*wanted)(uint32_t party, const kh_journal_item *item),
                             kh_err (*each)(void *ctx, const kh_journal_item *item), void *ctx);

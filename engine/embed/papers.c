@@ -208,6 +208,24 @@ static kh_place previous(const kh_journal_item *item, kh_key *key)
     return other->prev;
 }
 
+/* A chain is walked from its newest item; places are gathered first, so that history is told from the beginning. */
+typedef struct places {
+    kh_place *p;
+    size_t n, cap;
+} places;
+static bool places_add(places *all, kh_place place)
+{
+    if (all->n == all->cap) {
+        size_t cap = all->cap == 0 ? 256 : all->cap * 2;
+        kh_place *p = realloc(all->p, cap * sizeof *p);
+        if (p == NULL) return false;
+        all->p = p;
+        all->cap = cap;
+    }
+    all->p[all->n++] = place;
+    return true;
+}
+
 static bool may_see(const kh_principal *who, const kh_journal_item *item)
 {
     if (item->is_notice) return kh_access_may_see_outcome(who, true, 0, item->notice.party);
@@ -224,12 +242,12 @@ kh_result kh_history(kh_engine *e, const kh_paper *paper, const kh_result_sink *
     if (result != KH_DONE) return result;
     if (code != KH_C_OK) return refused(e, &name, code, sink);
     kh_journal_item *item = malloc(sizeof *item);
-    kh_places all = {0};
+    places all = {0};
     kh_err err = item == NULL ? KH_E_NOMEM : KH_OK;
     kh_key key = doc.key;
     for (kh_place at = doc.last; err == KH_OK && at.height != 0;) {
         err = kh_store_journal_read(e->store, at, item);
-        if (err == KH_OK && may_see(&who, item) && !kh_places_add(&all, at)) err = KH_E_NOMEM;
+        if (err == KH_OK && may_see(&who, item) && !places_add(&all, at)) err = KH_E_NOMEM;
         if (err == KH_OK) at = previous(item, &key);
     }
     for (size_t i = all.n; err == KH_OK && i > 0; i--) {
@@ -287,19 +305,36 @@ static kh_err each_item(void *ctx, const kh_journal_item *item)
     return KH_OK;
 }
 
-static bool is_own_alert(uint32_t party, const kh_journal_item *item) { return is_alert(item) && item->notice.party == party; }
-
 kh_result kh_alerts(kh_engine *e, const char *as, const kh_result_sink *sink)
 {
     kh_principal who;
     kh_result result = kh_embed_enter(e, KH_READING, as, KH_ASK_ALERTS, sink, &who);
     if (result != KH_DONE) return result;
     kh_err err;
-    struct scan scan = {e, sink};
     if ((kh_access_rights(&who, KH_ASK_ALERTS) & KH_OWN_ONLY) == 0) {
+        struct scan scan = {e, sink};
         err = kh_store_journal_scan(e->store, 1, each_item, &scan);
         return err == KH_OK ? KH_DONE : kh_embed_environment(e, err, "read the journal");
     }
-    err = kh_embed_party_chain(e, who.party, is_own_alert, each_item, &scan);
+    kh_journal_item *item = malloc(sizeof *item);
+    kh_party_view party = {0};
+    kh_key key = {{0}};
+    places all = {0};
+    kh_store32(key.b, who.party);
+    const kh_ledger *l = kh_store_read_begin(e->store);
+    (void)kh_ledger_party(l, who.party, &party);
+    kh_store_read_end(e->store);
+    err = item == NULL ? KH_E_NOMEM : KH_OK;
+    for (kh_place at = party.last; err == KH_OK && at.height != 0;) {
+        err = kh_store_journal_read(e->store, at, item);
+        if (err == KH_OK && is_alert(item) && item->notice.party == who.party && !places_add(&all, at)) err = KH_E_NOMEM;
+        if (err == KH_OK) at = kh_store_journal_prev(item, 2, &key);
+    }
+    for (size_t i = all.n; err == KH_OK && i > 0; i--) {
+        err = kh_store_journal_read(e->store, all.p[i - 1], item);
+        if (err == KH_OK) give_alert(e, item, sink);
+    }
+    free(all.p);
+    free(item);
     return err == KH_OK ? KH_DONE : kh_embed_environment(e, err, "read the journal");
 }
