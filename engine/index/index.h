@@ -89,8 +89,10 @@ uint32_t kh_index_find(const kh_index *ix, const kh_key *key);
 /* prefetch of what find will touch: first the bucket, then (later) the record. */
 void kh_index_prefetch_bucket(const kh_index *ix, const kh_key *key);
 void kh_index_prefetch_record(const kh_index *ix, const kh_key *key);
-/* kh_index_find_bulk: n <= KH_BULK_MAX, staged like get_bulk; ret_records[i] = number or KH_RECORD_NONE. */
+/* kh_index_find_bulk: any n, staged like get_bulk; ret_records[i] = number or KH_RECORD_NONE. */
 void kh_index_find_bulk(const kh_index *ix, const kh_key keys[], uint32_t n, uint32_t ret_records[]);
+/* kh_index_changes counts the swaps and removals since opening: what was found stays right as long as it stands still. */
+uint64_t kh_index_changes(const kh_index *ix);
 /* kh_index_settle ends an entry: waits (rarely) until the grace period covers what the next alloc may reuse. */
 void kh_index_settle(kh_index *ix, uint64_t height);
 kh_record *kh_index_record(const kh_index *ix, uint32_t record);

@@ -82,7 +82,10 @@ static bool walk(const kh_ledger *l, uint32_t record, kh_ledger *flag_them)
     return found;
 }
 
-bool kh_contracts_similar(const kh_ledger *l, uint32_t record) { return walk(l, record, NULL); }
+bool kh_contracts_similar(const kh_ledger *l, uint32_t record)
+{
+    return l->cold[kh_records_cold(l, record)].extra != 0 && walk(l, record, NULL);
+}
 
 void kh_contracts_flag(kh_ledger *l, uint32_t record, bool financed_now)
 {

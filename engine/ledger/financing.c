@@ -13,7 +13,12 @@ uint64_t kh_fins_hash(const kh_ledger *l, uint32_t bank, uint64_t id)
 
 uint32_t kh_fins_find(const kh_ledger *l, uint32_t bank, uint64_t id)
 {
-    uint32_t row = kh_table_first(l, &kh_fins_table, &l->head->fins, kh_fins_hash(l, bank, id));
+    return kh_fins_find_hashed(l, kh_fins_hash(l, bank, id), bank, id);
+}
+
+uint32_t kh_fins_find_hashed(const kh_ledger *l, uint64_t hash, uint32_t bank, uint64_t id)
+{
+    uint32_t row = kh_table_first(l, &kh_fins_table, &l->head->fins, hash);
     while (row != 0 && (l->fin[row].id != id || l->fin[row].bank != bank)) row = l->fin[row].hash_next;
     return row;
 }
@@ -27,12 +32,12 @@ void kh_fin_set(kh_ledger *l, uint32_t fin, kh_fin_state state, uint64_t amount,
 {
     kh_fin *f = &l->fin[fin];
     bool was_open = kh_fin_is_open((kh_fin_state)f->state), is_open = kh_fin_is_open(state);
-    if (f->version != 0) l->head->check -= kh_fin_check(l, f);
+    uint64_t before = f->version != 0 ? kh_fin_check(l, f) : 0;
     if (was_open != is_open) l->head->open_financings += is_open ? UINT64_C(1) : UINT64_MAX;
     f->state = (uint8_t)state;
     f->amount = amount;
     f->version += raise;
-    l->head->check += kh_fin_check(l, f);
+    l->head->check += kh_fin_check(l, f) - before;
 }
 
 /* What remains of the line's allocation, converted at its own rate and rounded up. A part of what once converted converts. */

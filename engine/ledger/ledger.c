@@ -139,9 +139,9 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
 {
     KH_ASSERT(height == l->head->height + 1);
     l->sink = sink;
-    l->outcome_index = 0;
     l->op_index = 0;
     l->head->height = height;
+    kh_place_count(l, 0);
     l->head->time_ns = kh_max64(time_ns, l->head->time_ns);
     l->today = kh_date_of_time(l->head->time_ns);
     kh_expiry_run(l);
@@ -150,10 +150,10 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
         kh_frame frames[KH_AHEAD];
         bool good[KH_AHEAD];
         uint32_t n = 0, lines = 0, wanted = op_cnt - done < KH_AHEAD ? op_cnt - done : KH_AHEAD;
-        for (; n < wanted; n++) {
+        for (; n < wanted && lines <= KH_AHEAD_LINES; n++) {
             size_t size = 0;
-            kh_op *op = &l->ahead[n];
-            good[n] = kh_op_decode(ops + at, ops_sz - at, (kh_op_scratch *)(void *)&l->ahead_lines[lines], op, &size) == KH_OK;
+            kh_op *op = &l->ahead.ops[n];
+            good[n] = kh_op_decode(ops + at, ops_sz - at, (kh_op_scratch *)(void *)&l->ahead.lines[lines], op, &size) == KH_OK;
             frames[n] = (kh_frame){ops + at, size};
             if (!good[n]) {
                 *op = (kh_op){.type = 0};
@@ -163,10 +163,11 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
             if (op->type == KH_OP_EVENT) lines += op->event.line_cnt;
             at += size;
         }
-        kh_ahead_fetch(l, n, frames);
+        kh_ahead_fetch(l, n);
         for (uint32_t i = 0; i < n; i++, l->op_index++) {
-            if (good[i]) apply_one(l, &l->ahead[i], frames[i]);
-            else answer_code(l, &l->ahead[i], KH_C_FORMAT);
+            l->now = &l->ahead.found[i];
+            if (good[i]) apply_one(l, &l->ahead.ops[i], frames[i]);
+            else answer_code(l, &l->ahead.ops[i], KH_C_FORMAT);
         }
         done += n;
     }

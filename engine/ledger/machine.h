@@ -7,9 +7,28 @@
 #include "ledger/ledger.h"
 #include "ledger/state_layout.h"
 
-#define KH_AHEAD 16      /* operations decoded and prefetched together */
-#define KH_AHEAD_KEYS 64 /* their documents */
+#define KH_AHEAD 64        /* operations decoded and fetched together, */
+#define KH_AHEAD_LINES 128 /* fewer where they have more lines than this in all */
+#define KH_AHEAD_KEYS 128  /* their documents that are looked up ahead */
 #define KH_TOUCH_MAX (KH_LINES_MAX + 4)
+
+/* What look-ahead learned of an operation. Rows of parties and financings stay what they are; a record stays its key's as long as
+ * the index has taken none away (kh_index_changes). 0 and NONE say nothing: it may have come since. */
+typedef struct kh_found {
+    uint64_t fin_hash;
+    uint64_t enterprise_hash;
+    uint32_t fin, enterprise;    /* rows */
+    uint32_t first_key, key_cnt; /* in kh_ahead */
+} kh_found;
+typedef struct kh_ahead {
+    uint64_t index_changes; /* when the records were looked up */
+    uint32_t key_cnt;
+    kh_found found[KH_AHEAD];
+    kh_key keys[KH_AHEAD_KEYS];
+    uint32_t records[KH_AHEAD_KEYS];
+    kh_op ops[KH_AHEAD];
+    kh_op_line lines[KH_AHEAD_LINES + KH_LINES_MAX];
+} kh_ahead;
 
 struct kh_ledger {
     kh_state *state;
@@ -37,13 +56,17 @@ struct kh_ledger {
     /* the entry being applied */
     const kh_sink *sink;
     uint32_t outcome_index, op_index;
+    kh_packed here; /* the place of the outcome to come */
     kh_date today;
+    const kh_found *now;          /* the operation being applied */
+    uint32_t speaker_id, speaker; /* the party that spoke last, and its row */
+    uint32_t product_named;       /* the text of the last application's product */
+    kh_currency currency_known;   /* the last application's */
     uint32_t touch_cnt;
     kh_touch touches[KH_TOUCH_MAX];
     kh_receipt_line receipt_lines[KH_LINES_MAX];
     uint8_t receipt_bytes[KH_RECEIPT_MAX_SZ];
-    kh_op ahead[KH_AHEAD];
-    kh_op_line ahead_lines[(KH_AHEAD + 1) * KH_LINES_MAX];
+    kh_ahead ahead;
     uint8_t message[KH_OP_MAX_SZ];
     kh_op message_op;
     kh_op_scratch message_scratch;
@@ -71,13 +94,24 @@ void kh_table_init(kh_ledger *l, const kh_table *t, kh_table_head *h);
 bool kh_table_has_room(const kh_ledger *l, const kh_table *t);
 void kh_table_add(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row);
 void kh_table_drop(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row);
-uint32_t kh_rows_take(kh_ledger *l, uint32_t region);
 uint32_t kh_rows_take_reused(kh_ledger *l, uint32_t region, uint32_t *free_list);
 void kh_rows_give(kh_ledger *l, uint32_t region, uint32_t *free_list, uint32_t row);
-bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cnt);
+static inline bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cnt)
+{
+    const kh_region *r = &l->state->regions[region];
+    return r->row_max - r->row_cnt >= cnt;
+}
+static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is left */
+{
+    kh_region *r = &l->state->regions[region];
+    return r->row_cnt < r->row_max ? (uint32_t)r->row_cnt++ : 0;
+}
 
 /* ---- ahead.c ---- */
-void kh_ahead_fetch(const kh_ledger *l, uint32_t n, const kh_frame frames[KH_AHEAD]);
+void kh_ahead_fetch(kh_ledger *l, uint32_t n); /* for l->ahead.ops */
+/* kh_ahead_record: the record under the i-th key of the operation being applied, where that is known; else NONE. */
+uint32_t kh_ahead_record(const kh_ledger *l, uint32_t i);
+uint32_t kh_ahead_party(const kh_ledger *l, uint32_t id); /* kh_parties_find for its enterprise */
 
 /* ---- texts.c ---- */
 extern const kh_table kh_texts_table;
@@ -94,13 +128,13 @@ void kh_touch_document(kh_ledger *l, uint32_t record);
 void kh_touch_fin(kh_ledger *l, uint32_t fin);
 void kh_emit_receipt(kh_ledger *l, const kh_receipt *receipt);
 void kh_emit_notice(kh_ledger *l, const kh_notice *notice);
-kh_packed kh_place_now(const kh_ledger *l);
+void kh_place_count(kh_ledger *l, uint32_t outcome_index); /* the outcome to come is the entry's outcome_index-th */
 kh_place kh_place_unpack(kh_packed place);
 
 /* ---- parties.c, rules.c, rates.c, access.c ---- */
 extern const kh_table kh_parties_table, kh_usccs_table;
 uint32_t kh_parties_find(const kh_ledger *l, uint32_t id); /* row or 0 */
-void kh_parties_prefetch(const kh_ledger *l, uint32_t id, bool row);
+uint64_t kh_parties_hash(const kh_ledger *l, uint32_t id);
 kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op);
 kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op);
 bool kh_parties_limited(kh_ledger *l, uint32_t party); /* refusal_limit */
@@ -113,7 +147,7 @@ bool kh_rules_too_old(const kh_ledger *l, kh_kind kind, kh_date date, kh_date to
 kh_code kh_rates_set(kh_ledger *l, const kh_op_rate_set *op);
 uint32_t kh_rates_find(const kh_ledger *l, kh_currency from, kh_currency to, kh_date today);
 bool kh_rates_convert(const kh_ledger *l, uint32_t rate, uint64_t amount, uint64_t *ret);
-kh_code kh_access_check(const kh_ledger *l, const kh_op *op);
+kh_code kh_access_check(kh_ledger *l, const kh_op *op); /* and sets l->speaker */
 
 /* ---- balances.c ---- */
 typedef struct kh_room {
@@ -145,6 +179,7 @@ void kh_limit_cancel_unpaid(kh_ledger *l, uint32_t active); /* revoked: lines of
 extern const kh_table kh_fins_table;
 uint64_t kh_fins_hash(const kh_ledger *l, uint32_t bank, uint64_t id);
 uint32_t kh_fins_find(const kh_ledger *l, uint32_t bank, uint64_t id);
+uint32_t kh_fins_find_hashed(const kh_ledger *l, uint64_t hash, uint32_t bank, uint64_t id);
 uint64_t kh_fin_check(const kh_ledger *l, const kh_fin *f);
 void kh_fin_set(kh_ledger *l, uint32_t fin, kh_fin_state state, uint64_t amount, bool raise); /* keeps the check and the counts */
 uint64_t kh_line_amount(const kh_ledger *l, const kh_line *line); /* what it holds or uses, in the document's currency */
@@ -188,7 +223,6 @@ KH_MUST bool kh_records_store(kh_ledger *l, uint32_t old_first, const kh_key *ke
                               uint32_t cold, uint32_t *ret_first);
 void kh_records_flags(kh_ledger *l, uint32_t first, uint8_t set, uint8_t clear);
 void kh_records_status(kh_ledger *l, uint32_t first, kh_status status); /* where no cap changes */
-uint32_t kh_records_cold(const kh_ledger *l, uint32_t record);          /* the document's cold row, from any of its records */
 uint32_t kh_records_extra(kh_ledger *l, uint32_t cold);                 /* its extra row, made if needed; room was checked */
 
 /* ---- identity.c ---- */
@@ -259,6 +293,12 @@ void kh_contracts_flag(kh_ledger *l, uint32_t record, bool financed_now); /* set
 void kh_contracts_add(kh_ledger *l, uint64_t digest, const kh_key *from, uint32_t owner);
 
 static inline kh_record *kh_rec(const kh_ledger *l, uint32_t record) { return &l->record[record]; }
+/* kh_records_cold: the document's cold row, from any of its records. */
+static inline uint32_t kh_records_cold(const kh_ledger *l, uint32_t record)
+{
+    uint32_t cold = kh_rec(l, record)->cold;
+    return l->cold[cold].version != 0 ? cold : l->cold[cold].owner;
+}
 
 /* A head of a table: row 32 | hash bits 31 | more 1. The hash is used from its low end for buckets; what a head keeps is bits 0
  * to 30. */

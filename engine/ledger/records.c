@@ -8,12 +8,6 @@ void kh_records_chain(const kh_ledger *l, uint32_t first, kh_doc_chain *ret)
     for (uint32_t at = first; at != KH_RECORD_NONE; at = kh_rec(l, at)->next) ret->records[ret->n++] = at;
 }
 
-uint32_t kh_records_cold(const kh_ledger *l, uint32_t record)
-{
-    uint32_t cold = kh_rec(l, record)->cold;
-    return l->cold[cold].version != 0 ? cold : l->cold[cold].owner;
-}
-
 uint32_t kh_records_extra(kh_ledger *l, uint32_t cold)
 {
     if (l->cold[cold].extra == 0) l->cold[cold].extra = kh_rows_take(l, KH_R_EXTRA);
