@@ -183,6 +183,4 @@ kh_record *kh_index_record(const kh_index *ix, uint32_t record) { return &ix->re
 
 const kh_record *kh_index_at(const kh_index *ix, uint32_t record) { return &ix->records[record]; }
 
-uint64_t kh_index_changes(const kh_index *ix) { return ix->changes; }
-
 uint64_t kh_index_count(const kh_index *ix) { return ix->head->entry_cnt; }

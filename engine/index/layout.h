@@ -122,7 +122,6 @@ struct kh_index {
     kh_segment_info *info;
     kh_freed *freed;
     uint64_t last_freed; /* height of the newest freed thing */
-    uint64_t changes;    /* swaps and removals */
     /* written by the writer, read by the reclaiming thread, and back */
     _Alignas(64) uint64_t pending; /* all that was freed up to this height is out of reach for new readers */
     _Alignas(64) uint64_t covered; /* ... and for all readers */

@@ -209,7 +209,6 @@ void kh_index_swap(kh_index *ix, uint32_t old_record, uint32_t new_record)
     uint32_t segment, slot;
     KH_ASSERT(kh_key_equal(&ix->records[old_record].key, &ix->records[new_record].key));
     kh_bucket *b = slot_of(ix, old_record, &segment, &slot);
-    ix->changes++;
     __atomic_store_n(&b->record[slot], new_record, __ATOMIC_RELEASE);
 }
 
@@ -217,7 +216,6 @@ void kh_index_remove(kh_index *ix, uint32_t record)
 {
     uint32_t segment, slot;
     kh_bucket *b = slot_of(ix, record, &segment, &slot);
-    ix->changes++;
     __atomic_store_n(&b->record[slot], 0, __ATOMIC_RELEASE);
     __atomic_store_n(&b->overflow, b->overflow & ~(UINT32_C(1) << (KH_FILTER_BITS + slot)), __ATOMIC_RELAXED);
     ix->info[segment].entry_cnt--;

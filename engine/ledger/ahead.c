@@ -38,12 +38,12 @@ static void fetch_buckets(kh_ledger *l, uint32_t n)
         take_keys(a, op, f);
         if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) continue;
         f->fin_hash = kh_fins_hash(l, op->party, op->type == KH_OP_APPLY ? op->apply.id : op->event.id);
-        kh_table_prefetch(l, &kh_fins_table, &l->head->fins, f->fin_hash);
+        __builtin_prefetch(kh_fins_bucket(l, f->fin_hash), 1);
         if (op->type == KH_OP_EVENT) continue;
         f->enterprise_hash = kh_parties_hash(l, op->apply.enterprise);
         kh_table_prefetch(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
     }
-    a->index_changes = kh_index_changes(l->index);
+    a->records_moved = l->records_moved;
     if (a->key_cnt > 0) kh_index_find_bulk(l->index, a->keys, a->key_cnt, a->records);
 }
 
@@ -55,9 +55,10 @@ static void fetch_rows(kh_ledger *l, uint32_t n)
         const kh_op *op = &a->ops[i];
         kh_found *f = &a->found[i];
         if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) continue;
-        f->fin = kh_table_first(l, &kh_fins_table, &l->head->fins, f->fin_hash);
-        if (f->fin != 0) fetch_row(&l->fin[f->fin], sizeof(kh_fin));
-        if (op->type == KH_OP_EVENT) continue;
+        if (op->type == KH_OP_EVENT) { /* an application's is not there yet, as a rule */
+            fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
+            continue;
+        }
         f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
         __builtin_prefetch(&l->party[f->enterprise]);
     }
@@ -108,25 +109,31 @@ static void fetch_events(kh_ledger *l, uint32_t n)
         __builtin_prefetch(&l->cold[kh_rec(l, l->active[l->line[lines[i]].active].record)->cold], 1);
 }
 
+/* The rows that applications will write anew: the next ones of their regions. */
+static void fetch_new(const kh_ledger *l, uint32_t applications, uint32_t lines)
+{
+    const struct {
+        uint32_t region, cnt;
+    } news[] = {{KH_R_FIN, applications}, {KH_R_LINE, lines}, {KH_R_ACTIVE, lines}};
+    for (uint32_t i = 0; i < sizeof news / sizeof news[0]; i++) {
+        const kh_region *r = &l->state->regions[news[i].region];
+        const uint8_t *from = r->base + r->row_cnt * r->row_sz, *to = from + (uint64_t)news[i].cnt * r->row_sz;
+        for (; from < to; from += KH_CACHE_LINE) __builtin_prefetch(from, 1);
+    }
+}
+
 void kh_ahead_fetch(kh_ledger *l, uint32_t n)
 {
-    uint32_t events = 0;
-    for (uint32_t i = 0; i < n; i++) events += l->ahead.ops[i].type == KH_OP_EVENT;
+    uint32_t events = 0, applications = 0, lines = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const kh_op *op = &l->ahead.ops[i];
+        events += op->type == KH_OP_EVENT;
+        applications += op->type == KH_OP_APPLY;
+        lines += op->type == KH_OP_APPLY ? op->apply.line_cnt : 0;
+    }
     fetch_buckets(l, n);
+    if (applications != 0) fetch_new(l, applications, lines);
     fetch_rows(l, n);
     fetch_balances(l);
     if (events != 0) fetch_events(l, n);
-}
-
-uint32_t kh_ahead_record(const kh_ledger *l, uint32_t i)
-{
-    const kh_ahead *a = &l->ahead;
-    return i < l->now->key_cnt && a->index_changes == kh_index_changes(l->index) ? a->records[l->now->first_key + i]
-                                                                                 : KH_RECORD_NONE;
-}
-
-uint32_t kh_ahead_party(const kh_ledger *l, uint32_t id)
-{
-    uint32_t row = l->now->enterprise;
-    return row != 0 && l->party[row].id == id ? row : kh_parties_find(l, id);
 }

@@ -221,7 +221,7 @@ static uint32_t grant(kh_ledger *l, const kh_op *op, const request *r, uint64_t 
         kh_balance_move(l, l->line[line].active, op->party, (int64_t)p->amount, 0, 0);
     }
     f->last_line = (uint8_t)(lines - 1);
-    kh_table_add(l, &kh_fins_table, &l->head->fins, l->now->fin_hash, fin);
+    kh_fins_add(l, l->now->fin_hash, fin);
     l->head->financings++;
     kh_fin_set(l, fin, kh_move_to(KH_FIN_NONE, KH_EV_APPLY), amount, true);
     kh_expiry_put(l, fin, &l->head->queue_applied, l->head->rules[KH_RULE_TTL_APPLIED].value);
@@ -253,7 +253,9 @@ static kh_code warning_of(const kh_ledger *l, const request *r)
         if (r->plans[i].allocated == 0) continue;
         const kh_record *rec = kh_rec(l, r->plans[i].record);
         if (rec->quad.status == KH_STATUS_RED_PART) return KH_C_RED_PART;
-        if (rec->quad.flags & KH_REC_SIMILAR || kh_contracts_similar(l, r->plans[i].record)) warning = KH_C_SIMILAR;
+        if (rec->quad.flags & KH_REC_SIMILAR ||
+            (kh_contracts_may_name(l, r->plans[i].record) && kh_contracts_similar(l, r->plans[i].record)))
+            warning = KH_C_SIMILAR;
     }
     return warning;
 }
@@ -319,5 +321,6 @@ void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame)
     touch_lines(l, &r);
     kh_emit_receipt(l, &receipt);
     for (uint32_t i = 0; i < a->line_cnt; i++)
-        if (r.plans[i].allocated != 0) kh_contracts_flag(l, r.plans[i].record, true);
+        if (r.plans[i].allocated != 0 && kh_contracts_may_name(l, r.plans[i].record))
+            kh_contracts_flag(l, r.plans[i].record, true);
 }

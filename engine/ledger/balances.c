@@ -17,30 +17,9 @@ uint64_t kh_balance_cap(const kh_ledger *l, kh_kind kind, kh_status status, uint
     return kh_balance_ratio(base, red, l->head->rules[KH_RULE_RATIO_KIND + (uint32_t)kind].value);
 }
 
-/* The check of a record is a mix of what stays, its identity, and of what changes with the quad. */
-static uint64_t identity_check(const kh_ledger *l, const kh_record *rec)
-{
-    return kh_mix(kh_load64(rec->key.b) ^ l->secret[0], kh_load64(rec->key.b + 8) ^ rec->currency);
-}
-
-static uint64_t check_with(const kh_ledger *l, const kh_record *rec, uint64_t identity, const kh_quad *quad)
-{
-    uint64_t changing =
-        kh_mix(quad->taken ^ l->secret[1], rec->cap ^ (uint64_t)quad->version << 48 ^ (uint64_t)quad->status << 40);
-    return kh_mix(identity, changing ^ rec->base);
-}
-
 uint64_t kh_record_check(const kh_ledger *l, const kh_record *rec)
 {
-    return check_with(l, rec, identity_check(l, rec), &rec->quad);
-}
-
-void kh_record_set(kh_ledger *l, kh_record *rec, kh_quad quad)
-{
-    uint64_t identity = identity_check(l, rec);
-    l->head->check += check_with(l, rec, identity, &quad) - check_with(l, rec, identity, &rec->quad);
-    quad.updates = rec->quad.updates + 1;
-    kh_quad_store(rec, quad);
+    return kh_check_with(l, rec, kh_check_identity(l, rec), rec->quad.taken, rec->quad.version, rec->quad.status);
 }
 
 uint32_t kh_balance_active(kh_ledger *l, uint32_t record)

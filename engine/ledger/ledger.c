@@ -10,7 +10,7 @@ static const kh_region_spec regions[] = {
     {KH_R_SHARE, sizeof(kh_share), KH_RECORDS_MAX},
     {KH_R_LINE, sizeof(kh_line), 4u * KH_CAPACITY_FINANCINGS_MAX},
     {KH_R_FIN, sizeof(kh_fin), KH_CAPACITY_FINANCINGS_MAX + 1},
-    {KH_R_FIN_TABLE, 8, 2 * KH_CAPACITY_FINANCINGS_MAX},
+    {KH_R_FIN_TABLE, sizeof(kh_fin_bucket), KH_CAPACITY_FINANCINGS_MAX / 2},
     {KH_R_TEXT, KH_TEXT_UNIT, UINT64_C(2) << 30},
     {KH_R_TEXT_TABLE, 8, KH_RECORDS_MAX},
     {KH_R_PARTY, sizeof(kh_party_row), KH_PARTIES_MAX},
@@ -46,7 +46,7 @@ static void start_empty(kh_ledger *l)
         if (regions[i].row_sz != 4 && regions[i].row_sz != 8) l->state->regions[regions[i].region].row_cnt = 1;
     }
     l->state->regions[KH_R_TEXT].row_cnt = 1;
-    kh_table_init(l, &kh_fins_table, &l->head->fins);
+    kh_fins_init(l);
     kh_table_init(l, &kh_texts_table, &l->head->texts);
     kh_table_init(l, &kh_parties_table, &l->head->parties);
     kh_table_init(l, &kh_usccs_table, &l->head->usccs);

@@ -15,9 +15,7 @@ kh_place kh_place_unpack(kh_packed place)
     return (kh_place){place >> INDEX_BITS, (uint32_t)(place & ((UINT64_C(1) << INDEX_BITS) - 1)), 0};
 }
 
-void kh_outcome_begin(kh_ledger *l) { l->touch_cnt = 0; }
-
-static kh_touch *join(kh_ledger *l, uint8_t what, kh_packed *last)
+static inline kh_touch *join(kh_ledger *l, uint8_t what, kh_packed *last)
 {
     kh_packed here = l->here;
     if (*last == here || l->touch_cnt == KH_TOUCH_MAX) return NULL;

@@ -4,7 +4,6 @@
 
 static uint32_t *next_of(const kh_ledger *l, uint32_t row) { return &l->party[row].hash_next; }
 static uint32_t *uscc_next_of(const kh_ledger *l, uint32_t row) { return &l->party[row].uscc_next; }
-uint64_t kh_parties_hash(const kh_ledger *l, uint32_t id) { return kh_mix(l->secret[0] ^ id, l->secret[1]); }
 static uint64_t hash_of(const kh_ledger *l, uint32_t row) { return kh_parties_hash(l, l->party[row].id); }
 static uint64_t uscc_hash_of(const kh_ledger *l, uint32_t row) { return kh_parties_hash(l, l->party[row].uscc); }
 
@@ -95,11 +94,10 @@ static void work_off(kh_ledger *l, kh_party_row *p)
     p->refusals_at = l->head->time_ns;
 }
 
-bool kh_parties_limited(kh_ledger *l, uint32_t party)
+bool kh_parties_exhausted(kh_ledger *l, uint32_t party)
 {
     const kh_rule *rule = &l->head->rules[KH_RULE_REFUSALS];
     kh_party_row *p = &l->party[party];
-    if (rule->value == 0) return false;
     work_off(l, p);
     return p->refusals_ns + KH_NS_PER_S > rule->value * KH_NS_PER_S;
 }

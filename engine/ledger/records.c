@@ -132,7 +132,7 @@ bool kh_records_store(kh_ledger *l, uint32_t old_first, const kh_key *key, const
         if (i > 0) l->cold[rec->cold].owner = cold;
     }
     if (same_key) {
-        kh_index_swap(l->index, old_first, records[0]);
+        kh_records_swap(l, old_first, records[0]);
     } else if (kh_index_put(l->index, records[0]) != KH_OK) {
         for (uint32_t i = 1; i < n; i++) kh_rows_give(l, KH_R_COLD, &l->head->free_colds, kh_rec(l, records[i])->cold);
         give_back(l, records, n);
