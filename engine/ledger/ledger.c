@@ -10,7 +10,7 @@ static const kh_region_spec regions[] = {
     {KH_R_SHARE, sizeof(kh_share), KH_RECORDS_MAX},
     {KH_R_LINE, sizeof(kh_line), 4u * KH_CAPACITY_FINANCINGS_MAX},
     {KH_R_FIN, sizeof(kh_fin), KH_CAPACITY_FINANCINGS_MAX + 1},
-    {KH_R_FIN_TABLE, 8, 2 * KH_CAPACITY_FINANCINGS_MAX},
+    {KH_R_FIN_TABLE, sizeof(kh_fin_bucket), KH_CAPACITY_FINANCINGS_MAX / 2},
     {KH_R_TEXT, KH_TEXT_UNIT, UINT64_C(2) << 30},
     {KH_R_TEXT_TABLE, 8, KH_RECORDS_MAX},
     {KH_R_PARTY, sizeof(kh_party_row), KH_PARTIES_MAX},
@@ -51,7 +51,7 @@ static void start_empty(kh_ledger *l)
         if (regions[i].row_sz != 4 && regions[i].row_sz != 8) l->state->regions[regions[i].region].row_cnt = 1;
     }
     l->state->regions[KH_R_TEXT].row_cnt = 1;
-    kh_table_init(l, &kh_fins_table, &l->head->fins);
+    kh_fins_init(l);
     kh_table_init(l, &kh_texts_table, &l->head->texts);
     kh_table_init(l, &kh_parties_table, &l->head->parties);
     kh_table_init(l, &kh_usccs_table, &l->head->usccs);
@@ -155,11 +155,11 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
 {
     KH_ASSERT(height == l->head->height + 1);
     l->sink = sink;
-    l->outcome_index = 0;
     l->op_index = 0;
     /* partners: kh_ledger_verify_fast, kh_ledger_moment */
     __atomic_store_n(&l->head->height, height, __ATOMIC_RELEASE);
     __atomic_store_n(&l->head->time_ns, kh_max64(time_ns, l->head->time_ns), __ATOMIC_RELAXED);
+    kh_place_count(l, 0);
     l->today = kh_date_of_time(l->head->time_ns);
     kh_expiry_run(l);
     size_t at = 0;
@@ -167,10 +167,10 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
         kh_frame frames[KH_AHEAD];
         bool good[KH_AHEAD];
         uint32_t n = 0, lines = 0, wanted = op_cnt - done < KH_AHEAD ? op_cnt - done : KH_AHEAD;
-        for (; n < wanted; n++) {
+        for (; n < wanted && lines <= KH_AHEAD_LINES; n++) {
             size_t size = 0;
-            kh_op *op = &l->ahead[n];
-            good[n] = kh_op_decode(ops + at, ops_sz - at, (kh_op_scratch *)(void *)&l->ahead_lines[lines], op, &size) == KH_OK;
+            kh_op *op = &l->ahead.ops[n];
+            good[n] = kh_op_decode(ops + at, ops_sz - at, (kh_op_scratch *)(void *)&l->ahead.lines[lines], op, &size) == KH_OK;
             frames[n] = (kh_frame){ops + at, size};
             if (!good[n]) {
                 *op = (kh_op){.type = 0};
@@ -180,10 +180,11 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
             if (op->type == KH_OP_EVENT) lines += op->event.line_cnt;
             at += size;
         }
-        kh_ahead_fetch(l, n, frames);
+        kh_ahead_fetch(l, n);
         for (uint32_t i = 0; i < n; i++, l->op_index++) {
-            if (good[i]) apply_one(l, &l->ahead[i], frames[i]);
-            else answer_code(l, &l->ahead[i], KH_C_FORMAT);
+            l->now = &l->ahead.found[i];
+            if (good[i]) apply_one(l, &l->ahead.ops[i], frames[i]);
+            else answer_code(l, &l->ahead.ops[i], KH_C_FORMAT);
         }
         done += n;
     }

@@ -207,24 +207,11 @@ uint64_t kh_rules_product_ratio(const kh_ledger *l, kh_text product)
     return UINT64_MAX;
 }
 
-bool kh_rules_currency_allowed(const kh_ledger *l, kh_currency currency)
-{
-    if (l->head->rules[KH_RULE_CURRENCIES].value == 0) return true;
-    return currency < 1024 && (l->head->currencies[currency / 64] >> (currency % 64) & 1) != 0;
-}
-
 bool kh_rules_none_of_age_or_currency(const kh_ledger *l)
 {
     bool none = l->head->rules[KH_RULE_CURRENCIES].value == 0;
     for (uint32_t kind = 0; kind < KH_KIND_CNT; kind++) none &= l->head->rules[KH_RULE_MAX_AGE + kind].value == 0;
     return none;
-}
-
-/* A document without a date cannot be said to be too old. */
-bool kh_rules_too_old(const kh_ledger *l, kh_kind kind, kh_date date, kh_date today)
-{
-    uint64_t max_s = l->head->rules[KH_RULE_MAX_AGE + (uint32_t)kind].value;
-    return max_s != 0 && date != 0 && today > date && (uint64_t)(today - date) * 86400 > max_s;
 }
 
 uint64_t kh_ledger_clock_step_ns(const kh_ledger *l) { return l->head->rules[KH_RULE_CLOCK_STEP].value * KH_NS_PER_S; }

@@ -142,6 +142,12 @@ typedef struct kh_fin {          /* what a search reads and most events change f
     uint32_t product;     /* text */
 } kh_fin;
 
+#define KH_FIN_SLOTS 7u
+typedef struct kh_fin_bucket {
+    uint64_t slot[KH_FIN_SLOTS]; /* row 32 | the hash's low 32 bits above it; 0: this one and those behind it are empty */
+    uint64_t more;               /* row of the first that did not fit */
+} kh_fin_bucket;
+
 #define KH_TEXT_UNIT 8u
 typedef struct kh_text_row { /* followed by the rest of its bytes */
     uint32_t hash_next;
@@ -307,11 +313,12 @@ typedef struct kh_consent_head {
     kh_rule rules[KH_RULE_CNT - KH_RULE_HEAD_CNT];
 } kh_consent_head;
 #define KH_CONSENT_FORMAT UINT64_C(0x3130534e4f434b48)
-#define KH_STATE_FORMAT UINT64_C(0x31304c4544474b48)
+#define KH_STATE_FORMAT UINT64_C(0x32304c4544474b48)
 
 _Static_assert(sizeof(kh_cold) == 32 && sizeof(kh_extra) == 96 && sizeof(kh_active) == 48 && sizeof(kh_share) == 32,
                "docs/FORMAT.md");
-_Static_assert(sizeof(kh_line) == 40 && sizeof(kh_fin) == 104 && sizeof(kh_text_row) == 16 && sizeof(kh_party_row) == 64,
+_Static_assert(sizeof(kh_line) == 40 && sizeof(kh_fin) == 104 && sizeof(kh_fin_bucket) == 64 && sizeof(kh_text_row) == 16 &&
+                   sizeof(kh_party_row) == 64,
                "docs/FORMAT.md");
 _Static_assert(sizeof(kh_queue) == 24 && sizeof(kh_group) == 264 && sizeof(kh_ref) == 64 && sizeof(kh_contract) == 32,
                "docs/FORMAT.md");
