@@ -141,8 +141,8 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
     l->sink = sink;
     l->outcome_index = 0;
     l->op_index = 0;
-    l->head->height = height;
-    l->head->time_ns = kh_max64(time_ns, l->head->time_ns);
+    __atomic_store_n(&l->head->height, height, __ATOMIC_RELAXED); /* partner of both: kh_ledger_verify_fast */
+    __atomic_store_n(&l->head->time_ns, kh_max64(time_ns, l->head->time_ns), __ATOMIC_RELAXED);
     l->today = kh_date_of_time(l->head->time_ns);
     kh_expiry_run(l);
     size_t at = 0;

@@ -30,7 +30,9 @@ uint32_t kh_rows_take(kh_ledger *l, uint32_t region)
 {
     kh_region *r = &l->state->regions[region];
     if (r->row_cnt >= r->row_max) return 0;
-    return (uint32_t)r->row_cnt++;
+    uint64_t row = r->row_cnt;
+    __atomic_store_n(&r->row_cnt, row + 1, __ATOMIC_RELAXED); /* partner: kh_machine_ahead */
+    return (uint32_t)row;
 }
 
 bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cnt)
@@ -91,7 +93,7 @@ static void split_one(kh_ledger *l, const kh_table *t, kh_table_head *h)
     uint64_t *heads = kh_table_heads(l, t), old = heads[h->split], mask = (UINT64_C(2) << h->level) - 1;
     uint64_t to = h->split + (UINT64_C(1) << h->level);
     fetch_ahead(l, t, heads, h->split, r->row_cnt);
-    r->row_cnt++;
+    __atomic_store_n(&r->row_cnt, r->row_cnt + 1, __ATOMIC_RELAXED);                /* partner: kh_machine_ahead */
     if (old != 0 && (old & KH_TABLE_MORE) == 0 && h->level < KH_TABLE_KNOWN_BITS) { /* one row, whose hash we know well enough */
         uint64_t known = kh_table_known(old);
         heads[h->split] = 0;

@@ -21,8 +21,8 @@ Test(limits, burst_and_refill)
     cr_assert(kh_limits_take(l, KH_LIMIT_PROBE, 11, 64, now) == 64);
     cr_assert(kh_limits_take(l, KH_LIMIT_PROBE, 11, 64, now) == 36); /* what there is */
     cr_assert(kh_limits_take(l, KH_LIMIT_PROBE, 11, 1, now) == 0);
-    cr_assert(kh_limits_take(l, KH_LIMIT_PROBE, 12, 100, now) == 100); /* another party has its own */
-    cr_assert(kh_limits_take(l, KH_LIMIT_QUERY, 11, 100, now) == 7);   /* and other kinds theirs */
+    cr_assert(kh_limits_take(l, KH_LIMIT_PROBE, 12, 100, now) == 100);                     /* another party has its own */
+    cr_assert(kh_limits_take(l, KH_LIMIT_QUERY, 11, 100, now) == 7);                       /* and other kinds theirs */
     cr_assert(kh_limits_take(l, KH_LIMIT_OPERATION, 11, 4000000000u, now) == 4000000000u); /* no limit */
     cr_assert(kh_limits_take(l, KH_LIMIT_PROBE, 0, 5000, now) == 5000);                    /* the operator */
     cr_assert(kh_limits_take(l, KH_LIMIT_PROBE, 11, 1, now + S / 10 - 1) == 0);
@@ -80,8 +80,9 @@ Test(limits, more_askers_than_places)
     cr_assert(later == 200); /* full buckets change hands */
     granted = 0;
     for (uint32_t i = 0; i < 4 * KH_LIMIT_ADDRESSES; i++) {
-        uint8_t address[16] = {[10] = 0xff, [11] = 0xff, [12] = (uint8_t)(i >> 24), [13] = (uint8_t)(i >> 16), [14] = (uint8_t)(i >> 8),
-                               [15] = (uint8_t)i};
+        uint8_t address[16] = {
+            [10] = 0xff,      [11] = 0xff, [12] = (uint8_t)(i >> 24), [13] = (uint8_t)(i >> 16), [14] = (uint8_t)(i >> 8),
+            [15] = (uint8_t)i};
         for (int k = 0; k < 2; k++) granted += kh_limits_address(l, address, S);
     }
     cr_assert(granted <= 2ull * KH_LIMIT_ADDRESSES);
@@ -128,8 +129,23 @@ Test(limits, parsed)
     kh_limit_rate r = {9, 9};
     cr_assert(kh_limit_rate_parse("10000/100", &r) && r.burst == 10000 && r.per_s == 100);
     cr_assert(kh_limit_rate_parse("off", &r) && r.burst == 0 && r.per_s == 0);
-    static const char *const wrong[] = {"",       "/",      "1",       "1/",           "/1",    "0/1", "1/0", "1/1 ", " 1/1", "-1/1", "1/1x",
-                                        "1.5/10", "off ",   "Off",     "1000000001/1", "1/10000001", "99999999999999999999999/1"};
+    static const char *const wrong[] = {"",
+                                        "/",
+                                        "1",
+                                        "1/",
+                                        "/1",
+                                        "0/1",
+                                        "1/0",
+                                        "1/1 ",
+                                        " 1/1",
+                                        "-1/1",
+                                        "1/1x",
+                                        "1.5/10",
+                                        "off ",
+                                        "Off",
+                                        "1000000001/1",
+                                        "1/10000001",
+                                        "99999999999999999999999/1"};
     r = (kh_limit_rate){5, 6};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) cr_assert(!kh_limit_rate_parse(wrong[i], &r), "%s", wrong[i]);
     cr_assert(r.burst == 5 && r.per_s == 6); /* untouched */
