@@ -75,7 +75,8 @@ Test(crypto, the_methods_agree)
         random_bytes(plain, n);
         memcpy(text, plain, n);
         memcpy(copy, plain, n);
-        cr_assert(kh_aead_key_new(KH_AEAD_OPENSSL, key, 2, &a) == KH_OK && kh_aead_key_new(KH_AEAD_IPSEC_MB, key, 2, &b) == KH_OK);
+        cr_assert(kh_aead_key_new(KH_AEAD_OPENSSL, key, 2, &a) == KH_OK &&
+                  kh_aead_key_new(KH_AEAD_IPSEC_MB, key, 2, &b) == KH_OK);
         kh_aead_seal(a, round % 2, nonce, aad, aad_n, text, n, tag);
         kh_aead_seal(b, 0, nonce, aad, aad_n, copy, n, other);
         cr_assert(memcmp(text, copy, n) == 0 && memcmp(tag, other, 16) == 0, "length %zu", n);

@@ -84,8 +84,8 @@ Test(session, who_gets_none)
 {
     fx_setup(&x);
     kh_session_grant grant;
-    kh_principal wrong_role = {FX_BANK, KH_ROLE_REGULATOR, false}, nobody = {99, KH_ROLE_BANK, false}, operator_ = {0, KH_ROLE_REGULATOR, false},
-                 bank = fx_who(FX_BANK), found;
+    kh_principal wrong_role = {FX_BANK, KH_ROLE_REGULATOR, false}, nobody = {99, KH_ROLE_BANK, false},
+                 operator_ = {0, KH_ROLE_REGULATOR, false}, bank = fx_who(FX_BANK), found;
     uint32_t secret = 1;
     cr_assert(kh_session_open(x.service, &wrong_role, fx_export, &secret, 0, &grant) == KH_E_ARG);
     cr_assert(kh_session_open(x.service, &nobody, fx_export, &secret, 0, &grant) == KH_E_ARG);
@@ -93,7 +93,8 @@ Test(session, who_gets_none)
     cr_assert(kh_session_open(x.service, &bank, no_exporter, NULL, 0, &grant) == KH_E_IO);
     cr_assert(kh_session_count(x.service) == 0);
     cr_assert(kh_service_principal(x.service, FX_BANK, KH_ROLE_BANK, &found) && found.party == FX_BANK && !found.frozen);
-    cr_assert(!kh_service_principal(x.service, FX_BANK, KH_ROLE_SOURCE, &found) && !kh_service_principal(x.service, 99, KH_ROLE_BANK, &found));
+    cr_assert(!kh_service_principal(x.service, FX_BANK, KH_ROLE_SOURCE, &found) &&
+              !kh_service_principal(x.service, 99, KH_ROLE_BANK, &found));
     fx_teardown(&x);
 }
 
@@ -113,9 +114,9 @@ Test(session, bounds)
     kh_session_grant grant;
     cr_assert(fx_session(&x, FX_OTHER, &grant) == KH_OK && fx_session(&x, FX_OTHER, &grant) == KH_OK);
     cr_assert(kh_session_count(x.service) == 6);
-    cr_assert(fx_session(&x, FX_REGULATOR, &grant) == KH_E_FULL); /* nobody else's goes for it */
+    cr_assert(fx_session(&x, FX_REGULATOR, &grant) == KH_E_FULL);                             /* nobody else's goes for it */
     cr_assert(fx_session(&x, FX_OTHER, &grant) == KH_OK && kh_session_count(x.service) == 6); /* its own does */
-    x.now += 3600 * KH_NS_PER_S; /* what has expired makes room */
+    x.now += 3600 * KH_NS_PER_S;                                                              /* what has expired makes room */
     cr_assert(fx_session(&x, FX_REGULATOR, &grant) == KH_OK && kh_session_count(x.service) == 1);
     for (uint32_t i = 0; i < 5; i++) kh_lane_close(&lanes[i]);
     fx_teardown(&x);
@@ -231,7 +232,8 @@ Test(drop, every_reason)
         p = copy;
         p.packet.p = p.bytes;
         p.bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        if (bit / 8 == 15 || bit == 13 * 8 + 6 || bit == 13 * 8 + 7 || (bit / 8 == 14 && bit % 8 >= 6)) continue; /* shape, above */
+        if (bit / 8 == 15 || bit == 13 * 8 + 6 || bit == 13 * 8 + 7 || (bit / 8 == 14 && bit % 8 >= 6))
+            continue; /* shape, above */
         dropped(&p, KH_N_DROPPED_SEAL);
     }
     p = copy;

@@ -1,5 +1,5 @@
-/* What is answered: the access rules, the settled state, late answers, limits, operations in datagrams; and that nothing of another bank
- * shows. */
+/* What is answered: the access rules, the settled state, late answers, limits, operations in datagrams; and that nothing of
+ * another bank shows. */
 #include "service_fixture.h"
 #include "store/parts.h"
 
@@ -156,7 +156,8 @@ Test(access, bursts_answer_as_the_ledger_does)
     enum { PACKETS = 64, EACH = 40 };
     fx_setup(&x);
     ops_buf b = {0};
-    for (uint32_t i = 0; i < FX_DOCS; i += 2) apply_op(&b, i % 4 == 0 ? FX_BANK : FX_OTHER, 1000 + i, i, i % 6 == 0 ? FX_BASE : 300);
+    for (uint32_t i = 0; i < FX_DOCS; i += 2)
+        apply_op(&b, i % 4 == 0 ? FX_BANK : FX_OTHER, 1000 + i, i, i % 6 == 0 ? FX_BASE : 300);
     send_ops(&b);
     static fx_packet packets[PACKETS];
     static kh_query queries[PACKETS][EACH];
@@ -200,8 +201,9 @@ Test(access, bursts_answer_as_the_ledger_does)
                 kh_verdict v;
                 kh_ledger_verify(l, &question, 1, &v);
                 codes[v.code]++;
-                cr_assert(got[k].code == v.code && got[k].free == v.free && got[k].version == v.version && got[k].status == v.status &&
-                              got[k].currency == v.currency && got[k].mismatch == v.mismatch && got[k].watermark == v.watermark,
+                cr_assert(got[k].code == v.code && got[k].free == v.free && got[k].version == v.version &&
+                              got[k].status == v.status && got[k].currency == v.currency && got[k].mismatch == v.mismatch &&
+                              got[k].watermark == v.watermark,
                           "packet %u query %u: %u, not %u", i, k, got[k].code, v.code);
             }
             kh_store_read_end(x.store);
@@ -244,9 +246,11 @@ Test(access, nothing_of_another_bank)
             const uint8_t *body;
             uint32_t cnt;
             cr_assert(kh_lane_open_reply(&lane, p.bytes, p.packet.n, &head, &as_of, &body, &cnt) && cnt == 1);
-            cr_assert(!holds(p.bytes, p.packet.n, &id, 7) && !holds(body, KH_ANSWER_SZ, &amount, 4) && !holds(body, KH_ANSWER_SZ, &party, 4));
+            cr_assert(!holds(p.bytes, p.packet.n, &id, 7) && !holds(body, KH_ANSWER_SZ, &amount, 4) &&
+                      !holds(body, KH_ANSWER_SZ, &party, 4));
         }
-    cr_assert(one(&lane, fx_query(2), false).code == KH_C_DUP_HELD_OTHER && one(&lane, fx_query(1), false).free == FX_BASE - amount);
+    cr_assert(one(&lane, fx_query(2), false).code == KH_C_DUP_HELD_OTHER &&
+              one(&lane, fx_query(1), false).free == FX_BASE - amount);
     kh_lane_close(&lane);
     fx_teardown(&x);
 }
@@ -263,7 +267,7 @@ Test(late, while_the_applier_is_at_work)
     kh_query q[3] = {fx_query(6), fx_query(7), fx_query(8)};
     kh_query_answer a[3];
     fx_packet p;
-    (void)pthread_rwlock_wrlock(&x.store->gate); /* as the applier has it */
+    (void)pthread_rwlock_wrlock(&x.store->gate);                          /* as the applier has it */
     cr_assert(fx_ask(&x, &lane, q, 1, false, a) && a[0].code == KH_C_OK); /* what the records decide does not wait */
     fx_seal(&lane, &p, q, 3, false);
     memset(p.packet.peer, 0x77, sizeof p.packet.peer);
@@ -291,7 +295,8 @@ Test(late, while_the_applier_is_at_work)
     kh_poller_wake(x.poller);
     cr_assert(fx_late(&x, &p) && p.packet.peer[63] == 0x77 && fx_read(&lane, &p.packet, a, 3));
     cr_assert(a[0].code == KH_C_OK && a[1].code == KH_C_DUP_HELD_OTHER && a[2].code == KH_C_OK && a[2].free == FX_BASE);
-    for (uint32_t i = 1; i < KH_LATE_MAX; i++) cr_assert(fx_late(&x, &p) && fx_read(&lane, &p.packet, a, 1) && a[0].code == KH_C_DUP_HELD_OTHER);
+    for (uint32_t i = 1; i < KH_LATE_MAX; i++)
+        cr_assert(fx_late(&x, &p) && fx_read(&lane, &p.packet, a, 1) && a[0].code == KH_C_DUP_HELD_OTHER);
     cr_assert(kh_poller_late_cnt(x.poller) == 0 && fx_count(&x, KH_N_LATE) == KH_LATE_MAX);
     /* a session that ends meanwhile */
     (void)pthread_rwlock_wrlock(&x.store->gate);
@@ -310,7 +315,8 @@ Test(late, while_the_applier_is_at_work)
 
 Test(limit, probes_and_questions)
 {
-    const kh_limit_rate rates[KH_LIMIT_CNT] = {[KH_LIMIT_PROBE] = {10, 1}, [KH_LIMIT_QUERY] = {100, 1}, [KH_LIMIT_OPERATION] = {1, 1}};
+    const kh_limit_rate rates[KH_LIMIT_CNT] = {
+        [KH_LIMIT_PROBE] = {10, 1}, [KH_LIMIT_QUERY] = {100, 1}, [KH_LIMIT_OPERATION] = {1, 1}};
     fx_setup_with(&x, rates, (kh_service_options){0});
     kh_lane lane = fx_lane(&x, FX_BANK), other = fx_lane(&x, FX_OTHER), regulator = fx_lane(&x, FX_REGULATOR);
     kh_query q[8], missing[8];

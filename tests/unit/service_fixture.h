@@ -1,5 +1,5 @@
-/* service_fixture: a store with two banks, an enterprise, a source and the regulator, a service on it, a poller, and lanes of sessions
- * that these parties open. */
+/* service_fixture: a store with two banks, an enterprise, a source and the regulator, a service on it, a poller, and lanes of
+ * sessions that these parties open. */
 #ifndef KH_TESTS_SERVICE_FIXTURE_H
 #define KH_TESTS_SERVICE_FIXTURE_H
 #include "client/datagram.h"
