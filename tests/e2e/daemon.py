@@ -171,7 +171,7 @@ hub.call(1, "POST", "/v1/snapshot", {})
 with load.lock:
     acknowledged = set(load.acknowledged)
 backup = os.path.join(hub.root, "backup")
-subprocess.run(["bash", "-ec", f"""mkdir {backup} {backup}/log {backup}/journal && cd {hub.data} && cp -a format secret image lookups {backup}/
+subprocess.run(["bash", "-ec", f"""mkdir {backup} {backup}/log && cd {hub.data} && cp -a format secret image lookups {backup}/
 for s in $(ls -r log); do cp -a log/$s {backup}/log/; done"""], check=True)
 load.end()
 kept_data, hub.data = hub.data, backup
