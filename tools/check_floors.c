@@ -29,6 +29,7 @@ static const module floors[] = {
     {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
     {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp iconv "},
     {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ jansson "},
+    {"ingest", " base host service wire ", " rte "},
     {"kanhe", " kanhe ", " "},
 };
 /* Libraries whose headers must be looked for: anything else between <> is libc or the compiler's. */

@@ -17,13 +17,18 @@ static void on_http_event(void *ctx, const char *event, const char *detail)
     KH_LOG(d->logging, KH_LEVEL_INFO, event, {"detail", detail, 0});
 }
 
-static bool on_ready(void *ctx) { return kh_watch_ready(((kh_daemon *)ctx)->watch); }
+/* The store itself is asked too: the watch may be a second behind. */
+static bool on_ready(void *ctx)
+{
+    const kh_daemon *d = ctx;
+    return kh_watch_ready(d->watch) && kh_store_condition(d->store) == KH_OK;
+}
 
 /* ---- starting ---- */
 
 static bool say(kh_daemon *d, const char *doing, const char *why)
 {
-    char copy[sizeof d->why];
+    char copy[sizeof d->why - 40];
     (void)snprintf(copy, sizeof copy, "%s", why);
     (void)snprintf(d->why, sizeof d->why, "%s: %s", doing, copy);
     return false;

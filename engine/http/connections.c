@@ -14,7 +14,7 @@
 #define MOVING_S 10      /* body or answer: this long, and a second for each MOVING_BYTES */
 #define MOVING_BYTES (64u << 10)
 #define LOOKED_AT 16 /* of the longest idle, for one that has sent nothing */
-#define SLACK 256    /* connections on their way out */
+#define SLACK 1024   /* connections on their way out, beside as many as there may be */
 #define TICK_MS 250
 
 typedef struct address_entry {
@@ -128,7 +128,7 @@ kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, k
     c->max = max;
     c->per_address = per_address;
     c->idle_s = idle_s;
-    c->slots = max + SLACK;
+    c->slots = 2 * max + SLACK;
     for (c->bucket_cnt = 64; c->bucket_cnt < c->slots; c->bucket_cnt *= 2) continue;
     c->table = calloc(c->slots, sizeof *c->table);
     c->free_slots = calloc(c->slots, sizeof *c->free_slots);
@@ -161,7 +161,7 @@ static void drop(kh_connections *c, kh_connection *conn, kh_dropped why)
     c->counts.dropped[why]++;
     c->live--;
     if (!conn->proven) c->addresses[conn->address].unproven--;
-    (void)shutdown(conn->fd, SHUT_RDWR);
+    if (conn->fd >= 0) (void)shutdown(conn->fd, SHUT_RDWR);
 }
 
 static bool has_sent_nothing(const kh_connection *conn)
@@ -209,31 +209,38 @@ static bool make_room(kh_connections *c, uint32_t address)
     return false;
 }
 
+/* What this polling thread has let in and not begun yet: libmicrohttpd asks first, then makes the connection, on one thread. */
+static _Thread_local kh_connection *admitted;
+
 bool kh_connections_accept(kh_connections *c, const struct sockaddr *address)
 {
     uint8_t bytes[16];
+    if (admitted != NULL) kh_connections_end(c, admitted); /* it could not be made */
+    admitted = NULL;
     address_bytes(address, bytes);
     (void)pthread_mutex_lock(&c->lock);
-    bool may = make_room(c, address_find(c, bytes));
-    (void)pthread_mutex_unlock(&c->lock);
-    return may;
-}
-
-kh_connection *kh_connections_begin(kh_connections *c, const struct sockaddr *address, int fd)
-{
-    uint8_t bytes[16];
-    kh_connection *conn = NULL;
-    address_bytes(address, bytes);
-    (void)pthread_mutex_lock(&c->lock);
-    if (c->free_cnt > 0) {
-        conn = &c->table[c->free_slots[--c->free_cnt]];
-        *conn = (kh_connection){.fd = fd, .used = true, .phase = KH_PH_IDLE, .address = address_hold(c, bytes)};
+    if (make_room(c, address_find(c, bytes))) {
+        kh_connection *conn = &c->table[c->free_slots[--c->free_cnt]];
+        *conn = (kh_connection){.fd = -1, .used = true, .phase = KH_PH_IDLE, .address = address_hold(c, bytes)};
         conn->deadline_ns = kh_http_now_ns() + NOTHING_YET_S * KH_NS_PER_S;
         c->addresses[conn->address].unproven++;
         c->live++;
         c->counts.accepted++;
         list_add(&c->unproven, conn);
+        admitted = conn;
     }
+    (void)pthread_mutex_unlock(&c->lock);
+    return admitted != NULL;
+}
+
+kh_connection *kh_connections_begin(kh_connections *c, int fd)
+{
+    kh_connection *conn = admitted;
+    admitted = NULL;
+    if (conn == NULL) return NULL;
+    (void)pthread_mutex_lock(&c->lock);
+    conn->fd = fd;
+    if (conn->closing) (void)shutdown(fd, SHUT_RDWR); /* its place was needed meanwhile */
     (void)pthread_mutex_unlock(&c->lock);
     return conn;
 }

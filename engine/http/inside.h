@@ -123,8 +123,9 @@ typedef enum kh_dropped { KH_DROP_FULL, KH_DROP_ADDRESS, KH_DROP_EVICTED, KH_DRO
 kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, kh_connections **ret);
 void kh_connections_free(kh_connections *c);
 kh_err kh_connections_sweep(kh_connections *c); /* starts the thread that holds connections to their deadlines */
-bool kh_connections_accept(kh_connections *c, const struct sockaddr *address); /* may it come in? makes room if need be */
-kh_connection *kh_connections_begin(kh_connections *c, const struct sockaddr *address, int fd);
+/* kh_connections_accept: may it come in? Makes room if need be, and keeps the place for the same thread's next begin. */
+bool kh_connections_accept(kh_connections *c, const struct sockaddr *address);
+kh_connection *kh_connections_begin(kh_connections *c, int fd);
 void kh_connections_end(kh_connections *c, kh_connection *conn);
 /* kh_connections_phase moves on; bytes: what is to be moved in this phase, for its deadline. */
 void kh_connections_phase(kh_connections *c, kh_connection *conn, kh_phase phase, uint64_t bytes);

@@ -24,6 +24,24 @@ void kh_route_ready(kh_request *r)
     kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, stopping ? "the hub is stopping" : "the hub is not ready");
 }
 
+void kh_route_metrics(kh_request *r)
+{
+    kh_metrics_text(r->http, &r->out);
+    r->status = MHD_HTTP_OK;
+    r->content_type = "text/plain; version=0.0.4; charset=utf-8";
+}
+
+void kh_route_openapi(kh_request *r)
+{
+    if (r->http->openapi == NULL) {
+        kh_answer_refuse(r, MHD_HTTP_NOT_FOUND, NULL, "this hub keeps no description of its API");
+        return;
+    }
+    kh_answer_put(&r->out, r->http->openapi, r->http->openapi_n);
+    r->status = MHD_HTTP_OK;
+    r->content_type = "application/yaml";
+}
+
 /* A page of one row that begins at one's own id. */
 void kh_route_me(kh_request *r)
 {

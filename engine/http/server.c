@@ -34,11 +34,10 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
 {
     kh_http *h = ctx;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const struct sockaddr *address = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
         int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         kh_tls_begin(atomic_load_explicit(&h->tls, memory_order_acquire),
                      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
-        *socket_context = kh_connections_begin(h->connections, address, fd);
+        *socket_context = kh_connections_begin(h->connections, fd);
         if (*socket_context == NULL) (void)shutdown(fd, SHUT_RDWR);
     } else if (*socket_context != NULL) {
         kh_connections_end(h->connections, *socket_context);
@@ -107,7 +106,7 @@ static kh_err load_openapi(kh_http *h, const char *path, char *why, size_t cap)
 static kh_err files_for(uint32_t connections, char *why, size_t cap)
 {
     struct rlimit limit;
-    rlim_t need = (rlim_t)connections + 1024;
+    rlim_t need = (rlim_t)connections * 2 + 2048; /* those on their way out too */
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need) return KH_OK;
     if (limit.rlim_max < need) {
         (void)snprintf(why, cap, "%u connections need %llu open files and the limit is %llu (ulimit -Hn, LimitNOFILE=)",
@@ -135,12 +134,11 @@ static kh_err start_daemon(kh_http *h, char *why, size_t cap)
     h->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, h,
         kh_request_access, h, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
-        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)pollers, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)(h->o.max_connections + 512) * pollers, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_HTTPS_PRIORITIES, kh_tls_priorities(), MHD_OPTION_HTTPS_MEM_TRUST, kh_tls_ca(h->tls),
-        MHD_OPTION_HTTPS_CERT_CALLBACK2, kh_tls_retrieve, MHD_OPTION_TLS_NO_ALPN, 1, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, kh_request_uri, h, MHD_OPTION_NOTIFY_COMPLETED, kh_request_completed, h,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
+        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)pollers, MHD_OPTION_CONNECTION_LIMIT, (h->o.max_connections + 512) * 2 * pollers,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_HTTPS_PRIORITIES, kh_tls_priorities(),
+        MHD_OPTION_HTTPS_MEM_TRUST, kh_tls_ca(h->tls), MHD_OPTION_HTTPS_CERT_CALLBACK2, kh_tls_retrieve, MHD_OPTION_TLS_NO_ALPN,
+        1, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, kh_request_uri, h, MHD_OPTION_NOTIFY_COMPLETED,
+        kh_request_completed, h, MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
     if (h->daemon != NULL) return KH_OK;
     (void)snprintf(why, cap, "the HTTPS server does not start on %s", h->o.listen);
     return KH_E_IO;

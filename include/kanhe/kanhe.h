@@ -97,6 +97,60 @@ KH_API kh_result kh_finance_events_input(kh_engine *engine, const char *as, cons
 KH_API kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_result_sink *sink);
 KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, kh_page *page, const kh_result_sink *sink);
 
+/* ---- grants (授权查证): an enterprise's consent that a bank looks at it ---- */
+/* A grant is named by its enterprise and a number that the enterprise chooses. The same again is harmless, other content under
+   the number is BAD_STATE; a number stays taken after the grant was revoked. At most 1,024 not revoked ones an enterprise, and
+   65,536 numbers in all: CAPACITY beyond. */
+typedef struct kh_grant_request {
+    const char *as;         /* the enterprise itself; NULL: the operator, for it */
+    const char *enterprise; /* NULL: `as` */
+    const char *bank;
+    const char *scope; /* words of "documents", "credit", with commas between */
+    const char *from;  /* a date, from its beginning (UTC); NULL: at once */
+    const char *until; /* a date, to its end */
+    uint64_t id;
+} kh_grant_request;
+KH_API kh_result kh_grant_add(kh_engine *engine, const kh_grant_request *request, const kh_result_sink *sink);
+KH_API kh_result kh_grant_revoke(kh_engine *engine, const char *as, const char *enterprise, uint64_t id,
+                                 const kh_result_sink *sink);
+/* kh_grant_list: an enterprise's own grants, those that a bank was given, or all. A bank's and the operator's list walks all
+   grants, some nanoseconds each. */
+KH_API kh_result kh_grant_list(kh_engine *engine, const char *as, const kh_result_sink *sink);
+/* kh_grant_lookups: what banks looked up under the grants of an enterprise, the oldest first; the operator sees all enterprises',
+   which reads the whole journal. */
+KH_API kh_result kh_grant_lookups(kh_engine *engine, const char *as, const kh_result_sink *sink);
+/* kh_credit looks at an enterprise. A bank needs a grant: its look-up is an operation in the log, durable and filed with the
+   enterprise before anything is read; without one NO_CONSENT, outside its time CONSENT_EXPIRED. The regulator and the enterprise
+   itself need none. Scope "credit": one row a currency and state, over all banks, none of them named. Scope "documents": rows as
+   of kh_balance, by kind and number, at most `limit` documents, those after `after`; fewer than `limit` documents: these were the
+   last. Cost: there is no list of an enterprise's documents or financings: each call walks all rows that there are, a few
+   nanoseconds each, in pieces of 16,384 between which operations go on. A document that is amended during the walk may be left
+   out of the page. */
+typedef struct kh_credit_request {
+    const char *as, *enterprise, *scope; /* scope NULL: credit */
+    uint64_t grant;                      /* of a bank */
+    const char *after;                   /* KIND:NUMBER[@ISSUER], the last document of the page before; NULL: from the first */
+    uint32_t limit;                      /* documents; 0: 1,000; at most 65,536 */
+} kh_credit_request;
+KH_API kh_result kh_credit(kh_engine *engine, const kh_credit_request *request, const kh_result_sink *sink);
+
+/* ---- the risk list (风险名单) ---- */
+/* A subject is a USCC, a foreign id or an account number, in any spelling: letters and digits, at most 64. The list holds its
+   digest alone. Category: fraud, high_risk_account, forged_document, default, other. A subject stands under a category while any
+   bank contributes it; who does is told to nobody. */
+KH_API kh_result kh_risk_add(kh_engine *engine, const char *as, const char *subject, const char *category,
+                             const kh_result_sink *sink);
+/* of: whose contribution the operator removes, NULL: everybody's; a bank removes its own. */
+KH_API kh_result kh_risk_remove(kh_engine *engine, const char *as, const char *subject, const char *category, const char *of,
+                                const kh_result_sink *sink);
+/* kh_risk_ask asks about 1 to 256 subjects at once: a row each. A bank's questions are counted by subject, a question sent again
+   too: beyond `risk_free_queries` + `risk_queries_per_entry` for each of its contributions that stands RATE_LIMITED, and nothing
+   is answered. */
+KH_API kh_result kh_risk_ask(kh_engine *engine, const char *as, const char *const *subjects, uint32_t n,
+                             const kh_result_sink *sink);
+/* kh_risk_account: what a bank contributed, asked and may ask in all; the operator sees every bank's. */
+KH_API kh_result kh_risk_account(kh_engine *engine, const char *as, const kh_result_sink *sink);
+
 /* ---- the directory ---- */
 KH_API kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink);

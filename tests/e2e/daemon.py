@@ -106,7 +106,7 @@ tap.same([e["event"] for e in hub.events()][-2:], ["stopping", "stopped"], "the 
 hub.start()
 load = Load(hub, 11, N, first_id=100000)
 time.sleep(0.3)
-hub.signal(signal.SIGTERM)
+hub.tell(signal.SIGTERM)
 time.sleep(0.01)
 tap.same(hub.stop(), 0, "a second SIGTERM changes nothing: 0")
 load.end()
@@ -159,7 +159,7 @@ bank.close()
 hub.call(1, "GET", f"/v1/history?document=export_declaration:{declaration(1)}")
 hub.call(1, "GET", "/metrics")
 os.rename(log, log + ".1")
-hub.signal(signal.SIGUSR1)
+hub.tell(signal.SIGUSR1)
 deadline = time.time() + 20
 while not os.path.exists(log) and time.time() < deadline:
     time.sleep(0.02)

@@ -19,7 +19,7 @@ hub = Hub(data=os.path.join(disk, "data"))
 try:
     hub.start()
     status, answer = hub.call(201, "POST", "/v1/documents?name=d.csv", declarations(1000), kind="text/csv")
-    tap.same(status, 200, "it serves from a small disk", answer)
+    tap.ok(status == 200, "it serves from a small disk", answer)
     client = hub.client(11, timeout=120)
     acknowledged, id_, status = set(), 1, 200
     refusal = None

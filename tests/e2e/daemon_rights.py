@@ -52,14 +52,14 @@ event = [e for e in hub.events() if e["event"] == "rights_dropped"][-1]
 tap.same({s["Seccomp"] for s in states}, {"2"} if event["seccomp"] else {"0"}, f"seccomp is on in all {len(states)} threads")
 tap.ok(event["character_sets"] >= 20, "the character sets of files were loaded before", event)
 with open(f"/proc/{hub.pid}/limits") as f:
-    tap.ok("Max core file size         0                    0" in f.read(), "no core dumps")
+    tap.ok(re.search(r"^Max core file size +0 +0 ", f.read(), re.M), "no core dumps")
 
 # ---- files in other character sets are read behind the filter
 text = "海关编号,统一社会信用代码,币种,金额,申报日期,合同号\n" + f"{declaration(900)},{USCC_A},USD,10.00,2026-11-01,合同一号\n"
 status, answer = hub.call(201, "POST", "/v1/documents?name=excel.csv&kind=export_declaration", text.encode("gb18030"), kind="text/csv")
 tap.ok(status == 200 and answer["results"][-1].get("stored") == 1, "a GB18030 file is read", answer)
 status, answer = hub.call(1, "POST", "/v1/snapshot", {})
-tap.same(status, 200, "an image is written", answer)
+tap.ok(status == 200, "an image is written", answer)
 tap.same(hub.stop(), 0, "it stops well")
 hub.kanhe("stats")
 hub.close()
@@ -75,7 +75,7 @@ if ROOT:
     tap.same(hub.call(None, "GET", "/ready")[0], 200, "and it serves")
     log = os.path.join(hub.root, "log", "kanhed.log")
     os.rename(log, log + ".1")
-    hub.signal(signal.SIGUSR1)
+    hub.tell(signal.SIGUSR1)
     deadline = time.time() + 20
     while not os.path.exists(log) and time.time() < deadline:
         time.sleep(0.02)
@@ -103,7 +103,7 @@ for words in (("--init-token", "--free", "--label", "kanhe", "--pin", "1234", "-
     subprocess.run(["softhsm2-util", *words], env=env, check=True, capture_output=True)
 os.remove(os.path.join(hub.root, "hub.key"))
 with open(hub.conf) as f:
-    text = f.read().replace('key = "hub.key";', f'key = "pkcs11:token=kanhe;object=hub;type=private?pin-source=file:{pin}";')
+    text = f.read().replace('key = "hub.key";', f'key = "pkcs11:token=kanhe;object=hub;type=private?pin-source={pin}";')
 with open(hub.conf, "w") as f:
     f.write(text)
 hub.start(env=env)

@@ -29,7 +29,7 @@ class Authority:
         self.ca, self.ca_key = self.path(f"{name}.pem"), self.path(f"{name}.key")
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.ca_key, "-out", self.ca,
                 "-days", 30, "-subj", f"/CN=Kanhe test authority {name}")
-        self.made = {}
+        self.made, self.lock = {}, threading.Lock()
 
     def path(self, name):
         return os.path.join(self.root, name)
@@ -50,9 +50,10 @@ class Authority:
         openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.ca_key, "-CAcreateserial", "-out", cert, "-days", 30, *more)
 
     def party(self, id_, role):
-        if id_ not in self.made:
-            self.made[id_] = self.sign(f"party-{id_}", f"/O=Kanhe/OU={role}/CN={id_}")
-        return self.made[id_]
+        with self.lock:
+            if id_ not in self.made:
+                self.made[id_] = self.sign(f"party-{id_}", f"/O=Kanhe/OU={role}/CN={id_}")
+            return self.made[id_]
 
 
 class Hub:
@@ -111,7 +112,7 @@ class Hub:
     def events(self):
         return [json.loads(line) for line in self.said().splitlines()]
 
-    def signal(self, number):
+    def tell(self, number):
         self.process.send_signal(number)
 
     def stop(self, number=signal.SIGTERM, timeout=120):

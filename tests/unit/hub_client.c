@@ -17,10 +17,11 @@ Test(row, fields_in_order)
 {
     kh_row_decoder d = {0};
     kh_result_row row;
-    cr_assert(decode(&d,
-                     " {\"row\":\"verdict\",\"line\":18446744073709551615,\"issuer\":null,\"mismatch\":[\"amount\",\"date\"],\"none\":[],"
-                     "\"ok\":true,\"no\":false,\"name\":\"a\\u00e9\\u4e2d\\ud83d\\ude00\\\"\\\\\\/\\n\",\"documents\":[] } ",
-                     &row));
+    cr_assert(decode(
+        &d,
+        " {\"row\":\"verdict\",\"line\":18446744073709551615,\"issuer\":null,\"mismatch\":[\"amount\",\"date\"],\"none\":[],"
+        "\"ok\":true,\"no\":false,\"name\":\"a\\u00e9\\u4e2d\\ud83d\\ude00\\\"\\\\\\/\\n\",\"documents\":[] } ",
+        &row));
     cr_assert_str_eq(row.what, "verdict");
     cr_assert_eq(row.field_cnt, 8);
     const char *const names[] = {"line", "issuer", "mismatch", "none", "ok", "no", "name", "documents"};
@@ -45,7 +46,8 @@ Test(row, rows_in_rows)
     kh_row_decoder d = {0};
     kh_result_row row;
     for (int again = 0; again < 3; again++) {
-        cr_assert(decode(&d, "{\"id\":1,\"documents\":[{\"number\":\"a\",\"x\":[{\"y\":2}]},{\"number\":\"b\",\"code\":7}],\"z\":3}", &row));
+        cr_assert(decode(
+            &d, "{\"id\":1,\"documents\":[{\"number\":\"a\",\"x\":[{\"y\":2}]},{\"number\":\"b\",\"code\":7}],\"z\":3}", &row));
         cr_assert_eq(row.field_cnt, 3);
         const kh_result_field *f = kh_row_field(&row, "documents");
         cr_assert_eq(f->row_cnt, 2);
@@ -114,8 +116,10 @@ static bool feed(kh_answer_reader *r, const char *type, const char *text, size_t
 
 Test(answer, however_it_is_cut)
 {
-    static const char lines[] = "{\"row\":\"x\",\"n\":0}\n\n{\"row\":\"x\",\"n\":1}\r\n{\"end\":true,\"status\":1,\"message\":\"so\",\"next\":\"c\"}\n";
-    static const char document[] = "{\"results\":[\n{\"row\":\"x\",\"n\":0},\n{\"row\":\"x\",\"n\":1}\n],\"status\":1,\"message\":\"so\",\"next\":\"c\"}\n";
+    static const char lines[] =
+        "{\"row\":\"x\",\"n\":0}\n\n{\"row\":\"x\",\"n\":1}\r\n{\"end\":true,\"status\":1,\"message\":\"so\",\"next\":\"c\"}\n";
+    static const char document[] =
+        "{\"results\":[\n{\"row\":\"x\",\"n\":0},\n{\"row\":\"x\",\"n\":1}\n],\"status\":1,\"message\":\"so\",\"next\":\"c\"}\n";
     kh_answer_reader r;
     for (size_t step = 1; step < sizeof lines; step++) {
         cr_assert(feed(&r, "application/x-ndjson", lines, step));
@@ -123,10 +127,12 @@ Test(answer, however_it_is_cut)
         cr_assert(feed(&r, "application/json", document, step));
         cr_assert(rows_seen == 2 && r.status == KH_DONE_NOT_OK && strcmp(r.message, "so") == 0 && strcmp(r.next, "c") == 0);
     }
-    cr_assert(feed(&r, "application/x-ndjson", "{\"end\":true,\"status\":0,\"message\":\"\"}", 9), "the last line may lack its end");
+    cr_assert(feed(&r, "application/x-ndjson", "{\"end\":true,\"status\":0,\"message\":\"\"}", 9),
+              "the last line may lack its end");
     cr_assert_not(feed(&r, "application/x-ndjson", "{\"row\":\"x\",\"n\":0}\n", 99), "no end");
     cr_assert_not(feed(&r, "application/x-ndjson", "{\"end\":true,\"status\":4}\n", 99), "no such status");
-    cr_assert_not(feed(&r, "application/x-ndjson", "{\"end\":true,\"status\":0}\n{\"row\":\"x\",\"n\":0}\n", 99), "a row behind the end");
+    cr_assert_not(feed(&r, "application/x-ndjson", "{\"end\":true,\"status\":0}\n{\"row\":\"x\",\"n\":0}\n", 99),
+                  "a row behind the end");
     cr_assert_not(feed(&r, "application/json", "{\"results\":[]}", 99), "no status");
     cr_assert_not(feed(&r, "application/json", "[]", 99), "no object");
     cr_assert_not(feed(&r, "text/html", "hello", 99), "a page");
