@@ -287,7 +287,6 @@ static kh_config defaults(void)
     kh_config c = {.max_connections = 8192,
                    .max_connections_per_address = 16,
                    .idle_s = 60,
-                   .workers = 4,
                    .max_body = 8u << 20,
                    .queue = 1024,
                    .log_requests = false,

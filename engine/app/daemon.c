@@ -17,12 +17,7 @@ static void on_http_event(void *ctx, const char *event, const char *detail)
     KH_LOG(d->logging, KH_LEVEL_INFO, event, {"detail", detail, 0});
 }
 
-/* The store itself is asked too: the watch may be a second behind. */
-static bool on_ready(void *ctx)
-{
-    const kh_daemon *d = ctx;
-    return kh_watch_ready(d->watch) && kh_store_condition(d->store) == KH_OK;
-}
+static bool on_ready(void *ctx) { return kh_watch_ready(((const kh_daemon *)ctx)->watch); }
 
 /* ---- starting ---- */
 
@@ -195,7 +190,7 @@ static void stop(kh_daemon *d)
     if (d->http != NULL) kh_http_stop(d->http);
     if (d->ingest != NULL) kh_ingest_stop(d->ingest);
     if (d->service != NULL) kh_service_free(d->service);
-    if (d->watch != NULL) d->log_failed = kh_watch_failure(d->watch) != KH_OK;
+    if (d->store != NULL) d->log_failed = kh_store_condition(d->store) != KH_OK;
     kh_watch_stop(d->watch);
     kh_engine_close(d->engine);
     if (d->limits != NULL) kh_limits_free(d->limits);

@@ -21,7 +21,7 @@ struct kh_watch {
     uint64_t durable;
     uint32_t still_s; /* seconds without anything durable while operations wait */
     _Atomic bool ready;
-    _Atomic int failure;
+    bool failed; /* and that was told; the thread's own */
     _Atomic uint64_t free_bytes;
 };
 
@@ -52,8 +52,8 @@ static void look_at_log(kh_watch *w)
 {
     kh_store_stats stats;
     kh_err err = kh_store_condition(w->store);
-    if (err != KH_OK && kh_watch_failure(w) == KH_OK) {
-        atomic_store_explicit(&w->failure, err, memory_order_relaxed);
+    if (err != KH_OK && !w->failed) {
+        w->failed = true;
         KH_LOG(w->logging, KH_LEVEL_ERROR, "log_failed", {"dir", w->dir, 0}, {"why", kh_err_text(err), 0},
                {"free_bytes", NULL, kh_watch_free_bytes(w)}, {"do", kh_watch_advice(err), 0});
         kh_notify_say(w->notify, "STATUS=The log has failed: questions are answered, operations refused. See the journal.");
@@ -68,14 +68,15 @@ static void look_at_log(kh_watch *w)
                {"do", "operations wait and the disk does not finish: look at the disk", 0});
     if (!stalled && w->stalled) KH_LOG(w->logging, KH_LEVEL_INFO, "log_goes_on", {"dir", w->dir, 0});
     w->stalled = stalled;
-    atomic_store_explicit(&w->ready, err == KH_OK && !stalled, memory_order_relaxed);
+    atomic_store_explicit(&w->ready, !stalled, memory_order_relaxed);
 }
 
 static void *run(void *arg)
 {
     kh_watch *w = arg;
     (void)pthread_mutex_lock(&w->lock);
-    while (!w->ending) {
+    for (bool last = false; !last;) { /* once more at the end: nothing that happened stays untold */
+        last = w->ending;
         (void)pthread_mutex_unlock(&w->lock);
         look_at_disk(w);
         look_at_log(w);
@@ -127,6 +128,9 @@ void kh_watch_stop(kh_watch *w)
     free(w);
 }
 
-bool kh_watch_ready(const kh_watch *w) { return atomic_load_explicit(&w->ready, memory_order_relaxed); }
-kh_err kh_watch_failure(const kh_watch *w) { return (kh_err)atomic_load_explicit(&w->failure, memory_order_relaxed); }
+bool kh_watch_ready(const kh_watch *w)
+{
+    return atomic_load_explicit(&w->ready, memory_order_relaxed) && kh_store_condition(w->store) == KH_OK;
+}
+
 uint64_t kh_watch_free_bytes(const kh_watch *w) { return atomic_load_explicit(&w->free_bytes, memory_order_relaxed); }

@@ -16,8 +16,7 @@ typedef struct kh_watch kh_watch;
 KH_MUST kh_err kh_watch_start(kh_store *store, const char *dir, kh_logging *logging, const kh_notify *notify, kh_watch **ret);
 void kh_watch_stop(kh_watch *w);
 /* Any thread: */
-bool kh_watch_ready(const kh_watch *w);
-kh_err kh_watch_failure(const kh_watch *w); /* why the log failed, or KH_OK */
+bool kh_watch_ready(const kh_watch *w); /* neither failed nor stalled */
 uint64_t kh_watch_free_bytes(const kh_watch *w);
 /* kh_watch_advice: a sentence on what to do. */
 const char *kh_watch_advice(kh_err err);

@@ -102,18 +102,19 @@ static kh_err load_openapi(kh_http *h, const char *path, char *why, size_t cap)
     return KH_OK;
 }
 
-/* Sockets need numbers; the soft limit is often 1,024. */
+/* Sockets need numbers; the soft limit is often 1,024. Twice the connections, for those on their way out, where that may be had.
+ */
 static kh_err files_for(uint32_t connections, char *why, size_t cap)
 {
     struct rlimit limit;
-    rlim_t need = (rlim_t)connections * 2 + 2048; /* those on their way out too */
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need) return KH_OK;
+    rlim_t need = (rlim_t)connections + 1024, want = (rlim_t)connections * 2 + 2048;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) return KH_OK;
     if (limit.rlim_max < need) {
         (void)snprintf(why, cap, "%u connections need %llu open files and the limit is %llu (ulimit -Hn, LimitNOFILE=)",
                        connections, (unsigned long long)need, (unsigned long long)limit.rlim_max);
         return KH_E_FULL;
     }
-    limit.rlim_cur = need;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
     return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? KH_OK : KH_E_IO;
 }
 

@@ -191,13 +191,26 @@ for party, name in ((None, "slow-loris of strangers"), (12, "slow-loris of a ban
     beside(name, Trickle(200, party).end)
 
 
-# ---- a bank that floods one document
+# ---- a bank that floods one document, from a process of its own
 class Flood:
     def __init__(self, threads, call):
-        self.ending, self.cnt, self.lock, self.statuses = False, 0, threading.Lock(), {}
-        self.threads = [threading.Thread(target=self.run, args=(call, 5000000 + i * 100000), daemon=True) for i in range(threads)]
-        for thread in self.threads:
-            thread.start()
+        self.read, write = os.pipe()
+        self.child = os.fork()
+        if self.child == 0:
+            os.close(self.read)
+            self.ending, self.lock, self.statuses = False, threading.Lock(), {}
+            signal.signal(signal.SIGTERM, self.stop)
+            running = [threading.Thread(target=self.run, args=(call, 5000000 + i * 100000)) for i in range(threads)]
+            for thread in running:
+                thread.start()
+            for thread in running:
+                thread.join()
+            os.write(write, json.dumps(self.statuses).encode())
+            os._exit(0)
+        os.close(write)
+
+    def stop(self, *_):
+        self.ending = True
 
     def run(self, call, id_):
         client = hub.client(12, timeout=60)
@@ -208,14 +221,15 @@ class Flood:
                 client.close()
                 said = "broken"
             with self.lock:
-                self.statuses[said] = self.statuses.get(said, 0) + 1
+                self.statuses[str(said)] = self.statuses.get(str(said), 0) + 1
             id_ += 1
         client.close()
 
     def end(self):
-        self.ending = True
-        for thread in self.threads:
-            thread.join(60)
+        os.kill(self.child, signal.SIGTERM)
+        with os.fdopen(self.read) as f:
+            self.statuses = json.load(f)
+        os.waitpid(self.child, 0)
         return self.statuses
 
 

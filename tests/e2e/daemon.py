@@ -141,6 +141,54 @@ tap.ok(heard.index("READY=1") < heard.index("STOPPING=1") and "WATCHDOG=1" in he
 told.close()
 hub.close()
 
+# ---- a new certificate, without a restart
+hub = Hub()
+hub.start()
+kept = hub.client(11)
+kept.call("GET", "/v1/me")
+before = ssl.get_server_certificate((hub.host, hub.port))
+os.rename(hub.authority.path("hub.key"), hub.authority.path("old.key"))
+hub.tell(signal.SIGHUP)
+time.sleep(0.5)
+tap.same(ssl.get_server_certificate((hub.host, hub.port)), before, "SIGHUP without a key: the old certificate stays")
+hub.authority.sign("hub", "/O=Kanhe/CN=hub", "subjectAltName=IP:127.0.0.1")
+with open(hub.authority.path("hub.pem")) as f:
+    new = f.read()
+hub.tell(signal.SIGHUP)
+deadline = time.time() + 20
+while ssl.get_server_certificate((hub.host, hub.port)) == before and time.time() < deadline:
+    time.sleep(0.05)
+tap.same(ssl.get_server_certificate((hub.host, hub.port)), new, "SIGHUP: new connections get the new certificate")
+tap.same((kept.call("GET", "/v1/me")[0], hub.call(11, "GET", "/v1/me")[0]), (200, 200), "open connections go on, new ones come")
+tap.ok({"certificate_renewed", "certificate_not_renewed"} <= {e["event"] for e in hub.events()}, "the log says both", hub.events())
+kept.close()
+
+# ---- a backup while it runs, as OPERATIONS.md says; restored, audited, served
+hub.call(1, "POST", "/v1/documents?name=d.csv", declarations(N), kind="text/csv")
+load = Load(hub, 11, N)
+time.sleep(0.7)
+hub.call(1, "POST", "/v1/snapshot", {})
+with load.lock:
+    acknowledged = set(load.acknowledged)
+backup = os.path.join(hub.root, "backup")
+subprocess.run(["bash", "-ec", f"""mkdir {backup} {backup}/log && cd {hub.data} && cp -a format secret image lookups {backup}/
+for s in $(ls -r log); do cp -a log/$s {backup}/log/; done"""], check=True)
+load.end()
+kept_data, hub.data = hub.data, backup
+done = hub.kanhe("snapshot")
+rows, status = hub.kanhe_rows("audit")
+tap.ok(done.returncode == 0 and status == 0 and rows[0]["ok"], "a backup made under load passes the audit", (done, rows))
+rows = {r["id"] for r in hub.kanhe_rows("finance", "list", "--as", 11)[0]}
+tap.ok(acknowledged and acknowledged <= rows, f"each of {len(acknowledged)} operations acknowledged before it is in it", sorted(acknowledged - rows)[:5])
+hub.data = kept_data
+hub.stop()
+restored = Hub(parties=False, data=backup)
+restored.start()
+tap.same(restored.call(None, "GET", "/ready")[0], 200, "and it is served")
+tap.same(restored.stop(), 0, "and stopped")
+restored.close()
+hub.close()
+
 # ---- the log as a file, opened again; and no business data in it
 hub = Hub(keys='log = "kanhed.log"; log_requests = true; metrics_listen = "127.0.0.1:0";')
 hub.start()
