@@ -2,9 +2,10 @@
  *
  *   bench_network [--quick] [--documents N]      one JSON object a figure on stdout, the story on stderr
  *
- * 10 M declarations are stored; every query draws its document over all of them. The client seals each request as it goes, and opens every
- * 64th reply. vhost-user is shared memory between two processes of this machine: the packet path without a wire or a card; kernel
- * sockets go over loopback. Both front ends wait at once, and runs take turns. Volatile. bench_datagrams has the path alone. */
+ * 10 M declarations are stored; every query draws its document over all of them. The client seals each request as it goes, and
+ * opens every 64th reply. vhost-user is shared memory between two processes of this machine: the packet path without a wire or a
+ * card; kernel sockets go over loopback. Both front ends wait at once, and runs take turns. Volatile. bench_datagrams has the
+ * path alone. */
 #include "network.h"
 #include <signal.h>
 #include <spawn.h>
@@ -155,20 +156,22 @@ static outcome ride(network_run r)
     (void)fclose(from);
     (void)waitpid(pid, NULL, 0);
     (void)posix_spawn_file_actions_destroy(&actions);
-    if (sscanf(line, "%lf %llu %llu %u %lf %lf", &o.per_s, &looked, &bad, &lost, &o.p50_us, &o.p99_us) != 6 || looked == 0 || bad != 0) {
+    if (sscanf(line, "%lf %llu %llu %u %lf %lf", &o.per_s, &looked, &bad, &lost, &o.p50_us, &o.p99_us) != 6 || looked == 0 ||
+        bad != 0) {
         fprintf(stderr, "bench_network: a client failed: %s\n", line);
         exit(1);
     }
     kh_ingest_metrics(front, pick, after);
     o.core_ns = (double)(after[1] - before[1]) / (double)(after[0] - before[0]);
-    fprintf(stderr, "  %s %u a datagram%s, window %u: %.4g/s, core %.4g ns a datagram, %u lost\n", r.path != NULL ? "vhost-user" : "sockets",
-            r.per, r.plain ? ", plain" : "", r.window, o.per_s, o.core_ns, lost);
+    fprintf(stderr, "  %s %u a datagram%s, window %u: %.4g/s, core %.4g ns a datagram, %u lost\n",
+            r.path != NULL ? "vhost-user" : "sockets", r.per, r.plain ? ", plain" : "", r.window, o.per_s, o.core_ns, lost);
     return o;
 }
 
 static void say(const char *name, double value, const char *unit, const char *against, double ratio)
 {
-    printf("{\"name\":\"%s\",\"value\":%.5g,\"unit\":\"%s\",\"against\":\"%s\",\"ratio\":%.3f}\n", name, value, unit, against, ratio);
+    printf("{\"name\":\"%s\",\"value\":%.5g,\"unit\":\"%s\",\"against\":\"%s\",\"ratio\":%.3f}\n", name, value, unit, against,
+           ratio);
     (void)fflush(stdout);
 }
 
@@ -196,8 +199,8 @@ static void burst(kh_poller *p, kh_packet *const packets[], uint32_t n, uint64_t
     if (n > 0 && atomic_load_explicit(&plain, memory_order_relaxed)) kh_poller_burst_plain(p, &bank, packets, n, now_ns);
     else kh_poller_burst(p, packets, n, now_ns);
 }
-static const kh_front_work work = {kh_poller_begin, kh_poller_end, burst, kh_poller_late_cnt, kh_poller_late, kh_poller_sleep,
-                                   kh_poller_wake, kh_poller_event_fd};
+static const kh_front_work work = {kh_poller_begin, kh_poller_end,   burst,          kh_poller_late_cnt,
+                                   kh_poller_late,  kh_poller_sleep, kh_poller_wake, kh_poller_event_fd};
 
 static kh_ingest *open_ingest(kh_ingest_options o, kh_poller **poller)
 {
@@ -213,7 +216,8 @@ static kh_ingest *open_ingest(kh_ingest_options o, kh_poller **poller)
 
 static void measure(network_run sockets, network_run vhost, uint32_t runs)
 {
-    double by_vhost[RUNS_MAX], by_sockets[RUNS_MAX], core[RUNS_MAX], cores[RUNS_MAX], ratios[RUNS_MAX], single[RUNS_MAX], p50[RUNS_MAX], p99[RUNS_MAX], p99s[RUNS_MAX];
+    double by_vhost[RUNS_MAX], by_sockets[RUNS_MAX], core[RUNS_MAX], cores[RUNS_MAX], ratios[RUNS_MAX], single[RUNS_MAX],
+        p50[RUNS_MAX], p99[RUNS_MAX], p99s[RUNS_MAX];
     for (uint32_t i = 0; i < runs; i++) {
         sockets.per = vhost.per = 32;
         sockets.window = vhost.window = 256;
@@ -236,13 +240,16 @@ static void measure(network_run sockets, network_run vhost, uint32_t runs)
     double best = median(by_vhost, runs), of_sockets = median(by_sockets, runs), trip = median(p99, runs);
     say("sealed datagrams 32 over vhost-user", best, "queries/s", "target 15,000,000; shared memory, no wire", best / 15e6);
     say("sealed datagrams 32 over kernel sockets", of_sockets, "queries/s", "over vhost-user", of_sockets / best);
-    say("sealed datagrams 32, DPDK against kernel sockets", median(ratios, runs), "times", "target 2.5", median(ratios, runs) / 2.5);
-    say("sealed datagrams 32 over vhost-user, a datagram", median(core, runs), "ns of the poller's core", "sockets' core time", median(cores, runs));
+    say("sealed datagrams 32, DPDK against kernel sockets", median(ratios, runs), "times", "target 2.5",
+        median(ratios, runs) / 2.5);
+    say("sealed datagrams 32 over vhost-user, a datagram", median(core, runs), "ns of the poller's core", "sockets' core time",
+        median(cores, runs));
     say("round trip of one sealed query, p50", median(p50, runs), "us", "vhost-user, both ends poll", 0);
     say("round trip of one sealed query", trip, "us p99", "target 30; vhost-user, both ends poll", 30 / trip);
-    say("round trip of one sealed query over sockets", median(p99s, runs), "us p99", "over vhost-user", trip / median(p99s, runs));
-    say("plain single-query datagrams over vhost-user", median(single, runs), "packets/s", "target 12,000,000; laboratory, no wire",
-        median(single, runs) / 12e6);
+    say("round trip of one sealed query over sockets", median(p99s, runs), "us p99", "over vhost-user",
+        trip / median(p99s, runs));
+    say("plain single-query datagrams over vhost-user", median(single, runs), "packets/s",
+        "target 12,000,000; laboratory, no wire", median(single, runs) / 12e6);
 }
 
 static int client_main(char **argv)
@@ -250,7 +257,8 @@ static int client_main(char **argv)
     network_run r = {.path = argv[6]};
     int is_plain = 0;
     unsigned long long all = 0;
-    if (sscanf(argv[2], "%u %u %u %u %d %lf %llu", &r.port, &r.per, &r.window, &r.lane, &is_plain, &r.seconds, &all) != 7) return 2;
+    if (sscanf(argv[2], "%u %u %u %u %d %lf %llu", &r.port, &r.per, &r.window, &r.lane, &is_plain, &r.seconds, &all) != 7)
+        return 2;
     r.plain = is_plain != 0;
     r.documents = all;
     unhex(argv[3], r.session, 8);
@@ -288,7 +296,8 @@ int main(int argc, char **argv)
     (void)snprintf(path, sizeof path, "/tmp/kh-bench-network-%d", (int)getpid());
     (void)snprintf(eal, sizeof eal, "-l 0 --no-huge -m 256 --vdev=net_vhost0,iface=%s,queues=1", path);
     kh_ingest *sockets = open_ingest((kh_ingest_options){.listen = "127.0.0.1:0"}, &pollers[0]);
-    kh_ingest *dpdk = open_ingest((kh_ingest_options){.listen = "10.77.0.1:8444", .dpdk = eal, .dpdk_module = KH_DPDK_MODULE}, &pollers[1]);
+    kh_ingest *dpdk =
+        open_ingest((kh_ingest_options){.listen = "10.77.0.1:8444", .dpdk = eal, .dpdk_module = KH_DPDK_MODULE}, &pollers[1]);
     fronts[0] = sockets;
     fronts[1] = dpdk;
     network_run r = {.seconds = seconds, .port = kh_ingest_port(sockets)};

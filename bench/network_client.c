@@ -65,7 +65,8 @@ static void reply(uint8_t *p, uint32_t n)
     kh_query_answer a;
     if (got++ % 64 != 0) return;
     looked++;
-    bool good = run->plain ? n >= KH_REPLY_HEAD_SZ + 8 + KH_ANSWER_SZ : kh_lane_open_reply(&lane, p, n, &head, &as_of, &body, &cnt);
+    bool good =
+        run->plain ? n >= KH_REPLY_HEAD_SZ + 8 + KH_ANSWER_SZ : kh_lane_open_reply(&lane, p, n, &head, &as_of, &body, &cnt);
     good = good && cnt == run->per && kh_query_answer_decode(body, &a) == KH_OK && a.code == KH_C_OK;
     bad += !good;
 }
@@ -151,7 +152,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Prints: replies a second, replies that were looked at, those that were wrong, lost ones; of a window of one p50 and p99 in µs. */
+/* Prints: replies a second, replies that were looked at, those that were wrong, lost ones; of a window of one p50 and p99 in µs.
+ */
 int network_client(const network_run *r)
 {
     static float times[TIMES_MAX];
