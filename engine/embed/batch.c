@@ -64,7 +64,8 @@ static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     a->height = receipt->ref_height != 0 ? receipt->ref_height : height;
     a->receipt = *receipt;
     a->receipt.lines = NULL;
-    if (receipt->line_cnt > 0 && (receipt->type == KH_OP_APPLY || receipt->type == KH_OP_EVENT)) {
+    bool wanted = receipt->type == KH_OP_APPLY || receipt->type == KH_OP_EVENT || receipt->type == KH_OP_RISK_ASK;
+    if (receipt->line_cnt > 0 && wanted) {
         a->lines = malloc(receipt->line_cnt * sizeof *a->lines);
         if (a->lines == NULL) {
             b->lost = true;

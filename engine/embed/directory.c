@@ -24,6 +24,8 @@ kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink)
     kh_row_number(&b, "parties", s.parties);
     kh_row_number(&b, "link_groups", s.link_groups);
     kh_row_number(&b, "waiting_messages", s.waiting_messages);
+    kh_row_number(&b, "grants", s.grants);
+    kh_row_number(&b, "risk_entries", s.risk_entries);
     kh_row_number(&b, "state_bytes", s.state_bytes);
     kh_row_number(&b, "log_bytes", t.log_bytes);
     kh_row_number(&b, "journal_bytes", t.journal_bytes);

@@ -97,6 +97,13 @@ void kh_row_issuer(kh_row_builder *b, const char *issuer);
 /* kh_row_not_found gives {kind number code name}. */
 void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh_code code);
 
+/* kh_embed_give_document gives a row a currency of a document, as `balance` does. */
+void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink);
+
+/* kh_embed_party_chain gives the wanted items of a party's chain, the oldest first; each may end it by an error. */
+kh_err kh_embed_party_chain(kh_engine *e, uint32_t party, bool (*wanted)(uint32_t party, const kh_journal_item *item),
+                            kh_err (*each)(void *ctx, const kh_journal_item *item), void *ctx);
+
 /* ---- operations ---- */
 typedef struct kh_answer { /* what came back for one operation */
     uint64_t height;

@@ -42,6 +42,10 @@ static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report 
 {
     if (err == KH_E_NOT_FOUND)
         return kh_embed_fail(e, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", e->dir, e->dir);
+    if (err == KH_E_BUSY && report->lock_url[0] != '\0')
+        return kh_embed_fail(
+            e, KH_FAILED, "%s is served by kanhed, process %u: ask it instead, with `kanhe --connect %s --ca F --cert F --key F`",
+            e->dir, report->lock_pid, report->lock_url);
     if (err == KH_E_BUSY)
         return kh_embed_fail(e, KH_FAILED, "%s is being written by process %u: wait for it, or give --wait more seconds", e->dir,
                              report->lock_pid);

@@ -181,9 +181,9 @@ static kh_result feed_of(kh_engine *e, const char *source, kh_feed *feed)
     bool configured = err == KH_OK;
     if (known) feed->source = party.id;
     if (known || configured) return KH_DONE;
-    return kh_embed_fail(e, KH_MISUSE,
-                         "there is no source \"%s\": register it (`kanhe party add --role source`) or describe it in %s", source,
-                         path);
+    return kh_embed_fail(
+        e, KH_MISUSE,
+        "there is no source \"%s\": register it (`kanhe party add --role source`) or describe it in DIR/sources.conf", source);
 }
 
 static kh_err init(import *im)

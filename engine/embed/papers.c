@@ -65,20 +65,13 @@ static void document_head(kh_row_builder *b, const kh_doc_view *doc)
     kh_row_number(b, "version", doc->version);
 }
 
-kh_result kh_balance(kh_engine *e, const kh_paper *paper, const kh_result_sink *sink)
+void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink)
 {
-    kh_paper_name name;
-    kh_principal who;
-    kh_doc_view doc;
-    kh_code code;
     kh_row_builder b;
-    kh_result result = kh_embed_find(e, paper, KH_ASK_BALANCE, &name, &who, &doc, &code);
-    if (result != KH_DONE) return result;
-    if (code != KH_C_OK) return kh_embed_not_found(e, &name, code, sink);
-    for (uint32_t i = 0; i < doc.balance_cnt || i == 0; i++) {
+    for (uint32_t i = 0; i < doc->balance_cnt || i == 0; i++) {
         static const kh_balance_view none; /* a document without any amount: genuine, not financeable */
-        const kh_balance_view *v = i < doc.balance_cnt ? &doc.balances[i] : &none;
-        document_head(&b, &doc);
+        const kh_balance_view *v = i < doc->balance_cnt ? &doc->balances[i] : &none;
+        document_head(&b, doc);
         kh_row_text(&b, "currency", v->currency != 0 ? kh_currency_alpha(v->currency) : NULL);
         kh_row_amount(&b, "base", v->base, v->currency);
         kh_row_amount(&b, "cap", v->cap, v->currency);
@@ -87,8 +80,20 @@ kh_result kh_balance(kh_engine *e, const kh_paper *paper, const kh_result_sink *
         kh_row_amount(&b, "consumed", v->consumed, v->currency);
         kh_row_amount(&b, "free", v->free, v->currency);
         if (v->over_limit) kh_row_bool(&b, "over_limit", true);
-        if (doc.similar) kh_row_bool(&b, "similar", true);
+        if (doc->similar) kh_row_bool(&b, "similar", true);
         kh_row_give(&b, "balance", sink);
     }
+}
+
+kh_result kh_balance(kh_engine *e, const kh_paper *paper, const kh_result_sink *sink)
+{
+    kh_paper_name name;
+    kh_principal who;
+    kh_doc_view doc;
+    kh_code code = KH_C_OK;
+    kh_result result = kh_embed_find(e, paper, KH_ASK_BALANCE, &name, &who, &doc, &code);
+    if (result != KH_DONE) return result;
+    if (code != KH_C_OK) return kh_embed_not_found(e, &name, code, sink);
+    kh_embed_give_document(&doc, sink);
     return KH_DONE;
 }

@@ -89,7 +89,7 @@ uint32_t kh_index_find(const kh_index *ix, const kh_key *key);
 /* prefetch of what find will touch: first the bucket, then (later) the record. */
 void kh_index_prefetch_bucket(const kh_index *ix, const kh_key *key);
 void kh_index_prefetch_record(const kh_index *ix, const kh_key *key);
-/* kh_index_find_bulk: n <= KH_BULK_MAX, staged like get_bulk; ret_records[i] = number or KH_RECORD_NONE. */
+/* kh_index_find_bulk: any n, staged like get_bulk; ret_records[i] = number or KH_RECORD_NONE. */
 void kh_index_find_bulk(const kh_index *ix, const kh_key keys[], uint32_t n, uint32_t ret_records[]);
 /* kh_index_settle ends an entry: waits (rarely) until the grace period covers what the next alloc may reuse. */
 void kh_index_settle(kh_index *ix, uint64_t height);
@@ -115,6 +115,13 @@ const kh_record *kh_index_at(const kh_index *ix, uint32_t record);
 
 /* kh_quad_load / kh_quad_store: one 16-byte access (AVX; Intel SDM vol. 3A 8.1.1, AMD APM vol. 2 7.3.2). */
 kh_quad kh_quad_load(const kh_record *rec);
-void kh_quad_store(kh_record *rec, kh_quad quad);
+void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high);
+/* The words are put together in registers: read back from memory as one they would wait for all stores before them. */
+static inline void kh_quad_store(kh_record *rec, kh_quad quad)
+{
+    uint64_t high =
+        (uint64_t)quad.updates | (uint64_t)quad.version << 32 | (uint64_t)quad.status << 48 | (uint64_t)quad.flags << 56;
+    kh_quad_store_words(rec, quad.taken, high);
+}
 
 #endif

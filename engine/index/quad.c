@@ -17,10 +17,9 @@ kh_quad kh_quad_load(const kh_record *rec)
     return quad;
 }
 
-void kh_quad_store(kh_record *rec, kh_quad quad)
+void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high)
 {
-    unsigned __int128 v;
-    memcpy(&v, &quad, sizeof v);
+    unsigned __int128 v = (unsigned __int128)high << 64 | low;
     __tsan_atomic128_store(&rec->quad, v, __ATOMIC_RELEASE);
 }
 
@@ -29,10 +28,9 @@ void kh_quad_store(kh_record *rec, kh_quad quad)
 
 kh_quad kh_quad_load(const kh_record *rec) { return kh_quad_peek(rec); }
 
-void kh_quad_store(kh_record *rec, kh_quad quad)
+void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high)
 {
-    __m128i v;
-    memcpy(&v, &quad, sizeof v);
+    __m128i v = _mm_set_epi64x((long long)high, (long long)low);
     __asm__ volatile("vmovdqa %1, %0" : "=m"(rec->quad) : "x"(v) : "memory");
 }
 

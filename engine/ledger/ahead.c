@@ -1,103 +1,139 @@
 /* ahead: what the next operations will touch, on its way into the cache: stage by stage over all of them, so that the misses of
- * one stage overlap. Nothing is decided here and nothing is kept; operations look up again what they need. */
+ * one stage overlap. What a stage found is kept for the operation's turn: hashes, rows that stay what they are, and records as
+ * long as the index has taken none away. */
 #include "ledger/machine.h"
 
 #define LINES_AHEAD 8 /* lines of one operation that are worth it */
 
-static bool names_financing(const kh_op *op) { return op->type == KH_OP_APPLY || op->type == KH_OP_EVENT; }
-static uint64_t id_of(const kh_op *op) { return op->type == KH_OP_APPLY ? op->apply.id : op->event.id; }
-
-static void fetch_rows(const void *p, size_t sz)
+static void fetch_row(const void *p, size_t sz)
 {
     __builtin_prefetch(p, 1);
     __builtin_prefetch((const uint8_t *)p + sz - 1, 1);
 }
 
-/* The financings' table splits its buckets in order; of those that have several rows the rows are looked at: the first ones of
-   the buckets after the next n, the second ones of the next n. */
-static void fetch_splits(const kh_ledger *l, uint32_t n)
+static void take_keys(kh_ahead *a, const kh_op *op, kh_found *f)
 {
-    const kh_table_head *h = &l->head->fins;
-    const uint64_t *heads = kh_table_heads(l, &kh_fins_table);
-    uint64_t end = UINT64_C(1) << h->level;
-    for (uint64_t b = h->split; b < h->split + 2 * (uint64_t)n + 2 && b < end; b++) {
-        if ((heads[b] & KH_TABLE_MORE) == 0) continue;
-        const kh_fin *f = &l->fin[(uint32_t)heads[b]];
-        fetch_rows(b < h->split + n + 1 ? &l->fin[f->hash_next] : f, offsetof(kh_fin, first_line));
+    f->first_key = a->key_cnt;
+    f->key_cnt = 0;
+    if (op->type == KH_OP_APPLY) {
+        uint32_t cnt = (uint32_t)kh_min64(kh_min64(op->apply.line_cnt, LINES_AHEAD), KH_AHEAD_KEYS - a->key_cnt);
+        for (uint32_t k = 0; k < cnt; k++) a->keys[a->key_cnt + k] = op->apply.lines[k].key;
+        f->key_cnt = cnt;
+    } else if (op->type == KH_OP_DOCUMENT && a->key_cnt < KH_AHEAD_KEYS) {
+        a->keys[a->key_cnt] = kh_doc_key((kh_kind)op->document.kind, op->document.number, op->document.issuer);
+        f->key_cnt = 1;
     }
+    a->key_cnt += f->key_cnt;
 }
 
-static uint32_t fetch_keys(const kh_ledger *l, uint32_t n, const kh_frame frames[], uint32_t records[KH_AHEAD_KEYS])
+/* Stage 1: buckets: of the financings, of the enterprises; the documents' records are found by the index in stages of its own. */
+static void fetch_buckets(kh_ledger *l, uint32_t n)
 {
-    kh_key keys[KH_AHEAD_KEYS];
-    uint32_t cnt = 0;
+    kh_ahead *a = &l->ahead;
+    a->key_cnt = 0;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t left = KH_AHEAD_KEYS - cnt;
-        if (l->ahead[i].type != KH_OP_APPLY) {
-            if (l->ahead[i].type == KH_OP_DOCUMENT)
-                cnt += kh_op_peek_keys(frames[i].p, frames[i].n, keys + cnt, left < 2 ? left : 2);
+        const kh_op *op = &a->ops[i];
+        kh_found *f = &a->found[i];
+        f->fin = f->enterprise = 0;
+        take_keys(a, op, f);
+        if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) continue;
+        f->fin_hash = kh_fins_hash(l, op->party, op->type == KH_OP_APPLY ? op->apply.id : op->event.id);
+        __builtin_prefetch(kh_fins_bucket(l, f->fin_hash), 1);
+        if (op->type == KH_OP_EVENT) continue;
+        f->enterprise_hash = kh_parties_hash(l, op->apply.enterprise);
+        kh_table_prefetch(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
+    }
+    a->records_moved = l->records_moved;
+    if (a->key_cnt > 0) kh_index_find_bulk(l->index, a->keys, a->key_cnt, a->records);
+}
+
+/* Stage 2: what stands in the buckets, and the documents' cold rows. */
+static void fetch_rows(kh_ledger *l, uint32_t n)
+{
+    kh_ahead *a = &l->ahead;
+    for (uint32_t i = 0; i < n; i++) {
+        const kh_op *op = &a->ops[i];
+        kh_found *f = &a->found[i];
+        if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) continue;
+        if (op->type == KH_OP_EVENT) { /* an application's is not there yet, as a rule */
+            fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
             continue;
         }
-        const kh_op_apply *a = &l->ahead[i].apply;
-        for (uint32_t k = 0; k < a->line_cnt && k < LINES_AHEAD && k < left; k++) keys[cnt++] = a->lines[k].key;
+        f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
+        __builtin_prefetch(&l->party[f->enterprise]);
     }
-    if (cnt > 0) kh_index_find_bulk(l->index, keys, cnt, records);
-    return cnt;
+    for (uint32_t k = 0; k < a->key_cnt; k++)
+        if (a->records[k] != KH_RECORD_NONE) __builtin_prefetch(&l->cold[kh_rec(l, a->records[k])->cold], 1);
 }
 
-/* A new line stands before the newest of its balance, which then names it. */
-static void fetch_newest(const kh_ledger *l, uint32_t cnt, const uint32_t records[])
+/* Documents: from the cold row to the active one, and to its newest line, which the next one will name. */
+static void fetch_balances(const kh_ledger *l)
 {
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t active = records[i] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, records[i])->cold].active;
-        if (active != 0 && l->active[active].lines != 0) __builtin_prefetch(&l->line[l->active[active].lines].prev, 1);
+    const kh_ahead *a = &l->ahead;
+    uint32_t actives[KH_AHEAD_KEYS], cnt = 0;
+    for (uint32_t k = 0; k < a->key_cnt; k++) {
+        uint32_t active = a->records[k] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, a->records[k])->cold].active;
+        if (active == 0) continue;
+        fetch_row(&l->active[active], sizeof(kh_active));
+        actives[cnt++] = active;
     }
+    for (uint32_t k = 0; k < cnt; k++)
+        if (l->active[actives[k]].lines != 0) __builtin_prefetch(&l->line[l->active[actives[k]].lines].prev, 1);
 }
 
-void kh_ahead_fetch(const kh_ledger *l, uint32_t n, const kh_frame frames[KH_AHEAD])
+/* Events: from the financing to its first line, its balance, record and cold row. */
+static void fetch_events(kh_ledger *l, uint32_t n)
 {
-    uint32_t records[KH_AHEAD_KEYS], lines[KH_AHEAD] = {0}, events = 0, applications = 0;
-    uint64_t hashes[KH_AHEAD];
+    kh_ahead *a = &l->ahead;
+    uint32_t lines[KH_AHEAD], cnt = 0;
     for (uint32_t i = 0; i < n; i++) {
-        const kh_op *op = &l->ahead[i];
-        if (!names_financing(op)) continue;
-        hashes[i] = kh_fins_hash(l, op->party, id_of(op));
-        kh_table_prefetch(l, &kh_fins_table, &l->head->fins, hashes[i]);
-        if (op->type == KH_OP_APPLY) kh_parties_prefetch(l, op->apply.enterprise, false);
+        const kh_op *op = &a->ops[i];
+        kh_found *f = &a->found[i];
+        if (op->type != KH_OP_EVENT) continue;
+        f->fin = kh_fins_find_hashed(l, f->fin_hash, op->party, op->event.id);
+        if (f->fin == 0) continue;
+        lines[cnt++] = l->fin[f->fin].first_line;
+        fetch_row(&l->line[l->fin[f->fin].first_line], sizeof(kh_line));
+        f->enterprise_hash = kh_parties_hash(l, l->fin[f->fin].enterprise);
+        kh_table_prefetch(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
+    }
+    for (uint32_t i = 0; i < cnt; i++) fetch_row(&l->active[l->line[lines[i]].active], sizeof(kh_active));
+    for (uint32_t i = 0; i < cnt; i++) __builtin_prefetch(kh_rec(l, l->active[l->line[lines[i]].active].record), 1);
+    for (uint32_t i = 0; i < n; i++) {
+        kh_found *f = &a->found[i];
+        if (a->ops[i].type != KH_OP_EVENT || f->fin == 0) continue;
+        f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
+        __builtin_prefetch(&l->party[f->enterprise]);
+    }
+    for (uint32_t i = 0; i < cnt; i++)
+        __builtin_prefetch(&l->cold[kh_rec(l, l->active[l->line[lines[i]].active].record)->cold], 1);
+}
+
+/* The rows that applications will write anew: the next ones of their regions. */
+static void fetch_new(const kh_ledger *l, uint32_t applications, uint32_t lines)
+{
+    const struct {
+        uint32_t region, cnt;
+    } news[] = {{KH_R_FIN, applications}, {KH_R_LINE, lines}, {KH_R_ACTIVE, lines}};
+    for (uint32_t i = 0; i < sizeof news / sizeof news[0]; i++) {
+        const kh_region *r = &l->state->regions[news[i].region];
+        const uint8_t *from = r->base + r->row_cnt * r->row_sz, *to = from + (uint64_t)news[i].cnt * r->row_sz;
+        for (; from < to; from += KH_CACHE_LINE) __builtin_prefetch(from, 1);
+    }
+}
+
+void kh_ahead_fetch(kh_ledger *l, uint32_t n)
+{
+    uint32_t events = 0, applications = 0, lines = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const kh_op *op = &l->ahead.ops[i];
         events += op->type == KH_OP_EVENT;
         applications += op->type == KH_OP_APPLY;
+        lines += op->type == KH_OP_APPLY ? op->apply.line_cnt : 0;
     }
-    if (applications > 0) fetch_splits(l, 2 * applications);
-    uint32_t cnt = fetch_keys(l, n, frames, records);
-    for (uint32_t i = 0; i < cnt; i++)
-        if (records[i] != KH_RECORD_NONE) __builtin_prefetch(&l->cold[kh_rec(l, records[i])->cold], 1);
-    for (uint32_t i = 0; i < n; i++) {
-        const kh_op *op = &l->ahead[i];
-        if (!names_financing(op)) continue;
-        fetch_rows(&l->fin[kh_table_first(l, &kh_fins_table, &l->head->fins, hashes[i])], sizeof(kh_fin));
-        if (op->type == KH_OP_APPLY) kh_parties_prefetch(l, op->apply.enterprise, true);
-    }
-    for (uint32_t i = 0; i < cnt; i++) {
-        uint32_t active = records[i] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, records[i])->cold].active;
-        if (active != 0) fetch_rows(&l->active[active], sizeof(kh_active));
-    }
-    fetch_newest(l, cnt, records);
-    if (events == 0) return;
-    for (uint32_t i = 0; i < n; i++) { /* events: from the financing to its first line, its balance, record and cold row */
-        const kh_op *op = &l->ahead[i];
-        uint32_t fin = op->type == KH_OP_EVENT ? kh_fins_find(l, op->party, op->event.id) : 0;
-        if (fin == 0) continue;
-        lines[i] = l->fin[fin].first_line;
-        fetch_rows(&l->line[lines[i]], sizeof(kh_line));
-        kh_parties_prefetch(l, l->fin[fin].enterprise, false);
-    }
-    for (uint32_t i = 0; i < n; i++)
-        if (lines[i] != 0) fetch_rows(&l->active[l->line[lines[i]].active], sizeof(kh_active));
-    for (uint32_t i = 0; i < n; i++)
-        if (lines[i] != 0) {
-            __builtin_prefetch(kh_rec(l, l->active[l->line[lines[i]].active].record), 1);
-            kh_parties_prefetch(l, l->fin[l->line[lines[i]].fin].enterprise, true);
-        }
-    for (uint32_t i = 0; i < n; i++)
-        if (lines[i] != 0) __builtin_prefetch(&l->cold[kh_rec(l, l->active[l->line[lines[i]].active].record)->cold], 1);
+    fetch_buckets(l, n);
+    if (applications != 0) fetch_new(l, applications, lines);
+    fetch_rows(l, n);
+    fetch_balances(l);
+    if (events != 0) fetch_events(l, n);
 }

@@ -36,7 +36,8 @@ static kh_code examine(const kh_ledger *l, const request *r, uint32_t i, plan *p
 {
     const kh_op_line *line = &r->op->lines[i];
     kh_key key;
-    uint32_t first = kh_identity_follow(l, &line->key, &key);
+    uint32_t first = kh_ahead_record(l, i);
+    if (first == KH_RECORD_NONE || kh_rec(l, first)->quad.flags & KH_REC_ALIAS) first = kh_identity_follow(l, &line->key, &key);
     if (first == KH_RECORD_NONE) return KH_C_NOT_FOUND;
     p->record = first;
     const kh_record *rec = kh_rec(l, first);
@@ -160,18 +161,32 @@ static bool amounts_add_up(const kh_op_apply *op, kh_code *ret)
     return open || sum == op->amount;
 }
 
-static kh_code admit(kh_ledger *l, const kh_op *op, uint32_t bank_row, request *r)
+/* Applications mostly name the currency and the product of the one before. */
+static bool currency_known(kh_ledger *l, kh_currency currency)
+{
+    if (currency != l->currency_known && !kh_currency_known(currency)) return false;
+    l->currency_known = currency;
+    return true;
+}
+
+static uint32_t product_text(kh_ledger *l, kh_text product)
+{
+    if (!kh_text_equal(product, kh_texts_get(l, l->product_named))) l->product_named = kh_texts_intern(l, product);
+    return l->product_named;
+}
+
+static kh_code admit(kh_ledger *l, const kh_op *op, request *r)
 {
     const kh_op_apply *a = &op->apply;
     kh_code code;
-    if (l->party[bank_row].frozen) return KH_C_FROZEN;
-    if (kh_parties_limited(l, bank_row)) return KH_C_RATE_LIMITED;
+    if (l->party[l->speaker].frozen) return KH_C_FROZEN;
+    if (kh_parties_limited(l, l->speaker)) return KH_C_RATE_LIMITED;
     if (a->amount == 0) return KH_C_BAD_STATE;
     if (a->amount > KH_AMOUNT_MAX || a->line_cnt == 0 || a->line_cnt > KH_LINES_MAX || a->product.n > KH_PRODUCT_MAX ||
-        !kh_currency_known(a->currency))
+        !currency_known(l, a->currency))
         return KH_C_FORMAT;
     if (!amounts_add_up(a, &code)) return code;
-    uint32_t enterprise = kh_parties_find(l, a->enterprise);
+    uint32_t enterprise = kh_ahead_party(l, a->enterprise);
     if (enterprise == 0 || l->party[enterprise].role != KH_ROLE_ENTERPRISE) return KH_C_OWNER_MISMATCH;
     if (l->party[enterprise].frozen) return KH_C_FROZEN;
     if (!kh_rules_currency_allowed(l, a->currency)) return KH_C_CURRENCY;
@@ -191,10 +206,10 @@ static uint32_t grant(kh_ledger *l, const kh_op *op, const request *r, uint64_t 
     *f = (kh_fin){.id = a->id,
                   .bank = op->party,
                   .enterprise = a->enterprise,
-                  .product = kh_texts_intern(l, a->product),
+                  .product = product_text(l, a->product),
                   .currency = a->currency,
                   .apply_digest = digest,
-                  .apply_place = kh_place_now(l)};
+                  .apply_place = l->here};
     for (uint32_t i = 0; i < a->line_cnt; i++) {
         const plan *p = &r->plans[i];
         if (p->allocated == 0) continue;
@@ -206,7 +221,7 @@ static uint32_t grant(kh_ledger *l, const kh_op *op, const request *r, uint64_t 
         kh_balance_move(l, l->line[line].active, op->party, (int64_t)p->amount, 0, 0);
     }
     f->last_line = (uint8_t)(lines - 1);
-    kh_table_add(l, &kh_fins_table, &l->head->fins, kh_fins_hash(l, op->party, a->id), fin);
+    kh_fins_add(l, l->now->fin_hash, fin);
     l->head->financings++;
     kh_fin_set(l, fin, kh_move_to(KH_FIN_NONE, KH_EV_APPLY), amount, true);
     kh_expiry_put(l, fin, &l->head->queue_applied, l->head->rules[KH_RULE_TTL_APPLIED].value);
@@ -238,7 +253,9 @@ static kh_code warning_of(const kh_ledger *l, const request *r)
         if (r->plans[i].allocated == 0) continue;
         const kh_record *rec = kh_rec(l, r->plans[i].record);
         if (rec->quad.status == KH_STATUS_RED_PART) return KH_C_RED_PART;
-        if (rec->quad.flags & KH_REC_SIMILAR || kh_contracts_similar(l, r->plans[i].record)) warning = KH_C_SIMILAR;
+        if (rec->quad.flags & KH_REC_SIMILAR ||
+            (kh_contracts_may_name(l, r->plans[i].record) && kh_contracts_similar(l, r->plans[i].record)))
+            warning = KH_C_SIMILAR;
     }
     return warning;
 }
@@ -253,7 +270,7 @@ void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame)
 {
     const kh_op_apply *a = &op->apply;
     uint64_t digest = kh_frame_digest(frame), granted = 0, missing = 0;
-    uint32_t bank_row = kh_parties_find(l, op->party), known = kh_fins_find(l, op->party, a->id);
+    uint32_t known = kh_fins_find_hashed(l, l->now->fin_hash, op->party, a->id);
     kh_receipt receipt = {.type = KH_OP_APPLY, .party = op->party, .sequence = op->sequence};
     kh_outcome_begin(l);
     kh_touch_party(l, op->party);
@@ -272,9 +289,9 @@ void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame)
     receipt.enterprise = a->enterprise;
     receipt.currency = a->currency;
     receipt.moved = a->amount;
-    receipt.code = known != 0 ? KH_C_BAD_STATE : admit(l, op, bank_row, &r);
+    receipt.code = known != 0 ? KH_C_BAD_STATE : admit(l, op, &r);
     if (receipt.code != KH_C_OK) {
-        if (known == 0 && receipt.code != KH_C_RATE_LIMITED && receipt.code != KH_C_FROZEN) kh_parties_refused(l, bank_row);
+        if (known == 0 && receipt.code != KH_C_RATE_LIMITED && receipt.code != KH_C_FROZEN) kh_parties_refused(l, l->speaker);
         if (known != 0) kh_touch_fin(l, known);
         kh_emit_receipt(l, &receipt);
         return;
@@ -288,7 +305,7 @@ void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame)
             receipt.code = r.plans[i].code;
             receipt.mismatch = r.plans[i].mismatch;
         }
-        kh_parties_refused(l, bank_row);
+        kh_parties_refused(l, l->speaker);
         answer_lines(l, &r, false, &receipt);
         touch_lines(l, &r);
         kh_emit_receipt(l, &receipt);
@@ -304,5 +321,6 @@ void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame)
     touch_lines(l, &r);
     kh_emit_receipt(l, &receipt);
     for (uint32_t i = 0; i < a->line_cnt; i++)
-        if (r.plans[i].allocated != 0) kh_contracts_flag(l, r.plans[i].record, true);
+        if (r.plans[i].allocated != 0 && kh_contracts_may_name(l, r.plans[i].record))
+            kh_contracts_flag(l, r.plans[i].record, true);
 }

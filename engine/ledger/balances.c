@@ -19,18 +19,7 @@ uint64_t kh_balance_cap(const kh_ledger *l, kh_kind kind, kh_status status, uint
 
 uint64_t kh_record_check(const kh_ledger *l, const kh_record *rec)
 {
-    uint64_t a = kh_mix(kh_load64(rec->key.b) ^ l->secret[0], kh_load64(rec->key.b + 8) ^ rec->currency);
-    uint64_t b =
-        kh_mix(rec->quad.taken ^ l->secret[1], rec->cap ^ (uint64_t)rec->quad.version << 48 ^ (uint64_t)rec->quad.status << 40);
-    return kh_mix(a, b ^ rec->base);
-}
-
-void kh_record_set(kh_ledger *l, kh_record *rec, kh_quad quad)
-{
-    l->head->check -= kh_record_check(l, rec);
-    quad.updates = rec->quad.updates + 1;
-    kh_quad_store(rec, quad);
-    l->head->check += kh_record_check(l, rec);
+    return kh_check_with(l, rec, kh_check_identity(l, rec), rec->quad.taken, rec->quad.version, rec->quad.status);
 }
 
 uint32_t kh_balance_active(kh_ledger *l, uint32_t record)

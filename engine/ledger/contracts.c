@@ -82,11 +82,14 @@ static bool walk(const kh_ledger *l, uint32_t record, kh_ledger *flag_them)
     return found;
 }
 
-bool kh_contracts_similar(const kh_ledger *l, uint32_t record) { return walk(l, record, NULL); }
+bool kh_contracts_similar(const kh_ledger *l, uint32_t record)
+{
+    return kh_contracts_may_name(l, record) && walk(l, record, NULL);
+}
 
 void kh_contracts_flag(kh_ledger *l, uint32_t record, bool financed_now)
 {
-    if (l->cold[kh_records_cold(l, record)].extra == 0 || !walk(l, record, financed_now ? l : NULL)) return;
+    if (!kh_contracts_may_name(l, record) || !walk(l, record, financed_now ? l : NULL)) return;
     if (kh_rec(l, record)->quad.flags & KH_REC_SIMILAR) {
         if (!financed_now) return;
     }

@@ -149,8 +149,7 @@ static kh_code check(const kh_ledger *l, const kh_op *op, const kh_fin *f, uint6
     const kh_op_event *e = &op->event;
     if (!well_formed(e)) return KH_C_FORMAT;
     if (e->event == KH_EV_ACCEPT || e->event == KH_EV_APPROVE || e->event == KH_EV_DISBURSE) {
-        if (l->party[kh_parties_find(l, op->party)].frozen || l->party[kh_parties_find(l, f->enterprise)].frozen)
-            return KH_C_FROZEN;
+        if (l->party[l->speaker].frozen || l->party[kh_ahead_party(l, f->enterprise)].frozen) return KH_C_FROZEN;
     }
     if (e->has_expect && e->expect != f->version) return KH_C_BAD_STATE;
     if (kh_move_to(f->state, (kh_event)e->event) == KH_FIN_NONE) return KH_C_BAD_STATE;
@@ -184,7 +183,7 @@ static void act(kh_ledger *l, uint32_t fin, const kh_op_event *e, uint64_t amoun
 void kh_fin_event(kh_ledger *l, const kh_op *op, kh_frame frame)
 {
     const kh_op_event *e = &op->event;
-    uint32_t fin = kh_fins_find(l, op->party, e->id);
+    uint32_t fin = l->now->fin != 0 ? l->now->fin : kh_fins_find_hashed(l, l->now->fin_hash, op->party, e->id);
     kh_receipt receipt = {.type = KH_OP_EVENT, .party = op->party, .sequence = op->sequence};
     kh_outcome_begin(l);
     kh_touch_party(l, op->party);
@@ -211,7 +210,7 @@ void kh_fin_event(kh_ledger *l, const kh_op *op, kh_frame frame)
     if (receipt.code == KH_C_OK) {
         act(l, fin, e, amount, &p);
         f->event_digest = digest;
-        f->event_place = kh_place_now(l);
+        f->event_place = l->here;
         receipt.moved = e->event == KH_EV_REVERSE ? f->amount : amount;
     }
     receipt.state = f->state;

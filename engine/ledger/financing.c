@@ -1,23 +1,6 @@
 /* financing: rows of financings and their lines: finding, changing with the running check kept, opening and closing lines. */
 #include "ledger/machine.h"
 
-static uint32_t *next_of(const kh_ledger *l, uint32_t row) { return &l->fin[row].hash_next; }
-static uint64_t hash_of(const kh_ledger *l, uint32_t row) { return kh_fins_hash(l, l->fin[row].bank, l->fin[row].id); }
-
-const kh_table kh_fins_table = {KH_R_FIN_TABLE, next_of, hash_of};
-
-uint64_t kh_fins_hash(const kh_ledger *l, uint32_t bank, uint64_t id)
-{
-    return kh_mix(kh_mix(id ^ l->secret[0], bank), l->secret[1]);
-}
-
-uint32_t kh_fins_find(const kh_ledger *l, uint32_t bank, uint64_t id)
-{
-    uint32_t row = kh_table_first(l, &kh_fins_table, &l->head->fins, kh_fins_hash(l, bank, id));
-    while (row != 0 && (l->fin[row].id != id || l->fin[row].bank != bank)) row = l->fin[row].hash_next;
-    return row;
-}
-
 uint64_t kh_fin_check(const kh_ledger *l, const kh_fin *f)
 {
     return kh_mix(kh_mix(f->id ^ l->secret[1], (uint64_t)f->bank << 32 | f->version), f->amount ^ (uint64_t)f->state << 56);
@@ -27,12 +10,12 @@ void kh_fin_set(kh_ledger *l, uint32_t fin, kh_fin_state state, uint64_t amount,
 {
     kh_fin *f = &l->fin[fin];
     bool was_open = kh_fin_is_open((kh_fin_state)f->state), is_open = kh_fin_is_open(state);
-    if (f->version != 0) l->head->check -= kh_fin_check(l, f);
+    uint64_t before = f->version != 0 ? kh_fin_check(l, f) : 0;
     if (was_open != is_open) l->head->open_financings += is_open ? UINT64_C(1) : UINT64_MAX;
     f->state = (uint8_t)state;
     f->amount = amount;
     f->version += raise;
-    l->head->check += kh_fin_check(l, f);
+    l->head->check += kh_fin_check(l, f) - before;
 }
 
 /* What remains of the line's allocation, converted at its own rate and rounded up. A part of what once converted converts. */
@@ -148,4 +131,20 @@ bool kh_ledger_financing_next(const kh_ledger *l, uint64_t *cursor, kh_fin_view 
     if (*cursor + 1 >= l->state->regions[KH_R_FIN].row_cnt) return false;
     view(l, &l->fin[++*cursor], ret);
     return true;
+}
+
+uint32_t kh_ledger_credit_walk(const kh_ledger *l, uint64_t *cursor, uint32_t rows, uint32_t enterprise, kh_credit_item ret[],
+                               uint32_t max)
+{
+    uint64_t cnt = l->state->regions[KH_R_FIN].row_cnt, at = *cursor + 1, end = kh_min64(cnt, at + rows);
+    uint32_t n = 0;
+    for (; at < end && n < max; at++) {
+        const kh_fin *f = &l->fin[at];
+        if (f->enterprise != enterprise) continue;
+        ret[n] = (kh_credit_item){.currency = f->currency, .state = (kh_fin_state)f->state, .amount = f->amount};
+        for (uint32_t i = 0; i <= f->last_line; i++) ret[n].repaid += l->line[f->first_line + i].repaid;
+        n++;
+    }
+    *cursor = at >= cnt ? KH_WALK_END : at - 1;
+    return n;
 }

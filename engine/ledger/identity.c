@@ -78,6 +78,7 @@ void kh_identity_clear(kh_ledger *l, const kh_key *key)
     l->head->check -= kh_record_check(l, kh_rec(l, record));
     l->head->aliases--;
     kh_rows_give(l, KH_R_COLD, &l->head->free_colds, kh_rec(l, record)->cold);
+    l->records_moved++;
     kh_index_remove(l->index, record);
     kh_index_retire(l->index, record, l->head->height);
 }
@@ -99,7 +100,7 @@ static void tie_bare(kh_ledger *l, const kh_key *bare, const kh_key *to, kh_text
     if (record == KH_RECORD_NONE) return;
     write_alias(l, record, bare, &nothing, kh_rec(l, old)->cold);
     l->head->check += kh_record_check(l, kh_rec(l, record)) - kh_record_check(l, kh_rec(l, old));
-    kh_index_swap(l->index, old, record);
+    kh_records_swap(l, old, record);
     kh_index_retire(l->index, old, l->head->height);
 }
 
@@ -151,11 +152,11 @@ bool kh_identity_move(kh_ledger *l, uint32_t first, const kh_key *key, kh_text n
     l->cold[alias_cold].number = l->cold[cold].number;
     l->cold[alias_cold].issuer = l->cold[cold].issuer;
     write_alias(l, alias, &old_key, key, alias_cold);
-    kh_index_swap(l->index, first, alias);
+    kh_records_swap(l, first, alias);
     kh_refs_move(l, &old_key, key);
     if (!kh_records_store(l, first, key, &content, (kh_status)rec->quad.status, cold, ret_first)) {
         kh_refs_move(l, key, &old_key);
-        kh_index_swap(l->index, alias, first);
+        kh_records_swap(l, alias, first);
         kh_index_retire(l->index, alias, l->head->height);
         kh_rows_give(l, KH_R_COLD, &l->head->free_colds, alias_cold);
         return false;

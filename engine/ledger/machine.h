@@ -7,9 +7,28 @@
 #include "ledger/ledger.h"
 #include "ledger/state_layout.h"
 
-#define KH_AHEAD 16      /* operations decoded and prefetched together */
-#define KH_AHEAD_KEYS 64 /* their documents */
+#define KH_AHEAD 64        /* operations decoded and fetched together, */
+#define KH_AHEAD_LINES 128 /* fewer where they have more lines than this in all */
+#define KH_AHEAD_KEYS 128  /* their documents that are looked up ahead */
 #define KH_TOUCH_MAX (KH_LINES_MAX + 4)
+
+/* What look-ahead learned of an operation. Rows of parties and financings stay what they are; a record stays its key's as long as
+ * no key has lost its record (records_moved). 0 and NONE say nothing: it may have come since. */
+typedef struct kh_found {
+    uint64_t fin_hash;
+    uint64_t enterprise_hash;
+    uint32_t fin, enterprise;    /* rows */
+    uint32_t first_key, key_cnt; /* in kh_ahead */
+} kh_found;
+typedef struct kh_ahead {
+    uint64_t records_moved; /* when the records were looked up */
+    uint32_t key_cnt;
+    kh_found found[KH_AHEAD];
+    kh_key keys[KH_AHEAD_KEYS];
+    uint32_t records[KH_AHEAD_KEYS];
+    kh_op ops[KH_AHEAD];
+    kh_op_line lines[KH_AHEAD_LINES + KH_LINES_MAX];
+} kh_ahead;
 
 struct kh_ledger {
     kh_state *state;
@@ -34,20 +53,36 @@ struct kh_ledger {
     kh_wait *wait;
     kh_wait_key *wait_key;
     kh_message_cell *cell;
+    kh_consent_head *consent;
+    kh_grant *grant;
+    kh_risk_row *risk;
     /* the entry being applied */
     const kh_sink *sink;
     uint32_t outcome_index, op_index;
+    uint64_t records_moved; /* how often a key has lost its record, or was given another */
+    kh_packed here;         /* the place of the outcome to come */
     kh_date today;
+    const kh_found *now;          /* the operation being applied */
+    uint32_t speaker_id, speaker; /* the party that spoke last, and its row */
+    uint32_t product_named;       /* the text of the last application's product */
+    kh_currency currency_known;   /* the last application's */
     uint32_t touch_cnt;
     kh_touch touches[KH_TOUCH_MAX];
     kh_receipt_line receipt_lines[KH_LINES_MAX];
     uint8_t receipt_bytes[KH_RECEIPT_MAX_SZ];
-    kh_op ahead[KH_AHEAD];
-    kh_op_line ahead_lines[(KH_AHEAD + 1) * KH_LINES_MAX];
+    kh_ahead ahead;
     uint8_t message[KH_OP_MAX_SZ];
     kh_op message_op;
     kh_op_scratch message_scratch;
 };
+
+static inline kh_record *kh_rec(const kh_ledger *l, uint32_t record) { return &l->record[record]; }
+/* kh_records_cold: the document's cold row, from any of its records. */
+static inline uint32_t kh_records_cold(const kh_ledger *l, uint32_t record)
+{
+    uint32_t cold = kh_rec(l, record)->cold;
+    return l->cold[cold].version != 0 ? cold : l->cold[cold].owner;
+}
 
 /* One operation with the bytes that it came in. */
 typedef struct kh_frame {
@@ -66,55 +101,106 @@ static inline uint64_t kh_mix(uint64_t a, uint64_t b)
     unsigned __int128 product = (unsigned __int128)(a ^ UINT64_C(0x9e3779b97f4a7c15)) * (b ^ UINT64_C(0xd1b54a32d192ed03));
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
+static inline uint64_t kh_table_bucket(const kh_table_head *h, uint64_t hash)
+{
+    uint64_t bucket = hash & ((UINT64_C(1) << h->level) - 1);
+    return bucket < h->split ? hash & ((UINT64_C(2) << h->level) - 1) : bucket;
+}
 uint64_t kh_keyed_hash(const kh_ledger *l, const void *p, uint32_t n);
 void kh_table_init(kh_ledger *l, const kh_table *t, kh_table_head *h);
 bool kh_table_has_room(const kh_ledger *l, const kh_table *t);
 void kh_table_add(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row);
 void kh_table_drop(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row);
-uint32_t kh_rows_take(kh_ledger *l, uint32_t region);
 uint32_t kh_rows_take_reused(kh_ledger *l, uint32_t region, uint32_t *free_list);
 void kh_rows_give(kh_ledger *l, uint32_t region, uint32_t *free_list, uint32_t row);
-bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cnt);
+static inline bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cnt)
+{
+    const kh_region *r = &l->state->regions[region];
+    return r->row_max - r->row_cnt >= cnt;
+}
+static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is left */
+{
+    kh_region *r = &l->state->regions[region];
+    return r->row_cnt < r->row_max ? (uint32_t)r->row_cnt++ : 0;
+}
 
 /* ---- ahead.c ---- */
-void kh_ahead_fetch(const kh_ledger *l, uint32_t n, const kh_frame frames[KH_AHEAD]);
+void kh_ahead_fetch(kh_ledger *l, uint32_t n); /* for l->ahead.ops */
+/* kh_ahead_record: the record under the i-th key of the operation being applied, where that is known; else NONE. */
+static inline uint32_t kh_ahead_record(const kh_ledger *l, uint32_t i)
+{
+    bool known = i < l->now->key_cnt && l->ahead.records_moved == l->records_moved;
+    return known ? l->ahead.records[l->now->first_key + i] : KH_RECORD_NONE;
+}
 
 /* ---- texts.c ---- */
 extern const kh_table kh_texts_table;
-kh_text kh_texts_get(const kh_ledger *l, uint32_t ref);
+static inline kh_text kh_texts_get(const kh_ledger *l, uint32_t ref)
+{
+    const kh_text_row *row = (const kh_text_row *)(const void *)(l->text + (size_t)ref * KH_TEXT_UNIT);
+    return ref == 0 ? (kh_text){NULL, 0} : (kh_text){(const char *)row->bytes, row->n};
+}
 uint32_t kh_texts_find(const kh_ledger *l, kh_text text);
 uint32_t kh_texts_intern(kh_ledger *l, kh_text text); /* room was checked */
 uint32_t kh_texts_owner_check(kh_ledger *l, uint32_t ref);
-bool kh_texts_room(const kh_ledger *l, uint64_t bytes);
+static inline bool kh_texts_room(const kh_ledger *l, uint64_t bytes)
+{
+    return kh_rows_left(l, KH_R_TEXT, bytes / KH_TEXT_UNIT + 64);
+}
 
 /* ---- outcomes.c ---- */
-void kh_outcome_begin(kh_ledger *l);
+static inline void kh_outcome_begin(kh_ledger *l) { l->touch_cnt = 0; }
 void kh_touch_party(kh_ledger *l, uint32_t party);
 void kh_touch_document(kh_ledger *l, uint32_t record);
 void kh_touch_fin(kh_ledger *l, uint32_t fin);
 void kh_emit_receipt(kh_ledger *l, const kh_receipt *receipt);
 void kh_emit_notice(kh_ledger *l, const kh_notice *notice);
-kh_packed kh_place_now(const kh_ledger *l);
+void kh_place_count(kh_ledger *l, uint32_t outcome_index); /* the outcome to come is the entry's outcome_index-th */
 kh_place kh_place_unpack(kh_packed place);
 
 /* ---- parties.c, rules.c, rates.c, access.c ---- */
 extern const kh_table kh_parties_table, kh_usccs_table;
 uint32_t kh_parties_find(const kh_ledger *l, uint32_t id); /* row or 0 */
-void kh_parties_prefetch(const kh_ledger *l, uint32_t id, bool row);
+static inline uint64_t kh_parties_hash(const kh_ledger *l, uint32_t id) { return kh_mix(l->secret[0] ^ id, l->secret[1]); }
+static inline uint32_t kh_ahead_party(const kh_ledger *l, uint32_t id) /* kh_parties_find for the operation's enterprise */
+{
+    uint32_t row = l->now->enterprise;
+    return row != 0 && l->party[row].id == id ? row : kh_parties_find(l, id);
+}
 kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op);
 kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op);
-bool kh_parties_limited(kh_ledger *l, uint32_t party); /* refusal_limit */
+bool kh_parties_exhausted(kh_ledger *l, uint32_t party);
+static inline bool kh_parties_limited(kh_ledger *l, uint32_t party) /* refusal_limit */
+{
+    return l->head->rules[KH_RULE_REFUSALS].value != 0 && kh_parties_exhausted(l, party);
+}
 void kh_parties_refused(kh_ledger *l, uint32_t party);
-void kh_rules_init(kh_ledger *l);
+void kh_rules_init(kh_ledger *l, uint32_t first, uint32_t end); /* the usual values */
+const kh_rule *kh_rules_get(const kh_ledger *l, uint32_t rule);
 kh_code kh_rules_set(kh_ledger *l, const kh_op_rule_set *op);
 uint64_t kh_rules_product_ratio(const kh_ledger *l, kh_text product); /* UINT64_MAX: none */
 bool kh_rules_none_of_age_or_currency(const kh_ledger *l);
-bool kh_rules_currency_allowed(const kh_ledger *l, kh_currency currency);
-bool kh_rules_too_old(const kh_ledger *l, kh_kind kind, kh_date date, kh_date today);
+static inline bool kh_rules_currency_allowed(const kh_ledger *l, kh_currency currency)
+{
+    if (l->head->rules[KH_RULE_CURRENCIES].value == 0) return true;
+    return currency < 1024 && (l->head->currencies[currency / 64] >> (currency % 64) & 1) != 0;
+}
+/* A document without a date cannot be said to be too old. */
+static inline bool kh_rules_too_old(const kh_ledger *l, kh_kind kind, kh_date date, kh_date today)
+{
+    uint64_t max_s = l->head->rules[KH_RULE_MAX_AGE + (uint32_t)kind].value;
+    return max_s != 0 && date != 0 && today > date && (uint64_t)(today - date) * 86400 > max_s;
+}
 kh_code kh_rates_set(kh_ledger *l, const kh_op_rate_set *op);
 uint32_t kh_rates_find(const kh_ledger *l, kh_currency from, kh_currency to, kh_date today);
-bool kh_rates_convert(const kh_ledger *l, uint32_t rate, uint64_t amount, uint64_t *ret);
-kh_code kh_access_check(const kh_ledger *l, const kh_op *op);
+KH_MUST bool kh_rates_convert_by(const kh_ledger *l, uint32_t rate, uint64_t amount, uint64_t *ret);
+KH_MUST static inline bool kh_rates_convert(const kh_ledger *l, uint32_t rate, uint64_t amount, uint64_t *ret)
+{
+    if (KH_UNLIKELY(rate != 0)) return kh_rates_convert_by(l, rate, amount, ret);
+    *ret = amount;
+    return true;
+}
+kh_code kh_access_check(kh_ledger *l, const kh_op *op); /* and sets l->speaker */
 
 /* ---- balances.c ---- */
 typedef struct kh_room {
@@ -123,9 +209,26 @@ typedef struct kh_room {
 } kh_room;
 uint64_t kh_balance_ratio(uint64_t base, uint64_t red, uint64_t ratio_bp);
 uint64_t kh_balance_cap(const kh_ledger *l, kh_kind kind, kh_status status, uint64_t base, uint64_t red);
+/* The running check of a record is a mix of what stays, its identity, and of what changes with the quad. */
 uint64_t kh_record_check(const kh_ledger *l, const kh_record *rec);
-void kh_record_set(kh_ledger *l, kh_record *rec, kh_quad quad); /* keeps the running check */
-uint32_t kh_balance_active(kh_ledger *l, uint32_t record);      /* its active row, made if needed; room was checked */
+static inline uint64_t kh_check_identity(const kh_ledger *l, const kh_record *rec)
+{
+    return kh_mix(kh_load64(rec->key.b) ^ l->secret[0], kh_load64(rec->key.b + 8) ^ rec->currency);
+}
+static inline uint64_t kh_check_with(const kh_ledger *l, const kh_record *rec, uint64_t identity, uint64_t taken,
+                                     uint64_t version, uint64_t status)
+{
+    return kh_mix(identity, kh_mix(taken ^ l->secret[1], rec->cap ^ version << 48 ^ status << 40) ^ rec->base);
+}
+static inline void kh_record_set(kh_ledger *l, kh_record *rec, kh_quad quad) /* keeps the running check */
+{
+    uint64_t identity = kh_check_identity(l, rec);
+    l->head->check += kh_check_with(l, rec, identity, quad.taken, quad.version, quad.status) -
+                      kh_check_with(l, rec, identity, rec->quad.taken, rec->quad.version, rec->quad.status);
+    quad.updates = rec->quad.updates + 1;
+    kh_quad_store(rec, quad);
+}
+uint32_t kh_balance_active(kh_ledger *l, uint32_t record); /* its active row, made if needed; room was checked */
 void kh_balance_room(const kh_ledger *l, const kh_record *rec, uint64_t group_pending, kh_room *ret);
 kh_code kh_balance_shortage(const kh_ledger *l, const kh_record *rec, bool group_limits, uint32_t bank, bool pending_own);
 typedef struct kh_parts {
@@ -142,10 +245,22 @@ void kh_limit_alert(kh_ledger *l, uint32_t record, kh_notice_type type);
 void kh_limit_lowered(kh_ledger *l, uint32_t active);       /* cancels APPLIED lines, newest first, then refreshes */
 void kh_limit_cancel_unpaid(kh_ledger *l, uint32_t active); /* revoked: lines of APPLIED, ACCEPTED, APPROVED */
 
-/* ---- financing.c ---- */
-extern const kh_table kh_fins_table;
-uint64_t kh_fins_hash(const kh_ledger *l, uint32_t bank, uint64_t id);
+/* ---- fins.c ---- */
+void kh_fins_init(kh_ledger *l);
+static inline uint64_t kh_fins_hash(const kh_ledger *l, uint32_t bank, uint64_t id)
+{
+    return kh_mix(kh_mix(id ^ l->secret[0], bank), l->secret[1]);
+}
 uint32_t kh_fins_find(const kh_ledger *l, uint32_t bank, uint64_t id);
+uint32_t kh_fins_find_hashed(const kh_ledger *l, uint64_t hash, uint32_t bank, uint64_t id);
+uint32_t kh_fins_candidate(const kh_ledger *l, uint64_t hash); /* the row that a search would look at first, 0: none */
+void kh_fins_add(kh_ledger *l, uint64_t hash, uint32_t row);
+static inline kh_fin_bucket *kh_fins_bucket(const kh_ledger *l, uint64_t hash)
+{
+    return (kh_fin_bucket *)(void *)l->state->regions[KH_R_FIN_TABLE].base + kh_table_bucket(&l->head->fins, hash);
+}
+
+/* ---- financing.c ---- */
 uint64_t kh_fin_check(const kh_ledger *l, const kh_fin *f);
 void kh_fin_set(kh_ledger *l, uint32_t fin, kh_fin_state state, uint64_t amount, bool raise); /* keeps the check and the counts */
 uint64_t kh_line_amount(const kh_ledger *l, const kh_line *line); /* what it holds or uses, in the document's currency */
@@ -187,9 +302,13 @@ uint64_t kh_content_digest(const kh_content *c);
    Old records are retired, their key's slot is left to the caller when the key changes. */
 KH_MUST bool kh_records_store(kh_ledger *l, uint32_t old_first, const kh_key *key, const kh_content *c, kh_status status,
                               uint32_t cold, uint32_t *ret_first);
+static inline void kh_records_swap(kh_ledger *l, uint32_t old_record, uint32_t new_record)
+{
+    l->records_moved++;
+    kh_index_swap(l->index, old_record, new_record);
+}
 void kh_records_flags(kh_ledger *l, uint32_t first, uint8_t set, uint8_t clear);
 void kh_records_status(kh_ledger *l, uint32_t first, kh_status status); /* where no cap changes */
-uint32_t kh_records_cold(const kh_ledger *l, uint32_t record);          /* the document's cold row, from any of its records */
 uint32_t kh_records_extra(kh_ledger *l, uint32_t cold);                 /* its extra row, made if needed; room was checked */
 
 /* ---- identity.c ---- */
@@ -236,6 +355,15 @@ void kh_waiting_move(kh_ledger *l, const kh_key *from, const kh_key *to);
 /* kh_waiting_take: the oldest request of the document that waits for its notice, in l->message_op; false: none. */
 KH_MUST bool kh_waiting_take(kh_ledger *l, const kh_key *key, uint8_t action);
 
+/* ---- grants.c, risks.c ---- */
+extern const kh_table kh_grants_table, kh_risks_table;
+void kh_consent_start(kh_ledger *l);                 /* of an empty state, or of one that is older than grants */
+void kh_grants_apply(kh_ledger *l, const kh_op *op); /* GRANT, GRANT_REVOKE, CREDIT_LOOKUP */
+uint64_t kh_grant_check(const kh_ledger *l, const kh_grant *g);
+const char *kh_grants_invariants(const kh_ledger *l, uint64_t *check); /* adds their part of the running check */
+void kh_risks_apply(kh_ledger *l, const kh_op *op);                    /* RISK_ADD, RISK_REMOVE, RISK_ASK */
+const char *kh_risks_invariants(const kh_ledger *l, uint64_t *check);
+
 /* ---- links.c, red.c, contracts.c ---- */
 extern const kh_table kh_refs_table, kh_contracts_table;
 uint64_t kh_key_hash(const kh_ledger *l, const kh_key *key);
@@ -257,20 +385,17 @@ void kh_red_refresh(kh_ledger *l, uint32_t blue_first);                   /* red
 void kh_red_send(kh_ledger *l, uint32_t red_first);                       /* the invoices that a credit note names */
 bool kh_contracts_similar(const kh_ledger *l, uint32_t record);           /* another one of its contract is held or financed */
 void kh_contracts_flag(kh_ledger *l, uint32_t record, bool financed_now); /* sets flags, tells the regulator */
+static inline bool kh_contracts_may_name(const kh_ledger *l, uint32_t record) /* else neither has anything to do */
+{
+    return l->cold[kh_records_cold(l, record)].extra != 0;
+}
 void kh_contracts_add(kh_ledger *l, uint64_t digest, const kh_key *from, uint32_t owner);
-
-static inline kh_record *kh_rec(const kh_ledger *l, uint32_t record) { return &l->record[record]; }
 
 /* A head of a table: row 32 | hash bits 31 | more 1. The hash is used from its low end for buckets; what a head keeps is bits 0
  * to 30. */
 #define KH_TABLE_MORE (UINT64_C(1) << 63)
 #define KH_TABLE_KNOWN_BITS 30u
 static inline uint64_t kh_table_known(uint64_t head) { return head >> 32 & UINT64_C(0x7fffffff); }
-static inline uint64_t kh_table_bucket(const kh_table_head *h, uint64_t hash)
-{
-    uint64_t bucket = hash & ((UINT64_C(1) << h->level) - 1);
-    return bucket < h->split ? hash & ((UINT64_C(2) << h->level) - 1) : bucket;
-}
 static inline uint64_t *kh_table_heads(const kh_ledger *l, const kh_table *t)
 {
     return (uint64_t *)(void *)l->state->regions[t->region].base;

@@ -4,10 +4,10 @@
 
 #define INDEX_BITS 24
 
-kh_packed kh_place_now(const kh_ledger *l)
+void kh_place_count(kh_ledger *l, uint32_t outcome_index)
 {
-    uint64_t index = kh_min64(l->outcome_index, (UINT64_C(1) << INDEX_BITS) - 1);
-    return l->head->height << INDEX_BITS | index;
+    l->outcome_index = outcome_index;
+    l->here = l->head->height << INDEX_BITS | kh_min64(outcome_index, (UINT64_C(1) << INDEX_BITS) - 1);
 }
 
 kh_place kh_place_unpack(kh_packed place)
@@ -15,11 +15,9 @@ kh_place kh_place_unpack(kh_packed place)
     return (kh_place){place >> INDEX_BITS, (uint32_t)(place & ((UINT64_C(1) << INDEX_BITS) - 1)), 0};
 }
 
-void kh_outcome_begin(kh_ledger *l) { l->touch_cnt = 0; }
-
-static kh_touch *join(kh_ledger *l, uint8_t what, kh_packed *last)
+static inline kh_touch *join(kh_ledger *l, uint8_t what, kh_packed *last)
 {
-    kh_packed here = kh_place_now(l);
+    kh_packed here = l->here;
     if (*last == here || l->touch_cnt == KH_TOUCH_MAX) return NULL;
     kh_touch *t = &l->touches[l->touch_cnt++];
     t->what = what;
@@ -30,7 +28,7 @@ static kh_touch *join(kh_ledger *l, uint8_t what, kh_packed *last)
 
 void kh_touch_party(kh_ledger *l, uint32_t party)
 {
-    uint32_t row = party == 0 ? 0 : kh_parties_find(l, party);
+    uint32_t row = party == l->speaker_id ? l->speaker : party == 0 ? 0 : kh_parties_find(l, party);
     if (party != 0 && row == 0) return;
     kh_touch *t = join(l, 2, row == 0 ? &l->head->operator_last : &l->party[row].last);
     if (t == NULL) return;
@@ -56,12 +54,13 @@ void kh_touch_fin(kh_ledger *l, uint32_t fin)
 
 static void emit(kh_ledger *l, kh_outcome *outcome)
 {
-    outcome->index = l->outcome_index++;
+    outcome->index = l->outcome_index;
     outcome->op_index = l->op_index;
     outcome->touches = l->touches;
     outcome->touch_cnt = l->touch_cnt;
     l->sink->emit(l->sink->self, outcome);
     l->touch_cnt = 0;
+    kh_place_count(l, l->outcome_index + 1);
 }
 
 void kh_emit_receipt(kh_ledger *l, const kh_receipt *receipt)

@@ -4,26 +4,17 @@
 
 static uint32_t *next_of(const kh_ledger *l, uint32_t row) { return &l->party[row].hash_next; }
 static uint32_t *uscc_next_of(const kh_ledger *l, uint32_t row) { return &l->party[row].uscc_next; }
-static uint64_t id_hash(const kh_ledger *l, uint32_t id) { return kh_mix(l->secret[0] ^ id, l->secret[1]); }
-static uint64_t hash_of(const kh_ledger *l, uint32_t row) { return id_hash(l, l->party[row].id); }
-static uint64_t uscc_hash_of(const kh_ledger *l, uint32_t row) { return id_hash(l, l->party[row].uscc); }
+static uint64_t hash_of(const kh_ledger *l, uint32_t row) { return kh_parties_hash(l, l->party[row].id); }
+static uint64_t uscc_hash_of(const kh_ledger *l, uint32_t row) { return kh_parties_hash(l, l->party[row].uscc); }
 
 const kh_table kh_parties_table = {KH_R_PARTY_TABLE, next_of, hash_of};
 const kh_table kh_usccs_table = {KH_R_USCC_TABLE, uscc_next_of, uscc_hash_of};
 
 uint32_t kh_parties_find(const kh_ledger *l, uint32_t id)
 {
-    uint32_t row = kh_table_first(l, &kh_parties_table, &l->head->parties, id_hash(l, id));
+    uint32_t row = kh_table_first(l, &kh_parties_table, &l->head->parties, kh_parties_hash(l, id));
     while (row != 0 && l->party[row].id != id) row = l->party[row].hash_next;
     return row;
-}
-
-/* First the bucket, later (row) what stands in it. */
-void kh_parties_prefetch(const kh_ledger *l, uint32_t id, bool row)
-{
-    uint64_t hash = id_hash(l, id);
-    if (row) __builtin_prefetch(&l->party[kh_table_first(l, &kh_parties_table, &l->head->parties, hash)]);
-    else kh_table_prefetch(l, &kh_parties_table, &l->head->parties, hash);
 }
 
 static uint32_t *order(const kh_ledger *l) { return (uint32_t *)(void *)l->state->regions[KH_R_PARTY_ORDER].base; }
@@ -43,7 +34,7 @@ static uint64_t order_find(const kh_ledger *l, uint64_t id)
 static uint32_t first_with_uscc(const kh_ledger *l, uint32_t uscc, uint8_t role)
 {
     uint32_t best = 0;
-    uint32_t row = uscc == 0 ? 0 : kh_table_first(l, &kh_usccs_table, &l->head->usccs, id_hash(l, uscc));
+    uint32_t row = uscc == 0 ? 0 : kh_table_first(l, &kh_usccs_table, &l->head->usccs, kh_parties_hash(l, uscc));
     for (; row != 0; row = l->party[row].uscc_next) {
         if (l->party[row].uscc != uscc || (role != 0 && l->party[row].role != role)) continue;
         if (best == 0 || l->party[row].id < l->party[best].id) best = row;
@@ -72,8 +63,8 @@ kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op)
     p->role = op->role;
     p->name = kh_texts_intern(l, op->name);
     p->uscc = kh_texts_intern(l, op->uscc);
-    kh_table_add(l, &kh_parties_table, &l->head->parties, id_hash(l, p->id), row);
-    if (p->uscc != 0) kh_table_add(l, &kh_usccs_table, &l->head->usccs, id_hash(l, p->uscc), row);
+    kh_table_add(l, &kh_parties_table, &l->head->parties, kh_parties_hash(l, p->id), row);
+    if (p->uscc != 0) kh_table_add(l, &kh_usccs_table, &l->head->usccs, kh_parties_hash(l, p->uscc), row);
     uint64_t at = order_find(l, p->id), cnt = l->state->regions[KH_R_PARTY_ORDER].row_cnt++;
     memmove(order(l) + at + 1, order(l) + at, (cnt - at) * sizeof(uint32_t));
     order(l)[at] = row;
@@ -103,11 +94,10 @@ static void work_off(kh_ledger *l, kh_party_row *p)
     p->refusals_at = l->head->time_ns;
 }
 
-bool kh_parties_limited(kh_ledger *l, uint32_t party)
+bool kh_parties_exhausted(kh_ledger *l, uint32_t party)
 {
     const kh_rule *rule = &l->head->rules[KH_RULE_REFUSALS];
     kh_party_row *p = &l->party[party];
-    if (rule->value == 0) return false;
     work_off(l, p);
     return p->refusals_ns + KH_NS_PER_S > rule->value * KH_NS_PER_S;
 }

@@ -54,12 +54,8 @@ uint32_t kh_rates_find(const kh_ledger *l, kh_currency from, kh_currency to, kh_
     return row;
 }
 
-bool kh_rates_convert(const kh_ledger *l, uint32_t rate, uint64_t amount, uint64_t *ret)
+bool kh_rates_convert_by(const kh_ledger *l, uint32_t rate, uint64_t amount, uint64_t *ret)
 {
-    if (rate == 0) {
-        *ret = amount;
-        return true;
-    }
     const kh_rate_row *r = &l->rate[rate];
     return kh_convert_up(amount, r->from, r->to, (kh_rate){r->mantissa, r->scale}, ret);
 }

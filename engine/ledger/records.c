@@ -8,12 +8,6 @@ void kh_records_chain(const kh_ledger *l, uint32_t first, kh_doc_chain *ret)
     for (uint32_t at = first; at != KH_RECORD_NONE; at = kh_rec(l, at)->next) ret->records[ret->n++] = at;
 }
 
-uint32_t kh_records_cold(const kh_ledger *l, uint32_t record)
-{
-    uint32_t cold = kh_rec(l, record)->cold;
-    return l->cold[cold].version != 0 ? cold : l->cold[cold].owner;
-}
-
 uint32_t kh_records_extra(kh_ledger *l, uint32_t cold)
 {
     if (l->cold[cold].extra == 0) l->cold[cold].extra = kh_rows_take(l, KH_R_EXTRA);
@@ -138,7 +132,7 @@ bool kh_records_store(kh_ledger *l, uint32_t old_first, const kh_key *key, const
         if (i > 0) l->cold[rec->cold].owner = cold;
     }
     if (same_key) {
-        kh_index_swap(l->index, old_first, records[0]);
+        kh_records_swap(l, old_first, records[0]);
     } else if (kh_index_put(l->index, records[0]) != KH_OK) {
         for (uint32_t i = 1; i < n; i++) kh_rows_give(l, KH_R_COLD, &l->head->free_colds, kh_rec(l, records[i])->cold);
         give_back(l, records, n);

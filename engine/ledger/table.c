@@ -26,19 +26,6 @@ uint64_t kh_key_hash(const kh_ledger *l, const kh_key *key)
     return kh_mix(kh_mix(kh_load64(key->b) ^ l->secret[0], l->secret[1]) ^ kh_load64(key->b + 8), l->secret[0]);
 }
 
-uint32_t kh_rows_take(kh_ledger *l, uint32_t region)
-{
-    kh_region *r = &l->state->regions[region];
-    if (r->row_cnt >= r->row_max) return 0;
-    return (uint32_t)r->row_cnt++;
-}
-
-bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cnt)
-{
-    const kh_region *r = &l->state->regions[region];
-    return r->row_max - r->row_cnt >= cnt;
-}
-
 /* A row that waits for reuse begins with the number of the next one. */
 uint32_t kh_rows_take_reused(kh_ledger *l, uint32_t region, uint32_t *free_list)
 {
@@ -84,27 +71,31 @@ static void fetch_ahead(const kh_ledger *l, const kh_table *t, const uint64_t *h
     if ((second & KH_TABLE_MORE) != 0) __builtin_prefetch(t->next(l, *t->next(l, (uint32_t)second)));
 }
 
-static void split_one(kh_ledger *l, const kh_table *t, kh_table_head *h)
+/* A chain is dealt out row by row. */
+static void deal(const kh_ledger *l, const kh_table *t, uint64_t *stays, uint64_t *goes, uint64_t bit)
 {
-    kh_region *r = &l->state->regions[t->region];
-    if (r->row_cnt >= r->row_max) return; /* chains grow longer instead */
-    uint64_t *heads = kh_table_heads(l, t), old = heads[h->split], mask = (UINT64_C(2) << h->level) - 1;
-    uint64_t to = h->split + (UINT64_C(1) << h->level);
-    fetch_ahead(l, t, heads, h->split, r->row_cnt);
-    r->row_cnt++;
-    if (old != 0 && (old & KH_TABLE_MORE) == 0 && h->level < KH_TABLE_KNOWN_BITS) { /* one row, whose hash we know well enough */
-        uint64_t known = kh_table_known(old);
-        heads[h->split] = 0;
-        heads[(known & mask) == to ? to : h->split] = old;
-    } else if (old != 0) {
-        heads[h->split] = 0;
-        for (uint32_t row = (uint32_t)old, next; row != 0; row = next) {
-            uint64_t hash = t->hash(l, row);
-            next = *t->next(l, row);
-            push(l, t, &heads[(hash & mask) == to ? to : h->split], hash, row);
-        }
+    uint32_t row = (uint32_t)*stays;
+    *stays = 0;
+    for (uint32_t next; row != 0; row = next) {
+        uint64_t hash = t->hash(l, row);
+        next = *t->next(l, row);
+        push(l, t, (hash & bit) != 0 ? goes : stays, hash, row);
     }
-    if (++h->split == UINT32_C(1) << h->level) {
+}
+
+static void split_one(kh_ledger *l, const kh_table *t, kh_table_head *h, kh_region *r)
+{
+    uint64_t *heads = (uint64_t *)(void *)r->base, bit = UINT64_C(1) << h->level;
+    uint64_t *stays = &heads[h->split], *goes = stays + bit, old = *stays;
+    fetch_ahead(l, t, heads, h->split, r->row_cnt++);
+    if ((old & KH_TABLE_MORE) == 0 && h->level < KH_TABLE_KNOWN_BITS) { /* one row, whose hash we know well enough, or none */
+        uint64_t moves = (uint64_t) - (int64_t)((old >> 32 & bit) != 0);
+        *stays = old & ~moves;
+        *goes = old & moves;
+    } else {
+        deal(l, t, stays, goes, bit);
+    }
+    if (++h->split == bit) {
         h->level++;
         h->split = 0;
     }
@@ -113,8 +104,9 @@ static void split_one(kh_ledger *l, const kh_table *t, kh_table_head *h)
 void kh_table_add(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row)
 {
     push(l, t, &kh_table_heads(l, t)[kh_table_bucket(h, hash)], hash, row);
-    h->rows++; /* half full: then most chains are one row, whose hash stands in the head */
-    for (uint32_t i = 0; i < 2 && h->rows * 2 > l->state->regions[t->region].row_cnt; i++) split_one(l, t, h);
+    h->rows++; /* half full: then most chains are one row, whose hash stands in the head; at its bound they grow longer */
+    kh_region *r = &l->state->regions[t->region];
+    for (uint32_t i = 0; i < 2 && h->rows * 2 > r->row_cnt && r->row_cnt < r->row_max; i++) split_one(l, t, h, r);
 }
 
 void kh_table_drop(kh_ledger *l, const kh_table *t, kh_table_head *h, uint64_t hash, uint32_t row)

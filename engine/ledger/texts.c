@@ -14,13 +14,6 @@ static uint64_t hash_of(const kh_ledger *l, uint32_t ref) { return kh_keyed_hash
 
 const kh_table kh_texts_table = {KH_R_TEXT_TABLE, next_of, hash_of};
 
-kh_text kh_texts_get(const kh_ledger *l, uint32_t ref)
-{
-    if (ref == 0) return (kh_text){NULL, 0};
-    const kh_text_row *row = row_at(l, ref);
-    return (kh_text){(const char *)row->bytes, row->n};
-}
-
 static uint32_t find(const kh_ledger *l, kh_text text, uint64_t hash)
 {
     uint32_t ref = kh_table_first(l, &kh_texts_table, &l->head->texts, hash);
@@ -36,8 +29,6 @@ uint32_t kh_texts_find(const kh_ledger *l, kh_text text)
 {
     return text.n == 0 ? 0 : find(l, text, kh_keyed_hash(l, text.p, text.n));
 }
-
-bool kh_texts_room(const kh_ledger *l, uint64_t bytes) { return kh_rows_left(l, KH_R_TEXT, bytes / KH_TEXT_UNIT + 64); }
 
 uint32_t kh_texts_intern(kh_ledger *l, kh_text text)
 {

@@ -2,24 +2,34 @@
 #include "wire/fields.h"
 #include "doc/fold.h"
 
-/* clean: UTF-8 without control characters. Plain ASCII, eight bytes at a time, is the common case. */
+/* The top bit of each of eight bytes is set in the result if it is set in the byte, if the byte is below 0x20, or 0x7f (or, by
+ * a borrow, if one beside it is): 0 exactly for printable ASCII. */
+static uint64_t not_plain(uint64_t v)
+{
+    uint64_t low = (v - UINT64_C(0x2020202020202020)) & ~v, del = v ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
+    del = (del - UINT64_C(0x0101010101010101)) & ~del;
+    return (v | low | del) & UINT64_C(0x8080808080808080);
+}
+
+/* plain: printable ASCII, eight bytes at a time, the last eight again where they are not a whole word. */
+static bool plain(kh_text text)
+{
+    uint64_t bad = 0;
+    if (text.n < 8) {
+        for (uint32_t i = 0; i < text.n; i++) bad |= (uint64_t)((uint8_t)(text.p[i] - 0x20) >= 0x5f);
+        return bad == 0;
+    }
+    for (uint32_t i = 0; i + 8 < text.n; i += 8) bad |= not_plain(kh_load64(text.p + i));
+    return (bad | not_plain(kh_load64(text.p + text.n - 8))) == 0;
+}
+
+/* clean: UTF-8 without control characters. */
 static bool clean(kh_text text)
 {
-    uint32_t i = 0;
-    for (; i + 8 <= text.n; i += 8) {
-        uint64_t v = kh_load64(text.p + i);
-        /* a byte is a problem if its top bit is set, if it is below 0x20, or 0x7f */
-        uint64_t low = (v - UINT64_C(0x2020202020202020)) & ~v, del = v ^ UINT64_C(0x7f7f7f7f7f7f7f7f);
-        del = (del - UINT64_C(0x0101010101010101)) & ~del;
-        if (((v | low | del) & UINT64_C(0x8080808080808080)) != 0) break;
-    }
-    bool ascii = true;
-    for (uint32_t j = i; j < text.n; j++) {
-        uint8_t c = (uint8_t)text.p[j];
-        if (c < 0x20 || c == 0x7f) return false;
-        ascii = ascii && c < 0x80;
-    }
-    return ascii || kh_utf8_valid(text);
+    if (KH_LIKELY(plain(text))) return true;
+    for (uint32_t i = 0; i < text.n; i++)
+        if ((uint8_t)text.p[i] < 0x20 || text.p[i] == 0x7f) return false;
+    return kh_utf8_valid(text);
 }
 
 kh_text kh_in_text(kh_fields_in *in, uint32_t n, uint32_t max)
@@ -34,10 +44,9 @@ kh_text kh_in_text(kh_fields_in *in, uint32_t n, uint32_t max)
 
 bool kh_in_end(kh_fields_in *in)
 {
-    if (in->bad || in->end - in->p > 7) return false;
-    for (; in->p < in->end; in->p++)
-        if (*in->p != 0) return false;
-    return true;
+    size_t left = (size_t)(in->end - in->p); /* the last 8 bytes lie inside the frame, which has a header */
+    if (in->bad || left > 7) return false;
+    return left == 0 || kh_load64(in->end - 8) >> (64 - 8 * left) == 0;
 }
 
 uint8_t *kh_out_zeroed(kh_fields_out *out, size_t n)
