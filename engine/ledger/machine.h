@@ -118,10 +118,17 @@ static inline bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cn
     const kh_region *r = &l->state->regions[region];
     return r->row_max - r->row_cnt >= cnt;
 }
+/* kh_region_grow: the count before. A relaxed store: kh_state_populate reads it from a helper thread. */
+static inline uint64_t kh_region_grow(kh_region *r, uint64_t rows)
+{
+    uint64_t was = r->row_cnt;
+    __atomic_store_n(&r->row_cnt, was + rows, __ATOMIC_RELAXED);
+    return was;
+}
 static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is left */
 {
     kh_region *r = &l->state->regions[region];
-    return r->row_cnt < r->row_max ? (uint32_t)r->row_cnt++ : 0;
+    return r->row_cnt < r->row_max ? (uint32_t)kh_region_grow(r, 1) : 0;
 }
 
 /* ---- ahead.c ---- */
