@@ -57,7 +57,7 @@ uint32_t kh_index_alloc(kh_index *ix, uint64_t height)
     }
     kh_region *r = &ix->state->regions[KH_REGION_INDEX_RECORDS];
     if (r->row_cnt == r->row_max) return KH_RECORD_NONE;
-    return (uint32_t)kh_region_take(r);
+    return (uint32_t)kh_region_grow(r, 1);
 }
 
 void kh_index_retire(kh_index *ix, uint32_t record, uint64_t height)

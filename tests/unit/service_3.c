@@ -177,6 +177,10 @@ Test(access, bursts_answer_as_the_ledger_does)
                 if (is_long && r >> 10 & 1) q->want = 999800;
                 if (is_long && (r >> 11) % 8 == 0) q->contract = 5;
                 if ((r >> 14) % 16 == 0) q->owner_check++;
+                if ((r >> 18) % 16 == 0) q->date++;
+                if ((r >> 22) % 16 == 0) q->currency = 978;
+                if (is_long && (r >> 26) % 8 == 0) q->version = r >> 29;
+                if (is_long && (r >> 26) % 8 == 1) q->direction = (r >> 29) % 2 == 0 ? 1 : -1;
             }
             fx_seal(&lanes[i % 2], &packets[i], queries[i], cnt[i], is_long);
             pointers[i] = &packets[i].packet;
@@ -196,6 +200,8 @@ Test(access, bursts_answer_as_the_ledger_does)
                                         .amount = q->amount,
                                         .currency = q->currency,
                                         .date = q->date,
+                                        .direction = i % 3 == 0 ? q->direction : 0,
+                                        .version = i % 3 == 0 ? q->version : 0,
                                         .contract = q->contract,
                                         .want = i % 3 == 0 ? q->want : KH_AMOUNT_NONE};
                 kh_verdict v;
