@@ -1,5 +1,6 @@
 /* request: the life of a request: asked, checked, body, run, answered. */
 #include "http/inside.h"
+#include "service/limits.h"
 #include "service/service.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,12 +209,37 @@ void kh_http_done(kh_request *r)
     MHD_resume_connection(r->mhd);
 }
 
+static enum MHD_Result answer(kh_request *r)
+{
+    kh_connections_phase(r->http->connections, r->conn, KH_PH_ANSWER, r->out.n);
+    return kh_answer_queue(r);
+}
+
+/* within_rate: a request passes while its party has any token left, and takes as many as its file has lines. Operations as frames
+   are counted where they are submitted. */
+static bool within_rate(kh_request *r)
+{
+    kh_limits *limits = r->http->o.limits;
+    uint32_t n = 1;
+    if ((r->route->flags & (KH_R_OPEN | KH_R_ASYNC)) != 0 || !kh_limit_applies(limits, &r->who)) return true;
+    if (r->route->body == KH_BODY_FILE)
+        for (const uint8_t *at = r->body, *end = at + r->body_n; at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL;
+             at++)
+            n++;
+    kh_limit what = (r->route->flags & KH_R_CHANGES) != 0 ? KH_LIMIT_OPERATION : KH_LIMIT_QUERY;
+    if (kh_limits_take(limits, what, r->who.party, n, kh_http_now_ns()) > 0) return true;
+    r->retry_after_s = 1;
+    kh_answer_refuse_code(r, MHD_HTTP_TOO_MANY_REQUESTS, KH_C_RATE_LIMITED, "this party's rate is used up; try again later");
+    return false;
+}
+
 /* dispatch starts the work once the body is here. */
 static enum MHD_Result dispatch(kh_request *r)
 {
     kh_http *h = r->http;
     r->dispatched = true;
     if (r->body_n < r->body_cap) return MHD_NO; /* libmicrohttpd gives all of Content-Length, or ends the connection */
+    if (!within_rate(r)) return answer(r);
     kh_connections_phase(h->connections, r->conn, KH_PH_WORK, 0);
     if (r->route->flags & KH_R_INLINE) {
         run(r);
@@ -230,12 +256,6 @@ static enum MHD_Result dispatch(kh_request *r)
         kh_http_done(r);
     }
     return MHD_YES;
-}
-
-static enum MHD_Result answer(kh_request *r)
-{
-    kh_connections_phase(r->http->connections, r->conn, KH_PH_ANSWER, r->out.n);
-    return kh_answer_queue(r);
 }
 
 static enum MHD_Result begin(kh_request *r, struct MHD_Connection *mhd, const char *method)
