@@ -198,15 +198,17 @@ void kh_request_run(kh_request *r)
 
 void kh_http_done(kh_request *r)
 {
+    kh_http *h = r->http;
     /* the body has done its work; the answer may be long in going out */
     free(r->body);
     r->body = NULL;
     if (r->quota > 0) {
-        kh_quota_grow(r->http->quota, r->who.party, r->out.cap);
+        kh_quota_grow(h->quota, r->who.party, r->out.cap);
         r->quota += r->out.cap;
     }
     r->done = true;
-    MHD_resume_connection(r->mhd);
+    MHD_resume_connection(r->mhd); /* the request may be gone from here on */
+    (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
 }
 
 static enum MHD_Result answer(kh_request *r)
@@ -245,6 +247,13 @@ static enum MHD_Result dispatch(kh_request *r)
         run(r);
         r->done = true;
         return kh_answer_queue(r);
+    }
+    /* pairs with kh_http_stop, which says closed first and waits for suspended then: one of the two sees the other */
+    (void)atomic_fetch_add_explicit(&h->suspended, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&h->closed, memory_order_seq_cst)) {
+        (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
+        (void)busy(r, KH_RD_STOPPING, "the hub is stopping");
+        return answer(r);
     }
     MHD_suspend_connection(r->mhd);
     if (r->route->flags & KH_R_ASYNC) {
