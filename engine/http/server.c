@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define POLLERS_MAX 8u
-#define CONNECTION_MEMORY (32u << 10)
+#define CONNECTION_MEMORY (64u << 10)
 #define STOP_WAIT_S 10u
 
 uint64_t kh_http_now_ns(void)
