@@ -251,6 +251,25 @@ tap.same([r["name"] for r in answer["results"] if r["row"] == "verdict"], ["NOT_
 status, answer = hub.call(1, "POST", "/v1/verify?name=p.csv", declarations(1000, first=50000000), kind="text/csv")
 tap.same({r["name"] for r in answer["results"] if r["row"] == "verdict"}, {"NOT_FOUND"}, "the regulator is not limited")
 
+# ---- a stranger's address is limited, and no other one with it
+limited = Hub(limits='address_limit = "20/1";', parties=False)
+limited.start()
+
+
+def stranger(address):
+    connection = http.client.HTTPSConnection(limited.host, limited.port, context=limited.tls(), timeout=60, source_address=(address, 0))
+    connection.request("GET", "/v1/me", headers=ACCESS_JSON)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+statuses = [stranger("127.0.0.9") for _ in range(40)]
+tap.ok(statuses[0] == 401 and 429 in statuses, "a stranger's requests are limited by address", statuses)
+tap.same([stranger(f"127.0.0.{10 + i}") for i in range(5)], [401] * 5, "other addresses are not charged for it")
+limited.stop()
+limited.close()
+
 # ---- after all that
 status, text = hub.call(1, "GET", "/metrics", headers={})
 tap.same(status, 200, "metrics")
