@@ -1,4 +1,5 @@
-/* channel: a lane over a socket: datagrams in flight, sent again when their time is over, matched by the counter that a reply names. */
+/* channel: a lane over a socket: datagrams in flight, sent again when their time is over, matched by the counter that a reply
+ * names. */
 #include "client/datagram.h"
 #include <errno.h>
 #include <netdb.h>
@@ -16,7 +17,7 @@ enum {
     AT_ONCE = 64, /* datagrams a system call */
     NONE = UINT32_MAX
 };
-_Static_assert(WINDOW_MAX * KH_TRIES < COUNTERS, "an answer to any try is known");
+_Static_assert(WINDOW_MAX *KH_TRIES < COUNTERS, "an answer to any try is known");
 
 typedef struct flight {
     uint32_t job, tries; /* tries 0: free */
@@ -55,8 +56,8 @@ typedef struct work {
     void *ctx;
     /* operate */
     const uint8_t *frames;
-    size_t *ends;         /* bytes, by job */
-    uint32_t *first_ops;  /* by job, and the end */
+    size_t *ends;        /* bytes, by job */
+    uint32_t *first_ops; /* by job, and the end */
     kh_op_answer *op_answers;
 } work;
 
@@ -329,7 +330,8 @@ static bool cut(work *w, size_t n, uint32_t op_cnt)
 
 kh_err kh_channel_operate(kh_channel *c, const uint8_t *frames, size_t n, uint32_t op_cnt, kh_op_answer ret_answers[])
 {
-    work w = {.timeout_ns = c->op_timeout_ns, .seal = seal_frames, .take = take_receipts, .frames = frames, .op_answers = ret_answers};
+    work w = {
+        .timeout_ns = c->op_timeout_ns, .seal = seal_frames, .take = take_receipts, .frames = frames, .op_answers = ret_answers};
     if (op_cnt == 0) return KH_E_ARG;
     for (uint32_t i = 0; i < op_cnt; i++) ret_answers[i] = (kh_op_answer){.code = KH_C_NOT_CHECKED};
     w.ends = calloc(op_cnt, sizeof *w.ends);
