@@ -121,7 +121,7 @@ static inline bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cn
 static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is left */
 {
     kh_region *r = &l->state->regions[region];
-    return r->row_cnt < r->row_max ? (uint32_t)r->row_cnt++ : 0;
+    return r->row_cnt < r->row_max ? (uint32_t)kh_region_take(r) : 0;
 }
 
 /* ---- ahead.c ---- */

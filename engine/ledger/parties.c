@@ -65,7 +65,7 @@ kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op)
     p->uscc = kh_texts_intern(l, op->uscc);
     kh_table_add(l, &kh_parties_table, &l->head->parties, kh_parties_hash(l, p->id), row);
     if (p->uscc != 0) kh_table_add(l, &kh_usccs_table, &l->head->usccs, kh_parties_hash(l, p->uscc), row);
-    uint64_t at = order_find(l, p->id), cnt = l->state->regions[KH_R_PARTY_ORDER].row_cnt++;
+    uint64_t at = order_find(l, p->id), cnt = kh_region_take(&l->state->regions[KH_R_PARTY_ORDER]);
     memmove(order(l) + at + 1, order(l) + at, (cnt - at) * sizeof(uint32_t));
     order(l)[at] = row;
     return KH_C_OK;

@@ -18,6 +18,12 @@
 #define KH_SESSION_DATAGRAMS_MAX (UINT64_C(1) << 32)
 #define KH_UNDECIDED_MAX (KH_BURST_MAX * KH_QUERIES_MAX)
 
+/* kh_service_limits: whether limits are for this asker at all: not the operator, not the regulator. */
+static inline bool kh_service_limits(const kh_limits *limits, const kh_principal *who)
+{
+    return limits != NULL && who->party != 0 && who->role != KH_ROLE_REGULATOR;
+}
+
 /* ---- sessions ---- */
 typedef struct kh_session {
     uint64_t id; /* its 8 bytes, as loaded */

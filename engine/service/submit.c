@@ -57,7 +57,7 @@ kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint
     uint64_t ticket;
     kh_code code = kh_submit_check(who, frames, n, &cnt);
     if (code == KH_C_OK && cnt != op_cnt) code = KH_C_FORMAT;
-    if (code == KH_C_OK && kh_limit_applies(limits, who)) {
+    if (code == KH_C_OK && kh_service_limits(limits, who)) {
         uint64_t now = service->options.clock->monotonic(service->options.clock->self);
         uint32_t granted = kh_limits_take(limits, KH_LIMIT_OPERATION, who->party, cnt, now);
         if (granted < cnt) {

@@ -112,6 +112,21 @@ tap.same(hub.call(11, "POST", "/v1/financings/1/accept")[1]["results"][0]["state
 big = {**apply, "id": str(2**64 - 1)}
 tap.same(hub.call(11, "POST", "/v1/financings", big)[1]["results"][0]["id"], 2**64 - 1, "an id of 64 bits, as text")
 
+# ---- consent, and the risk list
+grant = {"id": 1, "bank": "11", "scope": "documents,credit", "until": "2099-12-31"}
+tap.same(hub.call(101, "POST", "/v1/grants", grant)[1]["results"][0]["name"], "OK", "an enterprise consents")
+tap.same([hub.call(who, "GET", f"/v1/credit?enterprise=101&grant={g}")[1]["status"] for who, g in ((11, 1), (11, 2), (12, 1))], [0, 1, 1], "the bank may look, without the grant or as another it may not")
+status, answer = hub.call(11, "GET", "/v1/credit?enterprise=101&grant=1&scope=documents&limit=2")
+first = [row["number"] for row in answer["results"]]
+status, answer = hub.call(11, "GET", "/v1/credit?enterprise=101&grant=1&scope=documents&limit=2&after=" + urllib.parse.quote(answer["next"]))
+tap.same((first + [row["number"] for row in answer["results"]], answer.get("next")), ([declaration(i) for i in (1, 2, 3)], None), "its documents come in pages")
+tap.ok(len(hub.call(101, "GET", "/v1/grants/lookups")[1]["results"]) >= 3, "the enterprise sees the looks")
+tap.same(hub.call(101, "POST", "/v1/grants/1/revoke")[1]["results"][0]["name"], "OK", "and takes its consent back")
+tap.same(hub.call(11, "GET", "/v1/credit?enterprise=101&grant=1")[1]["status"], 1, "then the bank may look no more")
+tap.same(hub.call(11, "POST", "/v1/risk", {"subject": USCC_B, "category": "fraud"})[1]["status"], 0, "a bank contributes to the risk list")
+status, answer = hub.call(12, "POST", "/v1/risk/ask", {"subjects": [USCC_A, USCC_B]})
+tap.ok(status == 200 and len(answer["results"]) == 2 and "11" not in json.dumps(answer["results"]).replace(USCC_A, "").replace(USCC_B, ""), "another asks and does not learn who", answer)
+
 # ---- what is wrong is named
 for path, body, kind, status, field in (
         ("/v1/financings", {**apply, "amount": 10}, "application/json", 400, "amount"),

@@ -205,7 +205,17 @@ bank.call("POST", "/v1/financings", {"id": 1, "unheard_of": declaration(4)})
 bank.call("POST", "/v1/financings/4242424242/reject", {"reason": "fraud_suspected"})
 bank.close()
 hub.call(1, "GET", f"/v1/history?document=export_declaration:{declaration(1)}")
-hub.call(1, "GET", "/metrics")
+status, scraped = hub.call(1, "GET", "/metrics", headers={})
+root = os.environ["KH_SOURCE_ROOT"]
+with open(f"{root}/docs/OPERATIONS.md", encoding="utf-8") as f:
+    manual = f.read()
+with open(f"{root}/conf/prometheus-alerts.yaml", encoding="utf-8") as f:
+    alerts = f.read()
+names = {line.split("{")[0].split(" ")[0] for line in scraped.splitlines() if line and line[0] != "#"}
+explained = set(re.findall(r"`(kanhe_[a-z_]+)", manual))
+tap.same((sorted(names - explained), len(names) > 40), ([], True), "OPERATIONS.md explains every metric")
+tap.same(sorted(set(re.findall(r"kanhe_[a-z_]+", alerts)) - names), [], "the alerts ask for metrics that there are")
+tap.same(sorted(set(re.findall(r"alert: (\w+)", alerts)) ^ set(re.findall(r"\n\| (Kanhe\w+) \|", manual))), [], "and OPERATIONS.md explains each alert")
 os.rename(log, log + ".1")
 hub.tell(signal.SIGUSR1)
 deadline = time.time() + 20
@@ -217,6 +227,7 @@ lines = open(log + ".1").read() + open(log).read()
 tap.ok("log_reopened" in open(log).read() and "stopped" in open(log).read(), "SIGUSR1 opens the log again", open(log).read())
 events = [json.loads(line) for line in lines.splitlines()]
 tap.ok(all({"time", "level", "event"} <= set(e) for e in events), "each line is an object with time, level and event")
+tap.same(sorted({e["event"] for e in events} - set(re.findall(r"`([a-z_]+)`", manual))), [], "OPERATIONS.md explains every event")
 tap.ok(sum(e["event"] == "request" for e in events) >= 10, "requests are logged where that is asked for")
 found = [word for word in ("31012026", "76543", "76500", "42424242", USCC_A, "Exporter", "Bank A", "export_declaration", "fraud", "secret-file", "PRIVATE KEY")
          if word in lines]

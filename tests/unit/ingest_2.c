@@ -166,7 +166,8 @@ Test(udp, misuse)
     cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 0}, &g) == KH_E_ARG);
     cr_assert(start((kh_ingest_options){.listen = "192.0.2.1:0", .poller_cnt = 1}, &g) == KH_E_IO);
     cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 1, .cpus = cpus}, &g) == KH_E_ARG);
-    cr_assert(start((kh_ingest_options){.listen = "10.0.0.1:1", .poller_cnt = 1, .dpdk = "", .dpdk_module = "/nowhere"}, &g) == KH_E_NOT_FOUND);
+    cr_assert(start((kh_ingest_options){.listen = "10.0.0.1:1", .poller_cnt = 1, .dpdk = "", .dpdk_module = "/nowhere"}, &g) ==
+              KH_E_NOT_FOUND);
     cr_assert(start((kh_ingest_options){.listen = "0.0.0.0:1", .poller_cnt = 1, .dpdk = ""}, &g) == KH_E_ARG);
     cr_assert(start((kh_ingest_options){.listen = "10.0.0.1:0", .poller_cnt = 1, .dpdk = ""}, &g) == KH_E_ARG);
     cr_assert(g == NULL);
@@ -225,7 +226,9 @@ static char in_path[64], out_path[64], eal[400];
 static kh_err start_dpdk(const char *devices, const char *listen, uint32_t poller_cnt, kh_ingest **ret)
 {
     snprintf(eal, sizeof eal, "--no-huge -m 64 --no-shconf --no-pci --no-telemetry --file-prefix=t%d %s", getpid(), devices);
-    return start((kh_ingest_options){.listen = listen, .poller_cnt = poller_cnt, .dpdk = eal, .dpdk_module = getenv("KH_DPDK_MODULE")}, ret);
+    return start(
+        (kh_ingest_options){.listen = listen, .poller_cnt = poller_cnt, .dpdk = eal, .dpdk_module = getenv("KH_DPDK_MODULE")},
+        ret);
 }
 
 /* A capture device's hardware address, where the arguments say none, is a fixed one: frames are made for it. */
@@ -335,9 +338,10 @@ Test(dpdk, more_pollers_than_queues)
     Test(dpdk, name)                                                                                                             \
     {                                                                                                                            \
         kh_ingest *g = NULL;                                                                                                     \
-        cr_assert(start_dpdk(devices, "10.77.0.1:8444", poller_cnt, &g) == (err) && g == NULL && strstr(why, word), "%s", why);   \
+        cr_assert(start_dpdk(devices, "10.77.0.1:8444", poller_cnt, &g) == (err) && g == NULL && strstr(why, word), "%s", why);  \
     }
 REFUSED(no_port, "", 1, KH_E_ARG, "0 ports")
 REFUSED(no_such_argument, "--nonsense", 1, KH_E_IO, "--nonsense")
-REFUSED(memif_is_refused, "--vdev=net_memif0,role=client,id=0,socket-abstract=no,socket=/tmp/kh_no_memif", 1, KH_E_ARG, "net_vhost")
+REFUSED(memif_is_refused, "--vdev=net_memif0,role=client,id=0,socket-abstract=no,socket=/tmp/kh_no_memif", 1, KH_E_ARG,
+        "net_vhost")
 #endif
