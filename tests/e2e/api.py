@@ -258,6 +258,9 @@ for who in (1, 11, 101, 201):
             wrong = wrong_with(status, text, kind, request[0], operation)
             if wrong:
                 bad.append(f"party {who}: {request[0]} {request[1][:200]} {request[3]} {(request[2] or b'')[:200]!r}: {wrong}")
+tap.same(hub.call(1, "POST", "/v1/parties/1/freeze")[0], 400, "the regulator cannot lock itself out")
+for party in (11, 12, 101, 201):
+    hub.call(1, "POST", f"/v1/parties/{party}/unfreeze")
 tap.ok(not bad, f"{sent} requests of junk: " + " ".join(f"{k}:{v}" for k, v in sorted(statuses.items(), key=str)), "\n".join(bad[:20]))
 
 
