@@ -1,5 +1,6 @@
 """The HTTPS API against docs/openapi.yaml (which is JSON too): the same paths, answers of the described shape, and junk by every
 operation: 4xx with a JSON object that says what is wrong, never 5xx, never a hang."""
+import atexit
 import random
 import socket
 import sys
@@ -14,6 +15,7 @@ tap = Tap()
 with open(OPENAPI, encoding="utf-8") as f:
     spec = json.load(f)
 hub = Hub(keys=f'openapi = "{OPENAPI}"; max_body = 1048576;')
+atexit.register(hub.close)
 
 
 def resolve(node):

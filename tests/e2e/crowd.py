@@ -1,5 +1,6 @@
 """Connections that want to be in the way: idle ones by the thousand, half a handshake, headers and bodies that trickle, answers that are
 not fetched. The hub's bounds hold, and a party goes on working."""
+import atexit
 import resource
 import select
 import socket
@@ -10,6 +11,7 @@ soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
 MOST, EACH = 300, 16
 hub = Hub(keys=f"max_connections = {MOST}; max_connections_per_address = {EACH}; idle_s = 6;")
+atexit.register(hub.close)
 hub.start()
 
 
