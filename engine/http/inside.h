@@ -226,8 +226,11 @@ struct kh_http {
     char *datagram_address;
     int listen_fd;
     uint16_t port, plain_port;
-    _Atomic bool stopping;
-    _Atomic uint32_t in_flight; /* requests begun and not completed */
+    _Atomic bool stopping;        /* no new requests */
+    _Atomic bool closed;          /* no request goes to a worker or the store any more */
+    _Atomic uint32_t in_flight;   /* requests begun and not completed */
+    _Atomic uint32_t suspended;   /* of them, those that a worker or the store has */
+    _Atomic uint64_t frame_bytes; /* of operations that the store has not answered */
 };
 uint64_t kh_http_now_ns(void);
 /* kh_http_done: the answer is complete; any thread. The request is not touched any more by the caller. */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define POLLERS_MAX 8u
-#define CONNECTION_MEMORY (32u << 10)
+#define CONNECTION_MEMORY (64u << 10)
 #define STOP_WAIT_S 10u
 
 uint64_t kh_http_now_ns(void)
@@ -200,6 +200,9 @@ void kh_http_stop(kh_http *h)
     struct timespec tick = {.tv_nsec = 5000000};
     for (uint32_t i = 0; i < STOP_WAIT_S * 200 && atomic_load_explicit(&h->in_flight, memory_order_acquire) > 0; i++)
         (void)nanosleep(&tick, NULL);
+    atomic_store_explicit(&h->closed, true, memory_order_seq_cst);
+    /* who does not fetch its answer is left; what a worker or the store still has comes back for certain */
+    while (atomic_load_explicit(&h->suspended, memory_order_seq_cst) > 0) (void)nanosleep(&tick, NULL);
     kh_workers_free(h->workers);
     if (h->plain != NULL) MHD_stop_daemon(h->plain);
     MHD_stop_daemon(h->daemon);
