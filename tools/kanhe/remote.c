@@ -206,7 +206,7 @@ static uint32_t query_of(const command_context *c, const field fields[], uint32_
 {
     for (uint32_t i = 0; i < n; i++) {
         bool flag = fields[i].type == '?';
-        ret[i] = (kh_client_param){fields[i].name, !flag                                ? value_of(c, fields[i].from)
+        ret[i] = (kh_client_param){fields[i].name, !flag                                ? said(c, &fields[i])
                                                    : args_has(c->given, fields[i].from) ? "true"
                                                                                         : NULL};
     }
