@@ -138,6 +138,32 @@ for p in (1, 11, 12):
     both(p, "history", K + D[19], *proof)
 both(1, "history", K + D[2])
 
+# ---- grants, credit, the risk list
+for party, more in ((101, ()), (102, ()), (1, ("--enterprise", "101"))):
+    both(party, "grant", "add", "--id", 1, "--bank", "Bank A", "--scope", "documents,credit", "--from", "2026-01-01", "--until", "2030-12-31", *more)
+both(101, "grant", "add", "--id", 2, "--bank", 12, "--scope", "credit", "--until", "2030-12-31")
+both(101, "grant", "add", "--id", 3, "--bank", 12, "--scope", "nonsense", "--until", "2030-12-31")
+both(11, "credit", 101, "--grant", 1)
+both(11, "credit", 101, "--grant", 1, "--scope", "documents")
+both(11, "credit", 101, "--grant", 1, "--scope", "documents", "--limit", 2)
+both(12, "credit", 101, "--grant", 1)
+both(12, "credit", 101, "--grant", 2)
+both(101, "credit", 101)
+for p in (1, 11, 12, 101, 102):
+    both(p, "grant", "list")
+    both(p, "grant", "lookups")
+both(101, "grant", "revoke", 2)
+both(12, "credit", 101, "--grant", 2)
+both(11, "risk", "add", "6222 0212-3456", "--category", "fraud")
+both(11, "risk", "add", "6222 0212-3456", "--category", "nonsense")
+both(11, "risk", "add")
+both(12, "risk", "ask", "622202123456", USCC_A)
+both(12, "risk", "ask")
+both(12, "risk", "remove", "622202123456", "--category", "fraud")
+both(11, "risk", "remove", "622202123456", "--category", "fraud")
+for p in (1, 11, 12):
+    both(p, "risk", "account")
+
 # ---- who may do what
 for words in (("party", "add", "--id", 300, "--role", "bank", "--name", "X"), ("rule", "set", "max_age.invoice", "90d"), ("import", "d.csv"), ("snapshot",), ("audit",)):
     rows, status = hub.rows(11, *words)
