@@ -163,6 +163,21 @@ tap.same((kept.call("GET", "/v1/me")[0], hub.call(11, "GET", "/v1/me")[0]), (200
 tap.ok({"certificate_renewed", "certificate_not_renewed"} <= {e["event"] for e in hub.events()}, "the log says both", hub.events())
 kept.close()
 
+# ---- freezing a party ends its sessions
+def sessions():
+    text = hub.call(1, "GET", "/metrics", headers={})[1]
+    return int(re.search(r"^kanhe_sessions (\d+)$", text, re.M)[1])
+
+
+for party in (11, 12, 12):
+    hub.call(party, "POST", "/v1/sessions", {})
+had = sessions()
+status, answer = hub.call(1, "POST", "/v1/parties/12/freeze", {})
+deadline = time.time() + 20
+while sessions() > 1 and time.time() < deadline:
+    time.sleep(0.1)
+tap.same((had, status, sessions()), (3, 200, 1), "freezing a party ends its sessions, and no other's")
+
 # ---- a backup while it runs, as OPERATIONS.md says; restored, audited, served
 hub.call(1, "POST", "/v1/documents?name=d.csv", declarations(N), kind="text/csv")
 load = Load(hub, 11, N)
