@@ -46,6 +46,18 @@ for more, words in (("wrokers = 3;", ("hub.conf:", "wrokers")), ('listen = "x";'
 with open(hub.conf, "w") as f:
     f.write(good_conf)
 
+# ---- the sample: as it is, and with every commented-out key
+with open(os.path.join(os.environ["KH_SOURCE_ROOT"], "conf", "hub.conf"), encoding="utf-8") as f:
+    sample = f.read()
+every = re.sub(r"^( *)# (\w+ = [^\n]*;)", r"\1\2", sample, flags=re.M)
+for text, name in ((sample, "conf/hub.conf is read"), (every, "so is each key that it shows commented out")):
+    path = os.path.join(hub.root, "sample.conf")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    done = run("--config", path, "--check")
+    tap.ok(done.stderr == "" and "\nsandbox " in done.stdout, name, done)
+tap.ok(every.count("\n") == sample.count("\n") and len(re.findall(r"^ *\w+ = ", every, re.M)) >= 30, "it shows them all", len(re.findall(r"^ *\w+ = ", every, re.M)))
+
 # ---- the key
 os.chmod(os.path.join(hub.root, "hub.key"), 0o644)
 done = run("--config", hub.conf, "--check")
