@@ -10,6 +10,7 @@
 
 struct kh_watch {
     kh_store *store;
+    kh_service *service;
     kh_logging *logging;
     const kh_notify *notify;
     char dir[512];
@@ -17,9 +18,9 @@ struct kh_watch {
     pthread_mutex_t lock;
     pthread_cond_t end;
     bool ending;
-    bool low, stalled; /* as last told; the thread's own */
-    uint64_t durable;
-    uint32_t still_s; /* seconds without anything durable while operations wait */
+    bool low, stalled;           /* as last told; the thread's own */
+    uint64_t durable, looked_at; /* heights */
+    uint32_t still_s;            /* seconds without anything durable while operations wait */
     _Atomic bool ready;
     bool failed; /* and that was told; the thread's own */
     _Atomic uint64_t free_bytes;
@@ -71,6 +72,14 @@ static void look_at_log(kh_watch *w)
     atomic_store_explicit(&w->ready, !stalled, memory_order_relaxed);
 }
 
+/* A party's status changes by an entry: where none has come there is nothing to look for. */
+static void look_at_parties(kh_watch *w)
+{
+    if (w->durable == w->looked_at) return;
+    w->looked_at = w->durable;
+    kh_session_end_frozen(w->service);
+}
+
 static void *run(void *arg)
 {
     kh_watch *w = arg;
@@ -80,6 +89,7 @@ static void *run(void *arg)
         (void)pthread_mutex_unlock(&w->lock);
         look_at_disk(w);
         look_at_log(w);
+        look_at_parties(w);
         kh_notify_say(w->notify, "WATCHDOG=1");
         struct timespec until;
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
@@ -91,12 +101,14 @@ static void *run(void *arg)
     return NULL;
 }
 
-kh_err kh_watch_start(kh_store *store, const char *dir, kh_logging *logging, const kh_notify *notify, kh_watch **ret)
+kh_err kh_watch_start(kh_store *store, kh_service *service, const char *dir, kh_logging *logging, const kh_notify *notify,
+                      kh_watch **ret)
 {
     kh_watch *w = calloc(1, sizeof *w);
     pthread_condattr_t attr;
     if (w == NULL) return KH_E_NOMEM;
     w->store = store;
+    w->service = service;
     w->logging = logging;
     w->notify = notify;
     w->ready = true;

@@ -46,6 +46,18 @@ for more, words in (("wrokers = 3;", ("hub.conf:", "wrokers")), ('listen = "x";'
 with open(hub.conf, "w") as f:
     f.write(good_conf)
 
+# ---- the sample: as it is, and with every commented-out key
+with open(os.path.join(os.environ["KH_SOURCE_ROOT"], "conf", "hub.conf"), encoding="utf-8") as f:
+    sample = f.read()
+every = re.sub(r"^( *)# (\w+ = [^\n]*;)", r"\1\2", sample, flags=re.M)
+for text, name in ((sample, "conf/hub.conf is read"), (every, "so is each key that it shows commented out")):
+    path = os.path.join(hub.root, "sample.conf")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    done = run("--config", path, "--check")
+    tap.ok(done.stderr == "" and "\nsandbox " in done.stdout, name, done)
+tap.ok(every.count("\n") == sample.count("\n") and len(re.findall(r"^ *\w+ = ", every, re.M)) >= 30, "it shows them all", len(re.findall(r"^ *\w+ = ", every, re.M)))
+
 # ---- the key
 os.chmod(os.path.join(hub.root, "hub.key"), 0o644)
 done = run("--config", hub.conf, "--check")
@@ -162,6 +174,21 @@ tap.same(ssl.get_server_certificate((hub.host, hub.port)), new, "SIGHUP: new con
 tap.same((kept.call("GET", "/v1/me")[0], hub.call(11, "GET", "/v1/me")[0]), (200, 200), "open connections go on, new ones come")
 tap.ok({"certificate_renewed", "certificate_not_renewed"} <= {e["event"] for e in hub.events()}, "the log says both", hub.events())
 kept.close()
+
+# ---- freezing a party ends its sessions
+def sessions():
+    text = hub.call(1, "GET", "/metrics", headers={})[1]
+    return int(re.search(r"^kanhe_sessions (\d+)$", text, re.M)[1])
+
+
+for party in (11, 12, 12):
+    hub.call(party, "POST", "/v1/sessions", {})
+had = sessions()
+status, answer = hub.call(1, "POST", "/v1/parties/12/freeze", {})
+deadline = time.time() + 20
+while sessions() > 1 and time.time() < deadline:
+    time.sleep(0.1)
+tap.same((had, status, sessions()), (3, 200, 1), "freezing a party ends its sessions, and no other's")
 
 # ---- a backup while it runs, as OPERATIONS.md says; restored, audited, served
 hub.call(1, "POST", "/v1/documents?name=d.csv", declarations(N), kind="text/csv")
