@@ -15,7 +15,7 @@ typedef struct module {
 static const module floors[] = {
     {"base", " ", " xxhash ck/ "},
     {"mem", " base ", " jemalloc/ "},
-    {"crypto", " base ", " openssl/ "},
+    {"crypto", " base ", " openssl/ intel-ipsec-mb "},
     {"host", " base ", " liburing "},
     {"doc", " base crypto ", " "},
     {"wire", " base doc ", " "},
@@ -26,11 +26,15 @@ static const module floors[] = {
     {"store", " base mem crypto wire index ledger log ", " zstd urcu urcu-qsbr ck/ "},
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
     {"embed", " base mem host doc wire formats log store service ledger index crypto kanhe ", " jansson urcu-qsbr "},
+    {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
+    {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp iconv "},
+    {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ jansson "},
+    {"ingest", " base host service wire ", " rte "},
     {"kanhe", " kanhe ", " "},
 };
 /* Libraries whose headers must be looked for: anything else between <> is libc or the compiler's. */
 static const char *const libraries[] = {"xxhash",  "ck_",       "jemalloc/", "openssl/", "liburing", "urcu",       "libxml/",
-                                        "jansson", "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/"};
+                                        "jansson", "curl/",  "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/", "intel-ipsec-mb", "seccomp"};
 
 static int wrong;
 

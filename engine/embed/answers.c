@@ -121,36 +121,54 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
     return code;
 }
 
-void kh_embed_give_financing(const kh_ledger *l, const kh_fin_view *f, const kh_result_sink *sink)
-{
+struct kh_fin_row {
     document_rows documents;
-    kh_row_builder *b = malloc(sizeof *b);
-    if (rows_init(&documents, f->line_cnt) && b != NULL) {
-        for (uint32_t i = 0; i < f->line_cnt; i++) {
-            one_document doc = {.currency = f->lines[i].currency,
-                                .financing_currency = f->currency,
-                                .amount = f->lines[i].amount,
-                                .allocated = f->lines[i].allocated,
-                                .code = f->lines[i].code};
-            name_of(l, &f->lines[i].key, NULL, &doc.paper);
-            document_row(&documents, i, &doc);
-        }
-        kh_row_begin(b);
-        kh_row_number(b, "id", f->id);
-        kh_row_number(b, "bank", f->bank);
-        kh_row_code(b, KH_C_OK);
-        kh_row_text(b, "state", kh_fin_state_word(f->state));
-        kh_row_number(b, "version", f->version);
-        kh_row_text(b, "currency", kh_currency_alpha(f->currency));
-        kh_row_amount(b, "amount", f->amount, f->currency);
-        kh_row_number(b, "height", f->last.height);
-        kh_row_rows(b, "documents", documents.rows, f->line_cnt);
-        kh_row_number(b, "enterprise", f->enterprise);
-        kh_row_text(b, "product", f->product);
-        kh_row_amount(b, "repaid", f->repaid, f->currency);
-        kh_row_time(b, "deadline", f->deadline_ns);
-        kh_row_give(b, "financing", sink);
+    kh_row_builder b;
+};
+
+void kh_embed_financing_free(kh_fin_row *row)
+{
+    if (row == NULL) return;
+    rows_free(&row->documents);
+    free(row);
+}
+
+kh_fin_row *kh_embed_financing_row(const kh_ledger *l, const kh_fin_view *f)
+{
+    kh_fin_row *row = calloc(1, sizeof *row);
+    if (row == NULL || !rows_init(&row->documents, f->line_cnt)) {
+        kh_embed_financing_free(row);
+        return NULL;
     }
-    rows_free(&documents);
-    free(b);
+    kh_row_builder *b = &row->b;
+    for (uint32_t i = 0; i < f->line_cnt; i++) {
+        one_document doc = {.currency = f->lines[i].currency,
+                            .financing_currency = f->currency,
+                            .amount = f->lines[i].amount,
+                            .allocated = f->lines[i].allocated,
+                            .code = f->lines[i].code};
+        name_of(l, &f->lines[i].key, NULL, &doc.paper);
+        document_row(&row->documents, i, &doc);
+    }
+    kh_row_begin(b);
+    kh_row_number(b, "id", f->id);
+    kh_row_number(b, "bank", f->bank);
+    kh_row_code(b, KH_C_OK);
+    kh_row_text(b, "state", kh_fin_state_word(f->state));
+    kh_row_number(b, "version", f->version);
+    kh_row_text(b, "currency", kh_currency_alpha(f->currency));
+    kh_row_amount(b, "amount", f->amount, f->currency);
+    kh_row_number(b, "height", f->last.height);
+    kh_row_rows(b, "documents", row->documents.rows, f->line_cnt);
+    kh_row_number(b, "enterprise", f->enterprise);
+    kh_row_text(b, "product", f->product);
+    kh_row_amount(b, "repaid", f->repaid, f->currency);
+    kh_row_time(b, "deadline", f->deadline_ns);
+    return row;
+}
+
+void kh_embed_give_financing(kh_fin_row *row, const kh_result_sink *sink)
+{
+    kh_row_give(&row->b, "financing", sink);
+    kh_embed_financing_free(row);
 }

@@ -8,8 +8,9 @@ kh_err kh_batch_init(kh_batch *b)
     *b = (kh_batch){.cap = KH_BATCH_BYTES, .op_cap = KH_BATCH_OPS};
     b->bytes = malloc(b->cap);
     b->answers = calloc(b->op_cap, sizeof *b->answers);
+    b->at = malloc(b->op_cap * sizeof *b->at);
     b->enrolled = calloc(b->op_cap, sizeof *b->enrolled);
-    if (b->bytes != NULL && b->answers != NULL && b->enrolled != NULL) return KH_OK;
+    if (b->bytes != NULL && b->answers != NULL && b->at != NULL && b->enrolled != NULL) return KH_OK;
     kh_batch_release(b);
     return KH_E_NOMEM;
 }
@@ -21,6 +22,7 @@ void kh_batch_reset(kh_batch *b)
     if (b->op_cnt > 0) memset(b->enrolled, 0, b->op_cnt * sizeof *b->enrolled);
     b->n = 0;
     b->op_cnt = 0;
+    b->enrolled_cnt = 0;
     b->submitted = false;
     b->lost = false;
 }
@@ -30,6 +32,7 @@ void kh_batch_release(kh_batch *b)
     if (b->answers != NULL) kh_batch_reset(b);
     free(b->bytes);
     free(b->answers);
+    free(b->at);
     free(b->enrolled);
     *b = (kh_batch){0};
 }
@@ -42,6 +45,7 @@ kh_err kh_batch_add(kh_batch *b, const kh_op *op)
     numbered.sequence = b->op_cnt;
     kh_err err = kh_op_encode(&numbered, b->bytes + b->n, b->cap - b->n, &n);
     if (err != KH_OK) return err;
+    b->at[b->op_cnt] = (uint32_t)b->n;
     b->n += n;
     b->op_cnt++;
     return KH_OK;
@@ -60,7 +64,8 @@ static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     a->height = receipt->ref_height != 0 ? receipt->ref_height : height;
     a->receipt = *receipt;
     a->receipt.lines = NULL;
-    if (receipt->line_cnt > 0 && (receipt->type == KH_OP_APPLY || receipt->type == KH_OP_EVENT)) {
+    bool wanted = receipt->type == KH_OP_APPLY || receipt->type == KH_OP_EVENT || receipt->type == KH_OP_RISK_ASK;
+    if (receipt->line_cnt > 0 && wanted) {
         a->lines = malloc(receipt->line_cnt * sizeof *a->lines);
         if (a->lines == NULL) {
             b->lost = true;
@@ -87,7 +92,7 @@ kh_err kh_batch_wait(kh_engine *e, kh_batch *b)
     kh_err err = kh_store_wait(e->store, b->ticket);
     b->submitted = false;
     if (err == KH_OK && b->lost) err = KH_E_CLOSED;
-    return err;
+    return err == KH_OK && b->enrolled_cnt != 0 ? kh_embed_enrolments(e, b) : err;
 }
 
 kh_result kh_embed_one(kh_engine *e, kh_batch *b, const kh_op *op, kh_answer **ret)

@@ -3,7 +3,8 @@
 
 kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink)
 {
-    kh_result result = kh_embed_open(engine, KH_READING);
+    kh_principal who;
+    kh_result result = kh_embed_enter(engine, KH_READING, NULL, KH_ASK_DIRECTORY, sink, &who);
     if (result != KH_DONE) return result;
     kh_ledger_stats s;
     kh_store_stats t;
@@ -23,6 +24,8 @@ kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink)
     kh_row_number(&b, "parties", s.parties);
     kh_row_number(&b, "link_groups", s.link_groups);
     kh_row_number(&b, "waiting_messages", s.waiting_messages);
+    kh_row_number(&b, "grants", s.grants);
+    kh_row_number(&b, "risk_entries", s.risk_entries);
     kh_row_number(&b, "state_bytes", s.state_bytes);
     kh_row_number(&b, "log_bytes", t.log_bytes);
     kh_row_number(&b, "journal_bytes", t.journal_bytes);
@@ -41,11 +44,18 @@ static void progress(void *ctx, uint64_t done, uint64_t of)
 
 kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink)
 {
+    kh_principal who;
+    kh_engine *whole = engine->shared != NULL ? engine->shared : engine;
     kh_store_options options;
+    /* the command audits what it cannot open */
+    kh_result result = engine->party != 0 ? kh_embed_enter(engine, KH_READING, NULL, KH_ASK_DIRECTORY, sink, &who) : KH_DONE;
+    if (result != KH_DONE) return result;
     kh_embed_options(engine, &options);
     options.read_only = true;
     kh_audit_result audit = {0};
+    (void)pthread_mutex_lock(&whole->audit_lock);
     kh_err err = kh_store_audit(&options, engine->dir, progress, (void *)(uintptr_t)sink, &audit);
+    (void)pthread_mutex_unlock(&whole->audit_lock);
     if (err == KH_E_NOT_FOUND && audit.why[0] == '\0')
         return kh_embed_fail(engine, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", engine->dir,
                              engine->dir);
@@ -70,7 +80,8 @@ kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink)
 
 kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink)
 {
-    kh_result result = kh_embed_open(engine, KH_WRITING);
+    kh_principal who;
+    kh_result result = kh_embed_enter(engine, KH_WRITING, NULL, KH_ASK_DIRECTORY, sink, &who);
     if (result != KH_DONE) return result;
     uint64_t height;
     kh_err err = kh_store_snapshot(engine->store, &height);

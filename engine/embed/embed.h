@@ -3,7 +3,7 @@
 #define KH_EMBED_EMBED_H
 #include "formats/formats.h"
 #include "host/host.h"
-#include "service/access.h"
+#include "service/limits.h"
 #include "store/store.h"
 #include <kanhe/kanhe.h>
 #include <pthread.h>
@@ -17,9 +17,20 @@ struct kh_engine {
     bool disk_open;
     kh_store *store;
     enum { KH_CLOSED_MODE, KH_READING, KH_WRITING, KH_STREAMING } mode;
-    pthread_mutex_t lock;
+    kh_limits *limits;          /* NULL: none are set */
+    kh_engine *shared;          /* of a handle by kh_engine_as: the engine; else NULL */
+    uint32_t party;             /* whose handle it is; 0: the operator's */
+    pthread_mutex_t lock;       /* of an engine: opening, while several threads may ask for it */
+    pthread_mutex_t audit_lock; /* of an engine: one audit at a time, it needs a second state's memory */
+    pthread_mutex_t message_lock;
     char message[600];
 };
+
+/* ---- for the daemon ---- */
+/* kh_embed_store: the engine's store, opened for streaming; NULL: kh_message says why. */
+kh_store *kh_embed_store(kh_engine *e);
+/* kh_embed_set_limits: before the first kh_engine_as; the limits outlive the engine. */
+void kh_embed_set_limits(kh_engine *e, kh_limits *limits);
 
 /* kh_embed_fail sets the message and gives back `result`. */
 kh_result kh_embed_fail(kh_engine *e, kh_result result, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -28,13 +39,13 @@ kh_result kh_embed_environment(kh_engine *e, kh_err err, const char *doing);
 /* kh_embed_write_failed: the same for a submit or wait that failed, the clock's jump told in full. */
 kh_result kh_embed_write_failed(kh_engine *e, kh_err err);
 /* kh_embed_open opens the store for reading (no lock), writing (short, inline) or streaming (threads). A store that is open for
- * more serves for less. */
+ * more serves for less; an embedded engine's is opened once, for streaming, by any thread. */
 kh_result kh_embed_open(kh_engine *e, int mode);
 void kh_embed_options(kh_engine *e, kh_store_options *ret);
 
 /* ---- who asks, and what ---- */
-/* kh_embed_principal resolves PARTY (id, name or USCC; NULL: the operator); KH_MISUSE when there is none. *ret_code is access's
- * answer for `ask`. [S] */
+/* kh_embed_principal resolves PARTY (id, name or USCC; NULL: whose handle it is); KH_MISUSE when there is none. *ret_code is
+ * access's answer for `ask`; NOT_AUTHORISED where a party's handle asks as another, be there one or not. [S] */
 kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret, kh_code *ret_code);
 /* kh_embed_enter opens for reading or writing, resolves and refuses: on a refusal the row {code name} was given. */
 kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret);
@@ -86,6 +97,13 @@ void kh_row_issuer(kh_row_builder *b, const char *issuer);
 /* kh_row_not_found gives {kind number code name}. */
 void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh_code code);
 
+/* kh_embed_give_document gives a row a currency of a document, as `balance` does. */
+void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink);
+
+/* kh_embed_party_chain gives the wanted items of a party's chain, the oldest first; each may end it by an error. */
+kh_err kh_embed_party_chain(kh_engine *e, uint32_t party, bool (*wanted)(uint32_t party, const kh_journal_item *item),
+                            kh_err (*each)(void *ctx, const kh_journal_item *item), void *ctx);
+
 /* ---- operations ---- */
 typedef struct kh_answer { /* what came back for one operation */
     uint64_t height;
@@ -98,7 +116,9 @@ typedef struct kh_batch { /* operations gathered, submitted and answered togethe
     size_t n, cap;
     uint32_t op_cnt, op_cap;
     kh_answer *answers;
+    uint32_t *at;       /* by operation: where it begins in bytes */
     uint32_t *enrolled; /* by operation: the party that it enrols, 0 none */
+    uint32_t enrolled_cnt;
     uint64_t ticket;
     bool submitted;
     bool lost; /* the store stopped: nothing is known of it */
@@ -116,6 +136,14 @@ kh_err kh_batch_wait(kh_engine *e, kh_batch *b);
 /* kh_embed_one submits one operation and waits; the answer's lines stay in *b until reset. */
 kh_result kh_embed_one(kh_engine *e, kh_batch *b, const kh_op *op, kh_answer **ret);
 
+/* ---- one paper ---- */
+/* kh_embed_find opens for reading and looks a paper up for its asker: *ret_code is OK with *ret_doc, or what to answer instead,
+ * the same whether there is none or the asker has not proven that it holds it. */
+kh_result kh_embed_find(kh_engine *e, const kh_paper *paper, kh_ask ask, kh_paper_name *ret_name, kh_principal *ret_who,
+                        kh_doc_view *ret_doc, kh_code *ret_code);
+/* kh_embed_not_found gives that answer. */
+kh_result kh_embed_not_found(kh_engine *e, const kh_paper_name *name, kh_code code, const kh_result_sink *sink);
+
 /* ---- financings as rows ---- */
 typedef struct kh_fin_asked { /* what a request said, for the lines and fields that the ledger does not give back */
     uint64_t line;            /* of the file; 0 none */
@@ -131,7 +159,11 @@ typedef struct kh_fin_asked { /* what a request said, for the lines and fields t
    ledger. Returns the code. */
 kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, const kh_fin_asked *asked,
                               const kh_result_sink *sink);
-void kh_embed_give_financing(const kh_ledger *l, const kh_fin_view *f, const kh_result_sink *sink);
+/* A financing's row is built with the gate held and given without. */
+typedef struct kh_fin_row kh_fin_row;
+kh_fin_row *kh_embed_financing_row(const kh_ledger *l, const kh_fin_view *f); /* NULL: out of memory. [S] */
+void kh_embed_give_financing(kh_fin_row *row, const kh_result_sink *sink);    /* frees it */
+void kh_embed_financing_free(kh_fin_row *row);
 bool kh_embed_code_ok(kh_code code); /* OK or a warning */
 
 /* kh_embed_owner: the owner's id that an enterprise stands for: its USCC where it is a party, else the text itself; "" for none.
@@ -142,12 +174,45 @@ void kh_embed_owner(const kh_ledger *l, const char *text, char ret[KH_ISSUER_MAX
    refuses it). */
 uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, const kh_key *document, kh_err *ret_err);
 
+/* kh_embed_enrolments puts right what another handle's or the operator's registration, coming between, made of a batch's
+   enrolments: applications of an enterprise that could not be enrolled under the id that was chosen are sent again with the right
+   one, and their answers replaced. Called by kh_batch_wait. */
+KH_MUST kh_err kh_embed_enrolments(kh_engine *e, kh_batch *b);
+
+/* ---- the probe rule (limits.h), for one group ---- */
+typedef struct kh_probe {
+    kh_limits *limits; /* NULL: this asker is not limited */
+    uint32_t party, taken;
+} kh_probe;
+/* kh_probe_take: how many of n may be evaluated. */
+uint32_t kh_probe_take(kh_engine *e, const kh_principal *who, uint32_t n, kh_probe *ret);
+/* kh_probe_end gives back the tokens of all but probe_cnt. */
+void kh_probe_end(kh_probe *probe, uint32_t probe_cnt);
+/* kh_probe_cnt: how many of an application's lines were probes. */
+uint32_t kh_probe_cnt(const kh_answer *a);
+
 /* ---- files ---- */
-typedef struct kh_file_source {
+typedef struct kh_input_source { /* a kh_input as formats reads it */
     kh_bytes_source source;
+    const kh_input *input;
+    uint64_t done;
+} kh_input_source;
+void kh_input_source_begin(kh_input_source *s, const kh_input *input);
+typedef struct kh_file_input { /* a file as a kh_input */
+    kh_input input;
     int fd;
-    uint64_t done, size;
-} kh_file_source;
-kh_err kh_file_source_open(kh_file_source *f, const char *path); /* "-" is stdin */
-void kh_file_source_close(kh_file_source *f);
+} kh_file_input;
+KH_MUST kh_err kh_file_input_open(kh_file_input *f, const char *path); /* "-" is stdin */
+void kh_file_input_close(kh_file_input *f);
+
+/* kh_embed_format turns the words of a format and a kind (NULL: not said) into what they name; KH_MISUSE. */
+kh_result kh_embed_format(kh_engine *e, const char *format, const char *kind, kh_format *ret_format, kh_kind *ret_kind);
+
+/* ---- pages ---- */
+#define KH_PAGE_NUMBERS 2
+/* kh_page_begin reads `after`: numbers parted by dots, all 0 for none. KH_MISUSE where it is no such place. page may be NULL. */
+kh_result kh_page_begin(kh_engine *e, kh_page *page, uint32_t number_cnt, uint64_t ret_after[KH_PAGE_NUMBERS]);
+bool kh_page_full(const kh_page *page, uint64_t given);
+/* kh_page_more: there are rows behind the one of these numbers, the last that was given. */
+void kh_page_more(kh_page *page, uint32_t number_cnt, const uint64_t numbers[KH_PAGE_NUMBERS]);
 #endif

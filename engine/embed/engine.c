@@ -1,11 +1,9 @@
 /* engine: the handle: opening a directory as a question needs it, and saying what went wrong. */
 #include "embed/embed.h"
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 kh_options kh_options_default(const char *dir) { return (kh_options){.dir = dir, .wait_s = 10}; }
 
@@ -13,7 +11,9 @@ kh_result kh_embed_fail(kh_engine *e, kh_result result, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
+    (void)pthread_mutex_lock(&e->message_lock);
     (void)vsnprintf(e->message, sizeof e->message, format, args);
+    (void)pthread_mutex_unlock(&e->message_lock);
     va_end(args);
     return result;
 }
@@ -42,6 +42,10 @@ static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report 
 {
     if (err == KH_E_NOT_FOUND)
         return kh_embed_fail(e, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", e->dir, e->dir);
+    if (err == KH_E_BUSY && report->lock_url[0] != '\0')
+        return kh_embed_fail(
+            e, KH_FAILED, "%s is served by kanhed, process %u: ask it instead, with `kanhe --connect %s --ca F --cert F --key F`",
+            e->dir, report->lock_pid, report->lock_url);
     if (err == KH_E_BUSY)
         return kh_embed_fail(e, KH_FAILED, "%s is being written by process %u: wait for it, or give --wait more seconds", e->dir,
                              report->lock_pid);
@@ -76,6 +80,13 @@ void kh_embed_options(kh_engine *e, kh_store_options *ret)
                               .wait_lock_ms = (uint32_t)(e->options.wait_s * 1000)};
 }
 
+static void locks_init(kh_engine *e)
+{
+    (void)pthread_mutex_init(&e->lock, NULL);
+    (void)pthread_mutex_init(&e->audit_lock, NULL);
+    (void)pthread_mutex_init(&e->message_lock, NULL);
+}
+
 kh_result kh_engine_new(const kh_options *options, kh_engine **ret)
 {
     kh_engine *e = calloc(1, sizeof *e);
@@ -85,30 +96,59 @@ kh_result kh_engine_new(const kh_options *options, kh_engine **ret)
     e->options.dir = e->dir;
     e->clock = kh_host_clock();
     e->entropy = kh_host_entropy();
-    (void)pthread_mutex_init(&e->lock, NULL);
     e->disk_open = kh_host_disk_open(false, &e->disk) == KH_OK;
     if (!e->disk_open) {
         free(e);
         return KH_FAILED;
     }
+    locks_init(e);
     *ret = e;
     return KH_DONE;
 }
+
+kh_result kh_engine_as(kh_engine *engine, uint32_t party, kh_engine **ret)
+{
+    if (engine->shared != NULL || !engine->options.embedded)
+        return kh_embed_fail(engine, KH_MISUSE, "a party's handle is made on an engine that was opened with options.embedded");
+    kh_result result = kh_embed_open(engine, KH_STREAMING);
+    if (result != KH_DONE) return result;
+    kh_engine *e = malloc(sizeof *e);
+    if (e == NULL) return kh_embed_environment(engine, KH_E_NOMEM, "make a handle");
+    *e = (kh_engine){.options = engine->options,
+                     .disk = engine->disk,
+                     .clock = engine->clock,
+                     .entropy = engine->entropy,
+                     .store = engine->store,
+                     .mode = KH_STREAMING,
+                     .limits = engine->limits,
+                     .shared = engine,
+                     .party = party};
+    memcpy(e->dir, engine->dir, sizeof e->dir);
+    e->options.dir = e->dir;
+    locks_init(e);
+    *ret = e;
+    return KH_DONE;
+}
+
+kh_store *kh_embed_store(kh_engine *e) { return kh_embed_open(e, KH_STREAMING) == KH_DONE ? e->store : NULL; }
+void kh_embed_set_limits(kh_engine *e, kh_limits *limits) { e->limits = limits; }
 
 const char *kh_message(const kh_engine *engine) { return engine->message; }
 
 void kh_engine_close(kh_engine *engine)
 {
     if (engine == NULL) return;
-    if (engine->store != NULL) kh_store_close(engine->store);
+    if (engine->store != NULL && engine->shared == NULL) kh_store_close(engine->store);
     if (engine->disk_open) kh_host_disk_close(&engine->disk);
+    (void)pthread_mutex_destroy(&engine->message_lock);
+    (void)pthread_mutex_destroy(&engine->audit_lock);
     (void)pthread_mutex_destroy(&engine->lock);
     free(engine);
 }
 
-kh_result kh_embed_open(kh_engine *e, int mode)
+/* open_as opens a directory that nobody else has open through this engine. */
+static kh_result open_as(kh_engine *e, int mode)
 {
-    if (e->options.embedded) mode = KH_STREAMING;
     if (e->store != NULL && (int)e->mode >= mode) return KH_DONE;
     if (e->store != NULL) {
         kh_store_close(e->store);
@@ -141,6 +181,16 @@ kh_result kh_embed_open(kh_engine *e, int mode)
         if (err != KH_OK) return opening_failed(e, err, &report);
     }
     return KH_DONE;
+}
+
+kh_result kh_embed_open(kh_engine *e, int mode)
+{
+    if (e->shared != NULL) return KH_DONE;
+    if (!e->options.embedded) return open_as(e, mode);
+    (void)pthread_mutex_lock(&e->lock);
+    kh_result result = open_as(e, KH_STREAMING);
+    (void)pthread_mutex_unlock(&e->lock);
+    return result;
 }
 
 /* rule_lines checks that each line of a rules file is NAME VALUE and submits it. */
@@ -184,35 +234,4 @@ kh_result kh_create(const kh_options *options, const char *rules, const uint8_t 
     (void)snprintf(ret_message, cap, "%s", e->message);
     kh_engine_close(e);
     return result;
-}
-
-/* ---- files ---- */
-
-static kh_err read_bytes(void *self, void *p, size_t cap, size_t *ret_n)
-{
-    kh_file_source *f = self;
-    ssize_t n = read(f->fd, p, cap);
-    if (n < 0) return KH_E_IO;
-    f->done += (uint64_t)n;
-    *ret_n = (size_t)n;
-    return KH_OK;
-}
-
-kh_err kh_file_source_open(kh_file_source *f, const char *path)
-{
-    *f = (kh_file_source){.fd = 0};
-    if (strcmp(path, "-") != 0) {
-        f->fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (f->fd < 0) return KH_E_NOT_FOUND;
-        off_t size = lseek(f->fd, 0, SEEK_END);
-        f->size = size > 0 ? (uint64_t)size : 0;
-        (void)lseek(f->fd, 0, SEEK_SET);
-    }
-    f->source = (kh_bytes_source){.read = read_bytes, .self = f};
-    return KH_OK;
-}
-
-void kh_file_source_close(kh_file_source *f)
-{
-    if (f->fd > 0) (void)close(f->fd);
 }

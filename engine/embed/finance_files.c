@@ -12,11 +12,13 @@ typedef struct pending {
     char why[160];
     uint32_t op;
     kh_currency currency;
+    kh_probe probe;
 } pending;
 
 typedef struct runner {
     kh_engine *e;
-    uint32_t bank;
+    kh_principal who; /* the bank */
+    uint64_t line_offset;
     const kh_result_sink *sink;
     kh_batch batch;
     pending requests[PENDING];
@@ -33,16 +35,18 @@ static kh_err flush(runner *r)
     if (err == KH_OK && r->batch.op_cnt > 0) err = kh_batch_wait(r->e, &r->batch);
     if (err != KH_OK) return err;
     for (uint32_t i = 0; i < r->n; i++) {
-        const pending *p = &r->requests[i];
-        kh_fin_asked asked = {.line = p->line,
+        pending *p = &r->requests[i];
+        kh_fin_asked asked = {.line = p->line + r->line_offset,
                               .id = p->id,
                               .currency = p->currency,
                               .code = p->refused,
                               .papers = r->papers + p->first_paper,
                               .paper_cnt = p->paper_cnt};
         (void)snprintf(asked.why, sizeof asked.why, "%s", p->why);
-        kh_code code = kh_embed_give_receipt(r->e, r->bank, p->refused != 0 ? NULL : &r->batch.answers[p->op], &asked, r->sink);
+        kh_code code =
+            kh_embed_give_receipt(r->e, r->who.party, p->refused != 0 ? NULL : &r->batch.answers[p->op], &asked, r->sink);
         r->not_ok = r->not_ok || !kh_embed_code_ok(code);
+        kh_probe_end(&p->probe, p->refused != 0 ? 0 : kh_probe_cnt(&r->batch.answers[p->op]));
     }
     kh_batch_reset(&r->batch);
     r->n = 0;
@@ -131,19 +135,34 @@ typedef struct request { /* the financing being gathered from consecutive lines 
     pending p;
 } request;
 
+/* may_ask takes the tokens of the probe rule. Those of what is gathered come back first where they are missing. */
+static kh_err may_ask(runner *r, request *q)
+{
+    kh_err err = KH_OK;
+    uint32_t n = q->op.apply.line_cnt, granted = kh_probe_take(r->e, &r->who, n, &q->p.probe);
+    if (granted < n && r->n > 0) {
+        kh_probe_end(&q->p.probe, 0);
+        err = flush_before(r, &q->p);
+        granted = err == KH_OK ? kh_probe_take(r->e, &r->who, n, &q->p.probe) : n;
+    }
+    if (granted < n)
+        refuse(&q->p, KH_C_RATE_LIMITED, "too many applications for papers that are others' or not there; ask later");
+    return err;
+}
+
 static kh_err close_request(runner *r, request *q)
 {
     if (!q->open) return KH_OK;
     q->open = false;
     q->op.apply.lines = q->lines;
     q->op.apply.product = kh_text_of(q->product);
-    kh_err err = KH_OK;
-    if (q->p.refused == 0) {
+    kh_err err = q->p.refused == 0 ? may_ask(r, q) : KH_OK;
+    if (err == KH_OK && q->p.refused == 0) {
         /* both the enrolment of a new enterprise and the application go into one batch */
         if (r->batch.op_cnt + 2 > KH_BATCH_OPS || r->batch.n + 2 * KH_OP_MAX_SZ > KH_BATCH_BYTES) err = flush_before(r, &q->p);
         if (err == KH_OK) q->op.apply.enterprise = kh_embed_enterprise(r->e, &r->batch, q->enterprise, &q->lines[0].key, &err);
-        if (err != KH_OK) return err;
     }
+    if (err != KH_OK) return err;
     r->requests[r->n] = q->p;
     return put(r, &q->op);
 }
@@ -151,7 +170,7 @@ static kh_err close_request(runner *r, request *q)
 static void open_request(runner *r, request *q, const kh_row_view *row, uint64_t id, bool partial)
 {
     *q = (request){.open = true, .p = {.id = id, .line = row->line, .first_paper = r->paper_cnt}};
-    q->op = (kh_op){.type = KH_OP_APPLY, .party = r->bank, .sequence = id};
+    q->op = (kh_op){.type = KH_OP_APPLY, .party = r->who.party, .sequence = id};
     kh_op_apply *a = &q->op.apply;
     a->id = id;
     a->allow_partial = partial;
@@ -229,7 +248,7 @@ static kh_err event_row(runner *r, const kh_row_view *row)
 {
     pending *p = &r->requests[r->n];
     *p = (pending){.line = row->line, .first_paper = r->paper_cnt};
-    kh_op op = {.type = KH_OP_EVENT, .party = r->bank};
+    kh_op op = {.type = KH_OP_EVENT, .party = r->who.party};
     kh_op_event *v = &op.event;
     kh_op_line none[1];
     v->amount = KH_AMOUNT_NONE;
@@ -259,7 +278,7 @@ static kh_err event_row(runner *r, const kh_row_view *row)
             kh_fin_view *view = malloc(sizeof *view);
             if (view == NULL) return KH_E_NOMEM;
             const kh_ledger *l = kh_store_read_begin(r->e->store);
-            if (kh_ledger_financing(l, r->bank, p->id, view)) currency = view->currency;
+            if (kh_ledger_financing(l, r->who.party, p->id, view)) currency = view->currency;
             kh_store_read_end(r->e->store);
             free(view);
             p->currency = currency;
@@ -275,21 +294,23 @@ static kh_err event_row(runner *r, const kh_row_view *row)
     return put(r, &op);
 }
 
-static kh_result run(kh_engine *engine, const char *as, const char *file, bool events, bool partial, const kh_result_sink *sink)
+static kh_result run(kh_engine *engine, const char *as, const kh_input *input, bool events, bool partial,
+                     const kh_result_sink *sink)
 {
-    kh_file_source source;
-    if (kh_file_source_open(&source, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
+    kh_input_source source;
+    kh_input_source_begin(&source, input);
     runner *r = calloc(1, sizeof *r);
     request *q = calloc(1, sizeof *q);
     kh_rows *rows = NULL;
     kh_principal who = {0};
-    kh_result result = as == NULL ? kh_embed_fail(engine, KH_MISUSE, "say which bank acts: --as BANK")
-                                  : kh_embed_enter(engine, KH_WRITING, as, KH_DO_FINANCE, sink, &who);
+    kh_result result = as == NULL && engine->party == 0 ? kh_embed_fail(engine, KH_MISUSE, "say which bank acts: --as BANK")
+                                                        : kh_embed_enter(engine, KH_WRITING, as, KH_DO_FINANCE, sink, &who);
     kh_err err = r != NULL && q != NULL ? KH_OK : KH_E_NOMEM;
     if (result == KH_DONE && err == KH_OK) {
         r->e = engine;
         r->sink = sink;
-        r->bank = who.party;
+        r->who = who;
+        r->line_offset = input->line_offset;
         err = kh_batch_init(&r->batch);
     }
     if (result == KH_DONE && err == KH_OK)
@@ -297,14 +318,14 @@ static kh_result run(kh_engine *engine, const char *as, const char *file, bool e
                      : kh_rows_open(&source.source, request_columns, sizeof request_columns / sizeof request_columns[0], &rows);
     kh_row_view row;
     for (uint64_t read = 1; rows != NULL && err == KH_OK && kh_rows_next(rows, &row, &err); read++) {
-        if (read % 8192 == 0 && sink->progress != NULL) sink->progress(sink->ctx, file, source.done, source.size);
+        if (read % 8192 == 0 && sink->progress != NULL) sink->progress(sink->ctx, input->name, source.done, input->size);
         kh_err step = events ? event_row(r, &row) : request_row(r, q, &row, partial);
         if (step != KH_OK) err = step;
     }
     if (err == KH_OK && rows != NULL && !events) err = close_request(r, q);
     if (err == KH_OK && rows != NULL) err = flush(r);
     if (result == KH_DONE && err == KH_E_FORMAT)
-        result = kh_embed_fail(engine, KH_MISUSE, "%s: its first line does not name the columns (docs/CLI.md)", file);
+        result = kh_embed_fail(engine, KH_MISUSE, "%s: its first line does not name the columns (docs/CLI.md)", input->name);
     else if (result == KH_DONE && err != KH_OK) result = kh_embed_write_failed(engine, err);
     if (result == KH_DONE && r->not_ok) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "some lines are not OK");
     if (rows != NULL) kh_rows_close(rows);
@@ -314,17 +335,37 @@ static kh_result run(kh_engine *engine, const char *as, const char *file, bool e
     }
     free(r);
     free(q);
-    kh_file_source_close(&source);
+    return result;
+}
+
+static kh_result run_file(kh_engine *engine, const char *as, const char *file, bool events, bool partial,
+                          const kh_result_sink *sink)
+{
+    kh_file_input f;
+    if (kh_file_input_open(&f, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
+    kh_result result = run(engine, as, &f.input, events, partial, sink);
+    kh_file_input_close(&f);
     return result;
 }
 
 kh_result kh_finance_apply_file(kh_engine *engine, const char *as, const char *file, bool allow_partial,
                                 const kh_result_sink *sink)
 {
-    return run(engine, as, file, false, allow_partial, sink);
+    return run_file(engine, as, file, false, allow_partial, sink);
 }
 
 kh_result kh_finance_events_file(kh_engine *engine, const char *as, const char *file, const kh_result_sink *sink)
 {
-    return run(engine, as, file, true, false, sink);
+    return run_file(engine, as, file, true, false, sink);
+}
+
+kh_result kh_finance_apply_input(kh_engine *engine, const char *as, const kh_input *input, bool allow_partial,
+                                 const kh_result_sink *sink)
+{
+    return run(engine, as, input, false, allow_partial, sink);
+}
+
+kh_result kh_finance_events_input(kh_engine *engine, const char *as, const kh_input *input, const kh_result_sink *sink)
+{
+    return run(engine, as, input, true, false, sink);
 }

@@ -18,8 +18,15 @@ bool kh_embed_party(const kh_ledger *l, const char *text, kh_party_view *ret)
 kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret, kh_code *ret_code)
 {
     kh_principal who = {.party = 0, .role = KH_ROLE_REGULATOR};
+    kh_party_view party;
+    if (e->party != 0) { /* a party that is not registered has no role, and may nothing */
+        bool known = kh_ledger_party(l, e->party, &party);
+        *ret = known ? (kh_principal){party.id, party.role, party.frozen} : (kh_principal){.party = e->party};
+        bool another = as != NULL && (!kh_embed_party(l, as, &party) || party.id != e->party);
+        *ret_code = another ? KH_C_NOT_AUTHORISED : kh_access_ask(ret, ask);
+        return KH_DONE;
+    }
     if (as != NULL) {
-        kh_party_view party;
         if (!kh_embed_party(l, as, &party))
             return kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", as);
         who = (kh_principal){party.id, party.role, party.frozen};

@@ -2,13 +2,15 @@
 #include "embed/embed.h"
 #include <stdio.h>
 
-/* write_one submits one operation of the operator; a code that is no warning fails with `why`. */
-static kh_result write_one(kh_engine *e, const kh_op *op, const char *why, kh_row_builder *b, const char *what,
+/* write_one submits one operation, of whose handle it is; a code that is no warning fails with `why`. */
+static kh_result write_one(kh_engine *e, kh_op *op, const char *why, kh_row_builder *b, const char *what,
                            const kh_result_sink *sink)
 {
     kh_batch batch = {0};
     kh_answer *a;
-    kh_result result = kh_embed_open(e, KH_WRITING);
+    kh_principal who;
+    kh_result result = kh_embed_enter(e, KH_WRITING, NULL, KH_DO_REGISTER, sink, &who);
+    op->party = e->party;
     if (result == KH_DONE) result = kh_embed_one(e, &batch, op, &a);
     if (result == KH_DONE) {
         kh_code code = a->receipt.code;
@@ -46,7 +48,8 @@ kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const c
 kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, const kh_result_sink *sink)
 {
     kh_party_view view;
-    kh_result result = kh_embed_open(engine, KH_WRITING);
+    kh_principal who;
+    kh_result result = kh_embed_enter(engine, KH_WRITING, NULL, KH_DO_REGISTER, sink, &who);
     if (result != KH_DONE) return result;
     const kh_ledger *l = kh_store_read_begin(engine->store);
     bool found = kh_embed_party(l, party, &view);
@@ -61,13 +64,26 @@ kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, con
     return write_one(engine, &op, "this party cannot be frozen", &b, "party", sink);
 }
 
-kh_result kh_party_list(kh_engine *engine, const kh_result_sink *sink)
+/* Lists are read row by row: the gate is free while a row is given. */
+
+kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *sink)
 {
-    kh_result result = kh_embed_open(engine, KH_READING);
-    if (result != KH_DONE) return result;
-    const kh_ledger *l = kh_store_read_begin(engine->store);
+    kh_principal who;
     kh_party_view p;
-    for (uint64_t cursor = 0; kh_ledger_party_next(l, &cursor, &p);) {
+    uint64_t after[KH_PAGE_NUMBERS], given = 0;
+    kh_result result = kh_page_begin(engine, page, 1, after);
+    if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, NULL, KH_ASK_REGISTER, sink, &who);
+    if (result != KH_DONE) return result;
+    for (uint64_t cursor = after[0];; given++) {
+        const uint64_t last[KH_PAGE_NUMBERS] = {cursor};
+        const kh_ledger *l = kh_store_read_begin(engine->store);
+        bool more = kh_ledger_party_next(l, &cursor, &p);
+        kh_store_read_end(engine->store);
+        if (!more) return KH_DONE;
+        if (kh_page_full(page, given)) {
+            kh_page_more(page, 1, last);
+            return KH_DONE;
+        }
         kh_row_builder b;
         kh_row_begin(&b);
         kh_row_number(&b, "id", p.id);
@@ -77,8 +93,6 @@ kh_result kh_party_list(kh_engine *engine, const kh_result_sink *sink)
         kh_row_text(&b, "status", p.frozen ? "frozen" : "active");
         kh_row_give(&b, "party", sink);
     }
-    kh_store_read_end(engine->store);
-    return KH_DONE;
 }
 
 kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, const kh_result_sink *sink)
@@ -95,13 +109,17 @@ kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, co
 
 kh_result kh_rule_list(kh_engine *engine, const kh_result_sink *sink)
 {
-    kh_result result = kh_embed_open(engine, KH_READING);
+    kh_principal who;
+    kh_result result = kh_embed_enter(engine, KH_READING, NULL, KH_ASK_REGISTER, sink, &who);
     if (result != KH_DONE) return result;
-    const kh_ledger *l = kh_store_read_begin(engine->store);
     char name[KH_RULE_TEXT_MAX + 1], value[KH_RULE_TEXT_MAX + 1];
     bool is_default;
     uint64_t since;
-    for (uint64_t cursor = 0; kh_ledger_rule_next(l, &cursor, name, value, &is_default, &since);) {
+    for (uint64_t cursor = 0;;) {
+        const kh_ledger *l = kh_store_read_begin(engine->store);
+        bool more = kh_ledger_rule_next(l, &cursor, name, value, &is_default, &since);
+        kh_store_read_end(engine->store);
+        if (!more) return KH_DONE;
         kh_row_builder b;
         kh_row_begin(&b);
         kh_row_text(&b, "rule", name);
@@ -110,8 +128,6 @@ kh_result kh_rule_list(kh_engine *engine, const kh_result_sink *sink)
         kh_row_number(&b, "since", since);
         kh_row_give(&b, "rule", sink);
     }
-    kh_store_read_end(engine->store);
-    return KH_DONE;
 }
 
 kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to, const char *value, const char *date,
@@ -139,21 +155,25 @@ kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to, const
 
 kh_result kh_rate_list(kh_engine *engine, const kh_result_sink *sink)
 {
-    kh_result result = kh_embed_open(engine, KH_READING);
+    kh_principal who;
+    kh_result result = kh_embed_enter(engine, KH_READING, NULL, KH_ASK_REGISTER, sink, &who);
     if (result != KH_DONE) return result;
-    const kh_ledger *l = kh_store_read_begin(engine->store);
     kh_op_rate_set r;
-    for (uint64_t cursor = 0; kh_ledger_rate_next(l, &cursor, &r);) {
+    for (uint64_t cursor = 0;;) {
         char value[40];
         kh_row_builder b;
-        kh_row_begin(&b);
-        kh_row_text(&b, "from", kh_currency_alpha(r.from));
-        kh_row_text(&b, "to", kh_currency_alpha(r.to));
-        kh_row_text_n(&b, "rate", value, kh_rate_format(r.rate, value));
-        kh_row_date(&b, "date", r.date);
-        kh_row_text_n(&b, "source", r.source.p, r.source.n);
+        const kh_ledger *l = kh_store_read_begin(engine->store);
+        bool more = kh_ledger_rate_next(l, &cursor, &r);
+        if (more) { /* the source's text is lent by the state */
+            kh_row_begin(&b);
+            kh_row_text(&b, "from", kh_currency_alpha(r.from));
+            kh_row_text(&b, "to", kh_currency_alpha(r.to));
+            kh_row_text_n(&b, "rate", value, kh_rate_format(r.rate, value));
+            kh_row_date(&b, "date", r.date);
+            kh_row_text_n(&b, "source", r.source.p, r.source.n);
+        }
+        kh_store_read_end(engine->store);
+        if (!more) return KH_DONE;
         kh_row_give(&b, "rate", sink);
     }
-    kh_store_read_end(engine->store);
-    return KH_DONE;
 }

@@ -19,7 +19,7 @@ typedef struct checker {
     kh_principal who;
     kh_code door; /* what access says to the whole file */
     const kh_result_sink *sink;
-    FILE *out;
+    uint64_t line_offset;
     uint32_t n;
     bool not_ok;
     kh_question questions[GROUP];
@@ -88,34 +88,11 @@ static bool ask(const kh_row_view *row, const kh_principal *who, asked *a, kh_qu
     return true;
 }
 
-/* quoted writes a field and its comma (RFC 4180). */
-static void quoted(FILE *f, const char *text)
-{
-    bool plain = strpbrk(text, "\",\r\n") == NULL;
-    if (!plain) (void)fputc('"', f);
-    for (; *text != '\0'; text++) {
-        if (*text == '"') (void)fputc('"', f);
-        (void)fputc(*text, f);
-    }
-    (void)fputs(plain ? "," : "\",", f);
-}
-
-static void out_line(checker *c, const asked *a, const kh_verdict *v, const char *fields, const char *free_text)
-{
-    if (c->out == NULL) return;
-    (void)fprintf(c->out, "%llu,%s,", (unsigned long long)a->line, kh_kind_word(a->paper.kind));
-    quoted(c->out, a->paper.number);
-    quoted(c->out, a->paper.issuer);
-    (void)fprintf(c->out, "%u,%s,%s,%s,%s,%s,%u,%llu\n", v->code, kh_code_name(v->code), fields,
-                  v->status != KH_STATUS_NONE ? kh_status_word(v->status) : "",
-                  v->currency != 0 ? kh_currency_alpha(v->currency) : "", free_text, v->version, (unsigned long long)v->as_of);
-}
-
 static void give(checker *c, const asked *a, const kh_verdict *v)
 {
     kh_row_builder b;
     kh_row_begin(&b);
-    kh_row_number(&b, "line", a->line);
+    kh_row_number(&b, "line", a->line + c->line_offset);
     kh_row_text(&b, "kind", kh_kind_word(a->paper.kind));
     kh_row_text(&b, "number", a->paper.number);
     kh_row_issuer(&b, a->paper.issuer);
@@ -131,14 +108,6 @@ static void give(checker *c, const asked *a, const kh_verdict *v)
     if (a->refused != 0) kh_row_text(&b, "why", a->why);
     if (v->code != KH_C_OK && !kh_code_is_warning(v->code)) c->not_ok = true;
     kh_row_give(&b, "verdict", c->sink);
-    char free_text[32] = "", fields[160] = "";
-    if (v->free != KH_AMOUNT_NONE) (void)kh_amount_format(v->free, v->currency, free_text);
-    for (uint32_t bit = 1; bit <= KH_FIELD_TYPE; bit <<= 1)
-        if ((v->mismatch & bit) != 0) {
-            if (fields[0] != '\0') strcat(fields, " ");
-            strcat(fields, kh_field_word(bit));
-        }
-    out_line(c, a, v, fields, free_text);
 }
 
 /* A paper that states no amount is stored without a currency: the currency beside an empty amount is then no mismatch. */
@@ -152,18 +121,50 @@ static void without_amount(const kh_ledger *l, const kh_question *q, kh_verdict 
     if (again.status != KH_STATUS_NONE && again.currency == 0) *v = again;
 }
 
+/* evaluate gives verdicts to n questions from `at` on; returns how many of them were probes. */
+static uint32_t evaluate(checker *c, uint32_t at, uint32_t n)
+{
+    bool proof = (kh_access_rights(&c->who, KH_ASK_VERIFY) & KH_NEEDS_PROOF) != 0;
+    uint32_t probes = 0;
+    const kh_ledger *l = kh_store_read_begin(c->e->store);
+    kh_ledger_verify(l, c->questions + at, n, c->verdicts + at);
+    for (uint32_t i = at; i < at + n; i++) without_amount(l, &c->questions[i], &c->verdicts[i]);
+    kh_store_read_end(c->e->store);
+    for (uint32_t i = at; i < at + n; i++) {
+        kh_verdict *v = &c->verdicts[i];
+        if (proof && kh_access_unproven(&c->questions[i], v))
+            *v =
+                (kh_verdict){.code = KH_C_FIELD_MISMATCH, .mismatch = KH_FIELD_AMOUNT, .free = KH_AMOUNT_NONE, .as_of = v->as_of};
+        probes += c->asked[i].refused == 0 && kh_limit_is_probe(v->code);
+    }
+    return probes;
+}
+
+/* Who is limited is answered in groups that tokens were taken for; who is not, all at once. */
+static void verdicts(checker *c)
+{
+    kh_probe probe;
+    if (c->door != KH_C_OK) return;
+    if (!kh_limit_applies(c->e->limits, &c->who)) {
+        (void)evaluate(c, 0, c->n);
+        return;
+    }
+    for (uint32_t at = 0; at < c->n; at += KH_LIMIT_GROUP) {
+        uint32_t n = c->n - at < KH_LIMIT_GROUP ? c->n - at : KH_LIMIT_GROUP, granted = kh_probe_take(c->e, &c->who, n, &probe);
+        kh_probe_end(&probe, granted != 0 ? evaluate(c, at, granted) : 0);
+        for (uint32_t i = at + granted; i < at + n; i++)
+            if (c->asked[i].refused == 0)
+                (void)refuse(&c->asked[i], KH_C_RATE_LIMITED, "too many wrong or unproven questions; ask later");
+    }
+}
+
 static void answer(checker *c)
 {
     const kh_ledger *l = kh_store_read_begin(c->e->store);
     uint64_t height = kh_ledger_height(l);
-    kh_ledger_verify(l, c->questions, c->n, c->verdicts);
-    for (uint32_t i = 0; i < c->n; i++) without_amount(l, &c->questions[i], &c->verdicts[i]);
     kh_store_read_end(c->e->store);
+    verdicts(c);
     for (uint32_t i = 0; i < c->n; i++) {
-        bool proof = (kh_access_rights(&c->who, KH_ASK_VERIFY) & KH_NEEDS_PROOF) != 0;
-        if (proof && kh_access_unproven(&c->questions[i], &c->verdicts[i]))
-            c->verdicts[i] = (kh_verdict){
-                .code = KH_C_FIELD_MISMATCH, .mismatch = KH_FIELD_AMOUNT, .free = KH_AMOUNT_NONE, .as_of = c->verdicts[i].as_of};
         if (c->door != KH_C_OK) c->asked[i].refused = c->door;
         if (c->asked[i].refused != 0)
             c->verdicts[i] = (kh_verdict){.code = c->asked[i].refused, .free = KH_AMOUNT_NONE, .as_of = height};
@@ -172,54 +173,58 @@ static void answer(checker *c)
     c->n = 0;
 }
 
-kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const char *out_csv, const kh_result_sink *sink)
+static kh_err read_all(checker *c, const kh_input *input)
 {
-    kh_file_source source;
-    if (kh_file_source_open(&source, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
-    kh_principal who = {0};
-    kh_code door = KH_C_OK;
-    kh_result result = kh_embed_open(engine, KH_READING);
-    if (result == KH_DONE) {
-        const kh_ledger *l = kh_store_read_begin(engine->store);
-        result = kh_embed_principal(engine, l, as, KH_ASK_VERIFY, &who, &door);
-        kh_store_read_end(engine->store);
-    }
-    checker *c = calloc(1, sizeof *c);
     kh_rows *rows = NULL;
-    kh_err err = c != NULL ? KH_OK : KH_E_NOMEM;
-    if (result == KH_DONE && err == KH_OK) {
-        c->e = engine;
-        c->sink = sink;
-        c->who = who;
-        c->door = door;
-    }
-    if (result == KH_DONE && err == KH_OK) {
-        kh_embed_log_lookup(engine, &c->who, "verify", file);
-        if (out_csv != NULL && (c->out = fopen(out_csv, "w")) == NULL)
-            result = kh_embed_fail(engine, KH_MISUSE, "%s cannot be written", out_csv);
-        if (c->out != NULL)
-            (void)fputs("line,kind,number,issuer,code,name,mismatch,status,currency,free,version,as_of\n", c->out);
-    }
-    if (result == KH_DONE && err == KH_OK) err = kh_rows_open(&source.source, columns, sizeof columns / sizeof columns[0], &rows);
     kh_row_view row;
+    kh_input_source source;
     uint64_t read = 0;
-    while (rows != NULL && err == KH_OK && kh_rows_next(rows, &row, &err)) {
+    kh_input_source_begin(&source, input);
+    kh_err err = kh_rows_open(&source.source, columns, sizeof columns / sizeof columns[0], &rows);
+    if (err != KH_OK) return err;
+    while (err == KH_OK && kh_rows_next(rows, &row, &err)) {
         if (!ask(&row, &c->who, &c->asked[c->n], &c->questions[c->n]))
             c->questions[c->n] = (kh_question){.kind = KH_KIND_INVOICE};
         if (++c->n == GROUP) answer(c);
-        if (++read % 65536 == 0 && sink->progress != NULL) sink->progress(sink->ctx, file, source.done, source.size);
+        if (++read % 65536 == 0 && c->sink->progress != NULL)
+            c->sink->progress(c->sink->ctx, input->name, source.done, input->size);
     }
-    if (err == KH_OK && rows != NULL) answer(c);
-    if (result == KH_DONE && err == KH_E_FORMAT)
-        result =
-            kh_embed_fail(engine, KH_MISUSE,
-                          "%s: its first line does not name the columns kind, number, owner_id, currency, amount, date", file);
-    else if (result == KH_DONE && err != KH_OK) result = kh_embed_environment(engine, err, "verify");
-    if (result == KH_DONE && c->not_ok) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "some lines are not OK");
-    if (c != NULL && c->out != NULL && fclose(c->out) != 0)
-        result = kh_embed_fail(engine, KH_FAILED, "%s could not be written whole", out_csv);
-    if (rows != NULL) kh_rows_close(rows);
+    if (err == KH_OK) answer(c);
+    kh_rows_close(rows);
+    return err;
+}
+
+kh_result kh_verify_input(kh_engine *engine, const kh_input *input, const char *as, const kh_result_sink *sink)
+{
+    kh_result result = kh_embed_open(engine, KH_READING);
+    if (result != KH_DONE) return result;
+    checker *c = calloc(1, sizeof *c);
+    if (c == NULL) return kh_embed_environment(engine, KH_E_NOMEM, "verify");
+    c->e = engine;
+    c->sink = sink;
+    c->line_offset = input->line_offset;
+    const kh_ledger *l = kh_store_read_begin(engine->store);
+    result = kh_embed_principal(engine, l, as, KH_ASK_VERIFY, &c->who, &c->door);
+    kh_store_read_end(engine->store);
+    if (result == KH_DONE) {
+        kh_embed_log_lookup(engine, &c->who, "verify", input->name);
+        kh_err err = read_all(c, input);
+        if (err == KH_E_FORMAT)
+            result = kh_embed_fail(engine, KH_MISUSE,
+                                   "%s: its first line does not name the columns kind, number, owner_id, currency, amount, date",
+                                   input->name);
+        else if (err != KH_OK) result = kh_embed_environment(engine, err, "verify");
+        else if (c->not_ok) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "some lines are not OK");
+    }
     free(c);
-    kh_file_source_close(&source);
+    return result;
+}
+
+kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const kh_result_sink *sink)
+{
+    kh_file_input f;
+    if (kh_file_input_open(&f, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
+    kh_result result = kh_verify_input(engine, &f.input, as, sink);
+    kh_file_input_close(&f);
     return result;
 }

@@ -89,6 +89,11 @@ KH_MUST kh_err kh_rows_open(const kh_bytes_source *source, const char *const col
 /* kh_rows_next: a row's texts are lent until the next call. A header that repeats a column, or names none, is one refused row. */
 bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err);
 const char *const *kh_rows_warnings(const kh_rows *r);
+/* kh_rows_header: the header of a CSV as it stands there, with what is before it and its newline; {NULL,0}: JSON Lines, or there
+   was none yet. kh_rows_record: the last row likewise, cut behind KH_LINE_MAX_SZ + 1 bytes; lent until the next row. Both are
+   UTF-8. *ret_offset: where it begins in the text. */
+kh_text kh_rows_header(const kh_rows *r);
+kh_text kh_rows_record(const kh_rows *r, uint64_t *ret_offset);
 void kh_rows_close(kh_rows *r);
 /* A document as users write it, KIND:NUMBER[@ISSUER] with %XX escapes; the parts as written, not yet canonical. */
 #define KH_DOCUMENT_NAME_MAX 300

@@ -48,8 +48,16 @@ void kh_rows_close(kh_rows *r)
     if (r == NULL) return;
     kh_input_close(r->input);
     for (uint32_t i = 0; i < r->ignored_cnt; i++) free(r->ignored[i]);
+    free(r->header);
     free(r->scratch);
     free(r);
+}
+
+kh_text kh_rows_header(const kh_rows *r) { return (kh_text){r->header, r->header_n}; }
+kh_text kh_rows_record(const kh_rows *r, uint64_t *ret_offset)
+{
+    *ret_offset = r->record_offset;
+    return r->record;
 }
 
 const char *const *kh_rows_warnings(const kh_rows *r) { return r->warnings; }
@@ -77,7 +85,7 @@ static kh_text value_of(const kh_row_view *row, const char *column)
 {
     const kh_rows *r = row->self;
     for (uint32_t i = 0; i < r->column_cnt; i++)
-        if (r->columns[i] == column || strcmp(r->columns[i], column) == 0) return r->values[i];
+        if (r->columns[i] == column || (r->columns[i][0] == column[0] && strcmp(r->columns[i], column) == 0)) return r->values[i];
     return (kh_text){NULL, 0};
 }
 
@@ -177,6 +185,18 @@ static bool read_header(kh_rows *r, const kh_text cells[], uint32_t cnt)
     return false;
 }
 
+/* The header as it can stand before other lines; blank lines before it are lines too. */
+static void keep_header(kh_rows *r, uint32_t lines)
+{
+    uint64_t blank = r->line - lines - 1;
+    r->header_n = 0;
+    if (blank > KH_LINE_MAX_SZ || (r->header = malloc(blank + r->record.n + 1)) == NULL) return;
+    memset(r->header, '\n', blank);
+    memcpy(r->header + blank, r->record.p, r->record.n);
+    r->header_n = (uint32_t)blank + r->record.n;
+    if (r->header[r->header_n - 1] != '\n') r->header[r->header_n++] = '\n';
+}
+
 static bool take_cells(kh_rows *r, const kh_text cells[], uint32_t cnt)
 {
     while (cnt > r->cell_cnt && cells[cnt - 1].n == 0) cnt--;
@@ -206,6 +226,8 @@ static bool skip_line(kh_rows *r)
 
 static bool too_long(kh_rows *r, kh_row_view *ret, const char *p, size_t n)
 {
+    r->record = (kh_text){p, (uint32_t)(n <= KH_LINE_MAX_SZ ? n : KH_LINE_MAX_SZ + 1)};
+    r->record_offset = kh_input_offset(r->input);
     snprintf(r->why, sizeof r->why, "The line is longer than %u bytes.", KH_LINE_MAX_SZ);
     refuse(r, ret, r->line, p, n);
     r->skipping = true;
@@ -248,6 +270,8 @@ bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err)
         }
         if (scan == KH_SCAN_LONG) return too_long(r, ret, p, n);
         uint64_t line = r->line;
+        r->record = (kh_text){p, (uint32_t)record_n};
+        r->record_offset = kh_input_offset(r->input);
         kh_input_take(r->input, record_n);
         r->line += lines;
         if (is_blank(p, record_n)) continue;
@@ -257,6 +281,7 @@ bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err)
         }
         if (scan == KH_SCAN_OK && !r->json && !r->header_read) {
             r->header_read = true;
+            keep_header(r, lines);
             if (read_header(r, cells, cnt)) continue;
             scan = KH_SCAN_REFUSED;
             r->stopped = true;

@@ -25,6 +25,10 @@ struct kh_rows {
     char *scratch; /* KH_LINE_MAX_SZ bytes: what quotes and escapes were taken out of */
     uint32_t scratch_n;
     uint64_t line; /* of the window's begin */
+    char *header;  /* of a CSV, from the text's begin on */
+    uint32_t header_n;
+    kh_text record; /* the last row's */
+    uint64_t record_offset;
     char raw[KH_RAW_MAX];
     char why[256];
     char warning[KH_WARNING_MAX]; /* the columns that are ignored */

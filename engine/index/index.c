@@ -1,4 +1,5 @@
 /* index: its regions, opening, and the look-ups' doors (lookup.c does the work). */
+#include "index/flow.h"
 #include "index/layout.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -144,6 +145,13 @@ uint64_t kh_index_get_many(const kh_index *ix, const kh_key keys[], uint32_t n, 
 {
     if (n > KH_BULK_MAX) return ix->lookup.bulk(ix, keys, n, ret_recs);
     return (uint64_t)__builtin_popcountll(ix->lookup.bulk(ix, keys, n, ret_recs));
+}
+
+void kh_flow_begin(kh_flow *flow, const kh_index *ix) { ix->lookup.flow_begin(ix, flow); }
+
+bool kh_flow_step(kh_flow *flow, const kh_key keys[KH_FLOW_GROUP], const kh_record *ret_recs[KH_FLOW_GROUP])
+{
+    return flow->ix->lookup.flow_step(flow, keys, ret_recs);
 }
 
 const kh_record *kh_index_null(const kh_index *ix) { return ix->records; }

@@ -84,7 +84,7 @@ KH_MUST kh_err kh_index_put(kh_index *ix, uint32_t record);
 /* kh_index_swap replaces the record under key(old) == key(new); old stays readable until retired and grace is over. */
 void kh_index_swap(kh_index *ix, uint32_t old_record, uint32_t new_record);
 void kh_index_remove(kh_index *ix, uint32_t record);
-/* kh_index_find gives the record number of key, or KH_RECORD_NONE. */
+/* kh_index_find gives the record number of key, or KH_RECORD_NONE. Also [R]. */
 uint32_t kh_index_find(const kh_index *ix, const kh_key *key);
 /* prefetch of what find will touch: first the bucket, then (later) the record. */
 void kh_index_prefetch_bucket(const kh_index *ix, const kh_key *key);

@@ -93,11 +93,14 @@ typedef struct kh_hash_key {
     _Alignas(16) uint8_t round[5][16];
 } kh_hash_key;
 
+typedef struct kh_flow kh_flow; /* flow.h */
 /* What a variant of the look-up (lookup.c is compiled once for each kind of processor) offers. */
 typedef struct kh_lookup {
     uint64_t (*hash)(const kh_hash_key *k, const kh_key *key);
     uint64_t (*bulk)(const kh_index *ix, const kh_key keys[], uint32_t n, const kh_record *ret_recs[]);
     uint64_t (*find)(const kh_index *ix, const kh_key keys[], uint32_t n, uint32_t ret_records[]);
+    void (*flow_begin)(const kh_index *ix, kh_flow *flow);
+    bool (*flow_step)(kh_flow *flow, const kh_key keys[], const kh_record *ret_recs[]);
 } kh_lookup;
 extern const kh_lookup kh_lookup_portable;
 #if defined(__x86_64__)

@@ -4,6 +4,7 @@
  * bucket; (2) match the tags, prefetch the record; (3) compare the key. Stage 1 runs two groups ahead of stage 2, and that three
  * ahead of stage 3. What needs a second look (a displaced entry, two equal tags) goes to a list and is looked up the plain way
  * afterwards. */
+#include "index/flow.h"
 #include "index/layout.h"
 /* TSan does not see what vectors load: its builds take the narrow form, whose loads are atomic. */
 #if defined(__VAES__) && defined(__AVX512BW__) && !defined(KH_TSAN)
@@ -109,4 +110,50 @@ static uint64_t find(const kh_index *ix, const kh_key keys[], uint32_t n, uint32
     return ret_records[0] != 0;
 }
 
-const kh_lookup KH_LOOKUP = {.hash = hash_one, .bulk = bulk, .find = find};
+/* A flow: the same stages, one step a call; what needs a second look is looked up at once, its neighbours fetched by then. */
+typedef struct stream {
+    group ring[RING];
+    _Alignas(64) kh_key keys[RING][GROUP];
+    uint64_t mask;
+    uint32_t step, end; /* end: groups taken */
+} stream;
+_Static_assert(sizeof(stream) <= sizeof(((kh_flow *)0)->inside) && GROUP == KH_FLOW_GROUP && AHEAD_COMPARE == KH_FLOW_DEPTH,
+               "flow.h");
+
+static void flow_begin(const kh_index *ix, kh_flow *flow)
+{
+    stream *s = (stream *)(void *)flow->inside;
+    flow->ix = ix;
+    s->mask = __atomic_load_n(&ix->directory_mask, __ATOMIC_ACQUIRE);
+    s->step = s->end = 0;
+}
+
+static bool flow_step(kh_flow *flow, const kh_key keys[GROUP], const kh_record *ret_recs[])
+{
+    stream *s = (stream *)(void *)flow->inside;
+    const kh_index *ix = flow->ix;
+    uint32_t step = s->step++, to_match = step - AHEAD_MATCH, to_compare = step - AHEAD_COMPARE;
+    if (keys != NULL) {
+        memcpy(s->keys[step % RING], keys, sizeof s->keys[0]);
+        stage_hash(ix, s->keys[step % RING], s->mask, &s->ring[step % RING]);
+        s->end = step + 1;
+    }
+    if (to_match < s->end) {
+        group *g = &s->ring[to_match % RING];
+        stage_match(ix, g);
+        fetch_neighbours(ix, g);
+    }
+    if (to_compare >= s->end) return false;
+    group *g = &s->ring[to_compare % RING];
+    const kh_key *sought = s->keys[to_compare % RING];
+    uint32_t hits = stage_compare(ix, sought, g), missing = ~hits & ((UINT32_C(1) << GROUP) - 1);
+    give_pointers(ix, g, GROUP, ret_recs);
+    if (KH_LIKELY(s->mask == __atomic_load_n(&ix->directory_mask, __ATOMIC_ACQUIRE))) missing &= g->again;
+    for (uint32_t m = missing; m != 0; m &= m - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(m);
+        ret_recs[i] = &ix->records[find_plain(ix, &sought[i])];
+    }
+    return true;
+}
+
+const kh_lookup KH_LOOKUP = {.hash = hash_one, .bulk = bulk, .find = find, .flow_begin = flow_begin, .flow_step = flow_step};

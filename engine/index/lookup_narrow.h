@@ -34,6 +34,13 @@ static inline __attribute__((always_inline)) void stage_match(const kh_index *ix
     g->again = again;
 }
 
+/* fetch_neighbours: the bucket after those that need a second look. */
+static inline __attribute__((always_inline)) void fetch_neighbours(const kh_index *ix, const group *g)
+{
+    for (uint32_t m = g->again; m != 0; m &= m - 1)
+        __builtin_prefetch((const uint8_t *)ix->segments + g->offset[__builtin_ctz(m)] + 64, 0, 3);
+}
+
 /* stage_compare returns which of the group are present, and sets g->record to 0 for the others. */
 static inline __attribute__((always_inline)) uint32_t stage_compare(const kh_index *ix, const kh_key keys[GROUP], group *g)
 {

@@ -65,6 +65,13 @@ static inline __attribute__((always_inline)) void stage_match(const kh_index *ix
     }
 }
 
+/* fetch_neighbours: the bucket after those that need a second look; one word at a time, for the reason below. */
+static inline __attribute__((always_inline)) void fetch_neighbours(const kh_index *ix, const group *g)
+{
+    for (uint32_t i = 0; i < GROUP; i++)
+        if ((g->overflow[i] & g->filter[i]) != 0) __builtin_prefetch((const uint8_t *)ix->segments + g->offset[i] + 64, 0, 3);
+}
+
 /* Vectors over what stage_match stored word by word are loaded here only: there the stores would still be on their way. */
 static inline __attribute__((always_inline)) uint32_t stage_compare(const kh_index *ix, const kh_key keys[GROUP], group *g)
 {

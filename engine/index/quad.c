@@ -1,5 +1,6 @@
 /* quad: the hot 16 bytes of a record, read and written by one access each. Intel SDM vol. 3A 8.1.1 and AMD APM vol. 2 7.3.2: an
  * aligned 16-byte vector access is atomic on every processor with AVX. */
+#include "index/quad.h"
 #include "index/layout.h"
 
 #if defined(KH_TSAN)
@@ -25,14 +26,7 @@ void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high)
 #elif defined(__AVX__)
 #include <immintrin.h>
 
-kh_quad kh_quad_load(const kh_record *rec)
-{
-    __m128i v;
-    kh_quad quad;
-    __asm__ volatile("vmovdqa %1, %0" : "=x"(v) : "m"(rec->quad) : "memory");
-    memcpy(&quad, &v, sizeof quad);
-    return quad;
-}
+kh_quad kh_quad_load(const kh_record *rec) { return kh_quad_peek(rec); }
 
 void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high)
 {

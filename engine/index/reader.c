@@ -37,4 +37,11 @@ void kh_reader_quiesce(void)
     rcu_quiescent_state();
 }
 
+void kh_reader_wait_grace(void)
+{
+    RELEASE_EDGE();
+    synchronize_rcu();
+    ACQUIRE_EDGE();
+}
+
 void kh_reader_tsan_after_grace(void) { ACQUIRE_EDGE(); }

@@ -11,6 +11,10 @@ void kh_reader_online(void);
 void kh_reader_offline(void);
 void kh_reader_quiesce(void);
 
+/* kh_reader_wait_grace returns when every reader has been quiescent since: what was taken out of their reach before may be freed.
+   For any thread, registered or not; may block. */
+void kh_reader_wait_grace(void);
+
 /* For the index itself: what TSan must be told after synchronize_rcu. */
 void kh_reader_tsan_after_grace(void);
 

@@ -2,12 +2,27 @@
 #include "ledger/machine.h"
 
 #define MAY(role) (uint8_t)(1u << (role))
-enum { REGULATOR = 1u << KH_ROLE_REGULATOR, SOURCE = 1u << KH_ROLE_SOURCE, BANK = 1u << KH_ROLE_BANK };
+enum {
+    REGULATOR = 1u << KH_ROLE_REGULATOR,
+    SOURCE = 1u << KH_ROLE_SOURCE,
+    BANK = 1u << KH_ROLE_BANK,
+    ENTERPRISE = 1u << KH_ROLE_ENTERPRISE
+};
 
 static const uint8_t table[KH_OP_TYPE_CNT] = {
-    [KH_OP_PARTY_ADD] = REGULATOR, [KH_OP_PARTY_STATUS] = REGULATOR,      [KH_OP_RULE_SET] = REGULATOR,
-    [KH_OP_RATE_SET] = REGULATOR,  [KH_OP_DOCUMENT] = REGULATOR | SOURCE, [KH_OP_APPLY] = BANK,
+    [KH_OP_PARTY_ADD] = REGULATOR,
+    [KH_OP_PARTY_STATUS] = REGULATOR,
+    [KH_OP_RULE_SET] = REGULATOR,
+    [KH_OP_RATE_SET] = REGULATOR,
+    [KH_OP_DOCUMENT] = REGULATOR | SOURCE,
+    [KH_OP_APPLY] = BANK,
     [KH_OP_EVENT] = BANK,
+    [KH_OP_GRANT] = REGULATOR | ENTERPRISE,
+    [KH_OP_GRANT_REVOKE] = REGULATOR | ENTERPRISE,
+    [KH_OP_CREDIT_LOOKUP] = BANK,
+    [KH_OP_RISK_ADD] = BANK,
+    [KH_OP_RISK_REMOVE] = REGULATOR | BANK,
+    [KH_OP_RISK_ASK] = REGULATOR | BANK,
 };
 
 /* Party 0 is the operator, with the regulator's rights. That a frozen bank is FROZEN is said later: what it sent before is

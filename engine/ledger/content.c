@@ -1,6 +1,6 @@
-/* content: the canonical bytes of all documents and financings in key order, for the content digest: free of versions, heights,
- * times, placement and row numbers, so that two logs that lead to the same business lead to the same bytes. docs/FORMAT.md has
- * them. */
+/* content: the canonical bytes of all documents and financings in key order, and of grants and the risk list where there are
+ * any, for the content digest: free of versions, heights, times, placement and row numbers, so that two logs that lead to the
+ * same business lead to the same bytes. docs/FORMAT.md has them. */
 #include "ledger/machine.h"
 
 typedef struct item {
@@ -60,6 +60,7 @@ static void sort(item *items, size_t n, uint32_t at)
 size_t kh_ledger_content_scratch(const kh_ledger *l)
 {
     uint64_t most = kh_max64(l->head->documents, l->head->financings);
+    most = kh_max64(most, kh_max64(l->consent->grants.rows, l->consent->risks.rows));
     return (size_t)(most + 1) * sizeof(item);
 }
 
@@ -139,6 +140,63 @@ static item item_of(const uint8_t key[16], uint64_t row)
     return (item){__builtin_bswap64(kh_load64(key)), __builtin_bswap64(kh_load64(key + 8)), row};
 }
 
+static void write_grants(const kh_ledger *l, item *items, const writer *w)
+{
+    size_t n = 0;
+    for (uint64_t at = 1; at < l->state->regions[KH_R_GRANT].row_cnt; at++)
+        items[n++] = (item){l->grant[at].enterprise, l->grant[at].id, at};
+    if (n == 0) return;
+    sort(items, n, 0);
+    w->bytes(w->ctx, "grants\0", 8);
+    put64(w, n);
+    for (size_t i = 0; i < n; i++) {
+        const kh_grant *g = &l->grant[items[i].row];
+        put64(w, g->enterprise);
+        put64(w, g->id);
+        put64(w, g->bank);
+        put64(w, (uint64_t)g->scope << 32 | g->state);
+        put64(w, g->from_ns);
+        put64(w, g->until_ns);
+    }
+}
+
+static bool risk_before(const kh_risk_row *a, const kh_risk_row *b)
+{
+    return a->category != b->category ? a->category < b->category : a->bank < b->bank;
+}
+
+/* The contributions to one subject, [0, n), by category and bank. */
+static void sort_subject(const kh_ledger *l, item *items, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        item one = items[i];
+        size_t at = i;
+        for (; at > 0 && risk_before(&l->risk[one.row], &l->risk[items[at - 1].row]); at--) items[at] = items[at - 1];
+        items[at] = one;
+    }
+}
+
+static void write_risks(const kh_ledger *l, item *items, const writer *w)
+{
+    size_t n = 0;
+    for (uint64_t at = 1; at < l->state->regions[KH_R_RISK].row_cnt; at++)
+        if (l->risk[at].bank != 0) items[n++] = item_of(l->risk[at].subject.b, at);
+    if (n == 0) return;
+    sort(items, n, 0);
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && !less(&items[i], &items[end]); end++) {}
+        sort_subject(l, items + i, end - i);
+    }
+    w->bytes(w->ctx, "risks\0\0", 8);
+    put64(w, n);
+    for (size_t i = 0; i < n; i++) {
+        const kh_risk_row *r = &l->risk[items[i].row];
+        w->bytes(w->ctx, r->subject.b, 16);
+        put64(w, r->category);
+        put64(w, r->bank);
+    }
+}
+
 void kh_ledger_content(const kh_ledger *l, void *scratch, void (*bytes)(void *ctx, const void *p, size_t n), void *ctx)
 {
     item *items = scratch;
@@ -158,4 +216,6 @@ void kh_ledger_content(const kh_ledger *l, void *scratch, void (*bytes)(void *ct
     sort(items, n, 0);
     put64(&w, n);
     for (size_t i = 0; i < n; i++) write_financing(l, &l->fin[items[i].row], &w);
+    write_grants(l, items, &w);
+    write_risks(l, items, &w);
 }

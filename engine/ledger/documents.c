@@ -175,7 +175,7 @@ void kh_documents_do(kh_ledger *l, const kh_op *op, kh_frame frame, bool again, 
     put(l, d, again, r);
     if (r->code != KH_C_OK) return;
     kh_identity_tie(l, d, r->first);
-    l->head->watermark[d->kind] = l->head->time_ns;
+    __atomic_store_n(&l->head->watermark[d->kind], l->head->time_ns, __ATOMIC_RELAXED); /* partner: kh_ledger_watermark */
 }
 
 /* Tells the banks of each balance; where none has a part, the regulator once. */

@@ -132,3 +132,19 @@ bool kh_ledger_financing_next(const kh_ledger *l, uint64_t *cursor, kh_fin_view 
     view(l, &l->fin[++*cursor], ret);
     return true;
 }
+
+uint32_t kh_ledger_credit_walk(const kh_ledger *l, uint64_t *cursor, uint32_t rows, uint32_t enterprise, kh_credit_item ret[],
+                               uint32_t max)
+{
+    uint64_t cnt = l->state->regions[KH_R_FIN].row_cnt, at = *cursor + 1, end = kh_min64(cnt, at + rows);
+    uint32_t n = 0;
+    for (; at < end && n < max; at++) {
+        const kh_fin *f = &l->fin[at];
+        if (f->enterprise != enterprise) continue;
+        ret[n] = (kh_credit_item){.currency = f->currency, .state = (kh_fin_state)f->state, .amount = f->amount};
+        for (uint32_t i = 0; i <= f->last_line; i++) ret[n].repaid += l->line[f->first_line + i].repaid;
+        n++;
+    }
+    *cursor = at >= cnt ? KH_WALK_END : at - 1;
+    return n;
+}

@@ -74,7 +74,7 @@ static void split(kh_ledger *l, kh_region *r)
     uint64_t *to[2] = {stays->slot, goes->slot};
     __builtin_prefetch(stays + 8, 1);
     __builtin_prefetch(goes + 8, 1);
-    r->row_cnt++;
+    (void)kh_region_take(r);
     *stays = (kh_fin_bucket){.more = 0};
     for (uint32_t i = 0; i < KH_FIN_SLOTS && old.slot[i] != 0; i++) {
         uint32_t side = (uint32_t)(old.slot[i] >> (32 + h->level)) & 1;

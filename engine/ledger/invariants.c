@@ -123,6 +123,8 @@ const char *kh_ledger_verify_invariants(const kh_ledger *l)
     sums s = {0, 0, 0, 0};
     const char *broken = walk_records(l, &s);
     if (broken == NULL) broken = walk_financings(l, &s.check);
+    if (broken == NULL) broken = kh_grants_invariants(l, &s.check);
+    if (broken == NULL) broken = kh_risks_invariants(l, &s.check);
     for (uint32_t g = 1; broken == NULL && g < l->state->regions[KH_R_GROUP].row_cnt; g++) broken = check_group(l, g);
     if (broken != NULL) return broken;
     if (s.documents != l->head->documents || s.balances != l->head->balances || s.aliases != l->head->aliases)

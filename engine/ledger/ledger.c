@@ -29,6 +29,11 @@ static const kh_region_spec regions[] = {
     {KH_R_WAIT_KEY, sizeof(kh_wait_key), 32u << 20},
     {KH_R_WAIT_TABLE, 8, 16u << 20},
     {KH_R_MESSAGE, sizeof(kh_message_cell), 64u << 20},
+    {KH_R_CONSENT, sizeof(kh_consent_head), 1},
+    {KH_R_GRANT, sizeof(kh_grant), KH_GRANTS_CAPACITY + 1},
+    {KH_R_GRANT_TABLE, 8, 2 * KH_GRANTS_CAPACITY},
+    {KH_R_RISK, sizeof(kh_risk_row), KH_RISKS_CAPACITY + 1},
+    {KH_R_RISK_TABLE, 8, 2 * KH_RISKS_CAPACITY},
 };
 #define REGION_CNT (sizeof regions / sizeof regions[0])
 
@@ -58,7 +63,7 @@ static void start_empty(kh_ledger *l)
     l->head->queue_accepted = kh_rows_take(l, KH_R_QUEUE);
     l->queue[l->head->queue_applied].used = 1;
     l->queue[l->head->queue_accepted].used = 1;
-    kh_rules_init(l);
+    kh_rules_init(l, 0, KH_RULE_HEAD_CNT);
 }
 
 kh_err kh_ledger_open(kh_state *state, kh_index *index, const uint8_t secret[16], void *mem, kh_ledger **ret)
@@ -92,9 +97,14 @@ kh_err kh_ledger_open(kh_state *state, kh_index *index, const uint8_t secret[16]
     BIND(wait, KH_R_WAIT);
     BIND(wait_key, KH_R_WAIT_KEY);
     BIND(cell, KH_R_MESSAGE);
+    BIND(consent, KH_R_CONSENT);
+    BIND(grant, KH_R_GRANT);
+    BIND(risk, KH_R_RISK);
 #undef BIND
     if (state->regions[KH_REGION_HEAD].row_cnt == 0) start_empty(l);
     else if (l->head->format != KH_STATE_FORMAT) return KH_E_VERSION;
+    if (l->consent->format == 0) kh_consent_start(l);
+    else if (l->consent->format != KH_CONSENT_FORMAT) return KH_E_VERSION;
     *ret = l;
     return KH_OK;
 }
@@ -124,6 +134,12 @@ static void apply_one(kh_ledger *l, const kh_op *op, kh_frame frame)
         case KH_OP_DOCUMENT: kh_documents_apply(l, op, frame); return;
         case KH_OP_APPLY: kh_fin_apply(l, op, frame); return;
         case KH_OP_EVENT: kh_fin_event(l, op, frame); return;
+        case KH_OP_GRANT:
+        case KH_OP_GRANT_REVOKE:
+        case KH_OP_CREDIT_LOOKUP: kh_grants_apply(l, op); return;
+        case KH_OP_RISK_ADD:
+        case KH_OP_RISK_REMOVE:
+        case KH_OP_RISK_ASK: kh_risks_apply(l, op); return;
         case KH_OP_PARTY_ADD: code = kh_parties_add(l, &op->party_add); break;
         case KH_OP_PARTY_STATUS: code = kh_parties_status(l, &op->party_status); break;
         case KH_OP_RULE_SET: code = kh_rules_set(l, &op->rule_set); break;
@@ -140,9 +156,10 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
     KH_ASSERT(height == l->head->height + 1);
     l->sink = sink;
     l->op_index = 0;
-    l->head->height = height;
+    /* partners: kh_ledger_verify_fast, kh_ledger_moment */
+    __atomic_store_n(&l->head->height, height, __ATOMIC_RELEASE);
+    __atomic_store_n(&l->head->time_ns, kh_max64(time_ns, l->head->time_ns), __ATOMIC_RELAXED);
     kh_place_count(l, 0);
-    l->head->time_ns = kh_max64(time_ns, l->head->time_ns);
     l->today = kh_date_of_time(l->head->time_ns);
     kh_expiry_run(l);
     size_t at = 0;
@@ -179,7 +196,7 @@ uint64_t kh_ledger_time(const kh_ledger *l) { return l->head->time_ns; }
 uint64_t kh_ledger_check(const kh_ledger *l) { return l->head->check; }
 uint64_t kh_ledger_watermark(const kh_ledger *l, kh_kind kind)
 {
-    return (uint32_t)kind < KH_KIND_CNT ? l->head->watermark[kind] : 0;
+    return (uint32_t)kind < KH_KIND_CNT ? __atomic_load_n(&l->head->watermark[kind], __ATOMIC_RELAXED) : 0;
 }
 
 uint64_t kh_ledger_next_due(const kh_ledger *l)
@@ -207,6 +224,7 @@ void kh_ledger_headroom(const kh_ledger *l, uint32_t op_cnt, size_t ops_sz, uint
 void kh_ledger_get_stats(const kh_ledger *l, kh_ledger_stats *ret)
 {
     const kh_head *h = l->head;
-    *ret = (kh_ledger_stats){h->documents,    h->balances, h->financings, h->open_financings,      h->open_lines,
-                             h->parties.rows, h->groups,   h->waiting,    kh_state_bytes(l->state)};
+    *ret = (kh_ledger_stats){h->documents,          h->balances, h->financings, h->open_financings,       h->open_lines,
+                             h->parties.rows,       h->groups,   h->waiting,    kh_state_bytes(l->state), l->consent->grants.rows,
+                             l->consent->risks.rows};
 }

@@ -130,6 +130,42 @@ uint64_t kh_ledger_clock_step_ns(const kh_ledger *l);                           
 /* kh_ledger_watermark: block time of the newest import of a kind, 0 none. */
 uint64_t kh_ledger_watermark(const kh_ledger *l, kh_kind kind);
 
+/* ---- grants (授权书) and what is read under them [S] ---- */
+typedef struct kh_grant_view {
+    uint32_t enterprise, bank;
+    uint64_t id, from_ns, until_ns;
+    uint8_t scope;
+    kh_grant_state state;
+} kh_grant_view;
+bool kh_ledger_grant(const kh_ledger *l, uint32_t enterprise, uint64_t id, kh_grant_view *ret);
+/* kh_ledger_grant_next: an enterprise's grants, the newest first; with enterprise 0 everybody's, in log order. *cursor starts at
+   0. One row a call; grants are never taken away, so the applier may run between two calls. */
+bool kh_ledger_grant_next(const kh_ledger *l, uint64_t *cursor, uint32_t enterprise, kh_grant_view *ret);
+
+/* There is no list of an enterprise's financings or documents: these walk all rows, in pieces, so that the caller lets the
+   applier in between two (store's gate). *cursor starts at 0 and is KH_WALK_END after the last piece. A few nanoseconds a row. */
+#define KH_WALK_END UINT64_MAX
+typedef struct kh_credit_item {
+    kh_currency currency;
+    kh_fin_state state;
+    uint64_t amount, repaid;
+} kh_credit_item;
+/* kh_ledger_credit_walk passes at most `rows` financings and gives those of the enterprise, whatever the bank; returns their
+   number, <= max, and stops where max is reached. Financings keep their rows: each is met once. */
+uint32_t kh_ledger_credit_walk(const kh_ledger *l, uint64_t *cursor, uint32_t rows, uint32_t enterprise, kh_credit_item ret[],
+                               uint32_t max);
+/* kh_ledger_owner_walk: the same over documents: the keys of those that belong to the canonical owner. A document that is amended
+   between two pieces may move behind the walk and be passed over: it is met by the next walk. */
+uint32_t kh_ledger_owner_walk(const kh_ledger *l, uint64_t *cursor, uint32_t rows, kh_text owner, kh_key ret_keys[],
+                              uint32_t max);
+
+/* ---- the risk list (风险名单) [S] ---- */
+typedef struct kh_risk_view {
+    uint64_t contributed, asked, allowed;
+} kh_risk_view;
+/* kh_ledger_risk_account: what a bank has in the list, has asked, and may ask in all; false where the party is no bank. */
+bool kh_ledger_risk_account(const kh_ledger *l, uint32_t bank, kh_risk_view *ret);
+
 /* One verification question, DOMAIN §7. */
 typedef struct kh_question {
     kh_key key;
@@ -162,6 +198,24 @@ void kh_ledger_verify(const kh_ledger *l, const kh_question questions[], uint32_
    KH_BULK_MAX. [R] */
 uint64_t kh_ledger_verify_fast(const kh_ledger *l, const kh_question questions[], uint32_t n, kh_verdict ret[]);
 
+/* ---- for a reader that looks the records up itself (index/flow.h) [R] ---- */
+typedef struct kh_moment { /* as of when its answers are at least */
+    uint64_t height;
+    kh_date today;
+    bool plain; /* no rule limits the age of any kind, or the currencies */
+} kh_moment;
+/* kh_ledger_moment: taken before the records are looked up. */
+kh_moment kh_ledger_moment(const kh_ledger *l);
+const kh_index *kh_ledger_index(const kh_ledger *l);
+/* kh_ledger_verify_found is verify_fast of questions whose records the caller found (kh_index_null: none). It also decides
+   NOT_FOUND, and does not ask whether the bank is frozen: the caller does, by kh_ledger_party_frozen. n <= KH_BULK_MAX. [R] */
+uint64_t kh_ledger_verify_found(const kh_ledger *l, kh_moment moment, const kh_question questions[],
+                                const kh_record *const records[], uint32_t n, kh_verdict ret[]);
+/* kh_ledger_party_row: a number that stays this party's for as long as the directory lives; 0: no such party. [S] */
+uint32_t kh_ledger_party_row(const kh_ledger *l, uint32_t id);
+/* kh_ledger_party_frozen: as the newest applied entry left it. Any thread. */
+bool kh_ledger_party_frozen(const kh_ledger *l, uint32_t row);
+
 /* ---- digests ---- */
 /* kh_ledger_content_begin/.. : canonical bytes of documents and financings, in key order, are given to `bytes` piece by piece;
    free of versions, heights, times, placement and record numbers. `order` is scratch for kh_ledger_content_scratch() bytes. [S]
@@ -175,6 +229,7 @@ const char *kh_ledger_verify_invariants(const kh_ledger *l);
 
 typedef struct kh_ledger_stats {
     uint64_t documents, balances, financings, open_financings, open_lines, parties, link_groups, waiting_messages, state_bytes;
+    uint64_t grants, risk_entries;
 } kh_ledger_stats;
 void kh_ledger_get_stats(const kh_ledger *l, kh_ledger_stats *ret);
 #endif

@@ -53,6 +53,9 @@ struct kh_ledger {
     kh_wait *wait;
     kh_wait_key *wait_key;
     kh_message_cell *cell;
+    kh_consent_head *consent;
+    kh_grant *grant;
+    kh_risk_row *risk;
     /* the entry being applied */
     const kh_sink *sink;
     uint32_t outcome_index, op_index;
@@ -118,7 +121,7 @@ static inline bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cn
 static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is left */
 {
     kh_region *r = &l->state->regions[region];
-    return r->row_cnt < r->row_max ? (uint32_t)r->row_cnt++ : 0;
+    return r->row_cnt < r->row_max ? (uint32_t)kh_region_take(r) : 0;
 }
 
 /* ---- ahead.c ---- */
@@ -172,9 +175,11 @@ static inline bool kh_parties_limited(kh_ledger *l, uint32_t party) /* refusal_l
     return l->head->rules[KH_RULE_REFUSALS].value != 0 && kh_parties_exhausted(l, party);
 }
 void kh_parties_refused(kh_ledger *l, uint32_t party);
-void kh_rules_init(kh_ledger *l);
+void kh_rules_init(kh_ledger *l, uint32_t first, uint32_t end); /* the usual values */
+const kh_rule *kh_rules_get(const kh_ledger *l, uint32_t rule);
 kh_code kh_rules_set(kh_ledger *l, const kh_op_rule_set *op);
 uint64_t kh_rules_product_ratio(const kh_ledger *l, kh_text product); /* UINT64_MAX: none */
+bool kh_rules_none_of_age_or_currency(const kh_ledger *l);
 static inline bool kh_rules_currency_allowed(const kh_ledger *l, kh_currency currency)
 {
     if (l->head->rules[KH_RULE_CURRENCIES].value == 0) return true;
@@ -350,6 +355,15 @@ void kh_waiting_arrived(kh_ledger *l, const kh_op_document *d, uint32_t first);
 void kh_waiting_move(kh_ledger *l, const kh_key *from, const kh_key *to);
 /* kh_waiting_take: the oldest request of the document that waits for its notice, in l->message_op; false: none. */
 KH_MUST bool kh_waiting_take(kh_ledger *l, const kh_key *key, uint8_t action);
+
+/* ---- grants.c, risks.c ---- */
+extern const kh_table kh_grants_table, kh_risks_table;
+void kh_consent_start(kh_ledger *l);                 /* of an empty state, or of one that is older than grants */
+void kh_grants_apply(kh_ledger *l, const kh_op *op); /* GRANT, GRANT_REVOKE, CREDIT_LOOKUP */
+uint64_t kh_grant_check(const kh_ledger *l, const kh_grant *g);
+const char *kh_grants_invariants(const kh_ledger *l, uint64_t *check); /* adds their part of the running check */
+void kh_risks_apply(kh_ledger *l, const kh_op *op);                    /* RISK_ADD, RISK_REMOVE, RISK_ASK */
+const char *kh_risks_invariants(const kh_ledger *l, uint64_t *check);
 
 /* ---- links.c, red.c, contracts.c ---- */
 extern const kh_table kh_refs_table, kh_contracts_table;

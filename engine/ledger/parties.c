@@ -65,7 +65,7 @@ kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op)
     p->uscc = kh_texts_intern(l, op->uscc);
     kh_table_add(l, &kh_parties_table, &l->head->parties, kh_parties_hash(l, p->id), row);
     if (p->uscc != 0) kh_table_add(l, &kh_usccs_table, &l->head->usccs, kh_parties_hash(l, p->uscc), row);
-    uint64_t at = order_find(l, p->id), cnt = l->state->regions[KH_R_PARTY_ORDER].row_cnt++;
+    uint64_t at = order_find(l, p->id), cnt = kh_region_take(&l->state->regions[KH_R_PARTY_ORDER]);
     memmove(order(l) + at + 1, order(l) + at, (cnt - at) * sizeof(uint32_t));
     order(l)[at] = row;
     return KH_C_OK;
@@ -81,7 +81,7 @@ kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op)
         uint32_t banks = op->frozen ? l->head->frozen_banks + 1 : l->head->frozen_banks - 1;
         __atomic_store_n(&l->head->frozen_banks, banks, __ATOMIC_RELEASE); /* partner: kh_ledger_verify_fast */
     }
-    p->frozen = op->frozen;
+    __atomic_store_n(&p->frozen, op->frozen, __ATOMIC_RELEASE); /* partner: kh_ledger_party_frozen */
     return KH_C_OK;
 }
 
@@ -129,6 +129,13 @@ bool kh_ledger_party(const kh_ledger *l, uint32_t id, kh_party_view *ret)
     uint32_t row = id == 0 ? 0 : kh_parties_find(l, id);
     if (row != 0) view(l, row, ret);
     return row != 0;
+}
+
+uint32_t kh_ledger_party_row(const kh_ledger *l, uint32_t id) { return id == 0 ? 0 : kh_parties_find(l, id); }
+
+bool kh_ledger_party_frozen(const kh_ledger *l, uint32_t row)
+{
+    return __atomic_load_n(&l->party[row].frozen, __ATOMIC_ACQUIRE) != 0; /* partner: kh_parties_status */
 }
 
 bool kh_ledger_party_by_uscc(const kh_ledger *l, kh_text uscc, kh_party_view *ret)

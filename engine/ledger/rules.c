@@ -2,7 +2,7 @@
  */
 #include "ledger/machine.h"
 
-typedef enum form { RATIO, DURATION, CURRENCIES, SWITCH, LIMIT, DOCUMENTS, FINANCINGS } form;
+typedef enum form { RATIO, DURATION, CURRENCIES, SWITCH, LIMIT, DOCUMENTS, FINANCINGS, COUNT } form;
 typedef struct rule_name {
     const char *name;
     const char *usual;
@@ -20,6 +20,8 @@ static const rule_name fixed[KH_RULE_CNT] = {
     [KH_RULE_BODY_RETENTION] = {"body_retention", "30d", DURATION},
     [KH_RULE_DOCUMENTS] = {"capacity_documents", "67108864", DOCUMENTS},
     [KH_RULE_FINANCINGS] = {"capacity_financings", "16777216", FINANCINGS},
+    [KH_RULE_RISK_FREE] = {"risk_free_queries", "100", COUNT},
+    [KH_RULE_RISK_PER_ENTRY] = {"risk_queries_per_entry", "50", COUNT},
 };
 static const char ratio_kind[] = "ratio_bp.kind.", ratio_product[] = "ratio_bp.product.", max_age[] = "max_age.";
 
@@ -121,18 +123,26 @@ static bool parse(form f, kh_text text, uint64_t *ret_value, uint64_t *ret_value
     case LIMIT: *ret_value = 0; return is_word(text, "off") || limit(text, ret_value, ret_value_2);
     case DOCUMENTS: return number(text, KH_CAPACITY_DOCUMENTS_MAX, ret_value);
     case FINANCINGS: return number(text, KH_CAPACITY_FINANCINGS_MAX, ret_value);
+    case COUNT: return number(text, 1000000000, ret_value);
     }
     return false;
 }
 
-void kh_rules_init(kh_ledger *l)
+static kh_rule *rule_at(const kh_ledger *l, uint32_t i)
 {
-    for (uint32_t i = 0; i < KH_RULE_CNT; i++) {
+    return i < KH_RULE_HEAD_CNT ? &l->head->rules[i] : &l->consent->rules[i - KH_RULE_HEAD_CNT];
+}
+
+const kh_rule *kh_rules_get(const kh_ledger *l, uint32_t rule) { return rule_at(l, rule); }
+
+void kh_rules_init(kh_ledger *l, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
         char name[KH_RULE_TEXT_MAX + 1];
         const char *usual;
         form f;
         if (!describe(i, name, &usual, &f)) continue;
-        bool ok = parse(f, text_of(usual), &l->head->rules[i].value, &l->head->rules[i].value_2, l->head->currencies);
+        bool ok = parse(f, text_of(usual), &rule_at(l, i)->value, &rule_at(l, i)->value_2, l->head->currencies);
         KH_ASSERT(ok);
     }
 }
@@ -181,7 +191,7 @@ kh_code kh_rules_set(kh_ledger *l, const kh_op_rule_set *op)
         if (i == KH_RULE_TTL_ACCEPTED && !new_queue(l, &l->head->queue_accepted)) return KH_C_CAPACITY;
         parsed.text = kh_texts_intern(l, op->value);
         if (f == CURRENCIES) memcpy(l->head->currencies, currencies, sizeof currencies);
-        l->head->rules[i] = parsed;
+        *rule_at(l, i) = parsed;
         return KH_C_OK;
     }
     return KH_C_NOT_FOUND;
@@ -195,6 +205,13 @@ uint64_t kh_rules_product_ratio(const kh_ledger *l, kh_text product)
     for (uint64_t row = 1; name != 0 && row < cnt; row++)
         if (l->product[row].name == name) return l->product[row].ratio_bp;
     return UINT64_MAX;
+}
+
+bool kh_rules_none_of_age_or_currency(const kh_ledger *l)
+{
+    bool none = l->head->rules[KH_RULE_CURRENCIES].value == 0;
+    for (uint32_t kind = 0; kind < KH_KIND_CNT; kind++) none &= l->head->rules[KH_RULE_MAX_AGE + kind].value == 0;
+    return none;
 }
 
 uint64_t kh_ledger_clock_step_ns(const kh_ledger *l) { return l->head->rules[KH_RULE_CLOCK_STEP].value * KH_NS_PER_S; }
@@ -213,7 +230,7 @@ static bool list_one(const kh_ledger *l, uint64_t n, listed *ret)
     const char *usual;
     form f;
     if (n < KH_RULE_CNT) {
-        const kh_rule *rule = &l->head->rules[n];
+        const kh_rule *rule = rule_at(l, (uint32_t)n);
         if (!describe((uint32_t)n, ret->name, &usual, &f)) return false;
         ret->is_default = rule->text == 0;
         ret->value = rule->text == 0 ? text_of(usual) : kh_texts_get(l, rule->text);

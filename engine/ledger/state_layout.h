@@ -33,6 +33,11 @@ enum {
     KH_R_WAIT_KEY,
     KH_R_WAIT_TABLE,
     KH_R_MESSAGE, /* 32 */
+    KH_R_CONSENT, /* 33: one row; what came after kh_head was full, so that older images still open */
+    KH_R_GRANT,
+    KH_R_GRANT_TABLE,
+    KH_R_RISK,
+    KH_R_RISK_TABLE, /* 37 */
     KH_R_END
 };
 
@@ -49,8 +54,14 @@ enum {
 #define KH_DOC_LINES_MAX 4096u
 #define KH_GROUP_MAX 64u
 #define KH_SUPERSEDED_MAX 8u
-#define KH_WAITING_MAX 65536u /* messages kept for another try, a source */
-#define KH_SIMILAR_LOOK 64u   /* documents of one contract that are compared */
+#define KH_WAITING_MAX 65536u           /* messages kept for another try, a source */
+#define KH_SIMILAR_LOOK 64u             /* documents of one contract that are compared */
+#define KH_GRANTS_CAPACITY (16u << 20)  /* grants, the revoked ones included: their numbers stay taken */
+#define KH_GRANTS_OPEN_MAX 1024u        /* not revoked, of one enterprise */
+#define KH_GRANTS_EVER_MAX 65536u       /* of one enterprise */
+#define KH_RISKS_CAPACITY (16u << 20)   /* contributions that stand */
+#define KH_RISKS_OF_BANK_MAX (1u << 20) /* of one bank */
+#define KH_RISKS_OF_SUBJECT_MAX 1024u   /* to one subject, whatever the category and the bank */
 
 /* The place of an outcome in 8 bytes: height << 24 | index; 0 none. */
 typedef uint64_t kh_packed;
@@ -153,8 +164,13 @@ typedef struct kh_party_row {
     uint64_t refusals_ns; /* refused applications not yet worked off, times 10^9 */
     uint64_t refusals_at;
     uint8_t role, frozen;
-    uint8_t reserved[14]; /* one cache line */
-} kh_party_row;
+    uint16_t open_grants; /* of an enterprise: not revoked */
+    uint32_t given;       /* of an enterprise: grants, ever; of a bank: contributions to the risk list that stand */
+    union {
+        uint64_t asked;        /* of a bank: subjects of its questions to the risk list */
+        uint32_t newest_grant; /* of an enterprise */
+    };
+} kh_party_row; /* one cache line */
 
 typedef struct kh_queue {
     uint32_t next_free;
@@ -227,6 +243,23 @@ typedef struct kh_message_cell {
     uint8_t bytes[KH_MESSAGE_CELL - 4];
 } kh_message_cell;
 
+typedef struct kh_grant {
+    uint64_t id, from_ns, until_ns;
+    uint32_t enterprise, bank;
+    uint32_t hash_next;
+    uint32_t next; /* the enterprise's one before it */
+    uint8_t scope, state;
+    uint8_t reserved[6];
+} kh_grant;
+
+typedef struct kh_risk_row { /* one bank's contribution */
+    kh_key subject;
+    uint32_t bank; /* 0: waits for reuse */
+    uint32_t hash_next;
+    uint8_t category;
+    uint8_t reserved[7];
+} kh_risk_row;
+
 /* A table that grows by one bucket at a time (linear hashing); its heads are the rows of one region. */
 typedef struct kh_table_head {
     uint64_t rows;
@@ -246,6 +279,9 @@ enum {
     KH_RULE_BODY_RETENTION, /* seconds */
     KH_RULE_DOCUMENTS,
     KH_RULE_FINANCINGS,
+    KH_RULE_HEAD_CNT, /* those before stand in kh_head, the others in kh_consent_head */
+    KH_RULE_RISK_FREE = KH_RULE_HEAD_CNT,
+    KH_RULE_RISK_PER_ENTRY,
     KH_RULE_CNT
 };
 typedef struct kh_rule {
@@ -267,7 +303,7 @@ typedef struct kh_head {
     uint32_t queue_stamp, frozen_banks, operator_waiting;
     uint32_t rate_pairs;
     uint32_t reserved;
-    kh_rule rules[KH_RULE_CNT];
+    kh_rule rules[KH_RULE_HEAD_CNT];
     uint64_t currencies[16]; /* bit per ISO numeric, where the rule is not `all` */
 } kh_head;
 #define KH_STATE_FORMAT UINT64_C(0x32304c4544474b48)
@@ -282,5 +318,14 @@ _Static_assert(sizeof(kh_queue) == 24 && sizeof(kh_group) == 264 && sizeof(kh_re
 _Static_assert(sizeof(kh_product) == 24 && sizeof(kh_rate_row) == 32 && sizeof(kh_wait) == 32 && sizeof(kh_wait_key) == 24 &&
                    sizeof(kh_message_cell) == KH_MESSAGE_CELL,
                "docs/FORMAT.md");
+typedef struct kh_consent_head {
+    uint64_t format; /* KH_CONSENT_FORMAT once used */
+    kh_table_head grants, risks;
+    uint32_t free_risks, reserved;
+    kh_rule rules[KH_RULE_CNT - KH_RULE_HEAD_CNT];
+} kh_consent_head;
+#define KH_CONSENT_FORMAT UINT64_C(0x3130534e4f434b48)
+
+_Static_assert(sizeof(kh_grant) == 48 && sizeof(kh_risk_row) == 32 && sizeof(kh_consent_head) == 112, "docs/FORMAT.md");
 _Static_assert((uint32_t)KH_R_END <= (uint32_t)KH_REGION_MAX, "more regions than an image has");
 #endif

@@ -87,7 +87,7 @@ static void split_one(kh_ledger *l, const kh_table *t, kh_table_head *h, kh_regi
 {
     uint64_t *heads = (uint64_t *)(void *)r->base, bit = UINT64_C(1) << h->level;
     uint64_t *stays = &heads[h->split], *goes = stays + bit, old = *stays;
-    fetch_ahead(l, t, heads, h->split, r->row_cnt++);
+    fetch_ahead(l, t, heads, h->split, kh_region_take(r));
     if ((old & KH_TABLE_MORE) == 0 && h->level < KH_TABLE_KNOWN_BITS) { /* one row, whose hash we know well enough, or none */
         uint64_t moves = (uint64_t) - (int64_t)((old >> 32 & bit) != 0);
         *stays = old & ~moves;

@@ -39,7 +39,7 @@ uint32_t kh_texts_intern(kh_ledger *l, kh_text text)
     kh_region *r = &l->state->regions[KH_R_TEXT];
     KH_ASSERT(r->row_max - r->row_cnt >= units_of(text.n));
     ref = (uint32_t)r->row_cnt;
-    r->row_cnt += units_of(text.n);
+    __atomic_store_n(&r->row_cnt, ref + (uint64_t)units_of(text.n), __ATOMIC_RELAXED); /* partner: kh_machine_ahead */
     kh_text_row *row = row_at(l, ref);
     row->n = (uint16_t)text.n;
     memcpy((uint8_t *)row + BYTES_AT, text.p, text.n);

@@ -1,5 +1,6 @@
 /* verify: the answer to one question about a document: format, existence, owner, direction, fields, state, amended since,
  * balance; the first that applies. Warnings (check digit, red letters, similar) only where it would else be OK. */
+#include "index/quad.h"
 #include "ledger/machine.h"
 
 static int direction_of(kh_kind kind)
@@ -154,6 +155,71 @@ uint64_t kh_ledger_verify_fast(const kh_ledger *l, const kh_question questions[]
         else if ((hits >> i & 1) == 0 || !answer_fast(l, &questions[i], records[i], today, &verdict)) continue;
         ret[i] = verdict;
         done |= UINT64_C(1) << i;
+    }
+    return done;
+}
+
+kh_moment kh_ledger_moment(const kh_ledger *l)
+{
+    return (kh_moment){__atomic_load_n(&l->head->height, __ATOMIC_ACQUIRE),
+                       kh_date_of_time(__atomic_load_n(&l->head->time_ns, __ATOMIC_RELAXED)),
+                       kh_rules_none_of_age_or_currency(l)};
+}
+
+enum { USABLE = 1 << KH_STATUS_RELEASED | 1 << KH_STATUS_CLEARED | 1 << KH_STATUS_EXITED | 1 << KH_STATUS_NORMAL };
+
+/* The usual answer, without a branch a condition: one balance, everything matches, usable, something free, no rule and no warning
+   applies: OK. False says nothing: the other paths look closer. */
+static inline bool answer_usual(const kh_question *q, const kh_record *rec, kh_verdict *ret)
+{
+    kh_quad quad = kh_quad_peek(rec);
+    uint64_t free = rec->cap > quad.taken ? rec->cap - quad.taken : 0, want = q->want == KH_AMOUNT_NONE ? 0 : q->want;
+    bool no = (quad.flags & (KH_REC_ALIAS | KH_REC_MORE | KH_REC_GROUP | KH_REC_SIMILAR)) | (q->contract != 0) |
+              (q->number_code != KH_C_OK) | ((q->owner_check != 0) & (q->owner_check != rec->owner_check)) | (q->direction != 0) |
+              ((q->currency != 0) & (q->currency != rec->currency)) |
+              ((q->amount != KH_AMOUNT_NONE) & ((q->amount != rec->base) | (rec->currency == 0))) |
+              ((q->date != 0) & (q->date != rec->date)) | ((USABLE >> (quad.status & 31) & 1) == 0) | (quad.version == 0) |
+              (quad.version > UINT16_MAX / 2) | ((q->version != 0) & (q->version != quad.version)) | (free == 0) | (free < want);
+    ret->code = KH_C_OK;
+    ret->status = (kh_status)quad.status;
+    ret->version = quad.version;
+    ret->currency = rec->currency;
+    ret->free = free;
+    return !no;
+}
+
+const kh_index *kh_ledger_index(const kh_ledger *l) { return l->index; }
+
+/* A key that is not there: true where that is all: no declaration of the other direction has the number. */
+static __attribute__((noinline)) bool answer_missing(const kh_ledger *l, const kh_question *q, kh_verdict *ret)
+{
+    kh_key other = q->key;
+    kh_kind kind = kh_doc_key_kind(&q->key);
+    other.b[0] = kind == KH_KIND_EXPORT_DECLARATION ? KH_KIND_IMPORT_DECLARATION : KH_KIND_EXPORT_DECLARATION;
+    if (kh_kind_is_declaration(kind) && kh_index_find(l->index, &other) != KH_RECORD_NONE) return false;
+    ret->code = KH_C_NOT_FOUND;
+    ret->watermark = kh_ledger_watermark(l, q->kind);
+    return true;
+}
+
+uint64_t kh_ledger_verify_found(const kh_ledger *l, kh_moment moment, const kh_question questions[],
+                                const kh_record *const records[], uint32_t n, kh_verdict ret[])
+{
+    const kh_record *null = kh_index_null(l->index);
+    uint64_t done = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const kh_question *q = &questions[i];
+        ret[i] = (kh_verdict){.free = KH_AMOUNT_NONE, .as_of = moment.height};
+        if (KH_LIKELY(moment.plain && records[i] != null && answer_usual(q, records[i], &ret[i]))) {
+            done |= UINT64_C(1) << i;
+            continue;
+        }
+        bool known;
+        ret[i] = (kh_verdict){.free = KH_AMOUNT_NONE, .as_of = moment.height};
+        if (q->number_code == KH_C_FORMAT) ret[i].code = KH_C_FORMAT, known = true;
+        else if (KH_LIKELY(records[i] != null)) known = answer_fast(l, q, records[i], moment.today, &ret[i]);
+        else known = answer_missing(l, q, &ret[i]);
+        done |= (uint64_t)known << i;
     }
     return done;
 }

@@ -1,4 +1,4 @@
-/* views: documents as readers want them, and the walk over all of them. */
+/* views: documents as readers want them, the walk over all of them, and over those of one owner. */
 #include "ledger/machine.h"
 
 static void copy_text(kh_text text, char *ret, uint32_t *ret_n)
@@ -78,4 +78,19 @@ bool kh_ledger_document_next(const kh_ledger *l, uint64_t *cursor, kh_doc_view *
     }
     *cursor = cnt;
     return false;
+}
+
+uint32_t kh_ledger_owner_walk(const kh_ledger *l, uint64_t *cursor, uint32_t rows, kh_text owner, kh_key ret_keys[], uint32_t max)
+{
+    uint64_t cnt = l->state->regions[KH_REGION_INDEX_RECORDS].row_cnt, at = *cursor, end = kh_min64(cnt, at + rows);
+    uint32_t text = kh_texts_find(l, owner), check = kh_owner_check(owner), n = 0;
+    if (text == 0) end = at = cnt; /* nobody has such an owner */
+    for (; at < end && n < max; at++) {
+        const kh_record *rec = kh_rec(l, (uint32_t)at);
+        if (rec->owner_check != check || rec->quad.flags & KH_REC_ALIAS || rec->cold == 0) continue;
+        if (l->cold[rec->cold].owner != text || kh_index_find(l->index, &rec->key) != at) continue;
+        ret_keys[n++] = rec->key;
+    }
+    *cursor = at >= cnt ? KH_WALK_END : at;
+    return n;
 }

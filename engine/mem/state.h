@@ -38,6 +38,15 @@ typedef struct kh_region {
     uint32_t flags;
 } kh_region;
 
+/* kh_region_take puts one more row into use, which there is room for, and returns its number. [W] A helper thread may read
+   row_cnt beside it (kh_state_populate): the store is its partner. */
+static inline uint64_t kh_region_take(kh_region *r)
+{
+    uint64_t row = r->row_cnt;
+    __atomic_store_n(&r->row_cnt, row + 1, __ATOMIC_RELAXED);
+    return row;
+}
+
 typedef struct kh_state {
     kh_region regions[KH_REGION_MAX];
 } kh_state;

@@ -11,21 +11,33 @@ static const uint8_t table[5][KH_ASK_CNT] = {
                            [KH_ASK_REGISTER] = ALL,
                            [KH_ASK_DIRECTORY] = ALL,
                            [KH_DO_REGISTER] = ALL,
-                           [KH_DO_IMPORT] = ALL},
+                           [KH_DO_IMPORT] = ALL,
+                           [KH_DO_GRANT] = ALL,
+                           [KH_ASK_GRANT] = ALL,
+                           [KH_ASK_CREDIT] = ALL | KH_LOGGED,
+                           [KH_DO_RISK] = ALL,
+                           [KH_ASK_RISK] = ALL},
     [KH_ROLE_BANK] = {[KH_ASK_VERIFY] = KH_MAY | KH_NEEDS_PROOF,
                       [KH_ASK_BALANCE] = KH_MAY | KH_NEEDS_PROOF | KH_OWN_ONLY,
                       [KH_ASK_HISTORY] = KH_MAY | KH_NEEDS_PROOF | KH_OWN_ONLY,
                       [KH_ASK_FINANCING] = KH_MAY | KH_OWN_ONLY,
                       [KH_ASK_ALERTS] = KH_MAY | KH_OWN_ONLY,
                       [KH_ASK_REGISTER] = KH_MAY,
-                      [KH_DO_FINANCE] = KH_MAY | KH_OWN_ONLY},
+                      [KH_DO_FINANCE] = KH_MAY | KH_OWN_ONLY,
+                      [KH_ASK_GRANT] = KH_MAY | KH_OWN_ONLY,
+                      [KH_ASK_CREDIT] = KH_MAY | KH_NEEDS_GRANT,
+                      [KH_DO_RISK] = KH_MAY | KH_OWN_ONLY,
+                      [KH_ASK_RISK] = KH_MAY | KH_OWN_ONLY},
     /* An enterprise proves by being the owner: what is its own it may see, without the banks' parts. */
     [KH_ROLE_ENTERPRISE] = {[KH_ASK_VERIFY] = KH_MAY | KH_NEEDS_PROOF,
                             [KH_ASK_BALANCE] = KH_MAY | KH_NEEDS_PROOF | KH_OWN_ONLY,
                             [KH_ASK_HISTORY] = KH_MAY | KH_NEEDS_PROOF | KH_OWN_ONLY,
                             [KH_ASK_FINANCING] = KH_MAY | KH_OWN_ONLY,
                             [KH_ASK_ALERTS] = KH_MAY | KH_OWN_ONLY,
-                            [KH_ASK_REGISTER] = KH_MAY},
+                            [KH_ASK_REGISTER] = KH_MAY,
+                            [KH_DO_GRANT] = KH_MAY | KH_OWN_ONLY,
+                            [KH_ASK_GRANT] = KH_MAY | KH_OWN_ONLY,
+                            [KH_ASK_CREDIT] = KH_MAY | KH_OWN_ONLY},
     [KH_ROLE_SOURCE] = {[KH_DO_IMPORT] = KH_MAY, [KH_ASK_REGISTER] = KH_MAY},
 };
 
@@ -76,6 +88,13 @@ bool kh_access_may_see_financing(const kh_principal *who, uint32_t bank, uint32_
     uint32_t rights = kh_access_rights(who, KH_ASK_FINANCING);
     if ((rights & KH_MAY) == 0) return false;
     return (rights & KH_OWN_ONLY) == 0 || who->party == bank || (who->role == KH_ROLE_ENTERPRISE && who->party == enterprise);
+}
+
+bool kh_access_may_see_grant(const kh_principal *who, uint32_t enterprise, uint32_t bank)
+{
+    uint32_t rights = kh_access_rights(who, KH_ASK_GRANT);
+    if ((rights & KH_MAY) == 0) return false;
+    return (rights & KH_OWN_ONLY) == 0 || who->party == (who->role == KH_ROLE_BANK ? bank : enterprise);
 }
 
 bool kh_access_may_see_outcome(const kh_principal *who, bool is_notice, uint8_t op_type, uint32_t party)

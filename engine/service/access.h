@@ -24,6 +24,11 @@ typedef enum kh_ask {
     KH_DO_FINANCE,    /* apply and events */
     KH_DO_REGISTER,   /* parties, rules, rates */
     KH_DO_IMPORT,
+    KH_DO_GRANT,   /* grant and revoke */
+    KH_ASK_GRANT,  /* grants, and what was looked up under them */
+    KH_ASK_CREDIT, /* an enterprise's credit record and documents */
+    KH_DO_RISK,    /* contribute to the risk list, and remove */
+    KH_ASK_RISK,   /* the risk list, and one's own account */
     KH_ASK_CNT
 } kh_ask;
 
@@ -31,7 +36,8 @@ enum {                     /* what the table says */
        KH_MAY = 1,         /* allowed at all */
        KH_NEEDS_PROOF = 2, /* owner and amount of the paper */
        KH_OWN_ONLY = 4,    /* the party's own business alone */
-       KH_LOGGED = 8       /* a look-up that is written down */
+       KH_LOGGED = 8,      /* a look-up that is written down */
+       KH_NEEDS_GRANT = 16 /* the enterprise's consent: a look-up in the log, which the ledger judges */
 };
 /* kh_access_rights: the table's entry, bits of KH_MAY...; 0: not allowed. */
 uint32_t kh_access_rights(const kh_principal *who, kh_ask ask);
@@ -49,6 +55,8 @@ bool kh_access_unproven(const kh_question *question, const kh_verdict *verdict);
 void kh_access_show_document(const kh_principal *who, kh_doc_view *doc);
 /* kh_access_may_see_financing: own business, or the regulator. */
 bool kh_access_may_see_financing(const kh_principal *who, uint32_t bank, uint32_t enterprise);
+/* kh_access_may_see_grant: its enterprise, its bank, or the regulator. */
+bool kh_access_may_see_grant(const kh_principal *who, uint32_t enterprise, uint32_t bank);
 /* kh_access_may_see_outcome: an item of a document's chain: its versions, and the party's own operations and notices. */
 bool kh_access_may_see_outcome(const kh_principal *who, bool is_notice, uint8_t op_type, uint32_t party);
 #endif

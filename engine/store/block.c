@@ -12,7 +12,7 @@ enum {
     AT_CNT = 32,
     AT_OFFSETS = 40,
     AT_ENTRY = 48,
-    AT_CHAIN = 80,
+    AT_CHAIN = KH_BLOCK_SEALED_AT,
     AT_ZERO = 112,
     AT_CHECK = 120
 };

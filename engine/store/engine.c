@@ -93,7 +93,8 @@ static void emit(void *self, const kh_outcome *outcome)
     b->reply(b->ctx, s->answering->height, s->answering_time, receipt, outcome->op_index - b->first_op);
 }
 
-/* Applies one entry with its outcomes going into the journal. */
+/* Applies one entry with its outcomes going into the journal. Both happen behind the gate: who sees in the state that an outcome
+ * is there finds it in the journal. */
 static kh_err apply(kh_store *s, const kh_entry *entry)
 {
     const kh_sink sink = {emit, s};
@@ -104,10 +105,11 @@ static kh_err apply(kh_store *s, const kh_entry *entry)
     kh_block_begin(s->block, entry);
     (void)pthread_rwlock_wrlock(&s->gate);
     kh_err err = kh_machine_apply(&s->machine, entry, &sink);
-    (void)pthread_rwlock_unlock(&s->gate);
     kh_block *b = s->block;
     s->block = NULL;
     if (err == KH_OK) err = kh_block_end(b);
+    if (err == KH_OK) kh_journal_give(&s->journal, b);
+    (void)pthread_rwlock_unlock(&s->gate);
     if (err != KH_OK) {
         kh_block_free(b);
         return err;
@@ -115,7 +117,7 @@ static kh_err apply(kh_store *s, const kh_entry *entry)
     memcpy(s->log_digest, entry->digest, 32);
     atomic_store_explicit(&s->applied_time, entry->time_ns, memory_order_relaxed);
     atomic_store_explicit(&s->applied, entry->height, memory_order_release);
-    return kh_journal_give(&s->journal, b);
+    return kh_journal_room(&s->journal);
 }
 
 const kh_sink *kh_engine_replay_sink(kh_store *s, const kh_entry *entry)
@@ -136,9 +138,12 @@ kh_err kh_engine_replayed(kh_store *s, const kh_entry *entry)
     s->block = NULL;
     if (b == NULL) return KH_OK;
     kh_err err = kh_block_end(b);
-    if (err == KH_OK) return kh_journal_give(&s->journal, b);
-    kh_block_free(b);
-    return err;
+    if (err != KH_OK) {
+        kh_block_free(b);
+        return err;
+    }
+    kh_journal_give(&s->journal, b);
+    return kh_journal_room(&s->journal);
 }
 
 static kh_err submit(kh_store *s, kh_gather *g)

@@ -186,7 +186,8 @@ static kh_err load(const kh_home *home, uint64_t height, bool map, kh_machine *m
         l->bad = UINT64_MAX;
         for (uint32_t i = 0; i < KH_REGION_MAX && m != NULL && err == KH_OK; i++) {
             const kh_image_region *r = &manifest->regions[i];
-            if (r->row_sz != m->state.regions[i].row_sz || r->row_cnt > m->state.regions[i].row_max) {
+            bool newer = r->row_sz == 0 && r->row_cnt == 0; /* a region that came after this image: empty */
+            if (!newer && (r->row_sz != m->state.regions[i].row_sz || r->row_cnt > m->state.regions[i].row_max)) {
                 kh_say(report, path, "region %u has rows of %u bytes: written by another version", i, r->row_sz);
                 err = KH_E_VERSION;
             }

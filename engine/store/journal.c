@@ -18,6 +18,10 @@ kh_err kh_journal_open(kh_journal *j, const kh_home *home, bool read_only, kh_st
     j->read_only = read_only;
     kh_err err = d->open(d->self, kh_home_path(home, "journal/blocks", path), flags, &j->blocks);
     if (err == KH_E_NOT_FOUND && read_only) j->blocks = NULL, err = KH_OK;
+    if (err == KH_E_NOT_FOUND) { /* a copy without its journals: they are made anew */
+        err = d->make_dir(d->self, kh_home_path(home, "journal", path));
+        if (err == KH_OK) err = d->open(d->self, kh_home_path(home, "journal/blocks", path), flags, &j->blocks);
+    }
     if (err == KH_OK) {
         err = d->open(d->self, kh_home_path(home, "journal/table", path), flags, &j->table);
         if (err == KH_E_NOT_FOUND && read_only) j->table = NULL, err = KH_OK;
@@ -121,7 +125,7 @@ kh_block *kh_journal_take(kh_journal *j)
 
 /* Writes the sealed blocks first..last, in as few calls as their size allows. No lock held: nothing behind `last` is looked at.
  */
-static kh_err write_out(kh_journal *j, const kh_block *first, const kh_block *last)
+static kh_err write_out(kh_journal *j, const kh_block *first, const kh_block *last, uint64_t *end_at)
 {
     uint8_t rows[ROWS_MAX * KH_TABLE_ROW_SZ];
     if (j->gather == NULL) j->gather = malloc(GATHER_SZ);
@@ -133,7 +137,7 @@ static kh_err write_out(kh_journal *j, const kh_block *first, const kh_block *la
         uint32_t cnt = 0;
         bool end = false;
         while (!end && cnt < ROWS_MAX && (cnt == 0 || n + b->size <= GATHER_SZ)) {
-            kh_store64(rows + (size_t)cnt * KH_TABLE_ROW_SZ, j->end + n);
+            kh_store64(rows + (size_t)cnt * KH_TABLE_ROW_SZ, *end_at + n);
             kh_store64(rows + (size_t)cnt * KH_TABLE_ROW_SZ + 8, b->size);
             bool large = cnt == 0 && b->size > GATHER_SZ / 2;
             if (!large) {
@@ -146,11 +150,11 @@ static kh_err write_out(kh_journal *j, const kh_block *first, const kh_block *la
             if (!end) b = b->next;
             if (large) break;
         }
-        kh_err err = j->disk->write(j->disk->self, j->blocks, j->end, p, n);
+        kh_err err = j->disk->write(j->disk->self, j->blocks, *end_at, p, n);
         if (err == KH_OK)
             err = j->disk->write(j->disk->self, j->table, (height - 1) * KH_TABLE_ROW_SZ, rows, (size_t)cnt * KH_TABLE_ROW_SZ);
         if (err != KH_OK) return err;
-        j->end += n;
+        *end_at += n;
         if (end) return KH_OK;
     }
 }
@@ -159,14 +163,16 @@ static kh_err write_out(kh_journal *j, const kh_block *first, const kh_block *la
 static void drain(kh_journal *j)
 {
     kh_block *first = j->first, *last = j->last;
+    uint64_t end_at = j->end;
     kh_err err = KH_OK;
     (void)pthread_mutex_unlock(&j->lock);
     for (kh_block *b = first;; b = b->next) {
         if (!b->sealed) kh_block_seal(b, j->chain);
         if (b == last) break;
     }
-    if (!j->read_only) err = write_out(j, first, last);
+    if (!j->read_only) err = write_out(j, first, last, &end_at);
     (void)pthread_mutex_lock(&j->lock);
+    j->end = end_at;
     if (err != KH_OK) j->err = err; /* final; what is pending stays readable */
     if (j->read_only || err != KH_OK) return;
     j->written = last->height;
@@ -201,7 +207,7 @@ kh_err kh_journal_start_thread(kh_journal *j)
     return j->running ? KH_OK : KH_E_NOMEM;
 }
 
-kh_err kh_journal_give(kh_journal *j, kh_block *b)
+void kh_journal_give(kh_journal *j, kh_block *b)
 {
     (void)pthread_mutex_lock(&j->lock);
     KH_ASSERT(b->height == j->built + 1);
@@ -211,12 +217,15 @@ kh_err kh_journal_give(kh_journal *j, kh_block *b)
     j->last = b;
     j->pending_sz += b->size;
     j->built = b->height;
-    if (j->running) {
-        (void)pthread_cond_signal(&j->work);
-        while (j->pending_sz > KH_JOURNAL_PENDING_SZ && j->err == KH_OK) (void)pthread_cond_wait(&j->room, &j->lock);
-    } else if (!j->read_only && j->pending_sz > GATHER_SZ) {
-        drain(j);
-    }
+    if (j->running) (void)pthread_cond_signal(&j->work);
+    (void)pthread_mutex_unlock(&j->lock);
+}
+
+kh_err kh_journal_room(kh_journal *j)
+{
+    (void)pthread_mutex_lock(&j->lock);
+    if (!j->running && !j->read_only && j->pending_sz > GATHER_SZ) drain(j);
+    while (j->running && j->pending_sz > KH_JOURNAL_PENDING_SZ && j->err == KH_OK) (void)pthread_cond_wait(&j->room, &j->lock);
     kh_err err = j->err;
     (void)pthread_mutex_unlock(&j->lock);
     return err;

@@ -105,7 +105,8 @@ kh_err kh_journal_chain_at(kh_journal *j, uint64_t height, uint8_t ret[32])
     return err;
 }
 
-/* A copy of the block of one height, from memory or file. */
+/* A copy of the block of one height, from memory or file. What is in memory may be sealed at this moment: chain and checksum,
+ * which nobody reads here, are not copied. */
 static kh_err block_copy(kh_journal *j, uint64_t height, uint8_t **ret, size_t *ret_n)
 {
     uint64_t at;
@@ -114,7 +115,9 @@ static kh_err block_copy(kh_journal *j, uint64_t height, uint8_t **ret, size_t *
     const kh_block *b = in_file ? NULL : pending(j, height);
     uint8_t *p = b != NULL ? malloc(b->size) : NULL;
     if (p != NULL) {
-        memcpy(p, b->bytes, b->size);
+        memset(p, 0, KH_BLOCK_HEAD_SZ);
+        memcpy(p, b->bytes, KH_BLOCK_SEALED_AT);
+        memcpy(p + KH_BLOCK_HEAD_SZ, b->bytes + KH_BLOCK_HEAD_SZ, b->size - KH_BLOCK_HEAD_SZ);
         *ret_n = b->size;
         *ret = p;
     }

@@ -1,4 +1,5 @@
-/* lock: DIR/lock, flock'ed by the one writer, with its pid in it so that who waits can be told. */
+/* lock: DIR/lock, flock'ed by the one writer, with its pid in it so that who waits can be told; a daemon adds a second line:
+ * where it answers instead. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,10 +11,19 @@
 
 #define POLL_NS 5000000L
 
-static uint32_t owner_of(int fd)
+/* owner_of reads who has the lock; what is no printable URL is none. */
+static void owner_of(int fd, kh_store_report *report)
 {
-    char buf[32] = {0};
-    return pread(fd, buf, sizeof buf - 1, 0) > 0 ? (uint32_t)strtoul(buf, NULL, 10) : 0;
+    char buf[16 + KH_STORE_URL_MAX] = {0}, *end;
+    if (pread(fd, buf, sizeof buf - 1, 0) <= 0) return;
+    report->lock_pid = (uint32_t)strtoul(buf, &end, 10);
+    if (end[0] != '\n' || strncmp(end + 1, "https://", 8) != 0) return;
+    size_t n = strcspn(end + 1, "\n");
+    if (n >= sizeof report->lock_url) return;
+    for (size_t i = 1; i <= n; i++)
+        if (end[i] <= ' ' || end[i] > '~') return;
+    memcpy(report->lock_url, end + 1, n);
+    report->lock_url[n] = '\0';
 }
 
 kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *report, kh_lock *ret)
@@ -39,9 +49,10 @@ kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *repo
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
         int64_t waited_ms = (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000;
         if (waited_ms >= (int64_t)wait_ms) {
-            uint32_t owner = owner_of(fd);
-            if (report != NULL) report->lock_pid = owner;
-            kh_say(report, path, "process %u is writing to this directory", owner);
+            if (report != NULL) {
+                owner_of(fd, report);
+                kh_say(report, path, "process %u is writing to this directory", report->lock_pid);
+            }
             (void)close(fd);
             return KH_E_BUSY;
         }
@@ -54,6 +65,15 @@ kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *repo
         return errno == ENOSPC ? KH_E_NOSPACE : KH_E_IO;
     }
     ret->fd = fd;
+    return KH_OK;
+}
+
+kh_err kh_lock_announce(const kh_lock *lock, const char *url)
+{
+    char text[16 + KH_STORE_URL_MAX];
+    if (lock->fd < 0 || strlen(url) >= KH_STORE_URL_MAX) return KH_E_ARG;
+    int n = snprintf(text, sizeof text, "%d\n%s\n", (int)getpid(), url);
+    if (pwrite(lock->fd, text, (size_t)n, 0) != n || ftruncate(lock->fd, n) != 0) return errno == ENOSPC ? KH_E_NOSPACE : KH_E_IO;
     return KH_OK;
 }
 

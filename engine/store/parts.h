@@ -41,6 +41,7 @@ typedef struct kh_lock {
     int fd;
 } kh_lock;
 KH_MUST kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *report, kh_lock *ret);
+KH_MUST kh_err kh_lock_announce(const kh_lock *lock, const char *url);
 void kh_lock_drop(kh_lock *lock);
 
 /* ---- head ---- */
@@ -91,6 +92,7 @@ extern const kh_sink kh_sink_none;
 
 /* ---- block ---- */
 #define KH_BLOCK_HEAD_SZ 128u
+#define KH_BLOCK_SEALED_AT 80u /* of the head: from here on written when the block is sealed */
 #define KH_ITEM_HEAD_SZ 24u
 #define KH_ITEM_MAX_SZ (KH_ITEM_HEAD_SZ + KH_RECEIPT_MAX_SZ + (8u + 2u * KH_LINES_MAX) * 32u)
 typedef struct kh_block {
@@ -149,7 +151,8 @@ KH_MUST kh_err kh_journal_recover(kh_journal *j, uint64_t trusted, uint64_t upto
 KH_MUST kh_err kh_journal_length(kh_journal *j, uint64_t *ret);
 KH_MUST kh_err kh_journal_start_thread(kh_journal *j);
 kh_block *kh_journal_take(kh_journal *j);                        /* an empty block to build in, or NULL */
-KH_MUST kh_err kh_journal_give(kh_journal *j, kh_block *b);      /* the next height; waits while too much is pending */
+void kh_journal_give(kh_journal *j, kh_block *b);                /* the next height, readable from now on; waits for no disk */
+KH_MUST kh_err kh_journal_room(kh_journal *j);                   /* after it: waits while too much is pending */
 KH_MUST kh_err kh_journal_flush(kh_journal *j, uint64_t height); /* written through this height (not synced) */
 KH_MUST kh_err kh_journal_sync(kh_journal *j);
 void kh_journal_close(kh_journal *j);

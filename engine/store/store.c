@@ -228,6 +228,8 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
     return KH_OK;
 }
 
+kh_err kh_store_announce(kh_store *s, const char *url) { return kh_lock_announce(&s->lock, url); }
+
 void kh_store_close(kh_store *s)
 {
     if (s == NULL) return;
@@ -264,6 +266,8 @@ const kh_ledger *kh_store_read_begin(kh_store *s)
     return s->machine.ledger;
 }
 
+const kh_ledger *kh_store_read_try(kh_store *s) { return pthread_rwlock_tryrdlock(&s->gate) == 0 ? s->machine.ledger : NULL; }
+
 void kh_store_read_end(kh_store *s) { (void)pthread_rwlock_unlock(&s->gate); }
 
 const kh_ledger *kh_store_ledger(const kh_store *s) { return s->machine.ledger; }
@@ -298,12 +302,24 @@ void kh_store_get_stats(kh_store *s, kh_store_stats *ret)
     (void)pthread_mutex_lock(&s->journal.lock);
     uint64_t journal = s->journal.end;
     (void)pthread_mutex_unlock(&s->journal.lock);
+    (void)pthread_mutex_lock(&s->queue_lock);
+    uint64_t queue = s->waiting_sz;
+    (void)pthread_mutex_unlock(&s->queue_lock);
     *ret = (kh_store_stats){.height = atomic_load(&s->applied),
                             .time_ns = atomic_load(&s->applied_time),
                             .log_bytes = atomic_load(&s->log_bytes),
                             .journal_bytes = journal,
                             .image_height = atomic_load(&s->image_at),
-                            .image_bytes = atomic_load(&s->image_bytes)};
+                            .image_bytes = atomic_load(&s->image_bytes),
+                            .queue_bytes = queue};
+}
+
+kh_err kh_store_condition(kh_store *s)
+{
+    (void)pthread_mutex_lock(&s->queue_lock);
+    kh_err err = s->stop_err;
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    return err;
 }
 
 static void hash_bytes(void *ctx, const void *p, size_t n) { kh_sha256_update(ctx, p, n); }

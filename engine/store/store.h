@@ -18,6 +18,8 @@
 
 #define KH_STORE_QUEUE_SZ (64u << 20)
 
+#define KH_STORE_URL_MAX 256u
+
 typedef struct kh_store kh_store;
 /* With threads, the disk's synchronous functions are called from several of them; submit_write and poll from the engine's alone.
  */
@@ -35,8 +37,9 @@ typedef struct kh_store_options {
 typedef struct kh_store_report { /* what opening found; also on failure */
     char why[256];
     char where[160];
-    uint32_t lock_pid;  /* KH_E_BUSY: who has the lock */
-    uint64_t cut_bytes; /* of a torn tail */
+    uint32_t lock_pid;               /* KH_E_BUSY: who has the lock */
+    char lock_url[KH_STORE_URL_MAX]; /* and where it answers, if it is a daemon */
+    uint64_t cut_bytes;              /* of a torn tail */
     uint64_t image_height, tail_ops;
     uint64_t clock_ns, last_ns; /* KH_E_CLOCK */
 } kh_store_report;
@@ -44,6 +47,8 @@ typedef struct kh_store_report { /* what opening found; also on failure */
 /* kh_store_create makes a data directory; KH_E_EXISTS if dir holds anything. secret may be NULL (random). */
 KH_MUST kh_err kh_store_create(const kh_store_options *options, const char *dir, const uint8_t *secret, kh_store_report *report);
 KH_MUST kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_report *report, kh_store **ret);
+/* kh_store_announce leaves the URL at which this writer answers beside its pid in DIR/lock, for who finds it locked. */
+KH_MUST kh_err kh_store_announce(kh_store *s, const char *url);
 /* kh_store_close: everything acknowledged stays; commit mark; an image if the tail is over 1 MiB and long_running. */
 void kh_store_close(kh_store *s);
 
@@ -74,6 +79,8 @@ void kh_store_clock_report(kh_store *s, uint64_t *ret_clock_ns, uint64_t *ret_la
 /* Reading: the gate keeps the applier out between begin and end (short!); [S] functions of the ledger may be called inside. */
 const kh_ledger *kh_store_read_begin(kh_store *s);
 void kh_store_read_end(kh_store *s);
+/* kh_store_read_try: NULL where the applier is at work or waits to be: never blocks. */
+const kh_ledger *kh_store_read_try(kh_store *s);
 /* Fast readers: registered urcu-qsbr threads may use kh_ledger_verify_fast on this at any time. */
 const kh_ledger *kh_store_ledger(const kh_store *s);
 
@@ -113,7 +120,9 @@ uint64_t kh_store_durable_upto(const kh_store *s);
 KH_MUST kh_err kh_store_lookup_log(kh_store *s, const char *line);
 
 typedef struct kh_store_stats {
-    uint64_t height, time_ns, log_bytes, journal_bytes, image_height, image_bytes;
+    uint64_t height, time_ns, log_bytes, journal_bytes, image_height, image_bytes, queue_bytes;
 } kh_store_stats;
 void kh_store_get_stats(kh_store *s, kh_store_stats *ret);
+/* kh_store_condition: KH_OK, or why nothing more is written until the directory is opened anew. Does not wait for the disk. */
+KH_MUST kh_err kh_store_condition(kh_store *s);
 #endif

@@ -44,6 +44,9 @@ void kh_in_lines(kh_fields_in *in, uint32_t cnt, bool apply, kh_op_line *ret);
 void kh_out_lines(kh_fields_out *out, uint32_t cnt, bool apply, const kh_op_line *lines);
 void kh_in_document(kh_fields_in *in, kh_op_document *ret);
 void kh_out_document(kh_fields_out *out, const kh_op_document *d);
+/* Grants, look-ups and the risk list; false: op's type is none of these. */
+bool kh_in_consent(kh_fields_in *in, kh_op *ret);
+bool kh_out_consent(kh_fields_out *out, const kh_op *op);
 
 static inline bool kh_wire_amount(uint64_t amount, bool none_allowed)
 {

@@ -108,7 +108,8 @@ kh_err kh_op_encode(const kh_op *op, uint8_t *buf, size_t cap, size_t *ret_n)
     case KH_OP_DOCUMENT: kh_out_document(&out, &op->document); break;
     case KH_OP_APPLY: out_apply(&out, &op->apply); break;
     case KH_OP_EVENT: out_event(&out, &op->event); break;
-    default: return KH_E_ARG;
+    default:
+        if (!kh_out_consent(&out, op)) return KH_E_ARG;
     }
     return kh_out_frame_end(&out, ret_n);
 }
@@ -214,7 +215,8 @@ kh_err kh_op_decode(const uint8_t *p, size_t n, kh_op_scratch *scratch, kh_op *r
     case KH_OP_DOCUMENT: kh_in_document(&in, &ret->document); break;
     case KH_OP_APPLY: in_apply(&in, scratch, &ret->apply); break;
     case KH_OP_EVENT: in_event(&in, scratch, &ret->event); break;
-    default: return KH_E_FORMAT;
+    default:
+        if (!kh_in_consent(&in, ret)) return KH_E_FORMAT;
     }
     return kh_in_end(&in) ? KH_OK : KH_E_FORMAT;
 }

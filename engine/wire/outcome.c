@@ -141,6 +141,7 @@ const char *kh_notice_word(kh_notice_type type)
     case KH_NOTICE_LINKED: return "LINKED";
     case KH_NOTICE_WITHIN_LIMIT: return "WITHIN_LIMIT";
     case KH_NOTICE_MESSAGE_APPLIED: return "MESSAGE_APPLIED";
+    case KH_NOTICE_LOOKUP: return "LOOKUP";
     default: return "UNKNOWN";
     }
 }

@@ -8,9 +8,11 @@
 #ifndef KH_WIRE_WIRE_H
 #define KH_WIRE_WIRE_H
 #include "base/base.h"
+#include "doc/consent.h"
 #include "doc/kind.h"
 #include "doc/money.h"
 #include "doc/number.h"
+#include "doc/risk.h"
 
 #define KH_OP_MAX_SZ (64u << 10) /* bytes of one operation */
 #define KH_LINES_MAX 256         /* lines of one financing */
@@ -18,6 +20,7 @@
 #define KH_DOC_REFS_MAX 16       /* references of one document */
 #define KH_PRODUCT_MAX 40
 #define KH_RULE_TEXT_MAX 64
+#define KH_SUBJECTS_MAX 256 /* subjects of one question to the risk list */
 
 typedef enum kh_op_type {
     KH_OP_PARTY_ADD = 1,
@@ -27,7 +30,13 @@ typedef enum kh_op_type {
     KH_OP_DOCUMENT = 5,
     KH_OP_APPLY = 6,
     KH_OP_EVENT = 7,
-    KH_OP_TYPE_CNT = 8
+    KH_OP_GRANT = 8,
+    KH_OP_GRANT_REVOKE = 9,
+    KH_OP_CREDIT_LOOKUP = 10,
+    KH_OP_RISK_ADD = 11,
+    KH_OP_RISK_REMOVE = 12,
+    KH_OP_RISK_ASK = 13,
+    KH_OP_TYPE_CNT = 14
 } kh_op_type;
 
 typedef struct kh_op_party_add {
@@ -117,6 +126,36 @@ typedef struct kh_op_event {
     kh_op_line *lines;
 } kh_op_event;
 
+/* A grant (授权书) is named by its enterprise and a number that the enterprise chooses. */
+typedef struct kh_op_grant {
+    uint64_t id;
+    uint64_t from_ns, until_ns; /* of block time, both included; from <= until */
+    uint32_t enterprise, bank;
+    uint8_t scope; /* KH_SCOPE_*, at least one */
+} kh_op_grant;
+typedef struct kh_op_grant_revoke {
+    uint64_t id;
+    uint32_t enterprise;
+} kh_op_grant_revoke;
+typedef struct kh_op_credit_lookup { /* op.party is the bank */
+    uint64_t grant;
+    uint32_t enterprise;
+    uint8_t scope;
+} kh_op_credit_lookup;
+typedef struct kh_op_risk_add { /* op.party is the contributor */
+    kh_key subject;
+    uint8_t category;
+} kh_op_risk_add;
+typedef struct kh_op_risk_remove {
+    kh_key subject;
+    uint32_t contributor; /* 0: the party that speaks; of the regulator: everybody's */
+    uint8_t category;
+} kh_op_risk_remove;
+typedef struct kh_op_risk_ask {
+    uint32_t subject_cnt;    /* 1..KH_SUBJECTS_MAX; order is meaning */
+    const uint8_t *subjects; /* 16 bytes each; decoded ones lie in the frame */
+} kh_op_risk_ask;
+
 typedef struct kh_op {
     uint8_t type;
     uint32_t party;    /* who speaks; 0 = the operator (the regulator's rights) */
@@ -129,6 +168,12 @@ typedef struct kh_op {
         kh_op_document document;
         kh_op_apply apply;
         kh_op_event event;
+        kh_op_grant grant;
+        kh_op_grant_revoke grant_revoke;
+        kh_op_credit_lookup credit_lookup;
+        kh_op_risk_add risk_add;
+        kh_op_risk_remove risk_remove;
+        kh_op_risk_ask risk_ask;
     };
 } kh_op;
 typedef struct kh_op_scratch {
@@ -155,7 +200,8 @@ typedef enum kh_effect {
     KH_EFFECT_WAITING = 6 /* a message kept for another try */
 } kh_effect;
 
-/* One line of a financing, or of a document's change, in a receipt or notice. */
+/* One line of a financing, or of a document's change, in a receipt or notice; of RISK_ASK: key the subject, amount the categories
+   that it is listed under, as bits 1 << kh_risk. */
 typedef struct kh_receipt_line {
     kh_key key;
     kh_currency currency; /* the document's balance */
@@ -167,20 +213,20 @@ typedef struct kh_receipt_line {
 
 typedef struct kh_receipt {
     uint8_t type;   /* kh_op_type; 0 for bytes that did not decode */
-    uint8_t effect; /* kh_effect, for documents */
+    uint8_t effect; /* kh_effect, for documents, grants and risk entries */
     kh_code code;
-    kh_code warning;        /* CHECK_DIGIT, SIMILAR, RED_PART or 0; where code is OK */
-    uint8_t state;          /* kh_fin_state after, for financings; kh_status after, for documents */
-    uint8_t event;          /* kh_event for EVENT; KH_EV_APPLY for APPLY; kh_doc_action for DOCUMENT */
+    kh_code warning; /* CHECK_DIGIT, SIMILAR, RED_PART or 0; where code is OK */
+    uint8_t state;   /* kh_fin_state after, for financings; kh_status after, for documents; kh_grant_state, for grants */
+    uint8_t event;   /* kh_event for EVENT; KH_EV_APPLY for APPLY; kh_doc_action for DOCUMENT; scope for GRANT, CREDIT_LOOKUP */
     uint8_t reason, source; /* as the event said */
     uint32_t party;
     uint64_t sequence;
     uint64_t ref_height; /* not 0: this was answered before, at {height, index}; nothing below is set */
     uint32_t ref_index;
-    uint32_t version;   /* of the financing or document after */
-    uint64_t financing; /* the bank's id */
-    uint64_t amount;    /* of the financing after; of the event for history in `moved` */
-    uint64_t moved;     /* the event's amount, in the financing's currency */
+    uint32_t version;   /* of the financing or document after; RISK_*: entries that the bank has in the list */
+    uint64_t financing; /* the bank's id; the grant's, for GRANT, GRANT_REVOKE and CREDIT_LOOKUP */
+    uint64_t amount;    /* of the financing after; of the event for history in `moved`; RISK_*: subjects asked about so far */
+    uint64_t moved;     /* the event's amount, in the financing's currency; RISK_*: subjects that may be asked about in all */
     kh_currency currency;
     uint16_t mismatch; /* KH_FIELD_* */
     uint32_t enterprise;
@@ -200,18 +246,19 @@ typedef enum kh_notice_type {
     KH_NOTICE_LINKED = 7 /* history only, no alert */,
     KH_NOTICE_WITHIN_LIMIT = 8 /* the flag fell; history only */,
     KH_NOTICE_MESSAGE_APPLIED = 9 /* a message that waited took effect; history only */,
-    KH_NOTICE_TYPE_CNT = 10
+    KH_NOTICE_LOOKUP = 10 /* a bank looked at an enterprise under its grant; in the enterprise's chain alone */,
+    KH_NOTICE_TYPE_CNT = 11
 } kh_notice_type;
 const char *kh_notice_word(kh_notice_type type); /* "OVER_LIMIT" */
 typedef struct kh_notice {
     uint8_t type;
-    uint8_t state;        /* of the financing after */
+    uint8_t state;        /* of the financing after; LOOKUP: the scope */
     kh_currency currency; /* of the document's balance */
-    uint32_t party;       /* the bank addressed; the regulator sees all; 0 = the regulator alone */
-    uint64_t financing;   /* 0 with has_financing 0 */
+    uint32_t party;       /* the party addressed; the regulator sees all; 0 = the regulator alone */
+    uint64_t financing;   /* 0 with has_financing 0; LOOKUP: the grant */
     uint8_t has_financing;
     uint8_t has_key;
-    uint32_t version; /* of the financing after */
+    uint32_t version; /* of the financing after; LOOKUP: the bank that looked */
     uint64_t amount;  /* of the financing after */
     uint64_t moved;   /* what the document's balance lost or the line's amount in the document */
     kh_key key;

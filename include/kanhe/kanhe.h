@@ -5,58 +5,18 @@
  * kh_submit and kh_lookup, which take and give plain structs in bulk.
  *
  * Order    a row about a change is given only when that change is durable on disk.
- * Threads  kh_lookup and kh_submit may be called from several threads at once; everything else by one thread at a time per
- * engine. Memory   rows, fields and texts are lent for the call of the sink. What a struct points to is the caller's. Errors
- * every function returns a kh_result; kh_message says in a sentence what happened and what to do. */
+ * Threads  kh_lookup, kh_submit and kh_engine_as may be called on one engine from several threads at once; everything else by one
+ * thread at a time per handle; handles of kh_engine_as are handles of their own, any number at once. Memory   rows, fields and
+ * texts are lent for the call of the sink, which may ask another handle, but not wait for another row. What a struct points to is
+ * the caller's. Errors   every function returns a kh_result; kh_message says in a sentence what happened and what to do. */
 #ifndef KANHE_KANHE_H
 #define KANHE_KANHE_H
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "requests.h"
+#include "rows.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define KH_API __attribute__((visibility("default")))
-
-/* kh_result is the command's exit status. */
-typedef enum kh_result {
-    KH_DONE = 0,        /* all well */
-    KH_DONE_NOT_OK = 1, /* done, but some answer was not OK */
-    KH_MISUSE = 2,      /* the question itself is wrong */
-    KH_FAILED = 3       /* the data directory or the system failed */
-} kh_result;
-
-/* ---- rows ---- */
-typedef enum kh_result_type {
-    KH_FIELD_TEXT = 1,
-    KH_FIELD_NUMBER = 2,
-    KH_FIELD_BOOL = 3,
-    KH_FIELD_WORDS = 4,
-    KH_FIELD_ROWS = 5,
-    KH_FIELD_NULL = 6
-} kh_result_type;
-struct kh_result_row;
-typedef struct kh_result_field {
-    const char *name;
-    kh_result_type type;
-    uint64_t number;                  /* NUMBER, BOOL */
-    const char *text;                 /* TEXT; WORDS: separated by blanks */
-    const struct kh_result_row *rows; /* ROWS */
-    uint32_t row_cnt;
-} kh_result_field;
-typedef struct kh_result_row {
-    const char
-        *what; /* "import", "refused", "balance", "verdict", "financing", "document", "alert", "event", "audit", "party", ... */
-    const kh_result_field *fields;
-    uint32_t field_cnt;
-} kh_result_row;
-typedef struct kh_result_sink {
-    void (*row)(void *ctx, const kh_result_row *row);
-    void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t of); /* may be NULL; of 0: not known */
-    void *ctx;
-} kh_result_sink;
 
 /* ---- life ---- */
 typedef struct kh_engine kh_engine;
@@ -74,12 +34,35 @@ KH_API kh_result kh_create(const kh_options *options, const char *rules, const u
 KH_API kh_result kh_engine_new(const kh_options *options, kh_engine **ret);
 KH_API void kh_engine_close(kh_engine *engine);
 KH_API const char *kh_message(const kh_engine *engine);
+/* kh_engine_as makes a handle on the same open engine (options.embedded) for one party's session: every question and operation
+   through it is that party's own and passes the access table as such. `as` may then only be NULL or that party: another, known or
+   not, is refused (a row {code NOT_AUTHORISED name}, KH_DONE_NOT_OK). party 0: the operator, who may ask as anybody. Cheap: made
+   for one request. Its message is its own. Close it before the engine. */
+KH_API kh_result kh_engine_as(kh_engine *engine, uint32_t party, kh_engine **ret);
+
+/* ---- files and pages ---- */
+/* A file's bytes from anywhere: the functions that end in _input take one where those that take a file's name open it ("-" is
+ * stdin). */
+typedef struct kh_input {
+    const char *name;                                /* as results name it */
+    int64_t (*read)(void *ctx, void *p, size_t cap); /* bytes, 1 to cap; 0 at the end; -1 failed */
+    void *ctx;
+    uint64_t size;        /* 0: not known; for progress */
+    uint64_t line_offset; /* added to the numbers of lines in results */
+} kh_input;
+/* One page of a list: at most `limit` rows (0: no limit) behind the place that `after` names (NULL or "": from the start). `next`
+   becomes what to give as `after` for the rows that follow, "" when there are none. A page pointer of NULL: all rows. */
+typedef struct kh_page {
+    const char *after;
+    uint32_t limit;
+    char next[64];
+} kh_page;
 
 /* ---- parties (主体), rules (规则), rates (汇率) ---- */
 KH_API kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const char *name, const char *uscc,
                               const kh_result_sink *sink);
 KH_API kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, const kh_result_sink *sink);
-KH_API kh_result kh_party_list(kh_engine *engine, const kh_result_sink *sink);
+KH_API kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *sink);
 KH_API kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, const kh_result_sink *sink);
 KH_API kh_result kh_rule_list(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to, const char *value, const char *date,
@@ -87,43 +70,86 @@ KH_API kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to
 KH_API kh_result kh_rate_list(kh_engine *engine, const kh_result_sink *sink);
 
 /* ---- documents (单证) ---- */
-typedef struct kh_import_options {
-    const char *format, *kind, *source;
-    bool force;
-} kh_import_options;
+/* kh_import: a row "refused" {file line code name why byte text} for what was refused, byte and text saying where and what, and
+   at the end a row "import". A source's own handle imports as its own feed; source may then only be itself. */
 KH_API kh_result kh_import(kh_engine *engine, const char *file, const kh_import_options *options, const kh_result_sink *sink);
+KH_API kh_result kh_import_input(kh_engine *engine, const kh_input *input, const kh_import_options *options,
+                                 const kh_result_sink *sink);
 KH_API kh_result kh_show(kh_engine *engine, const char *file, const char *format, const char *kind, const kh_result_sink *sink);
-KH_API kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const char *out_csv, const kh_result_sink *sink);
-/* document: KIND:NUMBER[@ISSUER]. as: a party, NULL the operator. owner and amount: the proof that a bank holds the paper. */
-typedef struct kh_paper {
-    const char *document, *issuer, *as, *owner, *amount;
-} kh_paper;
+KH_API kh_result kh_show_input(kh_engine *engine, const kh_input *input, const char *format, const char *kind,
+                               const kh_result_sink *sink);
+KH_API kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const kh_result_sink *sink);
+KH_API kh_result kh_verify_input(kh_engine *engine, const kh_input *input, const char *as, const kh_result_sink *sink);
 KH_API kh_result kh_balance(kh_engine *engine, const kh_paper *paper, const kh_result_sink *sink);
-KH_API kh_result kh_history(kh_engine *engine, const kh_paper *paper, const kh_result_sink *sink);
-KH_API kh_result kh_alerts(kh_engine *engine, const char *as, const kh_result_sink *sink);
+KH_API kh_result kh_history(kh_engine *engine, const kh_paper *paper, kh_page *page, const kh_result_sink *sink);
+KH_API kh_result kh_alerts(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink);
 
 /* ---- financings (融资) ---- */
-typedef struct kh_apply_request {
-    const char *as, *enterprise, *product, *amount, *currency;
-    uint64_t id;
-    bool allow_partial;
-    const char *const *documents; /* KIND:NUMBER[@ISSUER][/CUR][=ALLOCATED] */
-    uint32_t document_cnt;
-} kh_apply_request;
 KH_API kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, const kh_result_sink *sink);
 KH_API kh_result kh_finance_apply_file(kh_engine *engine, const char *as, const char *file, bool allow_partial,
                                        const kh_result_sink *sink);
-typedef struct kh_event_request {
-    const char *as, *event, *amount, *source, *reason, *expect; /* NULL where not said */
-    uint64_t id;
-    const char *const *allot; /* KIND:NUMBER[@ISSUER][/CUR]=A */
-    uint32_t allot_cnt;
-} kh_event_request;
+KH_API kh_result kh_finance_apply_input(kh_engine *engine, const char *as, const kh_input *input, bool allow_partial,
+                                        const kh_result_sink *sink);
 KH_API kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, const kh_result_sink *sink);
 KH_API kh_result kh_finance_events_file(kh_engine *engine, const char *as, const char *file, const kh_result_sink *sink);
+KH_API kh_result kh_finance_events_input(kh_engine *engine, const char *as, const kh_input *input, const kh_result_sink *sink);
 /* id: the bank's number, or BANK:ID for the operator. */
 KH_API kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_result_sink *sink);
-KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, const kh_result_sink *sink);
+KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, kh_page *page, const kh_result_sink *sink);
+
+/* ---- grants (授权查证): an enterprise's consent that a bank looks at it ---- */
+/* A grant is named by its enterprise and a number that the enterprise chooses. The same again is harmless, other content under
+   the number is BAD_STATE; a number stays taken after the grant was revoked. At most 1,024 not revoked ones an enterprise, and
+   65,536 numbers in all: CAPACITY beyond. */
+typedef struct kh_grant_request {
+    const char *as;         /* the enterprise itself; NULL: the operator, for it */
+    const char *enterprise; /* NULL: `as` */
+    const char *bank;
+    const char *scope; /* words of "documents", "credit", with commas between */
+    const char *from;  /* a date, from its beginning (UTC); NULL: at once */
+    const char *until; /* a date, to its end */
+    uint64_t id;
+} kh_grant_request;
+KH_API kh_result kh_grant_add(kh_engine *engine, const kh_grant_request *request, const kh_result_sink *sink);
+KH_API kh_result kh_grant_revoke(kh_engine *engine, const char *as, const char *enterprise, uint64_t id,
+                                 const kh_result_sink *sink);
+/* kh_grant_list: an enterprise's own grants, those that a bank was given, or all. A bank's and the operator's list walks all
+   grants, some nanoseconds each. */
+KH_API kh_result kh_grant_list(kh_engine *engine, const char *as, const kh_result_sink *sink);
+/* kh_grant_lookups: what banks looked up under the grants of an enterprise, the oldest first; the operator sees all enterprises',
+   which reads the whole journal. */
+KH_API kh_result kh_grant_lookups(kh_engine *engine, const char *as, const kh_result_sink *sink);
+/* kh_credit looks at an enterprise. A bank needs a grant: its look-up is an operation in the log, durable and filed with the
+   enterprise before anything is read; without one NO_CONSENT, outside its time CONSENT_EXPIRED. The regulator and the enterprise
+   itself need none. Scope "credit": one row a currency and state, over all banks, none of them named. Scope "documents": rows as
+   of kh_balance, by kind and number, at most `limit` documents, those after `after`; fewer than `limit` documents: these were the
+   last. Cost: there is no list of an enterprise's documents or financings: each call walks all rows that there are, a few
+   nanoseconds each, in pieces of 16,384 between which operations go on. A document that is amended during the walk may be left
+   out of the page. */
+typedef struct kh_credit_request {
+    const char *as, *enterprise, *scope; /* scope NULL: credit */
+    uint64_t grant;                      /* of a bank */
+    const char *after;                   /* KIND:NUMBER[@ISSUER], the last document of the page before; NULL: from the first */
+    uint32_t limit;                      /* documents; 0: 1,000; at most 65,536 */
+} kh_credit_request;
+KH_API kh_result kh_credit(kh_engine *engine, const kh_credit_request *request, const kh_result_sink *sink);
+
+/* ---- the risk list (风险名单) ---- */
+/* A subject is a USCC, a foreign id or an account number, in any spelling: letters and digits, at most 64. The list holds its
+   digest alone. Category: fraud, high_risk_account, forged_document, default, other. A subject stands under a category while any
+   bank contributes it; who does is told to nobody. */
+KH_API kh_result kh_risk_add(kh_engine *engine, const char *as, const char *subject, const char *category,
+                             const kh_result_sink *sink);
+/* of: whose contribution the operator removes, NULL: everybody's; a bank removes its own. */
+KH_API kh_result kh_risk_remove(kh_engine *engine, const char *as, const char *subject, const char *category, const char *of,
+                                const kh_result_sink *sink);
+/* kh_risk_ask asks about 1 to 256 subjects at once: a row each. A bank's questions are counted by subject, a question sent again
+   too: beyond `risk_free_queries` + `risk_queries_per_entry` for each of its contributions that stands RATE_LIMITED, and nothing
+   is answered. */
+KH_API kh_result kh_risk_ask(kh_engine *engine, const char *as, const char *const *subjects, uint32_t n,
+                             const kh_result_sink *sink);
+/* kh_risk_account: what a bank contributed, asked and may ask in all; the operator sees every bank's. */
+KH_API kh_result kh_risk_account(kh_engine *engine, const char *as, const kh_result_sink *sink);
 
 /* ---- the directory ---- */
 KH_API kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink);
@@ -133,40 +159,14 @@ KH_API kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_gen(const char *what, uint64_t count, uint64_t seed, const char *path, char *ret_message, size_t cap);
 
 /* ---- programs: plain structs in bulk ---- */
-typedef struct kh_id {
-    _Alignas(16) uint8_t bytes[16];
-} kh_id;
 /* kh_document_id computes the 16-byte id of KIND:NUMBER[@ISSUER]; false if that is malformed. Pure. */
 KH_API bool kh_document_id(const char *document, kh_id *ret);
-#define KH_NO_AMOUNT UINT64_MAX
-/* One question about a paper; amounts in minor units, currency ISO 4217 numeric (0 = not stated). */
-typedef struct kh_lookup_question {
-    kh_id id;
-    uint64_t amount, want;
-    const char *owner;
-    uint16_t currency;
-} kh_lookup_question;
-typedef struct kh_lookup_answer {
-    uint16_t code, currency;
-    uint32_t version;
-    uint64_t free, as_of;
-} kh_lookup_answer;
-/* kh_lookup answers n questions asked by party `as` (0: the operator). Embedded engines only. */
+/* kh_lookup answers n questions asked by party `as` (0: the operator, or whose handle it is: then nobody else's). Embedded
+   engines only. */
 KH_API kh_result kh_lookup(kh_engine *engine, uint32_t as, const kh_lookup_question questions[], uint32_t n,
                            kh_lookup_answer ret[]);
-typedef struct kh_reserve {
-    uint64_t id, amount;
-    kh_id document;
-    uint32_t bank, enterprise;
-    uint16_t currency;
-    const char *product;
-} kh_reserve;
-typedef struct kh_reserved {
-    uint16_t code;
-    uint64_t amount, height;
-} kh_reserved;
 /* kh_submit applies n one-document applications as one batch and returns when all are durable. n <= 8192. Embedded engines only.
- */
+   Through a bank's handle every application is that bank's. */
 KH_API kh_result kh_submit(kh_engine *engine, const kh_reserve requests[], uint32_t n, kh_reserved ret[]);
 KH_API const char *kh_code_word(uint16_t code);
 

@@ -1,5 +1,6 @@
 /* fuzz_ledger: any bytes as entries of a log. The first byte says how: 0, the rest is one entry as it stands, so that nothing
- * decided can break the ledger; else the bytes choose among a few parties, papers and sums, so that operations meet each other.
+ * decided can break the ledger; else the bytes choose among a few parties, papers and sums, so that operations meet each other:
+ * 1 without grants and the risk list, 2 and up with them.
  * Every operation must get its receipt, and the invariants must hold after every entry. */
 #include "ledger/ledger.h"
 
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 typedef struct choices {
     const uint8_t *p, *end;
+    bool consent;
 } choices;
 
 typedef struct entry {
@@ -121,6 +123,33 @@ static uint32_t choose_lines(choices *c, kh_op_line *lines, uint32_t least, bool
     return cnt;
 }
 
+static void choose_consent(choices *c, kh_op *op)
+{
+    static uint8_t subjects[4 * 16];
+    uint32_t enterprise = 101 + choose(c, 3), id = choose(c, 4);
+    uint8_t scope = (uint8_t)(1 + choose(c, 3)), category = (uint8_t)(1 + choose(c, KH_RISK_CNT - 1));
+    kh_key subject = {{(uint8_t)choose(c, 4)}};
+    op->type = (uint8_t)(KH_OP_GRANT + choose(c, 6));
+    switch (op->type) {
+    case KH_OP_GRANT:
+        op->party = choose(c, 4) == 0 ? 0 : enterprise;
+        op->grant = (kh_op_grant){
+            id,   T0 + choose(c, 3) * KH_NS_PER_S, T0 + (2 + choose(c, 8)) * 86400 * KH_NS_PER_S, enterprise, 11 + choose(c, 3),
+            scope};
+        break;
+    case KH_OP_GRANT_REVOKE:
+        op->party = choose(c, 4) == 0 ? 0 : enterprise;
+        op->grant_revoke = (kh_op_grant_revoke){id, enterprise};
+        break;
+    case KH_OP_CREDIT_LOOKUP: op->credit_lookup = (kh_op_credit_lookup){id, enterprise, scope}; break;
+    case KH_OP_RISK_ADD: op->risk_add = (kh_op_risk_add){subject, category}; break;
+    case KH_OP_RISK_REMOVE: op->risk_remove = (kh_op_risk_remove){subject, choose(c, 3) == 0 ? 11 : 0, category}; break;
+    default:
+        op->risk_ask = (kh_op_risk_ask){1 + choose(c, 4), subjects};
+        for (uint32_t i = 0; i < 4; i++) subjects[16 * i] = (uint8_t)choose(c, 4);
+    }
+}
+
 static void choose_operation(choices *c, kh_op *op, kh_op_scratch *scratch)
 {
     static const char *const rules[][2] = {{"ratio_bp.kind.invoice", "8000"},     {"hold_ttl_applied", "1d"},
@@ -128,6 +157,10 @@ static void choose_operation(choices *c, kh_op *op, kh_op_scratch *scratch)
                                            {"max_age.export_declaration", "90d"}, {"refusal_limit", "2/1"},
                                            {"restore_on_own_funds", "off"},       {"ratio_bp.product.p", "5000"}};
     op->party = choose(c, 8) == 0 ? 0 : 11 + choose(c, 3);
+    if (c->consent && choose(c, 3) == 0) {
+        choose_consent(c, op);
+        return;
+    }
     switch (choose(c, 8)) {
     case 0:
     case 1: choose_document(c, op); break;
@@ -233,7 +266,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     add_parties(&e);
     apply(&m, e.ops, e.n, e.cnt);
     if (data[0] == 0) apply(&m, data + 1, size - 1, 1 + (uint32_t)(size % 5));
-    choices c = {data + 1, data + (data[0] == 0 ? 1 : size)};
+    choices c = {data + 1, data + (data[0] == 0 ? 1 : size), data[0] > 1};
     for (int entries = 0; c.p < c.end && entries < ENTRIES_MAX; entries++) {
         e.n = e.cnt = 0;
         for (uint32_t i = choose(&c, ENTRY_OPS_MAX); i > 0 && c.p < c.end; i--) {

@@ -28,6 +28,8 @@ static void set_rule(auditor *a, kh_text name, kh_text value)
     else if (rule_is(name, "ratio_bp.kind.invoice")) a->ratio_kind[KH_KIND_INVOICE] = number_of(value);
     else if (rule_is(name, "ratio_bp.kind.export_declaration")) a->ratio_kind[KH_KIND_EXPORT_DECLARATION] = number_of(value);
     else if (rule_is(name, "max_age.invoice")) KH_ASSERT(kh_duration_parse(value, &a->max_age_s[KH_KIND_INVOICE]));
+    else if (rule_is(name, "risk_free_queries")) a->risk_free = number_of(value);
+    else if (rule_is(name, "risk_queries_per_entry")) a->risk_per_entry = number_of(value);
     else if (rule_is(name, "currencies")) {
         a->currency_cnt = 0;
         a->currencies_all = rule_is(value, "all");
@@ -44,6 +46,12 @@ void auditor_operation(auditor *a, const kh_op *op, outcome *ret)
     case KH_OP_DOCUMENT: auditor_document(a, op, ret); return;
     case KH_OP_APPLY: auditor_apply(a, op, ret); return;
     case KH_OP_EVENT: auditor_event(a, op, ret); return;
+    case KH_OP_GRANT:
+    case KH_OP_GRANT_REVOKE:
+    case KH_OP_CREDIT_LOOKUP:
+    case KH_OP_RISK_ADD:
+    case KH_OP_RISK_REMOVE:
+    case KH_OP_RISK_ASK: auditor_consent(a, op, ret); return;
     default: break;
     }
     if (!regulator_speaks(a, op->party)) {

@@ -16,7 +16,9 @@ enum {
     NOTICES_MAX = 4096,
     SUPERSEDED_MAX = 8,
     NAMED_MAX = 4,
-    WAITING_MAX = 1024
+    WAITING_MAX = 1024,
+    GRANTS_MAX = 256,
+    RISKS_MAX = 256
 };
 
 typedef struct content { /* what an amendment replaces */
@@ -102,7 +104,19 @@ typedef struct party {
     kh_role role;
     bool frozen;
     char name[32], uscc[32];
+    uint64_t asked; /* subjects of its questions to the risk list */
 } party;
+
+typedef struct consent {
+    kh_op_grant grant;
+    bool revoked;
+} consent;
+
+typedef struct contribution {
+    kh_key subject;
+    uint32_t bank;
+    uint8_t category;
+} contribution;
 
 typedef struct outcome { /* what the auditor says of one operation */
     kh_code code;
@@ -127,7 +141,9 @@ typedef struct waiting_message { /* its document was not known when it came */
 typedef struct auditor {
     uint64_t time;
     uint64_t queue_clock;
-    uint32_t doc_cnt, fin_cnt, party_cnt, rate_cnt, notice_cnt, group_cnt, waiting_cnt;
+    uint32_t doc_cnt, fin_cnt, party_cnt, rate_cnt, notice_cnt, group_cnt, waiting_cnt, consent_cnt, risk_cnt;
+    consent consents[GRANTS_MAX]; /* in the order in which they came */
+    contribution risks[RISKS_MAX];
     document docs[DOCS_MAX];
     financing *fins;
     party parties[PARTIES_MAX];
@@ -143,6 +159,7 @@ typedef struct auditor {
     bool currencies_all;
     kh_currency currencies[8];
     uint32_t currency_cnt;
+    uint64_t risk_free, risk_per_entry;
 } auditor;
 
 auditor *auditor_new(void);
@@ -189,4 +206,7 @@ bool auditor_too_old(const auditor *a, const document *d);
 void auditor_document(auditor *a, const kh_op *op, outcome *ret);
 void auditor_apply(auditor *a, const kh_op *op, outcome *ret);
 void auditor_event(auditor *a, const kh_op *op, outcome *ret);
+void auditor_consent(auditor *a, const kh_op *op, outcome *ret); /* grants, look-ups, the risk list */
+uint64_t auditor_contributed(const auditor *a, uint32_t bank);
+uint64_t auditor_may_ask(const auditor *a, uint32_t bank);
 #endif

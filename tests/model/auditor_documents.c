@@ -10,6 +10,8 @@ auditor *auditor_new(void)
     KH_ASSERT(a->fins != NULL);
     for (int k = 0; k < KH_KIND_CNT; k++) a->ratio_kind[k] = 10000;
     a->ttl_applied_s = 3 * 86400;
+    a->risk_free = 100;
+    a->risk_per_entry = 50;
     a->ttl_accepted_s = 10 * 86400;
     a->restore_on_own_funds = a->currencies_all = true;
     return a;

@@ -294,7 +294,11 @@ static void some_rule(generator *g, kh_op *op)
                                            {"currencies", "USD,CNY,JPY"},
                                            {"apply_needs_total", "off"},
                                            {"apply_needs_total", "off"},
-                                           {"apply_needs_total", "on"}};
+                                           {"apply_needs_total", "on"},
+                                           {"risk_free_queries", "6"},
+                                           {"risk_free_queries", "40"},
+                                           {"risk_queries_per_entry", "0"},
+                                           {"risk_queries_per_entry", "9"}};
     size_t i = generator_random(g, sizeof rules / sizeof *rules);
     op->type = KH_OP_RULE_SET;
     op->party = chance(g, 5) ? 11 : 1;
@@ -340,7 +344,8 @@ size_t generator_next(generator *g, uint8_t buf[4096])
         return g->sent[i].n;
     } else if (dice < 240) some_document(g, &op);
     else if (dice < 500) some_application(g, &op);
-    else if (dice < 980) some_event(g, &op);
+    else if (dice < 940) some_event(g, &op);
+    else if (dice < 980) generator_consent(g, &op);
     else if (dice < 988) some_rule(g, &op);
     else if (dice < 994) some_rate(g, &op);
     else {
@@ -349,7 +354,8 @@ size_t generator_next(generator *g, uint8_t buf[4096])
         op.party_status.frozen = chance(g, 10);
     }
     KH_ASSERT(kh_op_encode(&op, buf, 4096, &n) == KH_OK);
-    if (op.type == KH_OP_APPLY || op.type == KH_OP_EVENT) {
+    bool consents = op.type >= KH_OP_GRANT;
+    if (op.type == KH_OP_APPLY || op.type == KH_OP_EVENT || (consents && chance(g, 50))) {
         uint32_t i = g->sent_cnt++ % REMEMBERED;
         memcpy(g->sent[i].bytes, buf, n);
         g->sent[i].n = n;

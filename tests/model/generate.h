@@ -3,7 +3,7 @@
 #define KH_TESTS_MODEL_GENERATE_H
 #include "wire/wire.h"
 
-enum { WORLD_DOCS = 24, WORLD_FINS = 160, REMEMBERED = 32, TARGETS = 64 };
+enum { WORLD_DOCS = 24, WORLD_FINS = 160, REMEMBERED = 32, TARGETS = 64, WORLD_GRANTS = 8, WORLD_SUBJECTS = 6 };
 
 typedef struct target {
     uint32_t bank, version;
@@ -33,6 +33,7 @@ typedef struct generator {
     kh_op_scratch scratch;
     kh_op_line lines[8];
     char texts[8][64];
+    uint8_t subjects[12 * 16];
 } generator;
 
 void generator_init(generator *g, uint64_t seed);
@@ -46,6 +47,8 @@ uint64_t generator_step_ns(generator *g);
 kh_key generator_doc_key(uint32_t doc);
 kh_text generator_doc_owner(uint32_t doc);
 kh_kind generator_doc_kind(uint32_t doc);
+/* generator_consent makes a grant, a look-up, or something about the risk list (generate_consent.c). */
+void generator_consent(generator *g, kh_op *op);
 extern const uint32_t generator_banks[3];
 extern const kh_currency generator_currencies[4];
 #endif

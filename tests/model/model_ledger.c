@@ -177,9 +177,23 @@ static void compare_receipt(world *w, const kh_op *op, const captured *c, const 
         return;
     }
     if (op->type == KH_OP_DOCUMENT && (o->code == KH_C_OK || o->code == KH_C_NOT_FOUND)) SAME("effect", r->effect, o->effect);
+    bool consents = op->type >= KH_OP_GRANT, risks = op->type >= KH_OP_RISK_ADD;
+    if (consents) SAME("effect", r->effect, o->effect);
+    if (risks && o->code != KH_C_NOT_AUTHORISED) {
+        SAME("contributions", r->version, o->version);
+        SAME("asked", r->amount, o->amount);
+        SAME("may ask", r->moved, o->moved);
+    }
     if (o->code != KH_C_OK) return;
     SAME("state", r->state, o->state);
     SAME("version", r->version, o->version);
+    if (risks) {
+        SAME("subjects", r->line_cnt, o->line_cnt);
+        for (uint32_t i = 0; i < o->line_cnt && i < 8; i++) {
+            SAME("subject", kh_key_equal(&c->lines[i].key, &o->lines[i].key), true);
+            SAME("categories", c->lines[i].amount, o->lines[i].amount);
+        }
+    }
     if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) return;
     SAME("amount", r->amount, o->amount);
     SAME("currency", r->currency, o->currency);
@@ -199,7 +213,7 @@ static void compare_receipt(world *w, const kh_op *op, const captured *c, const 
 
 static bool compared_kind(const kh_notice *n)
 {
-    if (n->type == KH_NOTICE_LAPSED || n->type == KH_NOTICE_LINE_CANCELLED) return true;
+    if (n->type == KH_NOTICE_LAPSED || n->type == KH_NOTICE_LINE_CANCELLED || n->type == KH_NOTICE_LOOKUP) return true;
     return n->party != 0 &&
            (n->type == KH_NOTICE_REVOKED || n->type == KH_NOTICE_FROZEN_DOCUMENT || n->type == KH_NOTICE_OVER_LIMIT);
 }
@@ -210,6 +224,8 @@ static bool same_notice(const kh_notice *x, const kh_notice *y)
     if (x->type == KH_NOTICE_LAPSED || x->type == KH_NOTICE_LINE_CANCELLED)
         return x->financing == y->financing && x->version == y->version && x->amount == y->amount && x->state == y->state &&
                (x->type == KH_NOTICE_LAPSED || (x->moved == y->moved && kh_key_equal(&x->key, &y->key)));
+    if (x->type == KH_NOTICE_LOOKUP && (x->financing != y->financing || x->version != y->version || x->state != y->state))
+        return false;
     return kh_key_equal(&x->key, &y->key);
 }
 
@@ -297,6 +313,56 @@ static void compare_financings(world *w)
         SAME("financing amount", view.amount, f->amount);
         SAME("financing repaid", view.repaid, f->repaid);
         if (auditor_is_held(f->state)) SAME("deadline", view.deadline_ns, f->deadline);
+    }
+}
+
+/* What each enterprise granted, what each bank may ask, and what the walks find of each enterprise. */
+static void compare_consent(world *w)
+{
+    const auditor *a = w->auditor;
+    uint64_t cursor = 0;
+    uint32_t cnt = 0;
+    for (kh_grant_view v; kh_ledger_grant_next(w->ledger, &cursor, 0, &v) && !w->failed; cnt++) {
+        if (cnt >= a->consent_cnt) break;
+        const consent *c = &a->consents[cnt];
+        SAME("grant", v.id, c->grant.id);
+        SAME("grant's enterprise", v.enterprise, c->grant.enterprise);
+        SAME("grant's bank", v.bank, c->grant.bank);
+        SAME("grant's scope", v.scope, c->grant.scope);
+        SAME("grant's time", v.until_ns - v.from_ns, c->grant.until_ns - c->grant.from_ns);
+        SAME("grant revoked", v.state == KH_GRANT_REVOKED, c->revoked);
+    }
+    SAME("grants", cnt, a->consent_cnt);
+    for (uint32_t i = 0; i < a->party_cnt; i++) {
+        const party *p = &a->parties[i];
+        kh_risk_view account;
+        SAME("has an account", kh_ledger_risk_account(w->ledger, p->id, &account), p->role == KH_ROLE_BANK);
+        if (p->role == KH_ROLE_BANK) {
+            SAME("contributed", account.contributed, auditor_contributed(a, p->id));
+            SAME("asked", account.asked, p->asked);
+            SAME("allowed", account.allowed, auditor_may_ask(a, p->id));
+        }
+        uint64_t sum = 0, wanted_sum = 0;
+        uint32_t found = 0, wanted = 0;
+        kh_credit_item items[5];
+        for (cursor = 0; cursor != KH_WALK_END;) {
+            uint32_t n = kh_ledger_credit_walk(w->ledger, &cursor, 7, p->id, items, 5);
+            for (uint32_t k = 0; k < n; k++, found++) sum += items[k].amount * 3 + items[k].repaid + items[k].state;
+        }
+        for (uint32_t k = 0; k < a->fin_cnt; k++) {
+            const financing *f = &a->fins[k];
+            if (f->enterprise != p->id) continue;
+            wanted++;
+            wanted_sum += f->amount * 3 + f->repaid + f->state;
+        }
+        SAME("financings of an enterprise", found, wanted);
+        SAME("sums of an enterprise", sum, wanted_sum);
+        kh_key keys[3];
+        found = wanted = 0;
+        for (cursor = 0; p->uscc[0] != '\0' && cursor != KH_WALK_END;)
+            found += kh_ledger_owner_walk(w->ledger, &cursor, 5, kh_text_of(p->uscc), keys, 3);
+        for (uint32_t k = 0; k < a->doc_cnt && p->uscc[0] != '\0'; k++) wanted += strcmp(a->docs[k].owner, p->uscc) == 0;
+        SAME("documents of an owner", found, wanted);
     }
 }
 
@@ -424,6 +490,7 @@ static void run_entry(world *w, uint32_t left)
     compare_documents(w);
     compare_financings(w);
     compare_verdicts(w);
+    compare_consent(w);
     if (w->entries % 64 != 0) return;
     const char *broken = kh_ledger_verify_invariants(w->ledger);
     if (broken != NULL) {

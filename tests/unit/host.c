@@ -1,6 +1,8 @@
 /* Unit tests of the real clock, entropy and disk, the last by both of its methods. */
 #include "host/host.h"
 #include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -150,3 +152,28 @@ Test(host, clock_and_entropy)
     cr_assert(entropy.fill(entropy.self, a, 32) == KH_OK && entropy.fill(entropy.self, b, 32) == KH_OK);
     cr_assert(memcmp(a, b, 32) != 0);
 }
+
+#ifdef KH_HAVE_URING
+#include "host/disk.h"
+
+Test(host, the_ring_does_nothing_but_write)
+{
+    kh_disk disk;
+    kh_file *f;
+    make_dir();
+    cr_assert(kh_host_disk_open(false, &disk) == KH_OK);
+    cr_assert(disk.open(disk.self, path_of(0, "a"), KH_OPEN_WRITE | KH_OPEN_CREATE | KH_OPEN_DURABLE, &f) == KH_OK);
+    kh_host_disk *inside = disk.self;
+    if (!inside->plain) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&inside->ring);
+        struct io_uring_cqe *cqe;
+        io_uring_prep_openat(sqe, AT_FDCWD, "/etc/passwd", O_RDONLY, 0);
+        cr_assert(io_uring_submit(&inside->ring) == 1 && io_uring_wait_cqe(&inside->ring, &cqe) == 0);
+        cr_assert(cqe->res == -EACCES, "%d", cqe->res);
+        io_uring_cqe_seen(&inside->ring, cqe);
+    }
+    disk.close(disk.self, f);
+    cr_assert(disk.remove(disk.self, path_of(0, "a")) == KH_OK && rmdir(dir) == 0);
+    kh_host_disk_close(&disk);
+}
+#endif

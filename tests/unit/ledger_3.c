@@ -130,7 +130,7 @@ Test(ledger_rules, rules_bite)
         if (strcmp(name, "hold_ttl_applied") == 0) cr_assert(usual && strcmp(value, "3d") == 0);
         if (strcmp(name, "ratio_bp.kind.export_declaration") == 0) cr_assert(!usual && strcmp(value, "8000") == 0 && since > 0);
     }
-    cr_assert(n == 31);
+    cr_assert(n == 33);
 }
 
 Test(ledger_rules, refusals_are_limited_by_block_time)

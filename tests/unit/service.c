@@ -25,6 +25,26 @@ Test(service, table)
     for (kh_ask ask = 0; ask < KH_ASK_CNT; ask++) cr_assert(kh_access_ask(&nobody, ask) == KH_C_NOT_AUTHORISED);
 }
 
+Test(service, consent_and_risks)
+{
+    cr_assert(kh_access_ask(&enterprise, KH_DO_GRANT) == KH_C_OK && kh_access_ask(&bank, KH_DO_GRANT) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_rights(&enterprise, KH_DO_GRANT) & KH_OWN_ONLY);
+    cr_assert(kh_access_rights(&bank, KH_ASK_CREDIT) & KH_NEEDS_GRANT);
+    cr_assert((kh_access_rights(&regulator, KH_ASK_CREDIT) & (KH_NEEDS_GRANT | KH_LOGGED)) == KH_LOGGED);
+    cr_assert((kh_access_rights(&enterprise, KH_ASK_CREDIT) & (KH_NEEDS_GRANT | KH_OWN_ONLY)) == KH_OWN_ONLY);
+    cr_assert(kh_access_ask(&source, KH_ASK_CREDIT) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_ask(&bank, KH_DO_RISK) == KH_C_OK && kh_access_ask(&bank, KH_ASK_RISK) == KH_C_OK);
+    cr_assert(kh_access_ask(&enterprise, KH_DO_RISK) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_ask(&enterprise, KH_ASK_RISK) == KH_C_NOT_AUTHORISED);
+    cr_assert(kh_access_ask(&source, KH_ASK_RISK) == KH_C_NOT_AUTHORISED && kh_access_ask(&source, KH_ASK_GRANT) != KH_C_OK);
+    cr_assert(kh_access_may_see_grant(&enterprise, 101, 12) && !kh_access_may_see_grant(&enterprise, 102, 12));
+    cr_assert(kh_access_may_see_grant(&bank, 102, 11) && !kh_access_may_see_grant(&bank, 11, 12));
+    cr_assert(kh_access_may_see_grant(&operator_, 102, 12) && !kh_access_may_see_grant(&source, 201, 201));
+    kh_principal frozen = bank;
+    frozen.frozen = true;
+    cr_assert(kh_access_ask(&frozen, KH_ASK_CREDIT) == KH_C_FROZEN && kh_access_ask(&frozen, KH_ASK_RISK) == KH_C_FROZEN);
+}
+
 Test(service, frozen)
 {
     kh_principal frozen = bank;

@@ -101,6 +101,34 @@ Test(store, the_lock_names_its_owner)
     kh_store_close(fixture_open(&f));
 }
 
+Test(store, a_daemon_leaves_its_url_in_the_lock)
+{
+    fixture_create(&f);
+    kh_store *w = fixture_open(&f), *other;
+    char path[600], longest[KH_STORE_URL_MAX + 1];
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    cr_assert(kh_store_announce(w, longest) == KH_E_ARG);
+    cr_assert(kh_store_announce(w, "https://hub.example.org:8443") == KH_OK);
+    cr_assert(kh_store_open(&f.options, f.dir, &f.report, &other) == KH_E_BUSY);
+    cr_assert(f.report.lock_pid == (uint32_t)getpid());
+    cr_assert(strcmp(f.report.lock_url, "https://hub.example.org:8443") == 0);
+    /* What somebody wrote into the file is not passed on unless it is a URL. */
+    (void)snprintf(path, sizeof path, "%s/lock", f.dir);
+    static const char *const odd[] = {"1\nftp://x\n", "1\nhttps://a b\n", "1\nhttps://\x1b[2J\n", "1 https://x\n",
+                                      "1\nhttps://x"};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        FILE *lock = fopen(path, "w");
+        cr_assert(lock != NULL && fputs(odd[i], lock) >= 0 && fclose(lock) == 0);
+        cr_assert(kh_store_open(&f.options, f.dir, &f.report, &other) == KH_E_BUSY && f.report.lock_pid == 1);
+        cr_assert(strcmp(f.report.lock_url, i == 4 ? "https://x" : "") == 0);
+    }
+    kh_store_close(w);
+    w = fixture_open(&f); /* the next writer is not taken for that daemon */
+    cr_assert(kh_store_open(&f.options, f.dir, &f.report, &other) == KH_E_BUSY && f.report.lock_url[0] == '\0');
+    kh_store_close(w);
+}
+
 Test(store, a_reader_stands_beside_the_writer)
 {
     fixture_create(&f);

@@ -102,6 +102,38 @@ static bool sample(uint32_t i, kh_op *op, kh_op_line lines[4])
                               .number = kh_text_of("24GBXYZKLV01234560")};
         return true;
     }
+    case 9:
+        op->type = KH_OP_GRANT;
+        op->grant = (kh_op_grant){.id = 7,
+                                  .from_ns = UINT64_C(1796000000000000000),
+                                  .until_ns = UINT64_C(1803775999999999999),
+                                  .enterprise = 42,
+                                  .bank = 11,
+                                  .scope = KH_SCOPE_ALL};
+        return true;
+    case 10:
+        op->type = KH_OP_GRANT_REVOKE;
+        op->grant_revoke = (kh_op_grant_revoke){7, 42};
+        return true;
+    case 11:
+        op->type = KH_OP_CREDIT_LOOKUP;
+        op->credit_lookup = (kh_op_credit_lookup){7, 42, KH_SCOPE_CREDIT};
+        return true;
+    case 12:
+        op->type = KH_OP_RISK_ADD;
+        op->risk_add = (kh_op_risk_add){kh_risk_subject(kh_text_of("91350100M000100Y43")), KH_RISK_FRAUD};
+        return true;
+    case 13:
+        op->type = KH_OP_RISK_REMOVE;
+        op->risk_remove = (kh_op_risk_remove){kh_risk_subject(kh_text_of("91350100M000100Y43")), 11, KH_RISK_FRAUD};
+        return true;
+    case 14: {
+        static uint8_t subjects[48];
+        for (int i = 0; i < 48; i++) subjects[i] = (uint8_t)(0xa0 + i);
+        op->type = KH_OP_RISK_ASK;
+        op->risk_ask = (kh_op_risk_ask){3, subjects};
+        return true;
+    }
     default: return false;
     }
 }
@@ -214,6 +246,37 @@ Test(wire, every_changed_byte_is_refused_or_means_something)
     cr_assert(refused > 1000 && read > 1000);
 }
 
+Test(wire, consent_and_risks_mean_what_was_encoded)
+{
+    kh_op op, back;
+    kh_op_line lines[4];
+    static kh_op_scratch scratch;
+    uint8_t buf[4096];
+    size_t used;
+#define BACK(i) cr_assert(sample(i, &op, lines) && kh_op_decode(buf, encoded(&op, buf), &scratch, &back, &used) == KH_OK)
+    BACK(9);
+    cr_assert(back.grant.id == 7 && back.grant.enterprise == 42 && back.grant.bank == 11 && back.grant.scope == KH_SCOPE_ALL);
+    cr_assert(back.grant.from_ns == op.grant.from_ns && back.grant.until_ns == op.grant.until_ns);
+    BACK(10);
+    cr_assert(back.grant_revoke.id == 7 && back.grant_revoke.enterprise == 42);
+    BACK(11);
+    cr_assert(back.credit_lookup.grant == 7 && back.credit_lookup.enterprise == 42 &&
+              back.credit_lookup.scope == KH_SCOPE_CREDIT);
+    BACK(12);
+    cr_assert(kh_key_equal(&back.risk_add.subject, &op.risk_add.subject) && back.risk_add.category == KH_RISK_FRAUD);
+    BACK(13);
+    cr_assert(kh_key_equal(&back.risk_remove.subject, &op.risk_remove.subject) && back.risk_remove.contributor == 11);
+    BACK(14);
+    cr_assert(back.risk_ask.subject_cnt == 3 && memcmp(back.risk_ask.subjects, op.risk_ask.subjects, 48) == 0);
+    static uint8_t full[KH_SUBJECTS_MAX * 16], frame[8192];
+    op.risk_ask = (kh_op_risk_ask){KH_SUBJECTS_MAX, full};
+    size_t n = 0;
+    cr_assert(kh_op_encode(&op, frame, sizeof frame, &n) == KH_OK && n == 32 + sizeof full);
+    cr_assert(kh_op_decode(frame, n, &scratch, &back, &used) == KH_OK && back.risk_ask.subject_cnt == KH_SUBJECTS_MAX);
+    kh_store32(frame + 24, KH_SUBJECTS_MAX + 1);
+    cr_assert(kh_op_decode(frame, n, &scratch, &back, &used) == KH_E_FORMAT);
+}
+
 Test(wire, random_bytes_never_harm)
 {
     kh_op op, back;
@@ -226,7 +289,7 @@ Test(wire, random_bytes_never_harm)
         uint8_t *buf = malloc(n); /* of its exact size, so that a sanitizer sees a step beyond */
         size_t used = 0;
         for (uint32_t i = 0; i < n; i++) buf[i] = (uint8_t)(random_below(3) == 0 ? random_below(256) : 0);
-        if (round % 2 == 0 && sample(random_below(9), &op, lines)) {
+        if (round % 2 == 0 && sample(random_below(15), &op, lines)) {
             uint8_t frame[4096];
             size_t m = encoded(&op, frame);
             memcpy(buf, frame, m < n ? m : n);
@@ -287,6 +350,19 @@ Test(wire, fields_out_of_range_are_not_encoded)
     BAD(6, op.event.has_expect = 0);
     BAD(6, lines[1].total = 5);
     BAD(6, op.event.reason = KH_REASON_CNT);
+    BAD(9, op.grant.scope = 0);
+    BAD(9, op.grant.scope = 4);
+    BAD(9, op.grant.bank = 0);
+    BAD(9, op.grant.enterprise = 0);
+    BAD(9, op.grant.until_ns = op.grant.from_ns - 1);
+    BAD(10, op.grant_revoke.enterprise = 0);
+    BAD(11, op.credit_lookup.scope = 8);
+    BAD(11, op.credit_lookup.enterprise = 0);
+    BAD(12, op.risk_add.category = KH_RISK_NONE);
+    BAD(12, op.risk_add.category = KH_RISK_CNT);
+    BAD(13, op.risk_remove.category = KH_RISK_CNT);
+    BAD(14, op.risk_ask.subject_cnt = 0);
+    BAD(14, op.risk_ask.subject_cnt = KH_SUBJECTS_MAX + 1);
 }
 
 /* ---- outcomes ---- */
@@ -358,4 +434,18 @@ Test(wire, receipts_and_notices)
     cr_assert(kh_notice_decode(bytes, KH_NOTICE_SZ, &notice_back, &used) == KH_OK && notice_back.moved == 4 &&
               notice_back.version == 2);
     cr_assert_str_eq(kh_notice_word(KH_NOTICE_OVER_LIMIT), "OVER_LIMIT");
+    notice = (kh_notice){.type = KH_NOTICE_LOOKUP, .state = KH_SCOPE_CREDIT, .party = 42, .financing = 7, .version = 11};
+    cr_assert(kh_notice_encode(&notice, bytes) == KH_NOTICE_SZ);
+    same_as_golden("notice_lookup", bytes, KH_NOTICE_SZ);
+    cr_assert(kh_notice_decode(bytes, KH_NOTICE_SZ, &notice_back, &used) == KH_OK && notice_back.party == 42 &&
+              notice_back.financing == 7 && notice_back.version == 11 && notice_back.state == KH_SCOPE_CREDIT);
+    bytes[4] = KH_NOTICE_TYPE_CNT;
+    cr_assert(kh_notice_decode(bytes, KH_NOTICE_SZ, &notice_back, &used) == KH_E_FORMAT);
+    kh_receipt_line answers[1] = {{.key = kh_risk_subject(kh_text_of("A1")), .amount = 1 << KH_RISK_DEFAULT}};
+    r = (kh_receipt){
+        .type = KH_OP_RISK_ASK, .party = 11, .version = 2, .amount = 5, .moved = 200, .line_cnt = 1, .lines = answers};
+    n = kh_receipt_encode(&r, buf);
+    same_as_golden("receipt_risk_ask", buf, n);
+    cr_assert(kh_receipt_decode(buf, n, back_lines, &back, &used) == KH_OK && used == n &&
+              back.lines[0].amount == 1 << KH_RISK_DEFAULT);
 }

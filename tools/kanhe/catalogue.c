@@ -29,6 +29,10 @@
             about, EVENT_HELP                                                                                                    \
     }
 
+#define RISK_HELP                                                                                                                   \
+    "\n  SUBJECT           a USCC, a foreign id or an account number (统一社会信用代码, 账号); only its digest is kept\n" \
+    "  --category C      fraud 欺诈, high_risk_account 高风险账户, forged_document 伪造单证, default 违约, other 其他\n"
+
 const command commands[] = {
     {"init", "--rules= --secret=", command_init, true, "init [--rules FILE] [--secret FILE]",
      "make a data directory (建立数据目录); refuses one that is not empty",
@@ -105,6 +109,41 @@ const command commands[] = {
      "one financing (the operator may say BANK:ID)", ""},
     {"finance list", "--as= --state=", command_finance_list, false, "finance list [--as PARTY] [--state S]",
      "financings, all or of one state", ""},
+    {"grant add", "--as= --enterprise= --id= --bank= --scope= --from= --until=", command_grant_add, false,
+     "grant add --as ENTERPRISE --id N --bank BANK --scope documents,credit [--from D] --until D",
+     "let a bank look at an enterprise for a time (授权查证)",
+     "\n  --as ENTERPRISE   the enterprise (企业) whose consent it is; without it the operator, for --enterprise E\n"
+     "  --id N            the enterprise's own number of the grant; again with the same content it is harmless\n"
+     "  --bank BANK       who may look (被授权银行)\n"
+     "  --scope WORDS     documents 单证: numbers, status, balances; credit 信用: sums over all banks, none of them named\n"
+     "  --from D, --until D   dates (UTC): from the beginning of the one to the end of the other (有效期)\n"
+     "\nexample:\n  kanhe grant add --as 101 --id 1 --bank 11 --scope credit --until 2026-12-31\n"},
+    {"grant revoke", "--as= --enterprise=", command_grant_revoke, false, "grant revoke ID --as ENTERPRISE",
+     "take a grant back (撤销授权); harmless twice", ""},
+    {"grant list", "--as=", command_grant_list, false, "grant list [--as PARTY]",
+     "grants (授权): an enterprise's own, or those that a bank was given", ""},
+    {"grant lookups", "--as=", command_grant_lookups, false, "grant lookups [--as ENTERPRISE]",
+     "what banks looked up under an enterprise's grants (查询记录)", ""},
+    {"credit", "--as= --grant= --scope= --after= --limit=", command_credit, false,
+     "credit ENTERPRISE --as BANK --grant N [--scope credit|documents] [--after DOCUMENT] [--limit N]",
+     "an enterprise's credit record or documents, under its grant (信用记录)",
+     "\n  --grant N         the enterprise's number of the grant; the regulator and the enterprise itself need none\n"
+     "  --scope S         credit 信用: a line a currency and state, over all banks; documents 单证: as `balance` shows them\n"
+     "  --limit N         documents: at most N of them (1000); --after DOCUMENT goes on behind the last one\n"
+     "\neach look-up is filed, and the enterprise sees it (kanhe grant lookups)\n"
+     "\nexample:\n  kanhe credit 101 --as 11 --grant 1\n"},
+    {"risk add", "--as= --category=", command_risk_add, false, "risk add SUBJECT --as BANK --category C",
+     "put a subject on the shared risk list (风险名单)", RISK_HELP},
+    {"risk remove", "--as= --category= --of=", command_risk_remove, false,
+     "risk remove SUBJECT [--as BANK] --category C [--of BANK]", "take one's contribution back (撤销名单)",
+     RISK_HELP "  --of BANK         the operator: whose contribution; everybody's when not said\n"},
+    {"risk ask", "--as=", command_risk_ask, false, "risk ask SUBJECT... --as BANK",
+     "which of these stand on the risk list (名单查询)",
+     "\nup to 256 subjects; answered with categories, never with who contributed. A bank's questions are counted by subject:\n"
+     "`risk_free_queries`, and `risk_queries_per_entry` more for each contribution that stands (kanhe rule list).\n"
+     "\nexample:\n  kanhe risk ask 91350211M000100Y43 6222021234567890 --as 11\n"},
+    {"risk account", "--as=", command_risk_account, false, "risk account [--as BANK]",
+     "what a bank contributed, asked and may ask (名单贡献)", ""},
     {"stats", "", command_stats, false, "stats", "counts and sizes", ""},
     {"audit", "", command_audit, false, "audit", "replay the whole log and prove every outcome (审计)",
      "\nprints the digest of the outcome chain: keep it elsewhere, it shows if the log's end was cut off.\n"},

@@ -11,7 +11,7 @@ typedef struct command_context {
     const args *given;
     const char *const *words; /* behind the command's own */
     size_t word_cnt;
-    char message[700]; /* what a command without an engine has to say; usage errors */
+    char message[1800]; /* what a command without an engine has to say; usage errors */
 } command_context;
 
 typedef struct command {
@@ -57,4 +57,14 @@ kh_result command_finance_event(command_context *c);
 kh_result command_finance_events(command_context *c);
 kh_result command_finance_show(command_context *c);
 kh_result command_finance_list(command_context *c);
+/* commands_consent.c */
+kh_result command_grant_add(command_context *c);
+kh_result command_grant_revoke(command_context *c);
+kh_result command_grant_list(command_context *c);
+kh_result command_grant_lookups(command_context *c);
+kh_result command_credit(command_context *c);
+kh_result command_risk_add(command_context *c);
+kh_result command_risk_remove(command_context *c);
+kh_result command_risk_ask(command_context *c);
+kh_result command_risk_account(command_context *c);
 #endif

@@ -87,7 +87,7 @@ kh_result command_party_add(command_context *c)
     return kh_party_add(c->engine, (uint32_t)id, role, name, args_get(c->given, "--uscc"), c->sink);
 }
 
-kh_result command_party_list(command_context *c) { return kh_party_list(c->engine, c->sink); }
+kh_result command_party_list(command_context *c) { return kh_party_list(c->engine, NULL, c->sink); }
 
 static kh_result freeze(command_context *c, bool frozen)
 {

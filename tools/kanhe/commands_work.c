@@ -1,5 +1,6 @@
 /* commands_work: documents and financings. */
 #include "commands.h"
+#include "print_csv.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,14 @@ kh_result command_import(command_context *c)
     kh_result worst = KH_DONE;
     if (c->word_cnt == 0) return command_usage(c, "import which files?");
     for (size_t i = 0; i < c->word_cnt; i++) {
-        kh_result result = kh_import(c->engine, c->words[i], &options, c->sink);
+        csv_out refused;
+        csv_refused_begin(&refused, c->words[i], c->sink);
+        kh_result result = kh_import(c->engine, c->words[i], &options, &refused.sink);
+        bool written = csv_refused_end(&refused, result);
+        if (result != KH_DONE)
+            (void)snprintf(c->message, sizeof c->message, "%s%s%s", kh_message(c->engine),
+                           written && result == KH_DONE_NOT_OK ? "; see " : "",
+                           written && result == KH_DONE_NOT_OK ? refused.path : "");
         if (result > worst) worst = result;
         if (result == KH_FAILED) break;
     }
@@ -28,7 +36,14 @@ kh_result command_show(command_context *c)
 kh_result command_verify(command_context *c)
 {
     if (c->word_cnt != 1) return command_usage(c, "verify which file?");
-    return kh_verify(c->engine, c->words[0], args_get(c->given, "--as"), args_get(c->given, "-o"), c->sink);
+    const char *as = args_get(c->given, "--as"), *out = args_get(c->given, "-o");
+    csv_out verdicts;
+    if (out == NULL) return kh_verify(c->engine, c->words[0], as, c->sink);
+    if (!csv_verdicts_begin(&verdicts, out, c->sink)) return command_usage(c, "%s cannot be written", out);
+    kh_result result = kh_verify(c->engine, c->words[0], as, &verdicts.sink);
+    if (csv_verdicts_end(&verdicts, result)) return result;
+    (void)snprintf(c->message, sizeof c->message, "%s could not be written whole", out);
+    return KH_FAILED;
 }
 
 static bool paper_of(command_context *c, kh_paper *ret)
@@ -54,10 +69,10 @@ kh_result command_balance(command_context *c)
 kh_result command_history(command_context *c)
 {
     kh_paper paper;
-    return paper_of(c, &paper) ? kh_history(c->engine, &paper, c->sink) : KH_MISUSE;
+    return paper_of(c, &paper) ? kh_history(c->engine, &paper, NULL, c->sink) : KH_MISUSE;
 }
 
-kh_result command_alerts(command_context *c) { return kh_alerts(c->engine, args_get(c->given, "--as"), c->sink); }
+kh_result command_alerts(command_context *c) { return kh_alerts(c->engine, args_get(c->given, "--as"), NULL, c->sink); }
 
 kh_result command_finance_apply(command_context *c)
 {
@@ -121,5 +136,5 @@ kh_result command_finance_show(command_context *c)
 
 kh_result command_finance_list(command_context *c)
 {
-    return kh_finance_list(c->engine, args_get(c->given, "--as"), args_get(c->given, "--state"), c->sink);
+    return kh_finance_list(c->engine, args_get(c->given, "--as"), args_get(c->given, "--state"), NULL, c->sink);
 }

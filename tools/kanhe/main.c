@@ -1,22 +1,28 @@
 /* kanhe: the command. It reads its words, asks libkanhe, and prints what comes back; the meaning is the library's. */
 #include "commands.h"
 #include "print.h"
+#include "remote.h"
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define GLOBAL_OPTIONS "--data= --json --wait= --accept-time --help -h --version "
+#define GLOBAL_OPTIONS "--data= --json --wait= --accept-time --connect= --ca= --cert= --key= --timeout= --help -h --version "
 
 static void overview(FILE *to)
 {
     (void)fputs("kanhe 勘合: trade papers verified, and never financed twice.\n\n"
-                "usage: kanhe [--data DIR] [--json] [--wait S] [--accept-time] COMMAND ...\n\n"
+                "usage: kanhe [--data DIR] [--json] [--wait S] [--accept-time] COMMAND ...\n"
+                "       kanhe --connect URL --ca F --cert F --key F [--timeout S] [--json] COMMAND ...\n\n"
                 "  --data DIR      the data directory (数据目录); else $KANHE_DATA, else ./kanhe-data\n"
                 "  --json          one JSON object a line instead of tables\n"
                 "  --wait S        seconds to wait for another command that is writing (10)\n"
                 "  --accept-time   go on although the clock jumped\n\n"
+                "  --connect URL   ask a hub (枢纽) instead of a directory here: https://ADDRESS:PORT; else $KANHE_CONNECT\n"
+                "  --ca F          the authority (PEM) that signed the hub's certificate; else $KANHE_CA, else the system's\n"
+                "  --cert F --key F   who asks (PEM): the party's certificate and its key; else $KANHE_CERT, $KANHE_KEY\n"
+                "  --timeout S     seconds without any progress after which a hub is given up (10)\n\n"
                 "commands (kanhe COMMAND --help explains one):\n",
                 to);
     for (size_t i = 0; i < command_cnt; i++) (void)fprintf(to, "  %-18s %s\n", commands[i].name, commands[i].about);
@@ -25,7 +31,7 @@ static void overview(FILE *to)
                 "  kanhe party add --id 11 --role bank --name \"First Bank\"\n"
                 "  kanhe gen declarations --count 1000 --seed 1 -o d.csv && kanhe import d.csv\n"
                 "  kanhe verify d.csv --as 11\n\n"
-                "exit status: 0 all well; 1 done, but some line was not OK; 2 usage; 3 data directory or system failed\n",
+                "exit status: 0 all well; 1 done, but some line was not OK; 2 usage; 3 data directory, system or hub failed\n",
                 to);
 }
 
@@ -50,6 +56,13 @@ static const command *find_command(const args *a, size_t *ret_used)
     return NULL;
 }
 
+static bool takes_value(const char *word)
+{
+    size_t n = strlen(word);
+    const char *at = word[0] == '-' && n > 2 ? strstr(GLOBAL_OPTIONS, word) : NULL;
+    return at != NULL && at[n] == '=';
+}
+
 /* words_of gathers what is no option and may be the command's name, before the command's options are known. */
 static const command *command_of(int argc, char *argv[])
 {
@@ -57,7 +70,7 @@ static const command *command_of(int argc, char *argv[])
     const command *found = NULL;
     size_t used;
     for (int i = 1; first.words != NULL && i < argc && first.word_cnt < 2; i++) {
-        if (strcmp(argv[i], "--data") == 0 || strcmp(argv[i], "--wait") == 0) i++;
+        if (takes_value(argv[i])) i++;
         else if (argv[i][0] != '-') first.words[first.word_cnt++] = argv[i];
         else if (first.word_cnt > 0) break; /* a name's words stand together */
     }
@@ -83,21 +96,22 @@ static bool wait_of(const char *text, double *ret)
     return true;
 }
 
-static int run(const command *cmd, const args *given, size_t used, const kh_options *options)
+static int run(const command *cmd, const args *given, size_t used, const kh_options *options, const kh_client_options *hub)
 {
     kh_result_sink sink = print_begin(args_has(given, "--json"));
     command_context c = {
         .options = options, .sink = &sink, .given = given, .words = given->words + used, .word_cnt = given->word_cnt - used};
-    if (cmd->run == command_finance_event) { /* the event is the last word of the name */
+    if (cmd->run == command_finance_event && hub == NULL) { /* the event is the last word of the name */
         c.words--;
         c.word_cnt++;
     }
     kh_result result = KH_DONE;
-    if (!cmd->no_engine && kh_engine_new(options, &c.engine) != KH_DONE) {
+    if (!cmd->no_engine && hub == NULL && kh_engine_new(options, &c.engine) != KH_DONE) {
         (void)snprintf(c.message, sizeof c.message, "out of memory, or the kernel gives no files");
         result = KH_FAILED;
     }
-    if (result == KH_DONE) result = cmd->run(&c);
+    if (result == KH_DONE && hub != NULL && !cmd->no_engine) result = remote_run(&c, cmd->name, hub);
+    else if (result == KH_DONE) result = cmd->run(&c);
     if (!print_end() && result < KH_FAILED) {
         (void)snprintf(c.message, sizeof c.message, "the results could not be written to standard output; what was done is done");
         result = KH_FAILED;
@@ -143,12 +157,16 @@ int main(int argc, char *argv[])
         status = usage_error(given.wrong, cmd);
     } else {
         const char *dir = args_get(&given, "--data"), *wait = args_get(&given, "--wait");
+        char wrong[300];
+        kh_client_options hub;
+        bool remote = remote_asked(&given, &hub, wrong, sizeof wrong);
         if (dir == NULL) dir = environment != NULL && environment[0] != '\0' ? environment : "kanhe-data";
         kh_options options = kh_options_default(dir);
         options.accept_time = args_has(&given, "--accept-time");
         (void)find_command(&given, &used);
         if (wait != NULL && !wait_of(wait, &options.wait_s)) status = usage_error("--wait takes seconds", cmd);
-        else status = run(cmd, &given, used, &options);
+        else if (wrong[0] != '\0' && !cmd->no_engine) status = usage_error(wrong, cmd);
+        else status = run(cmd, &given, used, &options, remote ? &hub : NULL);
     }
     args_free(&given);
     return status;

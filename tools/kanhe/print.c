@@ -38,18 +38,23 @@ static void write_whole_lines(void)
     out.written = now_s();
 }
 
+static bool make_room(size_t n)
+{
+    if (out.n + n <= out.cap) return true;
+    size_t cap = (out.n + n) * 2 + BUFFER_SZ;
+    char *more = realloc(out.text, cap);
+    if (more == NULL) {
+        out.failed = true;
+        return false;
+    }
+    out.text = more;
+    out.cap = cap;
+    return true;
+}
+
 void print_text(const char *text, size_t n)
 {
-    if (out.n + n > out.cap) {
-        size_t cap = (out.n + n) * 2 + BUFFER_SZ;
-        char *more = realloc(out.text, cap);
-        if (more == NULL) {
-            out.failed = true;
-            return;
-        }
-        out.text = more;
-        out.cap = cap;
-    }
+    if (!make_room(n)) return;
     memcpy(out.text + out.n, text, n);
     out.n += n;
 }
@@ -61,69 +66,15 @@ void print_line_end(void)
     if (out.n >= BUFFER_SZ || now_s() - out.written > FLUSH_AFTER_S) write_whole_lines();
 }
 
-static void text(const char *s) { print_text(s, strlen(s)); }
-
-static void json_text(const char *s)
-{
-    print_text("\"", 1);
-    for (const char *begin = s;; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
-        print_text(begin, (size_t)(s - begin));
-        if (c == '\0') break;
-        char escaped[8];
-        if (c == '"' || c == '\\') (void)snprintf(escaped, sizeof escaped, "\\%c", c);
-        else (void)snprintf(escaped, sizeof escaped, "\\u%04x", c);
-        text(escaped);
-        begin = s + 1;
-    }
-    print_text("\"", 1);
-}
-
-static void json_words(const char *words)
-{
-    print_text("[", 1);
-    for (bool first = true; *words != '\0'; first = false) {
-        size_t n = strcspn(words, " ");
-        char word[256];
-        (void)snprintf(word, sizeof word, "%.*s", (int)n, words);
-        if (!first) print_text(",", 1);
-        json_text(word);
-        words += n;
-        while (*words == ' ') words++;
-    }
-    print_text("]", 1);
-}
-
+/* json_object puts a row straight into the output, which grows until it fits. */
 static void json_object(const kh_result_row *row)
 {
-    print_text("{", 1);
-    for (uint32_t i = 0; i < row->field_cnt; i++) {
-        const kh_result_field *f = &row->fields[i];
-        char number[32];
-        if (i > 0) print_text(",", 1);
-        json_text(f->name);
-        print_text(":", 1);
-        switch (f->type) {
-        case KH_FIELD_TEXT: json_text(f->text); break;
-        case KH_FIELD_NUMBER:
-            (void)snprintf(number, sizeof number, "%llu", (unsigned long long)f->number);
-            text(number);
-            break;
-        case KH_FIELD_BOOL: text(f->number != 0 ? "true" : "false"); break;
-        case KH_FIELD_WORDS: json_words(f->text); break;
-        case KH_FIELD_ROWS:
-            print_text("[", 1);
-            for (uint32_t k = 0; k < f->row_cnt; k++) {
-                if (k > 0) print_text(",", 1);
-                json_object(&f->rows[k]);
-            }
-            print_text("]", 1);
-            break;
-        case KH_FIELD_NULL: text("null"); break;
-        }
+    size_t need = kh_row_json(row, false, out.text + out.n, out.cap - out.n);
+    if (out.n + need > out.cap) {
+        if (!make_room(need)) return;
+        (void)kh_row_json(row, false, out.text + out.n, out.cap - out.n);
     }
-    print_text("}", 1);
+    out.n += need;
 }
 
 static void clear_progress(void)

@@ -26,16 +26,18 @@ static struct {
 
 /* What the fields are called in Chinese, for the headings. */
 static const char *const terms[][2] = {
-    {"kind", "种类"},      {"number", "号码"},    {"issuer", "开具方"},   {"owner", "所有人"},   {"status", "状态"},
-    {"date", "日期"},      {"version", "版本"},   {"currency", "币种"},   {"base", "总额"},      {"cap", "上限"},
-    {"held", "冻结"},      {"used", "已用"},      {"consumed", "已核销"}, {"free", "可融资"},    {"line", "行"},
-    {"code", "代码"},      {"name", "结果"},      {"mismatch", "不符"},   {"bank", "银行"},      {"state", "状态"},
-    {"amount", "金额"},    {"allocated", "分配"}, {"height", "高度"},     {"documents", "单证"}, {"alert", "预警"},
-    {"financing", "融资"}, {"time", "时间"},      {"operation", "操作"},  {"party", "主体"},     {"file", "文件"},
-    {"format", "格式"},    {"read", "读入"},      {"stored", "入库"},     {"unchanged", "未变"}, {"amended", "更正"},
-    {"revoked", "撤销"},   {"refused", "拒绝"},   {"why", "原因"},        {"role", "角色"},      {"value", "值"},
-    {"rate", "汇率"},      {"source", "来源"},    {"enterprise", "企业"}, {"product", "产品"},   {"deadline", "期限"},
-    {"as_of", "截至"}};
+    {"kind", "种类"},      {"number", "号码"},    {"issuer", "开具方"},   {"owner", "所有人"},    {"status", "状态"},
+    {"date", "日期"},      {"version", "版本"},   {"currency", "币种"},   {"base", "总额"},       {"cap", "上限"},
+    {"held", "冻结"},      {"used", "已用"},      {"consumed", "已核销"}, {"free", "可融资"},     {"line", "行"},
+    {"code", "代码"},      {"name", "结果"},      {"mismatch", "不符"},   {"bank", "银行"},       {"state", "状态"},
+    {"amount", "金额"},    {"allocated", "分配"}, {"height", "高度"},     {"documents", "单证"},  {"alert", "预警"},
+    {"financing", "融资"}, {"time", "时间"},      {"operation", "操作"},  {"party", "主体"},      {"file", "文件"},
+    {"format", "格式"},    {"read", "读入"},      {"stored", "入库"},     {"unchanged", "未变"},  {"amended", "更正"},
+    {"revoked", "撤销"},   {"refused", "拒绝"},   {"why", "原因"},        {"role", "角色"},       {"value", "值"},
+    {"rate", "汇率"},      {"source", "来源"},    {"enterprise", "企业"}, {"product", "产品"},    {"deadline", "期限"},
+    {"as_of", "截至"},     {"grant", "授权"},     {"scope", "范围"},      {"from", "起"},         {"until", "止"},
+    {"count", "笔数"},     {"repaid", "已还"},    {"subject", "主体"},    {"listed", "在册"},     {"categories", "类别"},
+    {"category", "类别"},  {"asked", "已查"},     {"allowed", "可查"},    {"contributed", "贡献"}};
 
 static const char *term(const char *name)
 {

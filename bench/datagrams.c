@@ -1,0 +1,337 @@
+/* bench_datagrams: sealed datagrams through a poller, packets in memory (a ring, no wire), one core.
+ *
+ *   bench_datagrams [--quick] [--documents N] [--rounds N]      one JSON object a figure on stdout, the story on stderr
+ *
+ * 10 M declarations are stored; every query draws its document over all of them. A round's requests are sealed anew beforehand (a
+ * counter passes once), many more than the caches hold; bursts of 32 are timed, by the thread's own processor time, every check
+ * on: session, seal (AES-256-GCM), replay window, access, limits. Replies are opened and read afterwards. The stages are timed
+ * alone on the same data: what they add up to is more than the path takes, since look-ups wait while packets are decrypted.
+ * Volatile. */
+#include "client/datagram.h"
+#include "host/host.h"
+#include "index/flow.h"
+#include "index/reader.h"
+#include "service/limits.h"
+#include "service/poller_plain.h"
+#include "service/session.h"
+#include "store/parts.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+
+enum { PACKETS = 32768, STRIDE = 2048, HEADROOM = 128 + 42, BURST = 32, BATCH = 512, OWNERS = 1000, BANK = 11, USD = 840 };
+
+static struct kh_store store;
+static uint64_t documents = 10000000, seed = 88172645463325252ull;
+static uint8_t *memory;
+static kh_packet packets[PACKETS], *pointers[PACKETS];
+static uint32_t owner_checks[OWNERS];
+static char owners[OWNERS][20];
+static kh_lane lane;
+static uint8_t keys[2][KH_AEAD_KEY_SZ];
+
+static uint64_t draw(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    return seed ^= seed << 17;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, uint32_t n)
+{
+    qsort(values, n, sizeof *values, ascending);
+    return values[n / 2];
+}
+
+static void say(const char *name, double value, const char *unit, const char *against, double ratio)
+{
+    printf("{\"name\":\"%s\",\"value\":%.5g,\"unit\":\"%s\",\"against\":\"%s\",\"ratio\":%.3f}\n", name, value, unit, against,
+           ratio);
+    (void)fflush(stdout);
+    fprintf(stderr, "  %-52s %12.5g %s\n", name, value, unit);
+}
+
+static kh_text number_of(uint64_t i, char buf[32])
+{
+    return (kh_text){buf,
+                     (uint32_t)snprintf(buf, 32, "%04u20260%09u", (unsigned)(1000 + i / 1000000000), (unsigned)(i % 1000000000))};
+}
+
+/* ---- the documents ---- */
+
+static void apply(const uint8_t *ops, size_t n, uint32_t cnt)
+{
+    kh_entry entry = {.height = kh_ledger_height(store.machine.ledger) + 1,
+                      .time_ns = UINT64_C(1790000000) * KH_NS_PER_S,
+                      .body = ops,
+                      .body_sz = (uint32_t)n,
+                      .op_cnt = cnt};
+    if (kh_machine_apply(&store.machine, &entry, &kh_sink_none) != KH_OK) abort();
+}
+
+static void fill(void)
+{
+    static uint8_t ops[BATCH * 512];
+    size_t n = 0, sz;
+    char number[32];
+    if (kh_machine_reserve(&store.machine) != KH_OK) abort();
+    kh_state_use_huge_pages(&store.machine.state);
+    if (kh_machine_start(&store.machine, (const uint8_t *)"bench datagrams!") != KH_OK) abort();
+    (void)pthread_rwlock_init(&store.gate, NULL);
+    kh_op op = {.type = KH_OP_PARTY_ADD, .party_add = {BANK, KH_ROLE_BANK, kh_text_of("Bank"), {0}}};
+    if (kh_op_encode(&op, ops, sizeof ops, &n) != KH_OK) abort();
+    apply(ops, n, 1);
+    for (uint32_t i = 0; i < OWNERS; i++) {
+        (void)snprintf(owners[i], sizeof owners[i], "91350211M%09u", i);
+        owner_checks[i] = kh_owner_check(kh_text_of(owners[i]));
+    }
+    n = 0;
+    uint32_t cnt = 0;
+    for (uint64_t i = 0; i < documents; i++) {
+        op = (kh_op){.type = KH_OP_DOCUMENT, .sequence = i};
+        op.document = (kh_op_document){.action = KH_DOC_PUT,
+                                       .kind = KH_KIND_EXPORT_DECLARATION,
+                                       .status = KH_STATUS_CLEARED,
+                                       .date = 9000,
+                                       .balance_cnt = 1,
+                                       .number = number_of(i, number),
+                                       .owner = kh_text_of(owners[i % OWNERS])};
+        op.document.balances[0] = (kh_op_balance){USD, 100000 + i};
+        if (kh_op_encode(&op, ops + n, sizeof ops - n, &sz) != KH_OK) abort();
+        n += sz;
+        if (++cnt < BATCH && i + 1 < documents) continue;
+        apply(ops, n, cnt);
+        n = cnt = 0;
+    }
+}
+
+/* ---- the requests ---- */
+
+static void query_of(kh_query *ret)
+{
+    char number[32];
+    uint64_t i = draw() % documents;
+    *ret = (kh_query){.key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, number_of(i, number), (kh_text){0}),
+                      .amount = 100000 + i,
+                      .owner_check = owner_checks[i % OWNERS],
+                      .currency = USD,
+                      .date = 9000,
+                      .want = KH_AMOUNT_NONE};
+}
+
+static kh_query *all_queries; /* drawn once; every round asks them in another order */
+
+static void requests(uint32_t per_packet, bool plain)
+{
+    uint64_t counter;
+    for (uint32_t i = PACKETS; i > 1; i--) { /* as buffers come out of a pool that has been used for a while */
+        uint32_t k = (uint32_t)(draw() % i);
+        kh_packet *p = pointers[k];
+        pointers[k] = pointers[i - 1];
+        pointers[i - 1] = p;
+    }
+    for (uint32_t i = 0; i < PACKETS; i++) {
+        const kh_query *q = all_queries + (draw() % PACKETS) * 32;
+        kh_packet *p = pointers[i];
+        p->p = memory + (size_t)(p - packets) * STRIDE + HEADROOM;
+        p->cap = STRIDE - HEADROOM;
+        p->n = kh_lane_seal(&lane, q, per_packet, false, p->p, &counter);
+        if (!plain) continue;
+        kh_query_encode(q, false, p->p + KH_REQUEST_HEAD_SZ);
+        p->n = KH_REQUEST_HEAD_SZ + KH_QUERY_SZ;
+    }
+}
+
+static kh_service *service;
+
+static void count(void *ctx, const char *name, const char *help, const char *labels, uint64_t value)
+{
+    (void)ctx, (void)help, (void)labels;
+    if (value != 0) fprintf(stderr, "  %s %llu\n", name, (unsigned long long)value);
+}
+
+static void check(uint32_t per_packet, bool plain)
+{
+    for (uint32_t i = 0; i < PACKETS; i++) {
+        kh_reply_head head;
+        uint64_t as_of;
+        const uint8_t *body = packets[i].p + KH_REPLY_HEAD_SZ + 8;
+        uint32_t cnt = 1;
+        if (plain ? packets[i].n != KH_REPLY_HEAD_SZ + 8 + KH_ANSWER_SZ
+                  : !kh_lane_open_reply(&lane, packets[i].p, packets[i].n, &head, &as_of, &body, &cnt)) {
+            fprintf(stderr, "packet %u: no sound reply (%u bytes)\n", i, packets[i].n);
+            kh_service_metrics(service, count, NULL);
+            abort();
+        }
+        if (cnt != per_packet) abort();
+        for (uint32_t k = 0; k < cnt; k++) {
+            kh_query_answer a;
+            if (kh_query_answer_decode(body + k * KH_ANSWER_SZ, &a) != KH_OK || a.code != KH_C_OK || a.free < 100000) {
+                fprintf(stderr, "packet %u answer %u: code %u\n", i, k, a.code);
+                abort();
+            }
+        }
+    }
+}
+
+static double path(kh_poller *p, uint32_t per_packet, bool plain, uint32_t rounds)
+{
+    double rates[64];
+    const kh_principal bank = {BANK, KH_ROLE_BANK, false};
+    for (uint32_t round = 0; round < rounds; round++) {
+        requests(per_packet, plain);
+        double began = seconds();
+        for (uint32_t at = 0; at < PACKETS; at += BURST)
+            if (plain) kh_poller_burst_plain(p, &bank, pointers + at, BURST, 1);
+            else kh_poller_burst(p, pointers + at, BURST, 1);
+        rates[round] = PACKETS / (seconds() - began);
+        check(per_packet, plain);
+    }
+    return median(rates, rounds);
+}
+
+/* ---- the stages alone ---- */
+
+static void stages(uint32_t rounds)
+{
+    double opens[64], finds[64], verifies[64], seals[64];
+    const kh_ledger *l = store.machine.ledger;
+    uint8_t nonce[12], tag[16];
+    kh_aead_key *up;
+    static kh_flow flow;
+    static const kh_record *records[1024];
+    static kh_question questions[1024];
+    static kh_verdict verdicts[1024];
+    uint64_t known = 0;
+    if (kh_aead_key_new(KH_AEAD_BEST, keys[KH_TO_SERVER], 1, &up) != KH_OK) abort();
+    for (uint32_t round = 0; round < rounds; round++) {
+        requests(32, false);
+        double began = seconds();
+        for (uint32_t i = 0; i < PACKETS; i++) {
+            kh_request_head head;
+            uint32_t cnt;
+            if (kh_request_head_decode(pointers[i]->p, pointers[i]->n, &head, &cnt) != KH_OK) abort();
+            kh_request_nonce(head.counter, head.lane, nonce);
+            uint8_t *body = pointers[i]->p + KH_REQUEST_HEAD_SZ;
+            if (!kh_aead_open(up, 0, nonce, pointers[i]->p, KH_REQUEST_HEAD_SZ, body, 1024, body + 1024)) abort();
+        }
+        opens[round] = (seconds() - began) / PACKETS * 1e9;
+        finds[round] = verifies[round] = 0;
+        for (uint32_t at = 0; at + BURST <= PACKETS / 4; at += BURST) {
+            for (uint32_t i = 0; i < 1024; i++) {
+                kh_query q;
+                if (kh_query_decode(pointers[at + i / 32]->p + KH_REQUEST_HEAD_SZ + (i % 32) * KH_QUERY_SZ, false, &q) != KH_OK)
+                    abort();
+                questions[i] = (kh_question){.key = q.key,
+                                             .kind = KH_KIND_EXPORT_DECLARATION,
+                                             .bank = BANK,
+                                             .owner_check = q.owner_check,
+                                             .amount = q.amount,
+                                             .currency = q.currency,
+                                             .date = q.date,
+                                             .want = KH_AMOUNT_NONE};
+            }
+            static kh_key group[1024];
+            for (uint32_t i = 0; i < 1024; i++) group[i] = questions[i].key;
+            began = seconds();
+            kh_flow_begin(&flow, kh_ledger_index(l));
+            uint32_t out = 0;
+            for (uint32_t i = 0; out < 1024; i += KH_FLOW_GROUP)
+                if (kh_flow_step(&flow, i < 1024 ? group + i : NULL, records + out)) out += KH_FLOW_GROUP;
+            double found = seconds();
+            kh_moment moment = kh_ledger_moment(l);
+            for (uint32_t i = 0; i < 1024; i += KH_FLOW_GROUP)
+                known += kh_ledger_verify_found(l, moment, questions + i, records + i, KH_FLOW_GROUP, verdicts + i);
+            verifies[round] += seconds() - found;
+            finds[round] += found - began;
+            kh_reader_quiesce();
+        }
+        finds[round] *= 1e9 / (PACKETS / 4);
+        verifies[round] *= 1e9 / (PACKETS / 4);
+        began = seconds();
+        for (uint32_t i = 0; i < PACKETS; i++) {
+            kh_reply_nonce(i, 0, nonce);
+            kh_aead_seal(up, 0, nonce, pointers[i]->p, KH_REPLY_HEAD_SZ, pointers[i]->p + KH_REPLY_HEAD_SZ, 520, tag);
+        }
+        seals[round] = (seconds() - began) / PACKETS * 1e9;
+    }
+    kh_aead_key_free(up);
+    if (known == 0) abort();
+    say("datagram of 32, alone: open", median(opens, rounds), "ns", "", 0);
+    say("datagram of 32, alone: look-ups", median(finds, rounds), "ns", "", 0);
+    say("datagram of 32, alone: verdicts", median(verifies, rounds), "ns", "", 0);
+    say("datagram of 32, alone: seal", median(seals, rounds), "ns", "", 0);
+}
+
+static kh_err export_key(void *ctx, const char *label, const uint8_t *context, size_t context_n, uint8_t *ret, size_t n)
+{
+    (void)ctx, (void)label, (void)context_n;
+    for (size_t i = 0; i < n; i++) ret[i] = (uint8_t)(i * 7 + context[9] + 1);
+    memcpy(keys[context[9]], ret, n);
+    return KH_OK;
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t rounds = 15;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quick") == 0) rounds = 7;
+        else if (strcmp(argv[i], "--documents") == 0 && i + 1 < argc) documents = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) rounds = (uint32_t)strtoul(argv[++i], NULL, 10) % 64;
+        else return fprintf(stderr, "usage: bench_datagrams [--quick] [--documents N] [--rounds N]\n"), 2;
+    }
+    fprintf(stderr, "datagrams: storing %llu documents\n", (unsigned long long)documents);
+    fill();
+    memory = mmap(NULL, (size_t)PACKETS * STRIDE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return 1;
+    (void)madvise(memory, (size_t)PACKETS * STRIDE, MADV_HUGEPAGE);
+    all_queries = malloc((size_t)PACKETS * 32 * sizeof *all_queries);
+    if (all_queries == NULL) return 1;
+    for (uint32_t i = 0; i < PACKETS * 32u; i++) query_of(&all_queries[i]);
+    for (uint32_t i = 0; i < PACKETS; i++) pointers[i] = &packets[i];
+
+    kh_clock clock_ = kh_host_clock();
+    kh_entropy entropy = kh_host_entropy();
+    kh_limits *limits;
+    const kh_limit_rate rates[KH_LIMIT_CNT] = {{10000, 100}, {KH_LIMIT_BURST_MAX, KH_LIMIT_PER_S_MAX}, {10000, 10000}};
+    kh_poller *poller;
+    kh_session_grant grant;
+    const kh_principal bank = {BANK, KH_ROLE_BANK, false};
+    if (kh_limits_new(rates, (kh_limit_rate){100, 100}, &limits) != KH_OK) return 1;
+    const kh_service_options options = {
+        .store = &store, .limits = limits, .clock = &clock_, .entropy = &entropy, .poller_cnt = 1};
+    if (kh_service_new(&options, &service) != KH_OK || kh_session_open(service, &bank, export_key, NULL, 0, &grant) != KH_OK ||
+        kh_poller_new(service, 0, &poller) != KH_OK ||
+        kh_lane_open(grant.id, 0, keys[KH_TO_SERVER], keys[KH_TO_CLIENT], &lane) != KH_OK)
+        return 1;
+    fprintf(stderr, "datagrams: AES-256-GCM by %s\n", kh_aead_method_word(kh_aead_best()));
+    kh_poller_begin(poller);
+    double sealed = path(poller, 32, false, rounds) * 32, one = path(poller, 1, false, rounds),
+           plain = path(poller, 1, true, rounds);
+    say("sealed datagrams 32", sealed, "queries/s", "target 20,000,000", sealed / 20e6);
+    say("sealed datagrams 32, a datagram", 32e9 / sealed, "ns", "", 0);
+    say("sealed datagrams 1", one, "queries/s", "plain single-query datagrams", one / plain);
+    say("plain single-query datagrams", plain, "packets/s", "target 12,000,000", plain / 12e6);
+    stages(rounds);
+    kh_poller_end(poller);
+    kh_poller_free(poller);
+    kh_lane_close(&lane);
+    kh_service_free(service);
+    kh_limits_free(limits);
+    kh_machine_release(&store.machine);
+    return 0;
+}

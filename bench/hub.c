@@ -1,0 +1,221 @@
+/* bench_hub: load on a running hub over loopback, by libkanhe-client and, for datagrams, by lanes of our own. bench/hub.py starts
+ * the hub and says what each figure means.
+ *
+ *   bench_hub batch|single|verify URL CA CERT KEY SECONDS [FILE]     prints what was done, and in how many seconds
+ *   bench_hub redis DIR SECONDS */
+#include "client/session.h"
+#include "peers.h"
+#include "wire/wire.h"
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROWS = 100000, BANK = 11, ENTERPRISE = 101, IN_FLIGHT = 256, BATCH = 256, BATCHES = 4, PER_CALL = 262144 };
+
+double peer_now(void) { return kh_client_now_s(); }
+
+uint32_t peer_random(uint64_t *state)
+{
+    *state += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t z = (*state ^ *state >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    return (uint32_t)(z >> 32);
+}
+
+static kh_id documents[ROWS];
+
+/* The same numbers as bench/hub.py imports. */
+static void number_documents(void)
+{
+    for (uint32_t i = 0; i < ROWS; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "export_declaration:310120260%09u", i);
+        if (!kh_client_document_id(name, &documents[i])) abort();
+    }
+}
+
+static void die(kh_client *c)
+{
+    fprintf(stderr, "bench_hub: %s\n", kh_client_message(c));
+    exit(3);
+}
+
+static void said(uint64_t done, double took) { printf("{\"done\":%llu,\"seconds\":%.6f}\n", (unsigned long long)done, took); }
+
+/* Ids of financings that no run before has used. */
+static uint64_t first_id(void) { return (uint64_t)time(NULL) << 24; }
+
+static void batches(kh_client *c, double seconds)
+{
+    kh_reserve *requests = calloc(PER_CALL, sizeof *requests);
+    kh_reserved *answers = calloc(PER_CALL, sizeof *answers);
+    uint64_t id = first_id(), seed = id, done = 0;
+    double began = peer_now();
+    while (peer_now() - began < seconds) {
+        for (uint32_t i = 0; i < PER_CALL; i++)
+            requests[i] = (kh_reserve){.id = ++id,
+                                       .amount = 1,
+                                       .document = documents[peer_random(&seed) % ROWS],
+                                       .bank = BANK,
+                                       .enterprise = ENTERPRISE,
+                                       .currency = 840,
+                                       .product = "export_receivable"};
+        if (kh_client_submit(c, requests, PER_CALL, BATCH, BATCHES, answers) != KH_DONE) die(c);
+        for (uint32_t i = 0; i < PER_CALL; i++) done += answers[i].code == KH_C_OK;
+    }
+    said(done, peer_now() - began);
+    free(requests);
+    free(answers);
+}
+
+/* ---- one operation a datagram, IN_FLIGHT of them ---- */
+
+static int socket_to(const char *address)
+{
+    char host[80];
+    const char *colon = strrchr(address, ':');
+    struct addrinfo *found, hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    (void)snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
+    if (host[0] == '[') {
+        memmove(host, host + 1, strlen(host));
+        host[strlen(host) - 1] = '\0';
+    }
+    if (getaddrinfo(host, colon + 1, &hints, &found) != 0) exit(3);
+    int fd = socket(found->ai_family, SOCK_DGRAM, 0), sz = 4 << 20;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &sz, sizeof sz);
+    if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) != 0) exit(3);
+    freeaddrinfo(found);
+    return fd;
+}
+
+typedef struct load {
+    kh_lane lane;
+    int fd;
+    uint64_t id, seed, done, lost;
+    uint32_t in_flight;
+    uint8_t out[IN_FLIGHT][KH_DATAGRAM_MAX_SZ], in[IN_FLIGHT][KH_DATAGRAM_MAX_SZ];
+} load;
+
+static void send_some(load *l)
+{
+    struct mmsghdr messages[IN_FLIGHT] = {0};
+    struct iovec parts[IN_FLIGHT];
+    uint32_t n = 0;
+    for (; l->in_flight + n < IN_FLIGHT; n++) {
+        uint8_t frame[KH_FRAMES_MAX_SZ];
+        size_t frame_n;
+        uint64_t counter;
+        kh_op_line line = {.allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
+        memcpy(line.key.b, documents[peer_random(&l->seed) % ROWS].bytes, 16);
+        kh_op op = {.type = KH_OP_APPLY, .party = BANK, .sequence = ++l->id};
+        op.apply = (kh_op_apply){.id = l->id,
+                                 .enterprise = ENTERPRISE,
+                                 .currency = 840,
+                                 .amount = 1,
+                                 .product = kh_text_of("export_receivable"),
+                                 .line_cnt = 1,
+                                 .lines = &line};
+        if (kh_op_encode(&op, frame, sizeof frame, &frame_n) != KH_OK) abort();
+        parts[n].iov_base = l->out[n];
+        parts[n].iov_len = kh_lane_seal_frames(&l->lane, frame, (uint32_t)frame_n, l->out[n], &counter);
+        messages[n].msg_hdr = (struct msghdr){.msg_iov = &parts[n], .msg_iovlen = 1};
+    }
+    for (uint32_t at = 0; at < n;) {
+        int sent = sendmmsg(l->fd, messages + at, n - at, 0);
+        if (sent <= 0) exit(3);
+        at += (uint32_t)sent;
+    }
+    l->in_flight += n;
+}
+
+static void receive_some(load *l)
+{
+    struct mmsghdr messages[IN_FLIGHT] = {0};
+    struct iovec parts[IN_FLIGHT];
+    for (uint32_t i = 0; i < IN_FLIGHT; i++) {
+        parts[i] = (struct iovec){l->in[i], KH_DATAGRAM_MAX_SZ};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    struct pollfd ready = {.fd = l->fd, .events = POLLIN};
+    if (poll(&ready, 1, 1000) <= 0) { /* what is lost is not counted; a run with losses says so */
+        l->lost += l->in_flight;
+        l->in_flight = 0;
+        return;
+    }
+    int n = recvmmsg(l->fd, messages, IN_FLIGHT, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < n; i++) {
+        kh_reply_head head;
+        const uint8_t *body;
+        uint64_t as_of;
+        uint32_t cnt;
+        if (!kh_lane_open_reply(&l->lane, l->in[i], messages[i].msg_len, &head, &as_of, &body, &cnt)) continue;
+        for (uint32_t k = 0; k < cnt; k++) {
+            kh_op_answer answer;
+            if (kh_op_answer_decode(body + k * KH_OP_ANSWER_SZ, &answer) == KH_OK && answer.code == KH_C_OK) l->done++;
+            else fprintf(stderr, "bench_hub: %s\n", kh_code_name(answer.code));
+        }
+        if (l->in_flight > 0) l->in_flight--;
+    }
+}
+
+static void singles(kh_client *c, double seconds)
+{
+    kh_session_opened opened;
+    load *l = calloc(1, sizeof *l);
+    if (kh_client_session(c, &opened) != KH_DONE) die(c);
+    if (kh_lane_open(opened.channel.session, 0, opened.channel.up, opened.channel.down, &l->lane) != KH_OK) exit(3);
+    l->fd = socket_to(opened.address);
+    l->id = first_id();
+    l->seed = l->id;
+    double began = peer_now();
+    while (peer_now() - began < seconds) {
+        send_some(l);
+        receive_some(l);
+    }
+    while (l->in_flight > 0) receive_some(l);
+    said(l->done, peer_now() - began);
+    if (l->lost > 0) fprintf(stderr, "bench_hub: %llu datagrams without an answer\n", (unsigned long long)l->lost);
+    kh_lane_close(&l->lane);
+    (void)close(l->fd);
+    free(l);
+}
+
+static uint64_t rows_seen;
+static void count_row(void *ctx, const kh_result_row *row)
+{
+    (void)ctx;
+    (void)row;
+    rows_seen++;
+}
+
+static void verify(kh_client *c, const char *file, double seconds)
+{
+    kh_result_sink sink = {.row = count_row};
+    double began = peer_now();
+    while (peer_now() - began < seconds)
+        if (kh_client_verify_file(c, file, &sink) > KH_DONE_NOT_OK) die(c);
+    said(rows_seen, peer_now() - began);
+}
+
+int main(int argc, char *argv[])
+{
+    if (argc == 4 && strcmp(argv[1], "redis") == 0) {
+        double seconds = atof(argv[3]), rate = peer_redis(argv[2], ROWS, 1, seconds);
+        said(rate > 0 ? (uint64_t)(rate * seconds) : 0, seconds);
+        return rate > 0 ? 0 : 3;
+    }
+    if (argc < 7) return fprintf(stderr, "bench_hub batch|single|verify URL CA CERT KEY SECONDS [FILE]\n"), 2;
+    kh_client_options options = {.url = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .timeout_s = 10};
+    char why[600];
+    kh_client *c;
+    if (kh_client_open(&options, why, sizeof why, &c) != KH_DONE) return fprintf(stderr, "bench_hub: %s\n", why), 2;
+    number_documents();
+    if (strcmp(argv[1], "batch") == 0) batches(c, atof(argv[6]));
+    else if (strcmp(argv[1], "single") == 0) singles(c, atof(argv[6]));
+    else verify(c, argv[7], atof(argv[6]));
+    kh_client_close(c);
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* parts: what the files of kanhed's wiring share: everything that runs, in the order in which it was started. */
+#ifndef KH_APP_PARTS_H
+#define KH_APP_PARTS_H
+#include "app/config.h"
+#include "app/held.h"
+#include "app/logging.h"
+#include "app/notify.h"
+#include "app/watch.h"
+#include "embed/embed.h"
+#include "http/http.h"
+#include "ingest/ingest.h"
+#include "service/limits.h"
+#include "service/service.h"
+
+typedef struct kh_daemon {
+    const kh_config *config;
+    kh_who who;
+    kh_logging *logging;
+    kh_notify notify;
+    kh_held key;
+    kh_engine *engine;
+    kh_store *store; /* the engine's */
+    kh_clock clock;
+    kh_entropy entropy;
+    kh_watch *watch;
+    kh_limits *limits;
+    kh_service *service;
+    kh_ingest *ingest;
+    kh_http *http;
+    bool dpdk, fresh /* the data directory was empty */, log_failed;
+    int landlock;
+    bool seccomp;
+    uint32_t character_sets; /* that files may come in */
+    uint64_t files;
+    char url[KH_CONFIG_PATH_MAX], datagrams[KH_CONFIG_ADDRESS_MAX + 8];
+    char why[600];
+} kh_daemon;
+
+/* kh_daemon_drop: user, capabilities, Landlock. The data directory exists and is the user's afterwards. [lockdown.c] */
+KH_MUST bool kh_daemon_drop(kh_daemon *d);
+/* kh_daemon_filter: seccomp. */
+KH_MUST bool kh_daemon_filter(kh_daemon *d);
+/* kh_daemon_metrics gives the figures of all parts but http's own, for GET /metrics. [metrics.c] */
+void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx);
+#endif

@@ -1,0 +1,138 @@
+/* submit: applications in bulk: frames of operations, several batches under way on connections of their own. */
+#include "client/connection.h"
+#include "wire/wire.h"
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FRAME_SZ = 256, HEAD_SZ = 12 }; /* a one-document application is shorter; height and size before a receipt */
+
+typedef struct batch {
+    kh_transfer transfer;
+    uint32_t first, cnt;
+    uint8_t *frames, *answer;
+    size_t frames_n, answer_n, answer_cap;
+} batch;
+
+static bool take_answer(void *ctx, const char *p, size_t n)
+{
+    batch *b = ctx;
+    if (n > b->answer_cap - b->answer_n) return false;
+    memcpy(b->answer + b->answer_n, p, n);
+    b->answer_n += n;
+    return true;
+}
+
+static kh_err encode(batch *b, const kh_reserve *r, size_t cap)
+{
+    kh_op_line line = {.allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
+    memcpy(line.key.b, r->document.bytes, 16);
+    kh_op op = {.type = KH_OP_APPLY, .party = r->bank, .sequence = r->id};
+    op.apply = (kh_op_apply){.id = r->id,
+                             .enterprise = r->enterprise,
+                             .currency = r->currency,
+                             .amount = r->amount,
+                             .product = kh_text_of(r->product),
+                             .line_cnt = 1,
+                             .lines = &line};
+    size_t n;
+    kh_err err = kh_op_encode(&op, b->frames + b->frames_n, cap - b->frames_n, &n);
+    if (err == KH_OK) b->frames_n += n;
+    return err;
+}
+
+static kh_result begin(kh_client *c, batch *b, const kh_reserve requests[], size_t cap)
+{
+    b->frames_n = b->answer_n = 0;
+    for (uint32_t i = 0; i < b->cnt; i++)
+        if (encode(b, &requests[b->first + i], cap) != KH_OK)
+            return kh_client_say(c, KH_MISUSE, "application %u: a field is out of range", b->first + i);
+    b->transfer = (kh_transfer){.give = take_answer, .ctx = b};
+    return kh_transfer_begin(c, &b->transfer, "POST", "/v1/operations", "application/octet-stream", "application/octet-stream",
+                             b->frames, b->frames_n);
+}
+
+/* refused says what the hub answered instead of receipts. */
+static kh_result refused(kh_client *c, const batch *b)
+{
+    return kh_client_say(c, b->transfer.http_status == 400 ? KH_MISUSE : KH_FAILED,
+                         "%s refused the batch (HTTP status %ld): %.*s", c->url, b->transfer.http_status,
+                         (int)(b->answer_n < 400 ? b->answer_n : 400), (const char *)b->answer);
+}
+
+static kh_result finish(kh_client *c, batch *b, kh_reserved ret[])
+{
+    kh_result result = kh_transfer_say(c, &b->transfer);
+    if (result != KH_DONE) return result;
+    if (b->transfer.http_status != 200) return refused(c, b);
+    size_t at = 0;
+    for (uint32_t i = 0; i < b->cnt; i++) {
+        kh_receipt_line lines[KH_LINES_MAX];
+        kh_receipt receipt;
+        uint64_t height;
+        uint32_t size;
+        size_t used;
+        if (b->answer_n - at < HEAD_SZ)
+            return kh_client_say(c, KH_FAILED, "%s does not answer as a hub does: see the address", c->url);
+        memcpy(&height, b->answer + at, 8);
+        memcpy(&size, b->answer + at + 8, 4);
+        at += HEAD_SZ;
+        size = le32toh(size);
+        if (size > b->answer_n - at || kh_receipt_decode(b->answer + at, size, lines, &receipt, &used) != KH_OK)
+            return kh_client_say(c, KH_FAILED, "%s does not answer as a hub does: see the address", c->url);
+        at += size;
+        ret[b->first + i] = (kh_reserved){.code = (uint16_t)receipt.code, .amount = receipt.amount, .height = le64toh(height)};
+    }
+    return KH_DONE;
+}
+
+static bool prepare(batch *b, uint32_t ops)
+{
+    b->frames = malloc((size_t)ops * FRAME_SZ);
+    b->answer_cap = (size_t)ops * (HEAD_SZ + 192) + 4096;
+    b->answer = malloc(b->answer_cap);
+    return b->frames != NULL && b->answer != NULL;
+}
+
+kh_result kh_client_submit(kh_client *client, const kh_reserve requests[], uint32_t n, uint32_t ops, uint32_t in_flight,
+                           kh_reserved ret[])
+{
+    kh_client *c = client;
+    ops = ops == 0 ? 256 : ops;
+    in_flight = in_flight == 0 ? 4 : in_flight;
+    if (n == 0 || ops > 8192 || in_flight > KH_CLIENT_TRANSFERS)
+        return kh_client_say(c, KH_MISUSE, "a batch has 1 to 8192 applications, and 1 to %u batches are under way",
+                             KH_CLIENT_TRANSFERS);
+    batch *batches = calloc(in_flight, sizeof *batches);
+    kh_result result = batches != NULL ? KH_DONE : kh_client_say(c, KH_FAILED, "out of memory");
+    for (uint32_t i = 0; i < in_flight && result == KH_DONE; i++)
+        if (!prepare(&batches[i], ops)) result = kh_client_say(c, KH_FAILED, "out of memory");
+    for (uint32_t i = 0; i < n; i++) ret[i] = (kh_reserved){0};
+    uint32_t sent = 0, under_way = 0;
+    c->message[0] = '\0';
+    while (result == KH_DONE && (sent < n || under_way > 0)) {
+        for (uint32_t i = 0; i < in_flight && result == KH_DONE; i++) {
+            batch *b = &batches[i];
+            if (b->transfer.ended) {
+                result = finish(c, b, ret);
+                kh_transfer_end(c, &b->transfer);
+                b->transfer.ended = false;
+                under_way--;
+            }
+            if (result != KH_DONE || b->transfer.easy != NULL || sent == n) continue;
+            b->first = sent;
+            b->cnt = n - sent < ops ? n - sent : ops;
+            result = begin(c, b, requests, (size_t)ops * FRAME_SZ);
+            sent += b->cnt;
+            under_way++;
+        }
+        if (result == KH_DONE && under_way > 0) kh_transfers_step(c, 1.0);
+    }
+    for (uint32_t i = 0; batches != NULL && i < in_flight; i++) {
+        kh_transfer_end(c, &batches[i].transfer);
+        free(batches[i].frames);
+        free(batches[i].answer);
+    }
+    free(batches);
+    return result;
+}

@@ -1,0 +1,281 @@
+/* inside: what the files of this module share: the server, a connection, a request on its way. */
+#ifndef KH_HTTP_INSIDE_H
+#define KH_HTTP_INSIDE_H
+#include "http/http.h"
+#include "service/access.h"
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <jansson.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define KH_HTTP_PARAMS 10
+#define KH_HTTP_PATH_PARAMS 2
+#define KH_HTTP_PATH_MAX 512
+#define KH_HTTP_PAGE_MAX 10000u
+#define KH_HTTP_ANSWER_MAX (64u << 20) /* bytes of one answer */
+#define KH_HTTP_ROUTES_MAX 64
+
+typedef struct kh_request kh_request;
+
+/* ---- route.c: one place says what may be asked ---- */
+typedef enum kh_param_type { KH_P_TEXT, KH_P_NUMBER, KH_P_BOOL, KH_P_TEXTS } kh_param_type;
+typedef struct kh_param {
+    const char *name;
+    kh_param_type type;
+    bool required;
+} kh_param;
+typedef enum kh_body_kind {
+    KH_BODY_NONE,   /* GET, DELETE */
+    KH_BODY_FIELDS, /* a JSON object of `fields`; may be left out where no field is required */
+    KH_BODY_FILE,   /* a file's bytes */
+    KH_BODY_FRAMES  /* wire frames of operations */
+} kh_body_kind;
+enum {                      /* what else is true of a route */
+       KH_R_OPEN = 1,       /* answers without a certificate */
+       KH_R_FROZEN = 2,     /* a frozen party may */
+       KH_R_ONE = 4,        /* asks for one thing: where it is not there, 404 */
+       KH_R_PAGED = 8,      /* `after` and `limit` */
+       KH_R_REGULATOR = 16, /* for the regulator alone */
+       KH_R_INLINE = 32,    /* answered by the polling thread: waits for nothing */
+       KH_R_ASYNC = 64,     /* started by the polling thread, answered by the store */
+       KH_R_TEXT = 128,     /* the answer is text, not rows */
+       KH_R_CHANGES = 256   /* an operation, not a question */
+};
+typedef struct kh_route {
+    const char *method, *path; /* "/v1/parties/{party}/freeze" */
+    void (*run)(kh_request *r);
+    uint32_t flags;
+    kh_body_kind body;
+    kh_param params[KH_HTTP_PARAMS]; /* of the query */
+    kh_param fields[KH_HTTP_PARAMS]; /* of the JSON body */
+} kh_route;
+extern const kh_route kh_routes[];
+extern const uint32_t kh_route_cnt;
+/* kh_route_find takes the path apart (percent-encoding undone in r->path). NULL: *ret_allow tells the methods of that path, ""
+   where there is no such path; *ret_why, where not NULL, what is wrong with it. */
+const kh_route *kh_route_find(kh_request *r, const char *method, char *path, char ret_allow[64], const char **ret_why);
+/* kh_route_query reads the query string by the route's parameters; false after refusing the request. */
+bool kh_route_query(kh_request *r, char *query);
+
+/* ---- answer.c: what goes back ---- */
+typedef struct kh_answer_text {
+    char *p;
+    size_t n, cap;
+    bool too_long, no_memory;
+} kh_answer_text;
+bool kh_answer_room(kh_answer_text *a, size_t n); /* n more bytes may be put */
+void kh_answer_put(kh_answer_text *a, const char *text, size_t n);
+void kh_answer_printf(kh_answer_text *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* kh_answer_sink: rows into r's answer. */
+kh_result_sink kh_answer_sink(kh_request *r);
+/* kh_answer_end closes the answer of a call of the engine: result, message, next; decides the HTTP status. */
+void kh_answer_end(kh_request *r, kh_result result, const char *message, const char *next);
+/* kh_answer_refuse replaces whatever there is: the request itself is not taken. field: the parameter or field that is wrong, or
+ * NULL. */
+void kh_answer_refuse(kh_request *r, unsigned http_status, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* kh_answer_refuse_code: the same, with the row {code name}: NOT_AUTHORISED, FROZEN, RATE_LIMITED. */
+void kh_answer_refuse_code(kh_request *r, unsigned http_status, kh_code code, const char *message);
+/* kh_answer_accept reads the Accept header: can this route answer so? Sets r->lines. */
+bool kh_answer_accept(kh_request *r, const char *accept);
+/* kh_answer_queue hands the answer to libmicrohttpd. [polling thread] */
+enum MHD_Result kh_answer_queue(kh_request *r);
+
+/* ---- library_errors.c: MHD_queue_response of the library itself ---- */
+enum MHD_Result kh_library_queue(struct MHD_Connection *mhd, unsigned status, struct MHD_Response *response);
+
+/* ---- body.c ---- */
+/* kh_body_fields reads the JSON body by the route's fields; false after refusing the request. */
+bool kh_body_fields(kh_request *r);
+const char *kh_field(const kh_request *r, const char *name); /* TEXT; NULL where not said */
+bool kh_field_number(const kh_request *r, const char *name, uint64_t *ret);
+bool kh_field_bool(const kh_request *r, const char *name);
+uint32_t kh_field_texts(const kh_request *r, const char *name, const char **ret, uint32_t cap); /* how many there are */
+const char *kh_query(const kh_request *r, const char *name);
+uint64_t kh_query_number(const kh_request *r, const char *name, uint64_t otherwise);
+bool kh_number_parse(const char *text, size_t n, uint64_t *ret); /* digits alone */
+/* kh_percent_decode in place; false where the encoding is broken, holds a NUL or is no UTF-8. plus: + is a blank. */
+bool kh_percent_decode(char *text, bool plus);
+
+/* ---- connections.c: bounds and deadlines of connections ---- */
+typedef enum kh_trust { KH_TRUST_UNKNOWN, KH_TRUST_NONE, KH_TRUST_BAD, KH_TRUST_NAMELESS, KH_TRUST_PARTY } kh_trust;
+typedef enum kh_phase { KH_PH_IDLE, KH_PH_BODY, KH_PH_WORK, KH_PH_ANSWER } kh_phase;
+typedef struct kh_connection {
+    struct kh_connection *prev, *next; /* of its list: idle and unproven, idle and proven, or none */
+    uint64_t deadline_ns;              /* 0: none */
+    int fd;
+    uint32_t address; /* its entry */
+    kh_phase phase;
+    bool used, closing, proven;
+    /* the polling thread's own */
+    kh_trust trust;
+    uint32_t party;
+    kh_role role;
+    int64_t expires_s; /* of the certificate */
+    const char *why;   /* of KH_TRUST_BAD */
+} kh_connection;
+typedef struct kh_connections kh_connections;
+typedef enum kh_dropped { KH_DROP_FULL, KH_DROP_ADDRESS, KH_DROP_EVICTED, KH_DROP_DEADLINE, KH_DROP_CNT } kh_dropped;
+kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, kh_connections **ret);
+void kh_connections_free(kh_connections *c);
+kh_err kh_connections_sweep(kh_connections *c); /* starts the thread that holds connections to their deadlines */
+/* kh_connections_accept: may it come in? Makes room if need be, and keeps the place for the same thread's next begin. */
+bool kh_connections_accept(kh_connections *c, const struct sockaddr *address);
+kh_connection *kh_connections_begin(kh_connections *c, int fd);
+void kh_connections_end(kh_connections *c, kh_connection *conn);
+/* kh_connections_phase moves on; bytes: what is to be moved in this phase, for its deadline. */
+void kh_connections_phase(kh_connections *c, kh_connection *conn, kh_phase phase, uint64_t bytes);
+void kh_connections_proven(kh_connections *c, kh_connection *conn);
+typedef struct kh_connection_counts {
+    uint64_t accepted, unproven, proven, dropped[KH_DROP_CNT];
+} kh_connection_counts;
+/* kh_connections_limit takes from the address's bucket of limits.h. */
+bool kh_connections_limit(struct kh_limits *limits, const struct sockaddr *address);
+void kh_connections_count(kh_connections *c, kh_connection_counts *ret);
+
+/* ---- quota.c: bytes and requests in memory, in all and for one party ---- */
+typedef struct kh_quota kh_quota;
+kh_err kh_quota_new(uint64_t bytes, uint32_t requests, kh_quota **ret);
+void kh_quota_free(kh_quota *q);
+bool kh_quota_take(kh_quota *q, uint32_t party, uint64_t bytes);
+void kh_quota_grow(kh_quota *q, uint32_t party, uint64_t bytes); /* an answer: it is there, so it counts */
+void kh_quota_give_back(kh_quota *q, uint32_t party, uint64_t bytes);
+
+/* ---- workers.c ---- */
+typedef struct kh_workers kh_workers;
+kh_err kh_workers_new(uint32_t threads, uint32_t queue, void (*run)(kh_request *r), kh_workers **ret);
+bool kh_workers_add(kh_workers *w, kh_request *r); /* false: full, or this party has its share */
+void kh_workers_free(kh_workers *w);               /* runs what waits, then ends */
+
+/* ---- tls.c ---- */
+typedef struct kh_tls kh_tls;
+kh_err kh_tls_new(const char *ca, const char *certificate, const char *key, char *why, size_t cap, kh_tls **ret);
+void kh_tls_free(kh_tls *t);
+const char *kh_tls_ca(const kh_tls *t); /* PEM text */
+const char *kh_tls_priorities(void);
+int kh_tls_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **ret, unsigned *ret_n,
+                    gnutls_ocsp_data_st **ret_ocsp, unsigned *ret_ocsp_n, gnutls_privkey_t *ret_key, unsigned *ret_flags);
+void kh_tls_begin(kh_tls *t, gnutls_session_t session); /* a new connection's session, before its handshake */
+/* kh_tls_identify looks at the certificate at the connection's first request, and at its end date at every other one. */
+void kh_tls_identify(kh_connection *conn, gnutls_session_t session);
+/* kh_tls_exporter is a kh_exporter (service/session.h); ctx: the session. */
+kh_err kh_tls_exporter(void *ctx, const char *label, const uint8_t *context, size_t context_n, uint8_t *ret, size_t n);
+
+/* ---- metrics.c ---- */
+typedef struct kh_metrics kh_metrics;
+kh_err kh_metrics_new(kh_metrics **ret);
+void kh_metrics_free(kh_metrics *m);
+typedef enum kh_request_dropped { KH_RD_QUEUE, KH_RD_MEMORY, KH_RD_STOPPING, KH_RD_CNT } kh_request_dropped;
+void kh_metrics_request(kh_metrics *m, const kh_route *route, unsigned http_status, uint64_t us);
+void kh_metrics_dropped(kh_metrics *m, kh_request_dropped why);
+void kh_metrics_each(kh_metrics *m, kh_http_metric_each each, void *ctx);
+/* kh_metrics_text writes everything that the hub counts in Prometheus' text form. */
+void kh_metrics_text(kh_http *h, kh_answer_text *ret);
+kh_err kh_metrics_listen(kh_http *h, const char *listen, char *why, size_t cap); /* the scraper's own port */
+
+/* ---- the request ---- */
+struct kh_request {
+    kh_http *http;
+    struct MHD_Connection *mhd;
+    kh_connection *conn;
+    const kh_route *route;
+    struct kh_request *next; /* in the workers' queue */
+    kh_principal who;
+    uint64_t begun_ns;
+    char *uri; /* as it came; taken apart in place */
+    char *path[KH_HTTP_PATH_PARAMS];
+    char *query[KH_HTTP_PARAMS]; /* by the route's params */
+    uint8_t *body;
+    size_t body_n, body_cap;
+    json_t *json;
+    kh_answer_text out;
+    kh_engine *engine; /* this request's own handle */
+    uint64_t quota;    /* bytes taken */
+    /* of the rows so far */
+    uint64_t row_cnt;
+    uint32_t first_code;
+    bool first_is_code_alone;
+    bool begun, refused, dispatched, done, lines, queued;
+    unsigned status; /* HTTP */
+    unsigned retry_after_s;
+    const char *content_type;
+    char allow[64];
+};
+/* request.c: libmicrohttpd's call-backs, and what a worker does. */
+void *kh_request_uri(void *ctx, const char *uri, struct MHD_Connection *mhd);
+enum MHD_Result kh_request_access(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
+                                  const char *data, size_t *data_n, void **request);
+void kh_request_completed(void *ctx, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode code);
+void kh_request_run(kh_request *r);
+const char *kh_request_path(const kh_request *r, const char *name); /* a path parameter by its name */
+kh_page kh_request_page(const kh_request *r);                       /* `after` and `limit` */
+
+struct kh_http {
+    kh_http_options o;
+    struct MHD_Daemon *daemon, *plain; /* plain: the scraper's */
+    _Atomic(kh_tls *) tls;             /* the newest; it keeps the older ones */
+    kh_connections *connections;
+    kh_quota *quota;
+    kh_workers *workers;
+    kh_metrics *metrics;
+    char *openapi;
+    size_t openapi_n;
+    char *datagram_address;
+    int listen_fd;
+    uint16_t port, plain_port;
+    _Atomic bool stopping;
+    _Atomic uint32_t in_flight; /* requests begun and not completed */
+};
+uint64_t kh_http_now_ns(void);
+/* kh_http_done: the answer is complete; any thread. The request is not touched any more by the caller. */
+void kh_http_done(kh_request *r);
+/* kh_http_listen makes the socket of "ADDRESS:PORT". */
+kh_err kh_http_listen(const char *text, char *why, size_t cap, int *ret_fd, uint16_t *ret_port);
+
+/* ---- routes_*.c ---- */
+#define ROUTE(name) void kh_route_##name(kh_request *r)
+ROUTE(health);
+ROUTE(ready);
+ROUTE(metrics);
+ROUTE(openapi);
+ROUTE(me);
+ROUTE(party_add);
+ROUTE(party_list);
+ROUTE(party_freeze);
+ROUTE(party_unfreeze);
+ROUTE(rule_set);
+ROUTE(rule_list);
+ROUTE(rate_set);
+ROUTE(rate_list);
+ROUTE(stats);
+ROUTE(audit);
+ROUTE(snapshot);
+ROUTE(import);
+ROUTE(show);
+ROUTE(verify);
+ROUTE(balance);
+ROUTE(history);
+ROUTE(alerts);
+ROUTE(finance_apply);
+ROUTE(finance_apply_file);
+ROUTE(finance_event);
+ROUTE(finance_events_file);
+ROUTE(finance_show);
+ROUTE(finance_list);
+ROUTE(grant_add);
+ROUTE(grant_revoke);
+ROUTE(grant_list);
+ROUTE(grant_lookups);
+ROUTE(credit);
+ROUTE(risk_add);
+ROUTE(risk_remove);
+ROUTE(risk_ask);
+ROUTE(risk_account);
+ROUTE(session_open);
+ROUTE(session_close);
+ROUTE(operations);
+#undef ROUTE
+#endif

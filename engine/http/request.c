@@ -1,0 +1,319 @@
+/* request: the life of a request: asked, checked, body, run, answered. */
+#include "http/inside.h"
+#include "service/service.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define STRANGER_DRAIN (64u << 10) /* of a refused body that is read before the answer goes, so that the answer arrives */
+#define PARTY_DRAIN (32u << 20)
+
+static const char *header(kh_request *r, const char *name) { return MHD_lookup_connection_value(r->mhd, MHD_HEADER_KIND, name); }
+
+/* known: who asks, and may they ask at all? */
+static bool known(kh_request *r)
+{
+    kh_http *h = r->http;
+    kh_connection *conn = r->conn;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    kh_tls_identify(conn, info->tls_session);
+    if (conn->trust == KH_TRUST_PARTY && kh_service_principal(h->o.service, conn->party, conn->role, &r->who)) {
+        if (!conn->proven) kh_connections_proven(h->connections, conn);
+        return true;
+    }
+    if (conn->trust >= KH_TRUST_NAMELESS) {
+        kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED,
+                              "the certificate names no party of this hub, or another role");
+        return false;
+    }
+    const union MHD_ConnectionInfo *address = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (h->o.limits != NULL && !kh_connections_limit(h->o.limits, address->client_addr)) {
+        r->retry_after_s = 1;
+        kh_answer_refuse_code(r, MHD_HTTP_TOO_MANY_REQUESTS, KH_C_RATE_LIMITED, "too many requests from this address");
+        return false;
+    }
+    if (r->route != NULL && (r->route->flags & KH_R_OPEN) != 0) return true;
+    kh_answer_refuse(r, MHD_HTTP_UNAUTHORIZED, NULL, "%s",
+                     conn->trust == KH_TRUST_BAD ? conn->why : "a client certificate is needed");
+    return false;
+}
+
+static bool content_type_fits(kh_request *r)
+{
+    static const char *const files[] = {"text/csv",
+                                        "text/plain",
+                                        "application/json",
+                                        "application/x-ndjson",
+                                        "application/jsonl",
+                                        "application/xml",
+                                        "text/xml",
+                                        "application/edifact",
+                                        "application/csv",
+                                        "application/x-jsonlines",
+                                        "application/octet-stream"};
+    const char *type = header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
+    size_t n = type != NULL ? strcspn(type, "; \t") : 0;
+    if (r->route->body == KH_BODY_FIELDS) {
+        if (r->body_cap == 0 || (n == 16 && strncasecmp(type, "application/json", n) == 0)) return true;
+        kh_answer_refuse(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "Content-Type", "the body must be application/json");
+        return false;
+    }
+    if (r->route->body == KH_BODY_FRAMES) {
+        if (n == 24 && strncasecmp(type, "application/octet-stream", n) == 0) return true;
+        kh_answer_refuse(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "Content-Type", "the body must be application/octet-stream");
+        return false;
+    }
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (n == strlen(files[i]) && strncasecmp(type, files[i], n) == 0) return true;
+    kh_answer_refuse(
+        r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "Content-Type",
+        "the body's type must be said: text/csv, application/json, application/x-ndjson, application/xml, text/plain or "
+        "application/octet-stream");
+    return false;
+}
+
+static enum MHD_Result count_lengths(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind, (void)value;
+    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) ++*(uint32_t *)ctx;
+    return MHD_YES;
+}
+
+/* length_fits reads Content-Length into body_cap. */
+static bool length_fits(kh_request *r)
+{
+    const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    uint64_t n = 0;
+    uint32_t lengths = 0;
+    (void)MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, count_lengths, &lengths);
+    if (lengths > 1) {
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "Content-Length", "Content-Length is given twice");
+        return false;
+    }
+    if (header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL) {
+        kh_answer_refuse(r, MHD_HTTP_LENGTH_REQUIRED, "Content-Length", "the body's length must be said; chunks are not taken");
+        return false;
+    }
+    if (length != NULL && !kh_number_parse(length, strlen(length), &n)) {
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "Content-Length", "Content-Length must be a whole number");
+        return false;
+    }
+    r->body_cap = n;
+    if (length == NULL && (r->route->body == KH_BODY_FILE || r->route->body == KH_BODY_FRAMES)) {
+        kh_answer_refuse(r, MHD_HTTP_LENGTH_REQUIRED, "Content-Length", "the body's length must be said");
+        return false;
+    }
+    if (n > r->http->o.max_body) {
+        kh_answer_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "the body passes %u bytes: send it in parts", r->http->o.max_body);
+        return false;
+    }
+    if (n > 0 && r->route->body == KH_BODY_NONE) {
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, NULL, "%s %s takes no body", r->route->method, r->route->path);
+        return false;
+    }
+    return true;
+}
+
+static bool busy(kh_request *r, kh_request_dropped why, const char *message)
+{
+    kh_metrics_dropped(r->http->metrics, why);
+    r->retry_after_s = 1;
+    kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "%s", message);
+    return false;
+}
+
+/* admitted: rights, rates and room that are known before the body is. */
+static bool admitted(kh_request *r)
+{
+    kh_http *h = r->http;
+    if (r->route->flags & KH_R_OPEN) return true;
+    if ((r->route->flags & KH_R_REGULATOR) != 0 && r->who.role != KH_ROLE_REGULATOR) {
+        kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED, "the regulator alone may ask this");
+        return false;
+    }
+    if (r->who.frozen && (r->route->flags & KH_R_FROZEN) == 0) {
+        kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_FROZEN, "this party is frozen");
+        return false;
+    }
+    if (atomic_load_explicit(&h->stopping, memory_order_relaxed)) return busy(r, KH_RD_STOPPING, "the hub is stopping");
+    if (!kh_quota_take(h->quota, r->who.party, r->body_cap)) return busy(r, KH_RD_MEMORY, "the hub is busy; try again");
+    r->quota = r->body_cap + 1;
+    if (r->body_cap > 0 && (r->body = malloc(r->body_cap)) == NULL) return busy(r, KH_RD_MEMORY, "the hub is busy; try again");
+    return true;
+}
+
+static bool check(kh_request *r, const char *method)
+{
+    const char *why;
+    char *query = strchr(r->uri, '?'), allow[64];
+    if (query != NULL) *query++ = '\0';
+    r->route = kh_route_find(r, method, r->uri, allow, &why);
+    if (!known(r)) return false;
+    if (why != NULL) kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, NULL, "%s", why);
+    else if (r->route == NULL && allow[0] == '\0') kh_answer_refuse(r, MHD_HTTP_NOT_FOUND, NULL, "there is no such path");
+    else if (r->route == NULL) {
+        memcpy(r->allow, allow, sizeof allow);
+        kh_answer_refuse(r, MHD_HTTP_METHOD_NOT_ALLOWED, NULL, "this path takes %s alone", allow);
+    } else if (!kh_answer_accept(r, header(r, MHD_HTTP_HEADER_ACCEPT))) {
+        kh_answer_refuse(r, MHD_HTTP_NOT_ACCEPTABLE, "Accept", "answers are application/json or application/x-ndjson%s",
+                         r->route->body == KH_BODY_FRAMES     ? "; here application/octet-stream"
+                         : (r->route->flags & KH_R_TEXT) != 0 ? "; here text/plain"
+                                                              : "");
+    } else {
+        return kh_route_query(r, query) && length_fits(r) && (r->route->body == KH_BODY_NONE || content_type_fits(r)) &&
+               admitted(r);
+    }
+    return false;
+}
+
+static void log_request(const kh_request *r, uint64_t us)
+{
+    char detail[256];
+    if (r->http->o.log == NULL) return;
+    (void)snprintf(detail, sizeof detail, "method=%s route=%s status=%u us=%llu party=%u",
+                   r->route != NULL ? r->route->method : "-", r->route != NULL ? r->route->path : "-", r->status,
+                   (unsigned long long)us, r->who.party);
+    r->http->o.log(r->http->o.log_ctx, "request", detail);
+}
+
+/* run answers a request on a worker (or, for what waits for nothing, at once). */
+static void run(kh_request *r)
+{
+    if (r->route->body != KH_BODY_FIELDS || kh_body_fields(r)) {
+        kh_result result = KH_DONE;
+        if ((r->route->flags & (KH_R_OPEN | KH_R_ASYNC)) == 0) result = kh_engine_as(r->http->o.engine, r->who.party, &r->engine);
+        if (result == KH_DONE) r->route->run(r);
+        else kh_answer_end(r, KH_FAILED, "no handle on the engine", NULL);
+    }
+    if (r->engine != NULL) kh_engine_close(r->engine);
+    r->engine = NULL;
+}
+
+void kh_request_run(kh_request *r)
+{
+    run(r);
+    kh_http_done(r);
+}
+
+void kh_http_done(kh_request *r)
+{
+    /* the body has done its work; the answer may be long in going out */
+    free(r->body);
+    r->body = NULL;
+    if (r->quota > 0) {
+        kh_quota_grow(r->http->quota, r->who.party, r->out.cap);
+        r->quota += r->out.cap;
+    }
+    r->done = true;
+    MHD_resume_connection(r->mhd);
+}
+
+/* dispatch starts the work once the body is here. */
+static enum MHD_Result dispatch(kh_request *r)
+{
+    kh_http *h = r->http;
+    r->dispatched = true;
+    if (r->body_n < r->body_cap) return MHD_NO; /* libmicrohttpd gives all of Content-Length, or ends the connection */
+    kh_connections_phase(h->connections, r->conn, KH_PH_WORK, 0);
+    if (r->route->flags & KH_R_INLINE) {
+        run(r);
+        r->done = true;
+        return kh_answer_queue(r);
+    }
+    MHD_suspend_connection(r->mhd);
+    if (r->route->flags & KH_R_ASYNC) {
+        r->route->run(r);
+        return MHD_YES;
+    }
+    if (!kh_workers_add(h->workers, r)) {
+        (void)busy(r, KH_RD_QUEUE, "the hub is busy; try again");
+        kh_http_done(r);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result answer(kh_request *r)
+{
+    kh_connections_phase(r->http->connections, r->conn, KH_PH_ANSWER, r->out.n);
+    return kh_answer_queue(r);
+}
+
+static enum MHD_Result begin(kh_request *r, struct MHD_Connection *mhd, const char *method)
+{
+    kh_http *h = r->http;
+    r->begun = true;
+    r->mhd = mhd;
+    r->begun_ns = kh_http_now_ns();
+    r->conn = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    if (r->conn == NULL) return MHD_NO;
+    (void)atomic_fetch_add_explicit(&h->in_flight, 1, memory_order_relaxed);
+    if (!check(r, method)) {
+        uint64_t drain = r->conn->proven ? PARTY_DRAIN : STRANGER_DRAIN, length = 0;
+        const char *text = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+        bool waits = header(r, MHD_HTTP_HEADER_EXPECT) != NULL || header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+        if (text != NULL && !kh_number_parse(text, strlen(text), &length)) waits = true;
+        if (waits || length > drain) return answer(r);
+        r->body_cap = length;
+    }
+    kh_connections_phase(h->connections, r->conn, KH_PH_BODY, r->body_cap);
+    return MHD_YES;
+}
+
+enum MHD_Result kh_request_access(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
+                                  const char *data, size_t *data_n, void **request)
+{
+    kh_request *r = *request;
+    (void)ctx, (void)url, (void)version;
+    if (r == NULL) return MHD_NO;
+    if (!r->begun) return begin(r, mhd, method);
+    if (*data_n > 0) {
+        size_t n = *data_n;
+        if (r->body != NULL) {
+            if (n > r->body_cap - r->body_n) return MHD_NO;
+            memcpy(r->body + r->body_n, data, n);
+            r->body_n += n;
+        }
+        *data_n = 0;
+        return MHD_YES;
+    }
+    if (r->queued) return MHD_YES;
+    if (r->refused || r->done) return answer(r);
+    return r->dispatched ? MHD_YES : dispatch(r);
+}
+
+/* on_uri begins a request: what stood behind the method, as it came. */
+void *kh_request_uri(void *ctx, const char *uri, struct MHD_Connection *mhd)
+{
+    kh_request *r = calloc(1, sizeof *r);
+    (void)mhd;
+    if (r == NULL || (r->uri = strdup(uri)) == NULL) {
+        free(r);
+        return NULL;
+    }
+    r->http = ctx;
+    return r;
+}
+
+void kh_request_completed(void *ctx, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode code)
+{
+    kh_http *h = ctx;
+    kh_request *r = *request;
+    (void)mhd, (void)code;
+    if (r == NULL) return;
+    *request = NULL;
+    if (r->begun && r->conn != NULL) {
+        uint64_t us = (kh_http_now_ns() - r->begun_ns) / 1000;
+        if (r->status != 0) {
+            kh_metrics_request(h->metrics, r->route, r->status, us);
+            log_request(r, us);
+        }
+        kh_connections_phase(h->connections, r->conn, KH_PH_IDLE, 0);
+        (void)atomic_fetch_sub_explicit(&h->in_flight, 1, memory_order_release);
+    }
+    if (r->quota > 0) kh_quota_give_back(h->quota, r->who.party, r->quota - 1);
+    if (r->json != NULL) json_decref(r->json);
+    free(r->body);
+    free(r->out.p);
+    free(r->uri);
+    free(r);
+}

@@ -1,0 +1,129 @@
+/* routes_operations: sessions for sealed datagrams, and operations as wire frames.
+ *
+ * Operations take no worker: the polling thread submits them, the store's thread writes the receipts into the answer and lets the
+ * connection go on. The bytes under way are bounded below the store's queue, so that submitting never waits for room. */
+#include "doc/code.h"
+#include "http/inside.h"
+#include "service/session.h"
+#include "service/submit.h"
+#include <stdio.h>
+
+#define RECEIPT_GUESS 192u /* bytes of an operation's answer */
+
+void kh_route_session_open(kh_request *r)
+{
+    kh_http *h = r->http;
+    kh_session_grant grant;
+    char id[2 * KH_SESSION_ID_SZ + 1];
+    gnutls_session_t session = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
+    if (h->datagram_address == NULL) {
+        kh_answer_refuse(r, MHD_HTTP_NOT_FOUND, NULL, "this hub takes no datagrams");
+        return;
+    }
+    uint64_t now = kh_http_now_ns();
+    kh_err err = kh_session_open(h->o.service, &r->who, kh_tls_exporter, session, now, &grant);
+    if (err == KH_E_ARG) {
+        kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED, "this party may have no session");
+        return;
+    }
+    if (err != KH_OK) {
+        r->retry_after_s = 5;
+        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "no session can be had now; try again");
+        return;
+    }
+    for (uint32_t i = 0; i < KH_SESSION_ID_SZ; i++) (void)snprintf(id + 2 * (size_t)i, 3, "%02x", grant.id[i]);
+    kh_result_field fields[] = {
+        {.name = "session", .type = KH_FIELD_TEXT, .text = id},
+        {.name = "suite", .type = KH_FIELD_TEXT, .text = grant.suite},
+        {.name = "lanes", .type = KH_FIELD_NUMBER, .number = grant.lanes},
+        {.name = "max_queries", .type = KH_FIELD_NUMBER, .number = grant.max_queries},
+        {.name = "expires_in",
+         .type = KH_FIELD_NUMBER,
+         .number = grant.expires_ns > now ? (grant.expires_ns - now) / KH_NS_PER_S : 0},
+        {.name = "address", .type = KH_FIELD_TEXT, .text = h->datagram_address},
+    };
+    kh_result_sink sink = kh_answer_sink(r);
+    sink.row(sink.ctx, &(kh_result_row){"session", fields, sizeof fields / sizeof fields[0]});
+    kh_answer_end(r, KH_DONE, "", NULL);
+}
+
+void kh_route_session_close(kh_request *r)
+{
+    const char *text = kh_request_path(r, "session");
+    uint8_t id[KH_SESSION_ID_SZ];
+    bool sound = strlen(text) == 2 * KH_SESSION_ID_SZ && strspn(text, "0123456789abcdef") == 2 * KH_SESSION_ID_SZ;
+    if (!sound) {
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "session", "session must be 16 hexadecimal digits");
+        return;
+    }
+    for (uint32_t i = 0; i < KH_SESSION_ID_SZ; i++) {
+        unsigned byte = 0;
+        (void)sscanf(text + 2 * (size_t)i, "%2x", &byte);
+        id[i] = (uint8_t)byte;
+    }
+    /* the same answer whether there was one: nobody learns of another's */
+    kh_session_close(r->http->o.service, id, r->who.party);
+    kh_answer_end(r, KH_DONE, "", NULL);
+}
+
+/* on_reply runs on the store's thread. */
+static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index)
+{
+    kh_request *r = ctx;
+    kh_answer_text *a = &r->out;
+    (void)time_ns;
+    if (op_index != UINT32_MAX) {
+        size_t most = 12 + sizeof(uint8_t[KH_RECEIPT_MAX_SZ - KH_LINES_MAX * 48u]) + (size_t)receipt->line_cnt * 48u;
+        if (!kh_answer_room(a, most)) return;
+        size_t n = kh_receipt_encode(receipt, (uint8_t *)a->p + a->n + 12);
+        kh_store64(a->p + a->n, height);
+        kh_store32(a->p + a->n + 8, (uint32_t)n);
+        a->n += 12 + n;
+        return;
+    }
+    if (height == 0) {
+        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub stopped before this was decided: send it again");
+        r->retry_after_s = 1;
+    } else if (a->no_memory || a->too_long) {
+        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "done, but there was no memory for the receipts: send it again");
+    } else {
+        r->status = MHD_HTTP_OK;
+        r->content_type = "application/octet-stream";
+    }
+    kh_http_done(r);
+}
+
+static void refuse(kh_request *r, kh_code code)
+{
+    if (code == KH_C_FORMAT)
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, NULL, "the body is not one or more whole frames of known operations");
+    else if (code == KH_C_RATE_LIMITED) {
+        r->retry_after_s = 1;
+        kh_answer_refuse_code(r, MHD_HTTP_TOO_MANY_REQUESTS, code, "too many operations; try again later");
+    } else kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, code, "an operation is of another party, or not this role's");
+    kh_http_done(r);
+}
+
+void kh_route_operations(kh_request *r)
+{
+    uint32_t op_cnt = 0;
+    kh_code code = kh_submit_check(&r->who, r->body, r->body_n, &op_cnt);
+    if (code != KH_C_OK) {
+        refuse(r, code);
+        return;
+    }
+    (void)kh_answer_room(&r->out, (size_t)op_cnt * RECEIPT_GUESS);
+    kh_err err = kh_submit_frames(r->http->o.service, &r->who, r->body, r->body_n, op_cnt, on_reply, r, &code);
+    if (err == KH_OK && code == KH_C_OK) return; /* the request is the store's now */
+    if (err == KH_OK) {
+        refuse(r, code);
+        return;
+    }
+    if (err == KH_E_ARG)
+        kh_answer_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "too many operations in one body: send it in parts");
+    else {
+        r->retry_after_s = 1;
+        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub takes no operations now");
+    }
+    kh_http_done(r);
+}

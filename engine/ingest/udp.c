@@ -1,0 +1,209 @@
+/* udp: the front end of kernel sockets: the loop.
+ *
+ * Datagrams are received into the buffers that they are answered from. Where a socket listens on a wildcard, the kernel tells
+ * which address a request was sent to, and the reply leaves from that one. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <linux/sock_diag.h>
+#include "ingest/udp.h"
+
+/* Which address of ours a datagram came to, of its control message. */
+static void keep_address(struct msghdr *m, kh_udp_peer *peer)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    if (c == NULL) return;
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+        struct in_pktinfo info;
+        memcpy(&info, CMSG_DATA(c), sizeof info);
+        memcpy(peer->from, &info.ipi_spec_dst, 4);
+        peer->control = 4;
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+        struct in6_pktinfo info;
+        memcpy(&info, CMSG_DATA(c), sizeof info);
+        memcpy(peer->from, &info.ipi6_addr, 16);
+        peer->control = 6;
+    }
+}
+
+static size_t put_control(const kh_udp_peer *peer, kh_udp_control *c)
+{
+    memset(c, 0, sizeof *c);
+    if (peer->control == 4) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, peer->from, 4);
+        c->head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
+        memcpy(CMSG_DATA(&c->head), &info, sizeof info);
+        return CMSG_SPACE(sizeof info);
+    }
+    struct in6_pktinfo info = {0};
+    memcpy(&info.ipi6_addr, peer->from, 16);
+    c->head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO};
+    memcpy(CMSG_DATA(&c->head), &info, sizeof info);
+    return CMSG_SPACE(sizeof info);
+}
+
+/* Receives from one socket; returns how many packets there are to work on. */
+static uint32_t receive(kh_udp_queue *q, uint32_t number, kh_packet *ret[])
+{
+    uint32_t cnt = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < KH_FRONT_BURST; i++)
+        q->in[i].msg_hdr = (struct msghdr){.msg_name = q->packets[i].peer,
+                                           .msg_namelen = sizeof(struct sockaddr_in6),
+                                           .msg_iov = &q->in_iov[i],
+                                           .msg_iovlen = 1,
+                                           .msg_control = &q->in_control[i],
+                                           .msg_controllen = sizeof q->in_control[i]};
+    int got = recvmmsg(q->fds[number], q->in, KH_FRONT_BURST, MSG_DONTWAIT, NULL);
+    if (got <= 0) return 0;
+    for (int i = 0; i < got; i++) {
+        kh_packet *packet = &q->packets[i];
+        kh_udp_peer *peer = (void *)packet->peer;
+        bytes += q->in[i].msg_len;
+        if (q->in[i].msg_len > KH_DATAGRAM_MAX_SZ) {
+            kh_front_count(q->counters, KH_COUNT_DROPPED_LONG, 1);
+            continue;
+        }
+        peer->socket = (uint8_t)number;
+        peer->control = 0;
+        keep_address(&q->in[i].msg_hdr, peer);
+        packet->n = q->in[i].msg_len;
+        packet->cap = KH_DATAGRAM_MAX_SZ;
+        ret[cnt++] = packet;
+    }
+    kh_front_count(q->counters, KH_COUNT_RX, (uint64_t)got);
+    kh_front_count(q->counters, KH_COUNT_RX_BYTES, bytes);
+    return cnt;
+}
+
+/* Sends q->out[0 .. n - 1] through one socket. */
+static void send_out(kh_udp_queue *q, int fd, uint32_t n)
+{
+    uint32_t at = 0, lost = 0;
+    uint64_t bytes = 0;
+    while (at < n) {
+        int took = sendmmsg(fd, q->out + at, n - at, MSG_DONTWAIT);
+        if (took > 0) {
+            for (; took > 0; took--, at++) bytes += q->out_iov[at].iov_len;
+        } else if (errno !=
+                   EINTR) { /* the first one cannot go: it is lost, as any datagram may be, and the rest have their turn */
+            at++;
+            lost++;
+        }
+    }
+    kh_front_count(q->counters, KH_COUNT_TX, n - lost);
+    kh_front_count(q->counters, KH_COUNT_TX_BYTES, bytes);
+    kh_front_count(q->counters, KH_COUNT_DROPPED_SEND, lost);
+}
+
+/* Sends those of n <= KH_FRONT_BURST packets that have a length. */
+static void send_burst(kh_udp_queue *q, kh_packet *const packets[], uint32_t n)
+{
+    uint32_t cnt = 0;
+    int fd = -1;
+    for (uint32_t i = 0; i < n; i++) {
+        kh_udp_peer *peer = (void *)packets[i]->peer;
+        if (packets[i]->n == 0) continue;
+        if (cnt > 0 && fd != q->fds[peer->socket]) {
+            send_out(q, fd, cnt);
+            cnt = 0;
+        }
+        fd = q->fds[peer->socket];
+        q->out_iov[cnt] = (struct iovec){packets[i]->p, packets[i]->n};
+        q->out[cnt].msg_hdr = (struct msghdr){.msg_name = &peer->to,
+                                              .msg_namelen = peer->to.any.sa_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                                                               : sizeof(struct sockaddr_in6),
+                                              .msg_iov = &q->out_iov[cnt],
+                                              .msg_iovlen = 1};
+        if (peer->control != 0) {
+            q->out[cnt].msg_hdr.msg_control = &q->out_control[cnt];
+            q->out[cnt].msg_hdr.msg_controllen = put_control(peer, &q->out_control[cnt]);
+        }
+        cnt++;
+    }
+    if (cnt > 0) send_out(q, fd, cnt);
+}
+
+/* Takes what came through one socket; returns how much. */
+static uint32_t serve(kh_udp_front *f, uint32_t number, uint32_t socket)
+{
+    kh_udp_queue *q = &f->queues[number];
+    kh_packet *packets[KH_FRONT_BURST];
+    uint32_t n = receive(q, socket, packets);
+    if (n == 0) return 0;
+    f->o->work->burst(f->o->pollers[number], packets, n, f->o->clock->monotonic(f->o->clock->self));
+    kh_front_count(q->counters, KH_COUNT_BURSTS, 1);
+    send_burst(q, packets, n);
+    return n;
+}
+
+static uint32_t send_late(kh_udp_front *f, uint32_t number)
+{
+    kh_udp_queue *q = &f->queues[number];
+    kh_packet *packets[KH_FRONT_BURST];
+    uint32_t n = 0;
+    if (f->o->work->late_cnt(f->o->pollers[number]) == 0) return 0;
+    for (; n < KH_FRONT_BURST; n++) {
+        packets[n] = &q->packets[n];
+        packets[n]->cap = KH_DATAGRAM_MAX_SZ;
+        if (!f->o->work->late(f->o->pollers[number], packets[n])) break;
+    }
+    kh_front_count(q->counters, KH_COUNT_LATE, n);
+    send_burst(q, packets, n);
+    return n;
+}
+
+static void doze(kh_udp_front *f, uint32_t number)
+{
+    struct epoll_event e;
+    f->o->work->sleep(f->o->pollers[number]);
+    (void)epoll_wait(f->queues[number].epoll, &e, 1, -1);
+    f->o->work->wake(f->o->pollers[number]);
+    kh_front_count(f->queues[number].counters, KH_COUNT_SLEEPS, 1);
+}
+
+static void udp_run(void *front, uint32_t number)
+{
+    kh_udp_front *f = front;
+    kh_poller *poller = f->o->pollers[number];
+    uint64_t idle_since = 0;
+    f->o->work->begin(poller);
+    while (!atomic_load_explicit(f->o->stopping, memory_order_relaxed)) { /* the word alone matters */
+        uint32_t got = send_late(f, number);
+        for (uint32_t i = 0; i < f->o->address_cnt; i++) got += serve(f, number, i);
+        if (got > 0) {
+            idle_since = 0;
+            continue;
+        }
+        uint64_t now_ns = f->o->clock->monotonic(f->o->clock->self);
+        kh_front_count(f->queues[number].counters, KH_COUNT_EMPTY, 1);
+        f->o->work->burst(poller, NULL, 0, now_ns);
+        if (idle_since == 0) idle_since = now_ns;
+        if (now_ns - idle_since < f->o->spin_ns) continue;
+        doze(f, number);
+        idle_since = 0;
+    }
+    f->o->work->end(poller);
+}
+
+static uint16_t udp_port(const void *front) { return ((const kh_udp_front *)front)->port; }
+
+static uint64_t udp_device_drops(const void *front, uint32_t number)
+{
+    const kh_udp_front *f = front;
+    uint64_t drops = 0;
+    for (uint32_t i = 0; i < f->o->address_cnt; i++) {
+        uint32_t of_socket[SK_MEMINFO_VARS];
+        socklen_t n = sizeof of_socket;
+        if (getsockopt(f->queues[number].fds[i], SOL_SOCKET, SO_MEMINFO, of_socket, &n) == 0)
+            drops += of_socket[SK_MEMINFO_DROPS];
+    }
+    return drops;
+}
+
+const kh_front kh_front_udp = {.version = KH_FRONT_VERSION,
+                               .open = kh_udp_open,
+                               .run = udp_run,
+                               .port = udp_port,
+                               .device_drops = udp_device_drops,
+                               .close = kh_udp_close};

@@ -1,0 +1,47 @@
+/* udp: what the two halves of the kernel sockets' front end share: the sockets (udp_socket.c) and the loop on them (udp.c). */
+#ifndef KH_INGEST_UDP_H
+#define KH_INGEST_UDP_H
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include "ingest/front.h"
+
+#define KH_UDP_BUFFER_SZ 2048u /* a payload and room to see that one was longer */
+
+/* Where a reply goes, inside kh_packet.peer. */
+typedef struct __attribute__((may_alias)) kh_udp_peer {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } to;
+    uint8_t from[16]; /* our address, where control says so */
+    uint8_t socket, control;
+    uint8_t zero[2];
+} kh_udp_peer;
+_Static_assert(sizeof(kh_udp_peer) <= KH_PACKET_PEER_SZ, "a peer fits a packet");
+
+typedef union kh_udp_control {
+    struct cmsghdr head;
+    uint8_t room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+} kh_udp_control;
+
+typedef struct kh_udp_queue {
+    int fds[KH_INGEST_ADDRESSES_MAX];
+    int epoll;
+    kh_front_counters *counters;
+    kh_packet packets[KH_FRONT_BURST];
+    struct mmsghdr in[KH_FRONT_BURST], out[KH_FRONT_BURST];
+    struct iovec in_iov[KH_FRONT_BURST], out_iov[KH_FRONT_BURST];
+    kh_udp_control in_control[KH_FRONT_BURST], out_control[KH_FRONT_BURST];
+    _Alignas(KH_CACHE_LINE) uint8_t buffers[KH_FRONT_BURST][KH_UDP_BUFFER_SZ];
+} kh_udp_queue;
+
+typedef struct kh_udp_front {
+    const kh_front_options *o;
+    uint16_t port;
+    kh_udp_queue *queues;
+} kh_udp_front;
+
+kh_err kh_udp_open(const kh_front_options *options, char *why, size_t cap, void **ret);
+void kh_udp_close(void *front);
+#endif

@@ -1,0 +1,154 @@
+/* desk: the service's own threads: one asks the settled state and writes the regulator's look-ups down, one submits operations
+ * and may be held up by back-pressure, which questions then do not feel. */
+#include "crypto/digest.h"
+#include "service/parts.h"
+#include <errno.h>
+#include <stdio.h>
+
+enum { GATE_DATAGRAMS = 16 }; /* answered while the gate is held once */
+
+void kh_tray_push(kh_tray *tray, kh_late *late)
+{
+    kh_late *top = atomic_load_explicit(&tray->top, memory_order_relaxed);
+    do late->next = top;
+    while (!atomic_compare_exchange_weak_explicit(&tray->top, &top, late, memory_order_seq_cst, memory_order_relaxed));
+}
+
+kh_late *kh_tray_take(kh_tray *tray)
+{
+    if (atomic_load_explicit(&tray->top, memory_order_relaxed) == NULL) return NULL;
+    kh_late *late = atomic_exchange_explicit(&tray->top, NULL, memory_order_acquire), *list = NULL; /* partner: push */
+    for (kh_late *next; late != NULL; late = next) {
+        next = late->next;
+        late->next = list;
+        list = late;
+    }
+    return list;
+}
+
+static void *run(void *ctx)
+{
+    kh_desk *desk = ctx;
+    for (;;) {
+        while (sem_wait(&desk->waiting) != 0 && errno == EINTR) {}
+        for (kh_late *list; (list = kh_tray_take(&desk->tray)) != NULL;) desk->work(desk->service, list);
+        if (atomic_load_explicit(&desk->stop, memory_order_acquire)) return NULL;
+    }
+}
+
+kh_err kh_desk_start(kh_desk *desk, kh_service *service, void (*work)(kh_service *service, kh_late *list))
+{
+    desk->service = service;
+    desk->work = work;
+    if (sem_init(&desk->waiting, 0, 0) != 0) return KH_E_NOMEM;
+    desk->runs = pthread_create(&desk->thread, NULL, run, desk) == 0;
+    if (!desk->runs) (void)sem_destroy(&desk->waiting);
+    return desk->runs ? KH_OK : KH_E_NOMEM;
+}
+
+void kh_desk_stop(kh_desk *desk)
+{
+    if (!desk->runs) return;
+    atomic_store_explicit(&desk->stop, true, memory_order_release);
+    kh_desk_ring(desk);
+    (void)pthread_join(desk->thread, NULL);
+    (void)sem_destroy(&desk->waiting);
+    desk->runs = false;
+}
+
+void kh_desk_ring(kh_desk *desk) { (void)sem_post(&desk->waiting); }
+
+/* ---- questions ---- */
+
+static void write_down(kh_service *service, const kh_late *late)
+{
+    char line[64 + KH_QUERIES_MAX * 33];
+    int n = snprintf(line, sizeof line, "%u datagram", late->who.party);
+    for (uint32_t i = 0; i < late->cnt; i++) {
+        line[n++] = ' ';
+        kh_hex(late->bytes + 16 * (size_t)i, 16, line + n);
+        n += 32;
+    }
+    kh_err err = kh_store_lookup_log(service->options.store, line);
+    (void)err; /* the disk refuses: what stops the writer says so */
+}
+
+static void decide(const kh_ledger *l, kh_late *late)
+{
+    uint32_t rights = kh_access_rights(&late->who, KH_ASK_VERIFY);
+    for (uint32_t i = 0; i < late->undecided_cnt; i++) {
+        const kh_undecided *u = &late->undecided[i];
+        kh_verdict verdict;
+        kh_query_answer answer;
+        bool probe;
+        kh_ledger_verify(l, &u->question, 1, &verdict);
+        kh_answer_of(rights, &u->question, &verdict, &answer, &probe);
+        late->probes += probe;
+        kh_query_answer_encode(&answer, late->bytes + u->at * KH_ANSWER_SZ);
+    }
+}
+
+void kh_desk_questions(kh_service *service, kh_late *list)
+{
+    while (list != NULL) {
+        kh_late *answered = NULL, **end = &answered;
+        const kh_ledger *l = NULL;
+        for (uint32_t n = 0; list != NULL && n < GATE_DATAGRAMS; n++) {
+            kh_late *late = list;
+            list = late->next;
+            late->next = NULL;
+            *end = late;
+            end = &late->next;
+            if (late->kind != KH_LATE_QUESTIONS) continue;
+            if (l == NULL) l = kh_store_read_begin(service->options.store);
+            decide(l, late);
+        }
+        if (l != NULL) kh_store_read_end(service->options.store);
+        for (kh_late *next; answered != NULL; answered = next) {
+            next = answered->next;
+            if (answered->kind == KH_LATE_LOOKUP) write_down(service, answered);
+            kh_late_done(answered);
+        }
+    }
+}
+
+/* ---- operations ---- */
+
+static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index)
+{
+    kh_late *late = ctx;
+    kh_op_answer answer;
+    (void)time_ns;
+    if (receipt == NULL) {
+        late->lost = height == 0;
+        late->as_of = height;
+        kh_late_done(late);
+        return;
+    }
+    kh_op_answer_of_receipt(receipt, height, &answer);
+    if (op_index < KH_DATAGRAM_OPS_MAX) kh_op_answer_encode(&answer, late->bytes + op_index * KH_OP_ANSWER_SZ);
+}
+
+static void refuse(kh_late *late, kh_code code)
+{
+    kh_op_answer_encode(&(kh_op_answer){.code = code, .refused = 1}, late->bytes);
+    late->cnt = 1;
+    kh_late_done(late);
+}
+
+void kh_desk_operations(kh_service *service, kh_late *list)
+{
+    for (kh_late *next; list != NULL; list = next) {
+        next = list->next; /* once submitted it is no longer ours */
+        kh_code code = kh_submit_check(&list->who, list->bytes, list->n, &list->cnt);
+        if (code == KH_C_OK && list->cnt > KH_DATAGRAM_OPS_MAX) code = KH_C_FORMAT;
+        kh_err err = KH_OK;
+        if (code == KH_C_OK) err = kh_submit_frames(service, &list->who, list->bytes, list->n, list->cnt, on_reply, list, &code);
+        if (err == KH_OK && code == KH_C_OK) continue;
+        if (err == KH_OK) refuse(list, code);
+        else {
+            list->lost = true;
+            kh_late_done(list);
+        }
+    }
+}

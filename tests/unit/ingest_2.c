@@ -1,0 +1,347 @@
+/* The two front ends with a poller that echoes: kernel sockets over loopback, DPDK over capture files. */
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include "echo_poller.h"
+#include "frames.h"
+#include "host/host.h"
+
+static kh_poller *pollers[4];
+static char why[400];
+
+static kh_err start(kh_ingest_options o, kh_ingest **ret)
+{
+    for (uint32_t i = 0; i < o.poller_cnt; i++) pollers[i] = echo_new();
+    return kh_ingest_start_with(&o, &echo_work, pollers, why, sizeof why, ret);
+}
+
+static void stop(kh_ingest *g, uint32_t poller_cnt)
+{
+    kh_ingest_stop(g);
+    for (uint32_t i = 0; i < poller_cnt; i++) echo_free(pollers[i]);
+}
+
+typedef struct wanted {
+    const char *name;
+    uint64_t sum, pollers;
+} wanted;
+static void add_up(void *ctx, const char *name, const char *help, const char *labels, uint64_t value)
+{
+    wanted *w = ctx;
+    char key[200];
+    snprintf(key, sizeof key, "%s{%s}", name, labels);
+    cr_assert(strlen(help) > 0 && strncmp(labels, "poller=\"", 8) == 0);
+    if (strncmp(name, w->name, strlen(w->name)) != 0 && strstr(key, w->name) == NULL) return;
+    w->sum += value;
+    w->pollers += value > 0;
+}
+static wanted metric(kh_ingest *g, const char *name)
+{
+    wanted w = {.name = name};
+    kh_ingest_metrics(g, add_up, &w);
+    return w;
+}
+
+static void wait_for(kh_ingest *g, const char *name, uint64_t least)
+{
+    for (int i = 0; i < 5000 && metric(g, name).sum < least; i++) usleep(1000);
+    cr_assert(metric(g, name).sum >= least, "%s", name);
+}
+
+static int client(int family, const char *to, uint16_t port)
+{
+    int fd = socket(family, SOCK_DGRAM, 0);
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    inet_pton(family, to, family == AF_INET ? (void *)&four.sin_addr : (void *)&six.sin6_addr);
+    cr_assert(connect(fd, family == AF_INET ? (void *)&four : (void *)&six, family == AF_INET ? sizeof four : sizeof six) == 0);
+    return fd;
+}
+
+static ssize_t ask(int fd, const void *p, size_t n, void *ret, int wait_ms)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    cr_assert(send(fd, p, n, 0) == (ssize_t)n);
+    return poll(&ready, 1, wait_ms) == 1 ? recv(fd, ret, 2048, 0) : -1;
+}
+
+#define SOON 5000
+
+/* connect() takes replies only from the address that was asked: that a wildcard answers from it is seen here. */
+static void converse(kh_ingest *g, int family, const char *to)
+{
+    char in[2048], out[1453];
+    int fd = client(family, to, kh_ingest_port(g));
+    cr_assert(ask(fd, "hello", 5, in, SOON) == 5 && memcmp(in, "Hello", 5) == 0, "%s", to);
+    cr_assert(ask(fd, "late", 4, in, SOON) == 4 && memcmp(in, "Late", 4) == 0, "%s", to);
+    memset(out, 'x', sizeof out);
+    cr_assert(ask(fd, out, 1452, in, SOON) == 1452);
+    cr_assert(ask(fd, "drop", 4, in, 20) < 0);
+    cr_assert(ask(fd, out, 1453, in, 20) < 0);
+    cr_assert(ask(fd, "", 0, in, 20) < 0);
+    cr_assert(ask(fd, "again", 5, in, SOON) == 5);
+    close(fd);
+}
+
+Test(udp, loopback)
+{
+    kh_ingest *g;
+    cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 1}, &g) == KH_OK, "%s", why);
+    cr_assert(kh_ingest_port(g) != 0);
+    converse(g, AF_INET, "127.0.0.1");
+    usleep(20000); /* asleep by now: wakes when something comes */
+    converse(g, AF_INET, "127.0.0.1");
+    wait_for(g, "kanhe_ingest_tx_total", 8); /* counted after it was sent */
+    cr_assert(metric(g, "kanhe_ingest_rx_total").sum == 14);
+    cr_assert(metric(g, "kanhe_ingest_tx_total").sum == 8);
+    cr_assert(metric(g, "kanhe_ingest_late_total").sum == 2);
+    cr_assert(metric(g, "kanhe_ingest_dropped_long_total").sum == 2);
+    cr_assert(metric(g, "kanhe_ingest_sleeps_total").sum > 0);
+    cr_assert(metric(g, "kanhe_ingest_bursts_total").sum > 0);
+    stop(g, 1);
+}
+
+Test(udp, addresses)
+{
+    static const struct {
+        const char *listen, *four, *six;
+    } cases[] = {{"0.0.0.0:0", "127.0.0.5", NULL},
+                 {"[::1]:0", NULL, "::1"},
+                 {"[::]:0", "127.0.0.5", "::1"},
+                 {"0.0.0.0:0,[::]:0", "127.0.0.5", "::1"},
+                 {"127.0.0.7:0,[::1]:0,127.0.0.8:0", "127.0.0.8", "::1"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        kh_ingest *g;
+        cr_assert(start((kh_ingest_options){.listen = cases[i].listen, .poller_cnt = 1}, &g) == KH_OK, "%s", why);
+        if (cases[i].four != NULL) converse(g, AF_INET, cases[i].four);
+        if (cases[i].six != NULL) converse(g, AF_INET6, cases[i].six);
+        stop(g, 1);
+    }
+}
+
+Test(udp, pollers_share_clients)
+{
+    kh_ingest *g;
+    int cpus[4] = {0, 0, 0, 0};
+    char in[2048];
+    cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 4, .cpus = cpus}, &g) == KH_OK, "%s", why);
+    for (int i = 0; i < 64; i++) {
+        int fd = client(AF_INET, "127.0.0.1", kh_ingest_port(g));
+        cr_assert(ask(fd, "hello", 5, in, SOON) == 5);
+        close(fd);
+    }
+    wanted rx = metric(g, "kanhe_ingest_rx_total");
+    cr_assert(rx.sum == 64 && rx.pollers > 1);
+    stop(g, 4);
+}
+
+/* A second daemon of the same user must not take a share of the first one's clients. */
+Test(udp, port_is_taken)
+{
+    char listen[64];
+    kh_ingest *first, *second = NULL;
+    cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 2}, &first) == KH_OK);
+    snprintf(listen, sizeof listen, "127.0.0.1:%u", kh_ingest_port(first));
+    kh_poller *others[2] = {echo_new(), echo_new()};
+    kh_ingest_options o = {.listen = listen, .poller_cnt = 2};
+    cr_assert(kh_ingest_start_with(&o, &echo_work, others, why, sizeof why, &second) == KH_E_IO);
+    cr_assert(second == NULL && strstr(why, "cannot be bound") != NULL, "%s", why);
+    stop(first, 2);
+    cr_assert(kh_ingest_start_with(&o, &echo_work, others, why, sizeof why, &second) == KH_OK, "%s", why);
+    kh_ingest_stop(second);
+    echo_free(others[0]);
+    echo_free(others[1]);
+}
+
+Test(udp, misuse)
+{
+    kh_ingest *g = NULL;
+    int cpus[1] = {1000};
+    cr_assert(start((kh_ingest_options){.listen = "localhost:1", .poller_cnt = 1}, &g) == KH_E_ARG && why[0] != '\0');
+    cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 0}, &g) == KH_E_ARG);
+    cr_assert(start((kh_ingest_options){.listen = "192.0.2.1:0", .poller_cnt = 1}, &g) == KH_E_IO);
+    cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 1, .cpus = cpus}, &g) == KH_E_ARG);
+    cr_assert(start((kh_ingest_options){.listen = "10.0.0.1:1", .poller_cnt = 1, .dpdk = "", .dpdk_module = "/nowhere"}, &g) ==
+              KH_E_NOT_FOUND);
+    cr_assert(start((kh_ingest_options){.listen = "0.0.0.0:1", .poller_cnt = 1, .dpdk = ""}, &g) == KH_E_ARG);
+    cr_assert(start((kh_ingest_options){.listen = "10.0.0.1:0", .poller_cnt = 1, .dpdk = ""}, &g) == KH_E_ARG);
+    cr_assert(g == NULL);
+}
+
+/* Signals are not the pollers' to take. */
+static _Atomic int taken;
+static void take(int sig)
+{
+    (void)sig;
+    taken = gettid() == getpid() ? 1 : 2;
+}
+Test(udp, signals_stay_with_the_program)
+{
+    kh_ingest *g;
+    cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 2}, &g) == KH_OK);
+    signal(SIGUSR1, take);
+    for (int i = 0; i < 20; i++) {
+        kill(getpid(), SIGUSR1);
+        usleep(1000);
+        cr_assert(taken == 1);
+    }
+    stop(g, 2);
+}
+
+#ifdef KH_HAVE_DPDK
+static void put32(FILE *to, uint32_t v) { cr_assert(fwrite(&v, 4, 1, to) == 1); }
+static FILE *capture_begin(const char *path)
+{
+    FILE *to = fopen(path, "wb");
+    put32(to, 0xa1b2c3d4);
+    put32(to, 4 << 16 | 2);
+    put32(to, 0);
+    put32(to, 0);
+    put32(to, 65535);
+    put32(to, 1); /* Ethernet */
+    return to;
+}
+static void capture_add(FILE *to, const uint8_t *frame, uint32_t n)
+{
+    put32(to, 0);
+    put32(to, 0);
+    put32(to, n);
+    put32(to, n);
+    cr_assert(fwrite(frame, 1, n, to) == n);
+}
+/* The next frame of a capture file; 0 at its end. */
+static uint32_t capture_next(FILE *from, uint8_t *ret)
+{
+    uint32_t head[4];
+    if (fread(head, 4, 4, from) != 4) return 0;
+    return (uint32_t)fread(ret, 1, head[2], from);
+}
+
+static char in_path[64], out_path[64], eal[400];
+static kh_err start_dpdk(const char *devices, const char *listen, uint32_t poller_cnt, kh_ingest **ret)
+{
+    snprintf(eal, sizeof eal, "--no-huge -m 64 --no-shconf --no-pci --no-telemetry --file-prefix=t%d %s", getpid(), devices);
+    return start(
+        (kh_ingest_options){.listen = listen, .poller_cnt = poller_cnt, .dpdk = eal, .dpdk_module = getenv("KH_DPDK_MODULE")},
+        ret);
+}
+
+/* A capture device's hardware address, where the arguments say none, is a fixed one: frames are made for it. */
+static const uint8_t capture_mac[6] = {2, 0x70, 0x63, 0x61, 0x70, 0};
+
+Test(dpdk, capture_files)
+{
+    static uint8_t f[2048];
+    kh_ingest *g;
+    uint32_t n, cnt = 0;
+    snprintf(in_path, sizeof in_path, "/tmp/kh_in_%d.pcap", getpid());
+    snprintf(out_path, sizeof out_path, "/tmp/kh_out_%d.pcap", getpid());
+    FILE *to = capture_begin(in_path);
+    for (int i = 0; i < 100; i++) {
+        n = udp4_frame(f, "four", 4);
+        memcpy(f, capture_mac, 6);
+        capture_add(to, f, n);
+        n = udp6_frame(f, "six", 3);
+        memcpy(f, capture_mac, 6);
+        capture_add(to, f, n);
+    }
+    capture_add(to, f, udp4_frame(f, "stray", 5)); /* for another hardware address */
+    capture_add(to, f, arp_frame(f));
+    capture_add(to, f, neighbour_frame(f));
+    n = udp4_frame(f, "late", 4);
+    memcpy(f, capture_mac, 6);
+    capture_add(to, f, n);
+    uint8_t longest[1460];
+    memset(longest, 'x', sizeof longest);
+    n = udp4_frame(f, longest, 1453);
+    memcpy(f, capture_mac, 6);
+    capture_add(to, f, n);
+    n = udp4_frame(f, longest, 1452);
+    memcpy(f, capture_mac, 6);
+    capture_add(to, f, n);
+    n = echo4_frame(f, 99);
+    memcpy(f, capture_mac, 6);
+    capture_add(to, f, n);
+    n = echo6_frame(f, 99);
+    memcpy(f, capture_mac, 6);
+    capture_add(to, f, n);
+    fclose(to);
+    char devices[300];
+    snprintf(devices, sizeof devices, "--vdev=net_pcap0,rx_pcap=%s,tx_pcap=%s", in_path, out_path);
+    cr_assert(start_dpdk(devices, "10.77.0.1:8444,[fd77::1]:8444", 1, &g) == KH_OK, "%s", why);
+    wait_for(g, "kanhe_ingest_tx_total", 206);
+    cr_assert(metric(g, "kanhe_ingest_rx_total").sum == 208);
+    cr_assert(metric(g, "kanhe_ingest_dropped_").sum == 2);
+    cr_assert(metric(g, "reason=\"not_ours\"").sum == 1);
+    cr_assert(metric(g, "kanhe_ingest_dropped_long_total").sum == 1);
+    cr_assert(metric(g, "kanhe_ingest_neighbours_total").sum == 4);
+    cr_assert(metric(g, "kanhe_ingest_late_total").sum == 1);
+    stop(g, 1);
+    FILE *from = fopen(out_path, "rb");
+    uint32_t kinds[8] = {0};
+    cr_assert(fseek(from, 24, SEEK_SET) == 0);
+    while ((n = capture_next(from, f)) > 0) {
+        cnt++;
+        cr_assert(n >= 60 && memcmp(f + 6, capture_mac, 6) == 0);
+        if (f[12] == 8 && f[13] == 6) kinds[0]++;
+        else if (f[12] == 0x86 && f[20] == 58) kinds[1]++;
+        else if (f[12] == 8 && f[23] == 1) kinds[2]++;
+        else if (f[12] == 8 && memcmp(f + 42, "Four", 4) == 0 && f[17] == 32) kinds[3]++;
+        else if (f[12] == 0x86 && memcmp(f + 62, "Six", 3) == 0 && ip6_sum_of(f, 11, 17) == 0xffff) kinds[4]++;
+        else if (f[12] == 8 && memcmp(f + 42, "Late", 4) == 0) kinds[5]++;
+        else if (f[12] == 8 && memcmp(f + 42, "Xxxx", 4) == 0 && n == 42 + 1452) kinds[6]++;
+        else kinds[7]++;
+    }
+    fclose(from);
+    static const uint32_t want[8] = {1, 2, 1, 100, 100, 1, 1, 0};
+    cr_assert(memcmp(kinds, want, sizeof want) == 0 && cnt == 206);
+    remove(in_path);
+    remove(out_path);
+}
+
+/* A ring's replies come back to it: for another hardware address, so they are dropped and there is no end to live through. */
+Test(dpdk, rings_and_an_idle_poller)
+{
+    kh_ingest *g;
+    cr_assert(start_dpdk("--vdev=net_ring0 --vdev=net_ring1", "10.77.0.1:8444", 1, &g) == KH_OK, "%s", why);
+    wait_for(g, "kanhe_ingest_sleeps_total", 10);
+    cr_assert(metric(g, "kanhe_ingest_rx_total").sum == 0);
+    stop(g, 1);
+    cr_assert(start_dpdk("--vdev=net_ring0", "10.77.0.1:8444", 1, &g) == KH_E_ARG && strstr(why, "once") != NULL, "%s", why);
+}
+
+Test(dpdk, two_queues)
+{
+    kh_ingest *g;
+    cr_assert(start_dpdk("--vdev=net_null0,no-rx=1", "10.77.0.1:8444", 2, &g) == KH_OK, "%s", why);
+    wait_for(g, "kanhe_ingest_sleeps_total", 2);
+    stop(g, 2);
+}
+
+Test(dpdk, more_pollers_than_queues)
+{
+    kh_ingest *g = NULL;
+    char devices[200];
+    snprintf(in_path, sizeof in_path, "/tmp/kh_none_%d.pcap", getpid());
+    fclose(capture_begin(in_path));
+    snprintf(devices, sizeof devices, "--vdev=net_pcap0,rx_pcap=%s,tx_pcap=/dev/null", in_path);
+    cr_assert(start_dpdk(devices, "10.77.0.1:8444", 2, &g) == KH_E_ARG && strstr(why, "pollers are 2") != NULL, "%s", why);
+    remove(in_path);
+}
+
+#define REFUSED(name, devices, poller_cnt, err, word)                                                                            \
+    Test(dpdk, name)                                                                                                             \
+    {                                                                                                                            \
+        kh_ingest *g = NULL;                                                                                                     \
+        cr_assert(start_dpdk(devices, "10.77.0.1:8444", poller_cnt, &g) == (err) && g == NULL && strstr(why, word), "%s", why);  \
+    }
+REFUSED(no_port, "", 1, KH_E_ARG, "0 ports")
+REFUSED(no_such_argument, "--nonsense", 1, KH_E_IO, "--nonsense")
+REFUSED(memif_is_refused, "--vdev=net_memif0,role=client,id=0,socket-abstract=no,socket=/tmp/kh_no_memif", 1, KH_E_ARG,
+        "net_vhost")
+#endif

@@ -1,0 +1,132 @@
+/* print_csv: see print_csv.h. RFC 4180. */
+#include "print_csv.h"
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const kh_result_field *field(const kh_result_row *row, const char *name)
+{
+    static const kh_result_field none = {.type = KH_FIELD_NULL};
+    for (uint32_t i = 0; i < row->field_cnt; i++)
+        if (strcmp(row->fields[i].name, name) == 0) return &row->fields[i];
+    return &none;
+}
+
+static const char *text_of(const kh_result_row *row, const char *name)
+{
+    const kh_result_field *f = field(row, name);
+    return (f->type == KH_FIELD_TEXT || f->type == KH_FIELD_WORDS) && f->text != NULL ? f->text : "";
+}
+
+static unsigned long long number_of(const kh_result_row *row, const char *name) { return field(row, name)->number; }
+
+static void quoted(FILE *f, const char *text)
+{
+    (void)fputc('"', f);
+    for (; *text != '\0'; text++) {
+        if (*text == '"') (void)fputc('"', f);
+        (void)fputc(*text, f);
+    }
+    (void)fputc('"', f);
+}
+
+static void quoted_if_needed(FILE *f, const char *text)
+{
+    if (strpbrk(text, "\",\r\n") != NULL) quoted(f, text);
+    else (void)fputs(text, f);
+}
+
+static void pass_progress(void *ctx, const char *what, uint64_t done, uint64_t of)
+{
+    const csv_out *c = ctx;
+    if (c->next->progress != NULL) c->next->progress(c->next->ctx, what, done, of);
+}
+
+/* ---- verdicts ---- */
+
+static void verdicts_head(csv_out *c)
+{
+    if (c->begun) return;
+    c->begun = true;
+    if (ftruncate(fileno(c->f), 0) != 0) clearerr(c->f); /* a pipe or device has no length */
+    (void)fputs("line,kind,number,issuer,code,name,mismatch,status,currency,free,version,as_of\n", c->f);
+}
+
+static void on_verdict(void *ctx, const kh_result_row *row)
+{
+    csv_out *c = ctx;
+    c->next->row(c->next->ctx, row);
+    if (strcmp(row->what, "verdict") != 0) return;
+    verdicts_head(c);
+    (void)fprintf(c->f, "%llu,%s,", number_of(row, "line"), text_of(row, "kind"));
+    quoted_if_needed(c->f, text_of(row, "number"));
+    (void)fputc(',', c->f);
+    quoted_if_needed(c->f, text_of(row, "issuer"));
+    (void)fprintf(c->f, ",%llu,%s,%s,%s,%s,%s,%llu,%llu\n", number_of(row, "code"), text_of(row, "name"),
+                  text_of(row, "mismatch"), text_of(row, "status"), text_of(row, "currency"), text_of(row, "free"),
+                  number_of(row, "version"), number_of(row, "as_of"));
+}
+
+bool csv_verdicts_begin(csv_out *c, const char *out, const kh_result_sink *next)
+{
+    struct stat about;
+    *c = (csv_out){.sink = {.row = on_verdict, .progress = pass_progress, .ctx = c}, .next = next};
+    c->was_there = stat(out, &about) == 0;
+    (void)snprintf(c->path, sizeof c->path, "%s", out);
+    int fd = open(out, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0 && (c->f = fdopen(fd, "w")) == NULL) (void)close(fd);
+    return c->f != NULL;
+}
+
+bool csv_verdicts_end(csv_out *c, kh_result result)
+{
+    if (result == KH_DONE || result == KH_DONE_NOT_OK) verdicts_head(c);
+    bool whole = fclose(c->f) == 0;
+    if (!c->begun && !c->was_there) (void)remove(c->path);
+    return whole;
+}
+
+/* ---- what an import refused ---- */
+
+static void on_imported(void *ctx, const kh_result_row *row)
+{
+    csv_out *c = ctx;
+    if (strcmp(row->what, "refused") != 0 || field(row, "byte")->type == KH_FIELD_NULL) {
+        c->next->row(c->next->ctx, row);
+        return;
+    }
+    if (!c->begun && c->path[0] != '\0') {
+        c->f = fopen(c->path, "we");
+        c->begun = c->f != NULL;
+        if (c->begun) (void)fputs("line,byte,code,name,why,text\n", c->f);
+        else c->path[0] = '\0';
+    }
+    if (c->begun) {
+        (void)fprintf(c->f, "%llu,%llu,%llu,%s,", number_of(row, "line"), number_of(row, "byte"), number_of(row, "code"),
+                      text_of(row, "name"));
+        quoted(c->f, text_of(row, "why"));
+        (void)fputc(',', c->f);
+        quoted(c->f, text_of(row, "text"));
+        (void)fputc('\n', c->f);
+    }
+    kh_result_row shown = *row;
+    shown.field_cnt = (uint32_t)(field(row, "byte") - row->fields); /* byte and text stand last */
+    c->next->row(c->next->ctx, &shown);
+}
+
+void csv_refused_begin(csv_out *c, const char *file, const kh_result_sink *next)
+{
+    struct stat about;
+    *c = (csv_out){.sink = {.row = on_imported, .progress = pass_progress, .ctx = c}, .next = next};
+    /* beside a pipe or device there is no place */
+    if (strcmp(file, "-") != 0 && stat(file, &about) == 0 && S_ISREG(about.st_mode))
+        (void)snprintf(c->path, sizeof c->path, "%s.refused.csv", file);
+}
+
+bool csv_refused_end(csv_out *c, kh_result result)
+{
+    if (c->f != NULL) (void)fclose(c->f);
+    if (!c->begun && c->path[0] != '\0' && (result == KH_DONE || result == KH_DONE_NOT_OK)) (void)remove(c->path);
+    return c->begun;
+}
