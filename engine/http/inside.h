@@ -16,6 +16,7 @@
 #define KH_HTTP_PATH_MAX 512
 #define KH_HTTP_PAGE_MAX 10000u
 #define KH_HTTP_ANSWER_MAX (64u << 20) /* bytes of one answer */
+#define KH_HTTP_FIELDS_SZ (256u << 10) /* a JSON object of fields; as a tree it takes many times its bytes */
 #define KH_HTTP_ROUTES_MAX 64
 
 typedef struct kh_request kh_request;
@@ -192,8 +193,9 @@ struct kh_request {
     size_t body_n, body_cap;
     json_t *json;
     kh_answer_text out;
-    kh_engine *engine; /* this request's own handle */
-    uint64_t quota;    /* bytes taken */
+    kh_engine *engine;       /* this request's own handle */
+    uint64_t quota;          /* bytes taken */
+    uint32_t tokens, probes; /* of operations: tokens of the probe limit taken, and those that stay taken */
     /* of the rows so far */
     uint64_t row_cnt;
     uint32_t first_code;
@@ -219,6 +221,7 @@ struct kh_http {
     _Atomic(kh_tls *) tls;             /* the newest; it keeps the older ones */
     kh_connections *connections;
     kh_quota *quota;
+    kh_quota *frames; /* operations that the store has not answered */
     kh_workers *workers;
     kh_metrics *metrics;
     char *openapi;
@@ -226,11 +229,10 @@ struct kh_http {
     char *datagram_address;
     int listen_fd;
     uint16_t port, plain_port;
-    _Atomic bool stopping;        /* no new requests */
-    _Atomic bool closed;          /* no request goes to a worker or the store any more */
-    _Atomic uint32_t in_flight;   /* requests begun and not completed */
-    _Atomic uint32_t suspended;   /* of them, those that a worker or the store has */
-    _Atomic uint64_t frame_bytes; /* of operations that the store has not answered */
+    _Atomic bool stopping;      /* no new requests */
+    _Atomic bool closed;        /* no request goes to a worker or the store any more */
+    _Atomic uint32_t in_flight; /* requests begun and not completed */
+    _Atomic uint32_t suspended; /* of them, those that a worker or the store has */
 };
 uint64_t kh_http_now_ns(void);
 /* kh_http_done: the answer is complete; any thread. The request is not touched any more by the caller. */
