@@ -119,7 +119,14 @@ typedef struct kh_connection {
     const char *why;   /* of KH_TRUST_BAD */
 } kh_connection;
 typedef struct kh_connections kh_connections;
-typedef enum kh_dropped { KH_DROP_FULL, KH_DROP_ADDRESS, KH_DROP_EVICTED, KH_DROP_DEADLINE, KH_DROP_CNT } kh_dropped;
+typedef enum kh_dropped {
+    KH_DROP_FULL,
+    KH_DROP_ADDRESS,
+    KH_DROP_PARTY,
+    KH_DROP_EVICTED,
+    KH_DROP_DEADLINE,
+    KH_DROP_CNT
+} kh_dropped;
 kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, kh_connections **ret);
 void kh_connections_free(kh_connections *c);
 kh_err kh_connections_sweep(kh_connections *c); /* starts the thread that holds connections to their deadlines */
@@ -129,6 +136,8 @@ kh_connection *kh_connections_begin(kh_connections *c, int fd);
 void kh_connections_end(kh_connections *c, kh_connection *conn);
 /* kh_connections_phase moves on; bytes: what is to be moved in this phase, for its deadline. */
 void kh_connections_phase(kh_connections *c, kh_connection *conn, kh_phase phase, uint64_t bytes);
+/* kh_connections_proven: a request on it came from conn->party. A party has a quarter of all connections (16 at least): beyond
+   that its idle longest goes, or this one where none is idle. */
 void kh_connections_proven(kh_connections *c, kh_connection *conn);
 typedef struct kh_connection_counts {
     uint64_t accepted, unproven, proven, dropped[KH_DROP_CNT];

@@ -91,6 +91,7 @@ void kh_http_metrics(kh_http *h, kh_http_metric_each each, void *ctx)
 {
     static const char *const why[KH_DROP_CNT] = {[KH_DROP_FULL] = "why=\"full\"",
                                                  [KH_DROP_ADDRESS] = "why=\"address\"",
+                                                 [KH_DROP_PARTY] = "why=\"party\"",
                                                  [KH_DROP_EVICTED] = "why=\"idle_longest\"",
                                                  [KH_DROP_DEADLINE] = "why=\"deadline\""};
     kh_connection_counts counts;

@@ -16,6 +16,7 @@
 
 #define KH_POLLERS_MAX 64u
 #define KH_SESSION_DATAGRAMS_MAX (UINT64_C(1) << 32)
+#define KH_SEEN_PARTIES 4096u
 #define KH_UNDECIDED_MAX (KH_BURST_MAX * KH_QUERIES_MAX)
 
 /* ---- sessions ---- */
@@ -128,6 +129,7 @@ struct kh_service {
     kh_service_options options;
     const kh_ledger *ledger;
     kh_sessions sessions;
+    _Atomic uint64_t seen[KH_SEEN_PARTIES]; /* by id: role, row, id; 0 none */
     kh_desk questions, operations;
     pthread_mutex_t pollers_lock;
     kh_poller *pollers[KH_POLLERS_MAX];

@@ -508,6 +508,37 @@ static void count_dropped(void *ctx, const char *name, const char *help, const c
     if (strstr(name, "dropped") != NULL) ++*n;
 }
 
+static void *ask_who(void *asked)
+{
+    kh_principal *who = asked;
+    cr_assert(kh_service_principal(x.service, FX_BANK, KH_ROLE_BANK, who));
+    return NULL;
+}
+
+/* A polling thread asks with every request: it must not wait for the applier. */
+Test(service, who_was_seen_is_known_without_waiting)
+{
+    fx_setup(&x);
+    kh_principal who = {0};
+    pthread_t thread;
+    struct timespec until;
+    cr_assert(!kh_service_principal(x.service, FX_BANK, KH_ROLE_SOURCE, &who) && !kh_service_principal(x.service, 0, 0, &who));
+    cr_assert(!kh_service_principal(x.service, 4711, KH_ROLE_BANK, &who) && who.party == 0);
+    cr_assert(kh_service_principal(x.service, FX_BANK, KH_ROLE_BANK, &who) && who.party == FX_BANK && !who.frozen);
+    cr_assert(!kh_service_principal(x.service, FX_BANK, KH_ROLE_SOURCE, &who));
+    ops_buf b = {0};
+    ops_add(&b, &(kh_op){.type = KH_OP_PARTY_STATUS, .party_status = {FX_BANK, 1}});
+    send_ops(&b);
+    (void)pthread_rwlock_wrlock(&x.store->gate);
+    cr_assert(pthread_create(&thread, NULL, ask_who, &who) == 0);
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 5;
+    cr_assert(pthread_timedjoin_np(thread, NULL, &until) == 0);
+    (void)pthread_rwlock_unlock(&x.store->gate);
+    cr_assert(who.party == FX_BANK && who.role == KH_ROLE_BANK && who.frozen);
+    fx_teardown(&x);
+}
+
 Test(service, metrics)
 {
     fx_setup(&x);
