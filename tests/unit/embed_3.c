@@ -324,11 +324,16 @@ Test(handles, bulk)
     (void)snprintf(path, sizeof path, "%s/lookups/log", dir);
     kh_paper paper = {.document = "export_declaration:310120260000000004"};
     ASK(KH_DONE, kh_balance(regulator, &paper, &sink));
+    kh_input input = text("kind,number,owner_id,currency,amount,date\nexport_declaration,310120260000000005,,,,\n"
+                          "export_declaration,310120260000000006,,,,\n");
+    ASK(KH_DONE, kh_verify_input(regulator, &input, NULL, &sink));
     FILE *f = fopen(path, "r");
     cr_assert(f != NULL && fread(log, 1, sizeof log - 1, f) > 0);
     (void)fclose(f);
     cr_assert(strstr(log, "party 1 verify export_declaration:310120260000000003\n") != NULL &&
-                  strstr(log, "party 1 balance export_declaration:310120260000000004\n") != NULL,
+                  strstr(log, "party 1 balance export_declaration:310120260000000004\n") != NULL &&
+                  strstr(log, "party 1 verify export_declaration:310120260000000005 export_declaration:310120260000000006\n") !=
+                      NULL,
               "%s", log);
     kh_engine_close(a);
     kh_engine_close(source);
