@@ -333,11 +333,11 @@ kh_err kh_channel_operate(kh_channel *c, const uint8_t *frames, size_t n, uint32
     work w = {
         .timeout_ns = c->op_timeout_ns, .seal = seal_frames, .take = take_receipts, .frames = frames, .op_answers = ret_answers};
     if (op_cnt == 0) return KH_E_ARG;
-    for (uint32_t i = 0; i < op_cnt; i++) ret_answers[i] = (kh_op_answer){.code = KH_C_NOT_CHECKED};
     w.ends = calloc(op_cnt, sizeof *w.ends);
     w.first_ops = calloc(op_cnt + 1u, sizeof *w.first_ops);
     kh_err err = w.ends != NULL && w.first_ops != NULL ? KH_OK : KH_E_NOMEM;
     if (err == KH_OK && !cut(&w, n, op_cnt)) err = KH_E_ARG;
+    for (uint32_t i = 0; err == KH_OK && i < op_cnt; i++) ret_answers[i] = (kh_op_answer){.code = KH_C_NOT_CHECKED};
     if (err == KH_OK) err = run(c, &w);
     free(w.ends);
     free(w.first_ops);
