@@ -18,7 +18,10 @@ int main(int argc, char **argv)
     sigset_t end;
     int sig;
     if (argc < 3) return 2;
-    kh_ingest_options o = {.listen = argv[1], .poller_cnt = (uint32_t)atoi(argv[2]), .dpdk = argc > 3 ? argv[3] : NULL, .dpdk_module = getenv("KH_DPDK_MODULE")};
+    kh_ingest_options o = {.listen = argv[1],
+                           .poller_cnt = (uint32_t)atoi(argv[2]),
+                           .dpdk = argc > 3 ? argv[3] : NULL,
+                           .dpdk_module = getenv("KH_DPDK_MODULE")};
     for (uint32_t i = 0; i < o.poller_cnt && i < 4; i++) pollers[i] = echo_new();
     sigemptyset(&end);
     sigaddset(&end, SIGTERM);

@@ -1,5 +1,5 @@
-/* virtio_port: a client's end of a vhost-user socket: a virtio-user port, frames made by hand. For programs that are nothing else: a
- * function that cannot go on ends the program. */
+/* virtio_port: a client's end of a vhost-user socket: a virtio-user port, frames made by hand. For programs that are nothing
+ * else: a function that cannot go on ends the program. */
 #ifndef KH_TESTS_VIRTIO_PORT_H
 #define KH_TESTS_VIRTIO_PORT_H
 #include <stdint.h>
@@ -50,11 +50,14 @@ static void virtio_open(const char *path)
     uint8_t asked[64], answer[64];
     snprintf(device, sizeof device, "--vdev=net_virtio_user0,path=%s,queues=1,queue_size=1024", path);
     snprintf(prefix, sizeof prefix, "--file-prefix=v%d", (int)getpid());
-    char *args[] = {"virtio", "-l", "1", "--no-pci", "--no-huge", "-m", "256", "--no-shconf", "--no-telemetry", "--log-level=error", prefix, device};
+    char *args[] = {"virtio", "-l",  "1",           "--no-pci",       "--no-huge",
+                    "-m",     "256", "--no-shconf", "--no-telemetry", "--log-level=error",
+                    prefix,   device};
     if (rte_eal_init((int)(sizeof args / sizeof args[0]), args) < 0) virtio_fail("EAL does not start");
     virtio_pool = rte_pktmbuf_pool_create("virtio", 8191, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    if (virtio_pool == NULL || rte_eth_dev_configure(0, 1, 1, &conf) != 0 || rte_eth_rx_queue_setup(0, 0, 1024, 0, NULL, virtio_pool) != 0 ||
-        rte_eth_tx_queue_setup(0, 0, 1024, 0, NULL) != 0 || rte_eth_dev_start(0) != 0)
+    if (virtio_pool == NULL || rte_eth_dev_configure(0, 1, 1, &conf) != 0 ||
+        rte_eth_rx_queue_setup(0, 0, 1024, 0, NULL, virtio_pool) != 0 || rte_eth_tx_queue_setup(0, 0, 1024, 0, NULL) != 0 ||
+        rte_eth_dev_start(0) != 0)
         virtio_fail("the port does not start");
     for (int i = 0; i < 5; i++) {
         if (virtio_ask(asked, arp_frame(asked), answer, sizeof answer) < 42) continue;

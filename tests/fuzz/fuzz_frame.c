@@ -1,5 +1,6 @@
-/* fuzz_frame: any bytes as a frame. What is answered or handed on lies within the frame, a reply's headers are consistent, and a reply
- * sent to ourselves with the two sides changed would be read again. The first byte says how much room there is behind the frame. */
+/* fuzz_frame: any bytes as a frame. What is answered or handed on lies within the frame, a reply's headers are consistent, and a
+ * reply sent to ourselves with the two sides changed would be read again. The first byte says how much room there is behind the
+ * frame. */
 #include "ingest/frame.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* fuzz_poller: open and decode, by a poller with a session. The first byte says how the rest comes: as raw datagrams, or sealed soundly
- * under the session's keys, so that what lies behind the seal is any bytes too. Nothing unsound is answered; a reply to questions is never
- * longer than its request. */
+/* fuzz_poller: open and decode, by a poller with a session. The first byte says how the rest comes: as raw datagrams, or sealed
+ * soundly under the session's keys, so that what lies behind the seal is any bytes too. Nothing unsound is answered; a reply to
+ * questions is never longer than its request. */
 #include "client/datagram.h"
 #include "host/host.h"
 #include "service/poller.h"
@@ -35,7 +35,8 @@ static void setup(void)
     const kh_principal bank = {11, KH_ROLE_BANK, false};
     clock_ = kh_host_clock();
     entropy = kh_host_entropy();
-    KH_ASSERT(kh_machine_reserve(&store.machine) == KH_OK && kh_machine_start(&store.machine, (const uint8_t *)"fuzz the poller!") == KH_OK);
+    KH_ASSERT(kh_machine_reserve(&store.machine) == KH_OK &&
+              kh_machine_start(&store.machine, (const uint8_t *)"fuzz the poller!") == KH_OK);
     (void)pthread_rwlock_init(&store.gate, NULL);
     (void)pthread_mutex_init(&store.queue_lock, NULL);
     store.stop_err = KH_E_CLOSED; /* takes no operations */
@@ -43,11 +44,13 @@ static void setup(void)
     KH_ASSERT(kh_op_encode(&op, frame, sizeof frame, &n) == KH_OK);
     const kh_entry entry = {.height = 1, .time_ns = 1790000000 * KH_NS_PER_S, .body = frame, .body_sz = (uint32_t)n, .op_cnt = 1};
     KH_ASSERT(kh_machine_apply(&store.machine, &entry, &kh_sink_none) == KH_OK);
-    const kh_service_options o = {.store = &store, .clock = &clock_, .entropy = &entropy, .poller_cnt = 1, .aead = KH_AEAD_OPENSSL};
+    const kh_service_options o = {
+        .store = &store, .clock = &clock_, .entropy = &entropy, .poller_cnt = 1, .aead = KH_AEAD_OPENSSL};
     KH_ASSERT(kh_service_new(&o, &service) == KH_OK && kh_poller_new(service, 0, &poller) == KH_OK);
     KH_ASSERT(kh_session_open(service, &bank, export_key, NULL, 0, &grant) == KH_OK);
     for (uint8_t d = 0; d < 2; d++) memset(keys[d], d + 1, sizeof keys[d]);
-    KH_ASSERT(kh_lane_open(grant.id, 0, keys[0], keys[1], &lane) == KH_OK && kh_aead_key_new(KH_AEAD_OPENSSL, keys[0], 1, &up) == KH_OK);
+    KH_ASSERT(kh_lane_open(grant.id, 0, keys[0], keys[1], &lane) == KH_OK &&
+              kh_aead_key_new(KH_AEAD_OPENSSL, keys[0], 1, &up) == KH_OK);
     kh_poller_begin(poller);
 }
 

@@ -1,5 +1,6 @@
-/* session_torture: pollers answer while sessions are opened, renewed, closed, ended and looked up, the applier applies, and each request is
- * given to every poller: exactly one of the copies is answered. Plain, so that it runs under TSan. session_torture [SECONDS] */
+/* session_torture: pollers answer while sessions are opened, renewed, closed, ended and looked up, the applier applies, and each
+ * request is given to every poller: exactly one of the copies is answered. Plain, so that it runs under TSan. session_torture
+ * [SECONDS] */
 #include "../unit/store_ops.h"
 #include "client/datagram.h"
 #include "host/host.h"
@@ -124,10 +125,15 @@ int main(int argc, char **argv)
     KH_ASSERT(kh_store_create(&o, data, NULL, &report) == KH_OK && kh_store_open(&o, data, &report, &store) == KH_OK);
     ops_parties(&b);
     for (uint32_t i = 0; i < DOCS; i++) ops_declaration(&b, i, 10000);
-    KH_ASSERT(kh_store_submit(store, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) == KH_OK && kh_store_wait(store, ticket) == KH_OK);
+    KH_ASSERT(kh_store_submit(store, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) == KH_OK &&
+              kh_store_wait(store, ticket) == KH_OK);
     free(b.p);
-    const kh_service_options so = {
-        .store = store, .clock = &clock_, .entropy = &entropy, .poller_cnt = POLLERS, .max_party_sessions = LIVE, .aead = KH_AEAD_OPENSSL};
+    const kh_service_options so = {.store = store,
+                                   .clock = &clock_,
+                                   .entropy = &entropy,
+                                   .poller_cnt = POLLERS,
+                                   .max_party_sessions = LIVE,
+                                   .aead = KH_AEAD_OPENSSL};
     KH_ASSERT(kh_service_new(&so, &service) == KH_OK);
     pthread_barrier_init(&shared.begin, NULL, POLLERS + 1);
     pthread_barrier_init(&shared.end, NULL, POLLERS + 1);
@@ -173,8 +179,9 @@ int main(int argc, char **argv)
     kh_store_close(store);
     kh_host_disk_close(&disk);
     (void)snprintf(command, sizeof command, "rm -rf %s", dir);
-    printf("session_torture: %llu rounds, %llu answered at once, %llu late, %llu sessions ended beside\n", (unsigned long long)rounds,
-           (unsigned long long)once, (unsigned long long)atomic_load(&answered), (unsigned long long)atomic_load(&ended));
+    printf("session_torture: %llu rounds, %llu answered at once, %llu late, %llu sessions ended beside\n",
+           (unsigned long long)rounds, (unsigned long long)once, (unsigned long long)atomic_load(&answered),
+           (unsigned long long)atomic_load(&ended));
     KH_ASSERT(once > 0 && atomic_load(&answered) <= never);
     return system(command) == 0 ? 0 : 1;
 }

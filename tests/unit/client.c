@@ -1,5 +1,5 @@
-/* The client's side of datagrams: golden bytes and the worked example of docs/PROTOCOL.md; what a reply must be to be taken; and a lane over
- * sockets to a poller that loses, doubles and delays datagrams. */
+/* The client's side of datagrams: golden bytes and the worked example of docs/PROTOCOL.md; what a reply must be to be taken; and
+ * a lane over sockets to a poller that loses, doubles and delays datagrams. */
 #include "service_fixture.h"
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -84,13 +84,14 @@ Test(datagram, golden_bytes)
     golden("request", p, kh_lane_seal(&lane, &q, 1, false, p, &counter));
     cr_assert(counter == 5);
     golden("request_long", p, kh_lane_seal(&lane, &q, 1, true, p, &counter));
-    kh_op op = {.type = KH_OP_EVENT, .party = 11, .sequence = 3, .event = {.id = 77, .event = KH_EV_ACCEPT, .amount = KH_AMOUNT_NONE}};
+    kh_op op = {
+        .type = KH_OP_EVENT, .party = 11, .sequence = 3, .event = {.id = 77, .event = KH_EV_ACCEPT, .amount = KH_AMOUNT_NONE}};
     uint8_t frames[512];
     size_t n;
     cr_assert(kh_op_encode(&op, frames, sizeof frames, &n) == KH_OK);
     golden("operations", p, kh_lane_seal_frames(&lane, frames, (uint32_t)n, p, &counter));
-    kh_query_answer_encode(&(kh_query_answer){.code = KH_C_OK, .status = KH_STATUS_CLEARED, .currency = 840, .version = 1, .free = 1000000},
-                           answer);
+    kh_query_answer_encode(
+        &(kh_query_answer){.code = KH_C_OK, .status = KH_STATUS_CLEARED, .currency = 840, .version = 1, .free = 1000000}, answer);
     golden("reply", p, example_reply(KH_FORM_QUERY, answer, KH_ANSWER_SZ, p));
     kh_op_answer_encode(&(kh_op_answer){.height = 999,
                                         .sequence = 3,
@@ -209,7 +210,8 @@ static kh_channel *start(uint32_t timeout_ms)
     fx_setup(&s.x);
     kh_poller_end(s.x.poller); /* the serving thread polls */
     s.fd = socket(AF_INET, SOCK_DGRAM, 0);
-    cr_assert(s.fd >= 0 && bind(s.fd, (struct sockaddr *)&at, sizeof at) == 0 && getsockname(s.fd, (struct sockaddr *)&at, &sz) == 0);
+    cr_assert(s.fd >= 0 && bind(s.fd, (struct sockaddr *)&at, sizeof at) == 0 &&
+              getsockname(s.fd, (struct sockaddr *)&at, &sz) == 0);
     snprintf(s.address, sizeof s.address, "127.0.0.1:%u", ntohs(at.sin_port));
     cr_assert(fx_session(&s.x, FX_BANK, &grant) == KH_OK);
     kh_channel_options o = {.address = s.address, .lane = 3, .timeout_ms = timeout_ms, .op_timeout_ms = timeout_ms * 4};
@@ -268,7 +270,8 @@ Test(channel, verifies_and_operates)
     for (uint32_t i = 0; i < 150; i++) ops_reserve(&b, 100 + i, i % FX_DOCS, 10);
     cr_assert(kh_channel_operate(c, b.p, b.n, b.cnt, o) == KH_OK);
     for (uint32_t i = 0; i < 150; i++) cr_assert(o[i].code == KH_C_OK && o[i].financing == 100 + i, "%u: %u", i, o[i].code);
-    cr_assert(kh_channel_operate(c, b.p, b.n, b.cnt + 1, o) == KH_E_ARG && kh_channel_operate(c, b.p, b.n - 8, b.cnt, o) == KH_E_ARG);
+    cr_assert(kh_channel_operate(c, b.p, b.n, b.cnt + 1, o) == KH_E_ARG &&
+              kh_channel_operate(c, b.p, b.n - 8, b.cnt, o) == KH_E_ARG);
     kh_channel_stats st;
     kh_channel_get_stats(c, &st);
     cr_assert(st.stray > 0); /* each reply came twice */
