@@ -53,7 +53,34 @@ def main():
         paper = f"{first['kind']}:{first['number']}"
         took = median(data, 21, "balance", paper)
         figure(f"balance with {size} documents after an import, whole command", took * 1000, "ms", "empty process", took / empty)
+        if size != sizes[0]:
+            behind_a_tail(data, size, paper)
     return 0
+
+
+def stats(data):
+    done = subprocess.run([KANHE, "--data", os.path.join(WORK, data), "--json", "stats"], capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def behind_a_tail(data, size, paper):
+    """Applications, by a command that makes no image, until the log behind the newest image is nearly what a daemon would make one of."""
+    requests, part = os.path.join(WORK, "requests.csv"), os.path.join(WORK, "part.csv")
+    run("none", "gen", "requests", "--count", str(size // 2), "--seed", "5", "-o", requests)
+    before, goal = stats(data)["log_bytes"], stats(data)["image_bytes"] * 0.48
+    with open(requests) as source:
+        head = source.readline()
+        while (tail := stats(data)["log_bytes"] - before) < goal:
+            with open(part, "w") as target:
+                target.write(head)
+                wanted = int(min(250_000, (goal - tail) / 100 + 1))
+                lines = [line for _, line in zip(range(wanted), source)]
+                target.writelines(lines)
+            if not lines:
+                break
+            run(data, "finance", "apply", "--as", "Bank A", "--file", part, ok=(0, 1))
+    took = median(data, 7, "balance", paper)
+    figure(f"balance with {size} documents behind a tail of {tail >> 20} MB, whole command", took * 1000, "ms", "target 1500 ms", took / 1.5)
 
 
 def time_of(command):

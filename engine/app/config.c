@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "service/limits.h"
 
 typedef enum value_kind { V_TEXT, V_PATH, V_KEY, V_ADDRESS, V_ADDRESSES, V_RATE, V_COUNT, V_BOOL, V_CPUS, V_URL } value_kind;
 typedef struct key {
@@ -140,21 +141,13 @@ void kh_config_told(const kh_config *config, char ret[KH_CONFIG_ADDRESS_MAX])
 
 static bool is_wildcard(const char *host) { return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0; }
 
-static bool is_rate(const char *text)
-{
-    if (strcmp(text, "off") == 0) return true;
-    size_t burst = strspn(text, "0123456789");
-    if (burst == 0 || burst > 9 || text[burst] != '/') return false;
-    size_t rate = strspn(text + burst + 1, "0123456789");
-    return rate > 0 && rate <= 9 && text[burst + 1 + rate] == '\0' && strtoul(text, NULL, 10) != 0;
-}
-
 static bool read_text(const reading *r, const key *k, const config_setting_t *s, const char *named)
 {
     char *to = (char *)r->config + k->offset;
     const char *text = config_setting_get_string(s), *folder = "", *slash = "";
     char host[KH_CONFIG_ADDRESS_MAX];
     uint16_t port;
+    kh_limit_rate rate;
     unsigned line = config_setting_source_line(s);
     if (text == NULL) return wrong(r, line, "\"%s\" is a text in quotes", named);
     if (text[0] == '\0') return wrong(r, line, "\"%s\" is empty: leave the key out instead", named);
@@ -163,7 +156,7 @@ static bool read_text(const reading *r, const key *k, const config_setting_t *s,
     if (k->kind == V_ADDRESSES && !are_addresses(text))
         return wrong(r, line, "\"%s\" is an address and a port, as 127.0.0.1:8444, or up to four of one port with commas between",
                      named);
-    if (k->kind == V_RATE && !is_rate(text))
+    if (k->kind == V_RATE && !kh_limit_rate_parse(text, &rate))
         return wrong(r, line, "\"%s\" is \"BURST/PER_SECOND\", as 10000/100, or \"off\"", named);
     if (k->kind == V_URL && strncmp(text, "https://", 8) != 0) return wrong(r, line, "\"%s\" begins with https://", named);
     bool path = k->kind == V_PATH || (k->kind == V_KEY && strncmp(text, "pkcs11:", 7) != 0);
@@ -287,7 +280,6 @@ static kh_config defaults(void)
     kh_config c = {.max_connections = 8192,
                    .max_connections_per_address = 16,
                    .idle_s = 60,
-                   .workers = 4,
                    .max_body = 8u << 20,
                    .queue = 1024,
                    .log_requests = false,
@@ -298,7 +290,7 @@ static kh_config defaults(void)
     (void)snprintf(c.limits.probe, sizeof c.limits.probe, "10000/100");
     (void)snprintf(c.limits.query, sizeof c.limits.query, "off");
     (void)snprintf(c.limits.operation, sizeof c.limits.operation, "off");
-    (void)snprintf(c.limits.address, sizeof c.limits.address, "200/50");
+    (void)snprintf(c.limits.address, sizeof c.limits.address, "2000/500");
     return c;
 }
 

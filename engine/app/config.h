@@ -27,7 +27,8 @@ typedef struct kh_config {
     struct {
         char probe[32], query[32], operation[32], address[32]; /* "BURST/PER_SECOND" or "off" */
     } limits;
-    uint32_t max_connections, max_connections_per_address, idle_s, workers, max_body, queue;
+    uint32_t max_connections, max_connections_per_address, idle_s, max_body, queue;
+    uint32_t workers;                           /* 0: http's own choice */
     char metrics_listen[KH_CONFIG_ADDRESS_MAX]; /* "": none */
     char openapi[KH_CONFIG_PATH_MAX];           /* "": none */
     char user[64];                              /* "": stay who we are */

@@ -17,12 +17,7 @@ static void on_http_event(void *ctx, const char *event, const char *detail)
     KH_LOG(d->logging, KH_LEVEL_INFO, event, {"detail", detail, 0});
 }
 
-/* The store itself is asked too: the watch may be a second behind. */
-static bool on_ready(void *ctx)
-{
-    const kh_daemon *d = ctx;
-    return kh_watch_ready(d->watch) && kh_store_condition(d->store) == KH_OK;
-}
+static bool on_ready(void *ctx) { return kh_watch_ready(((const kh_daemon *)ctx)->watch); }
 
 /* ---- starting ---- */
 
@@ -46,8 +41,7 @@ static bool start_engine(kh_daemon *d, bool accept_time)
     if (d->store == NULL) return say(d, "the data directory", kh_message(d->engine));
     d->clock = kh_host_clock();
     d->entropy = kh_host_entropy();
-    kh_err err = kh_watch_start(d->store, d->config->data, d->logging, &d->notify, &d->watch);
-    return err == KH_OK || say(d, "the watch", kh_err_text(err));
+    return true;
 }
 
 static bool start_service(kh_daemon *d)
@@ -70,6 +64,7 @@ static bool start_service(kh_daemon *d)
                                         .max_sessions = c->datagrams.max_sessions,
                                         .session_ns = c->datagrams.session_s * KH_NS_PER_S};
     err = kh_service_new(&options, &d->service);
+    if (err == KH_OK) err = kh_watch_start(d->store, d->service, c->data, d->logging, &d->notify, &d->watch);
     return err == KH_OK || say(d, "the service", kh_err_text(err));
 }
 
@@ -194,9 +189,9 @@ static void stop(kh_daemon *d)
     kh_notify_say(&d->notify, "STOPPING=1\nSTATUS=Finishing what was accepted.");
     if (d->http != NULL) kh_http_stop(d->http);
     if (d->ingest != NULL) kh_ingest_stop(d->ingest);
-    if (d->service != NULL) kh_service_free(d->service);
-    if (d->watch != NULL) d->log_failed = kh_watch_failure(d->watch) != KH_OK;
     kh_watch_stop(d->watch);
+    if (d->service != NULL) kh_service_free(d->service);
+    if (d->store != NULL) d->log_failed = kh_store_condition(d->store) != KH_OK;
     kh_engine_close(d->engine);
     if (d->limits != NULL) kh_limits_free(d->limits);
     kh_held_drop(&d->key);

@@ -10,6 +10,7 @@
 
 struct kh_watch {
     kh_store *store;
+    kh_service *service;
     kh_logging *logging;
     const kh_notify *notify;
     char dir[512];
@@ -17,11 +18,11 @@ struct kh_watch {
     pthread_mutex_t lock;
     pthread_cond_t end;
     bool ending;
-    bool low, stalled; /* as last told; the thread's own */
-    uint64_t durable;
-    uint32_t still_s; /* seconds without anything durable while operations wait */
+    bool low, stalled;           /* as last told; the thread's own */
+    uint64_t durable, looked_at; /* heights */
+    uint32_t still_s;            /* seconds without anything durable while operations wait */
     _Atomic bool ready;
-    _Atomic int failure;
+    bool failed; /* and that was told; the thread's own */
     _Atomic uint64_t free_bytes;
 };
 
@@ -52,8 +53,8 @@ static void look_at_log(kh_watch *w)
 {
     kh_store_stats stats;
     kh_err err = kh_store_condition(w->store);
-    if (err != KH_OK && kh_watch_failure(w) == KH_OK) {
-        atomic_store_explicit(&w->failure, err, memory_order_relaxed);
+    if (err != KH_OK && !w->failed) {
+        w->failed = true;
         KH_LOG(w->logging, KH_LEVEL_ERROR, "log_failed", {"dir", w->dir, 0}, {"why", kh_err_text(err), 0},
                {"free_bytes", NULL, kh_watch_free_bytes(w)}, {"do", kh_watch_advice(err), 0});
         kh_notify_say(w->notify, "STATUS=The log has failed: questions are answered, operations refused. See the journal.");
@@ -68,17 +69,27 @@ static void look_at_log(kh_watch *w)
                {"do", "operations wait and the disk does not finish: look at the disk", 0});
     if (!stalled && w->stalled) KH_LOG(w->logging, KH_LEVEL_INFO, "log_goes_on", {"dir", w->dir, 0});
     w->stalled = stalled;
-    atomic_store_explicit(&w->ready, err == KH_OK && !stalled, memory_order_relaxed);
+    atomic_store_explicit(&w->ready, !stalled, memory_order_relaxed);
+}
+
+/* A party's status changes by an entry: where none has come there is nothing to look for. */
+static void look_at_parties(kh_watch *w)
+{
+    if (w->durable == w->looked_at) return;
+    w->looked_at = w->durable;
+    kh_session_end_frozen(w->service);
 }
 
 static void *run(void *arg)
 {
     kh_watch *w = arg;
     (void)pthread_mutex_lock(&w->lock);
-    while (!w->ending) {
+    for (bool last = false; !last;) { /* once more at the end: nothing that happened stays untold */
+        last = w->ending;
         (void)pthread_mutex_unlock(&w->lock);
         look_at_disk(w);
         look_at_log(w);
+        look_at_parties(w);
         kh_notify_say(w->notify, "WATCHDOG=1");
         struct timespec until;
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
@@ -90,12 +101,14 @@ static void *run(void *arg)
     return NULL;
 }
 
-kh_err kh_watch_start(kh_store *store, const char *dir, kh_logging *logging, const kh_notify *notify, kh_watch **ret)
+kh_err kh_watch_start(kh_store *store, kh_service *service, const char *dir, kh_logging *logging, const kh_notify *notify,
+                      kh_watch **ret)
 {
     kh_watch *w = calloc(1, sizeof *w);
     pthread_condattr_t attr;
     if (w == NULL) return KH_E_NOMEM;
     w->store = store;
+    w->service = service;
     w->logging = logging;
     w->notify = notify;
     w->ready = true;
@@ -127,6 +140,9 @@ void kh_watch_stop(kh_watch *w)
     free(w);
 }
 
-bool kh_watch_ready(const kh_watch *w) { return atomic_load_explicit(&w->ready, memory_order_relaxed); }
-kh_err kh_watch_failure(const kh_watch *w) { return (kh_err)atomic_load_explicit(&w->failure, memory_order_relaxed); }
+bool kh_watch_ready(const kh_watch *w)
+{
+    return atomic_load_explicit(&w->ready, memory_order_relaxed) && kh_store_condition(w->store) == KH_OK;
+}
+
 uint64_t kh_watch_free_bytes(const kh_watch *w) { return atomic_load_explicit(&w->free_bytes, memory_order_relaxed); }

@@ -7,17 +7,18 @@
 #define KH_APP_WATCH_H
 #include "app/logging.h"
 #include "app/notify.h"
-#include "store/store.h"
+#include "service/session.h"
 
 #define KH_WATCH_STALLED_S 30u              /* operations wait and nothing becomes durable */
 #define KH_WATCH_LOW_SZ (UINT64_C(1) << 30) /* free bytes on the disk */
 
 typedef struct kh_watch kh_watch;
-KH_MUST kh_err kh_watch_start(kh_store *store, const char *dir, kh_logging *logging, const kh_notify *notify, kh_watch **ret);
+/* It also ends the datagram sessions of parties that were frozen, where an entry has come since the last look. */
+KH_MUST kh_err kh_watch_start(kh_store *store, kh_service *service, const char *dir, kh_logging *logging, const kh_notify *notify,
+                              kh_watch **ret);
 void kh_watch_stop(kh_watch *w);
 /* Any thread: */
-bool kh_watch_ready(const kh_watch *w);
-kh_err kh_watch_failure(const kh_watch *w); /* why the log failed, or KH_OK */
+bool kh_watch_ready(const kh_watch *w); /* neither failed nor stalled */
 uint64_t kh_watch_free_bytes(const kh_watch *w);
 /* kh_watch_advice: a sentence on what to do. */
 const char *kh_watch_advice(kh_err err);

@@ -23,6 +23,8 @@ typedef struct relay { /* one request's rows on their way to the sink */
     kh_transfer transfer;
     kh_answer_reader answer;
     kh_piece piece;
+    char *target;   /* malloc */
+    double since_s; /* when it was sent first */
     bool sent;
 } relay;
 
@@ -64,14 +66,18 @@ static bool add_param(char **at, char *end, bool *first, const char *name, const
     return well;
 }
 
-/* target_of writes path?query; more: two further parameters. */
-static kh_result target_of(kh_client *c, const kh_client_request *q, const kh_client_param more[2], char *ret, size_t cap)
+/* target_of makes path?query; more: two further parameters. */
+static kh_result target_of(kh_client *c, const kh_client_request *q, const kh_client_param more[2], char **ret)
 {
-    char *at = ret, *end = ret + cap;
+    enum { TARGET_MAX = 8200 };
+    char *target = malloc(TARGET_MAX), *at = target, *end = target + TARGET_MAX;
+    if (target == NULL) return kh_client_say(c, KH_FAILED, "out of memory");
     bool first = true, well = put_text(&at, end, q->path, strlen(q->path));
     for (uint32_t i = 0; i < q->query_cnt && well; i++) well = add_param(&at, end, &first, q->query[i].name, q->query[i].value);
     for (uint32_t i = 0; i < 2 && well; i++)
         well = more[i].name == NULL || add_param(&at, end, &first, more[i].name, more[i].value);
+    if (well) *ret = target;
+    else free(target);
     return well ? KH_DONE : kh_client_say(c, KH_MISUSE, "what is asked is longer than a hub takes (8,000 characters)");
 }
 
@@ -154,15 +160,35 @@ static kh_result finish(relay *r)
     return kh_client_say(c, r->answer.status, "%s", r->answer.message);
 }
 
-static kh_result begin(relay *r, const kh_client_request *q, const char *target, const char *content_type, const void *body,
-                       size_t n)
+/* begin sends what stands in the relay: its target, and its piece or the request's JSON. */
+static kh_result begin(relay *r, const kh_client_request *q)
 {
+    bool piece = r->piece.content_type != NULL;
     r->transfer.give = kh_answer_feed;
     r->transfer.ctx = &r->answer;
     r->answer.transfer = &r->transfer;
     r->answer.row = on_row;
     r->answer.ctx = r;
-    return kh_transfer_begin(r->c, &r->transfer, q->method, target, "application/x-ndjson", content_type, body, n);
+    if (r->since_s == 0) r->since_s = kh_client_now_s();
+    return kh_transfer_begin(r->c, &r->transfer, q->method, r->target, "application/x-ndjson",
+                             piece ? r->piece.content_type : "application/json", piece ? r->piece.p : q->json,
+                             piece             ? r->piece.n
+                             : q->json != NULL ? strlen(q->json)
+                                               : 0);
+}
+
+/* send_again: a hub that was too busy is asked again when it said, for as long as one without life is waited for. The requests
+   after it go on meanwhile. */
+static bool send_again(relay *r, const kh_client_request *q)
+{
+    double wait_s = kh_transfer_busy_s(&r->transfer), left_s = r->since_s + r->c->timeout_s - kh_client_now_s();
+    if (wait_s <= 0 || left_s <= 0 || r->answer.row_cnt > 0) return false;
+    kh_transfers_wait(r->c, wait_s < left_s ? wait_s : left_s);
+    kh_transfer_end(r->c, &r->transfer);
+    kh_answer_free(&r->answer);
+    r->transfer = (kh_transfer){0};
+    r->answer = (kh_answer_reader){0};
+    return begin(r, q) == KH_DONE;
 }
 
 static void release(relay *r)
@@ -170,14 +196,15 @@ static void release(relay *r)
     kh_transfer_end(r->c, &r->transfer);
     kh_answer_free(&r->answer);
     free(r->piece.p);
-    r->piece.p = NULL;
+    free(r->target);
+    r->piece.p = r->target = NULL;
 }
 
 static kh_result worse(kh_result a, kh_result b) { return a > b ? a : b; }
 
 static kh_result call_pages(kh_client *c, const kh_client_request *q, const kh_result_sink *sink)
 {
-    char after[256] = "", target[8200];
+    char after[256] = "";
     kh_result worst = KH_DONE;
     bool own_pages = false;
     for (uint32_t i = 0; i < q->query_cnt; i++)
@@ -185,10 +212,12 @@ static kh_result call_pages(kh_client *c, const kh_client_request *q, const kh_r
     for (;;) {
         relay r = {.c = c, .sink = sink};
         const kh_client_param more[2] = {{after[0] != '\0' ? "after" : NULL, after}};
-        kh_result result = target_of(c, q, more, target, sizeof target);
-        if (result == KH_DONE) result = begin(&r, q, target, "application/json", q->json, q->json != NULL ? strlen(q->json) : 0);
+        kh_result result = target_of(c, q, more, &r.target);
+        if (result == KH_DONE) result = begin(&r, q);
         if (result == KH_DONE) {
-            while (!r.transfer.ended) kh_transfers_step(c, 1.0);
+            do
+                while (!r.transfer.ended) kh_transfers_step(c, 1.0);
+            while (send_again(&r, q));
             result = finish(&r);
         }
         (void)snprintf(after, sizeof after, "%s", result <= KH_DONE_NOT_OK && !own_pages ? r.answer.next : "");
@@ -207,16 +236,16 @@ static kh_result file_failed(kh_client *c, const char *file, kh_err err)
 /* send_piece begins the request of the next piece; *ret_more: there was one. */
 static kh_result send_piece(relay *r, const kh_client_request *q, kh_pieces *pieces, bool first, bool *ret_more)
 {
-    char target[8200], offset[24];
+    char offset[24];
     kh_err err = KH_OK;
     *ret_more = kh_pieces_next(pieces, &r->piece, &err);
     if (!*ret_more) return err == KH_OK ? KH_DONE : file_failed(r->c, q->file, err);
     (void)snprintf(offset, sizeof offset, "%llu", (unsigned long long)r->piece.line_offset);
     const kh_client_param more[2] = {{"name", q->file}, {r->piece.line_offset > 0 ? "line_offset" : NULL, offset}};
-    kh_result result = target_of(r->c, q, more, target, sizeof target);
+    kh_result result = target_of(r->c, q, more, &r->target);
     r->byte_offset = r->piece.byte_offset;
     r->transfer.held = !first; /* rows come in the order of the file */
-    if (result == KH_DONE) result = begin(r, q, target, r->piece.content_type, r->piece.p, r->piece.n);
+    if (result == KH_DONE) result = begin(r, q);
     r->sent = result == KH_DONE;
     return result;
 }
@@ -251,7 +280,7 @@ static kh_result call_file(kh_client *c, const kh_client_request *q, const kh_re
             kh_transfer_release(&front->transfer);
             kh_transfers_step(c, 0.25);
             if (sink->progress != NULL) sink->progress(sink->ctx, q->file, front->piece.done, front->piece.size);
-            if (!front->transfer.ended) continue;
+            if (!front->transfer.ended || send_again(front, q)) continue;
             result = finish(front);
             release(front);
             first = (first + 1) % PIECES_UNDER_WAY;

@@ -138,6 +138,23 @@ void kh_transfers_step(kh_client *c, double wait_s)
     if (!moved && running > 0) (void)curl_multi_poll(c->multi, NULL, 0, (int)(next * 1000) + 1, NULL);
 }
 
+double kh_transfer_busy_s(const kh_transfer *t)
+{
+    curl_off_t seconds = 0;
+    if (!t->ended || t->code != CURLE_OK || t->http_status != 503) return 0;
+    (void)curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &seconds);
+    return seconds > 0 ? (double)seconds : 1.0;
+}
+
+void kh_transfers_wait(kh_client *c, double seconds)
+{
+    double until = kh_client_now_s() + seconds;
+    for (double left_s = seconds; left_s > 0; left_s = until - kh_client_now_s()) {
+        (void)curl_multi_poll(c->multi, NULL, 0, (int)(left_s * 1000) + 1, NULL);
+        kh_transfers_step(c, 0);
+    }
+}
+
 void kh_transfer_release(kh_transfer *t)
 {
     if (!t->held) return;

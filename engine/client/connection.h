@@ -51,6 +51,10 @@ kh_result kh_transfer_begin(kh_client *c, kh_transfer *t, const char *method, co
                             const char *content_type, const void *body, size_t n);
 /* kh_transfers_step moves on what is under way; waits, at most wait_s, when nothing can. Ends those without life. */
 void kh_transfers_step(kh_client *c, double wait_s);
+/* kh_transfer_busy: the hub was too busy to do anything (503): how long it asks to wait; 0: it was not. */
+double kh_transfer_busy_s(const kh_transfer *t);
+/* kh_transfers_wait lets time pass; what is under way goes on. */
+void kh_transfers_wait(kh_client *c, double seconds);
 /* kh_transfer_release: the answer has its turn, after `held`. */
 void kh_transfer_release(kh_transfer *t);
 /* kh_transfer_end frees what begin took, whether it has ended or not. Its connection stays where its answer was whole. */

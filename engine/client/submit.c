@@ -12,6 +12,7 @@ typedef struct batch {
     uint32_t first, cnt;
     uint8_t *frames, *answer;
     size_t frames_n, answer_n, answer_cap;
+    double since_s; /* when it was sent first */
 } batch;
 
 static bool take_answer(void *ctx, const char *p, size_t n)
@@ -41,15 +42,32 @@ static kh_err encode(batch *b, const kh_reserve *r, size_t cap)
     return err;
 }
 
-static kh_result begin(kh_client *c, batch *b, const kh_reserve requests[], size_t cap)
+static kh_result send_frames(kh_client *c, batch *b)
 {
-    b->frames_n = b->answer_n = 0;
-    for (uint32_t i = 0; i < b->cnt; i++)
-        if (encode(b, &requests[b->first + i], cap) != KH_OK)
-            return kh_client_say(c, KH_MISUSE, "application %u: a field is out of range", b->first + i);
+    b->answer_n = 0;
     b->transfer = (kh_transfer){.give = take_answer, .ctx = b};
     return kh_transfer_begin(c, &b->transfer, "POST", "/v1/operations", "application/octet-stream", "application/octet-stream",
                              b->frames, b->frames_n);
+}
+
+static kh_result begin(kh_client *c, batch *b, const kh_reserve requests[], size_t cap)
+{
+    b->frames_n = 0;
+    b->since_s = kh_client_now_s();
+    for (uint32_t i = 0; i < b->cnt; i++)
+        if (encode(b, &requests[b->first + i], cap) != KH_OK)
+            return kh_client_say(c, KH_MISUSE, "application %u: a field is out of range", b->first + i);
+    return send_frames(c, b);
+}
+
+/* send_again: as for any other request: a hub that was too busy is asked again when it said. */
+static bool send_again(kh_client *c, batch *b)
+{
+    double wait_s = kh_transfer_busy_s(&b->transfer), left_s = b->since_s + c->timeout_s - kh_client_now_s();
+    if (wait_s <= 0 || left_s <= 0) return false;
+    kh_transfers_wait(c, wait_s < left_s ? wait_s : left_s);
+    kh_transfer_end(c, &b->transfer);
+    return send_frames(c, b) == KH_DONE;
 }
 
 /* refused says what the hub answered instead of receipts. */
@@ -113,7 +131,7 @@ kh_result kh_client_submit(kh_client *client, const kh_reserve requests[], uint3
     while (result == KH_DONE && (sent < n || under_way > 0)) {
         for (uint32_t i = 0; i < in_flight && result == KH_DONE; i++) {
             batch *b = &batches[i];
-            if (b->transfer.ended) {
+            if (b->transfer.ended && !send_again(c, b)) {
                 result = finish(c, b, ret);
                 kh_transfer_end(c, &b->transfer);
                 b->transfer.ended = false;

@@ -56,13 +56,14 @@ bool kh_mrn_check(kh_text mrn)
     return sum % 10 == (uint32_t)(mrn.p[17] - '0');
 }
 
-static int uscc_value(char c)
-{
-    static const char alphabet[] = "0123456789ABCDEFGHJKLMNPQRTUWXY";
-    for (int i = 0; i < 31; i++)
-        if (alphabet[i] == c) return i;
-    return -1;
-}
+/* uscc_values: a character's value in 0123456789ABCDEFGHJKLMNPQRTUWXY, and one more; 0: none of them. */
+static const uint8_t uscc_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20, ['L'] = 21, ['M'] = 22, ['N'] = 23, ['P'] = 24,
+    ['Q'] = 25, ['R'] = 26, ['T'] = 27, ['U'] = 28, ['W'] = 29, ['X'] = 30, ['Y'] = 31};
+
+static int uscc_value(char c) { return uscc_values[(unsigned char)c] - 1; }
 
 bool kh_uscc_shape(kh_text uscc)
 {
@@ -76,12 +77,10 @@ bool kh_uscc_check(kh_text uscc)
 {
     static const int organisation_weights[8] = {3, 7, 9, 10, 5, 8, 4, 2};
     if (!kh_uscc_shape(uscc)) return false;
-    int sum = 0, weight = 1;
-    for (uint32_t i = 0; i < 17; i++) {
-        sum = (sum + uscc_value(uscc.p[i]) * weight) % 31;
-        weight = weight * 3 % 31;
-    }
-    if ((31 - sum) % 31 != uscc_value(uscc.p[17])) return false;
+    static const int weights[17] = {1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28}; /* 3^i mod 31 */
+    int sum = 0;
+    for (uint32_t i = 0; i < 17; i++) sum += uscc_value(uscc.p[i]) * weights[i];
+    if ((31 - sum % 31) % 31 != uscc_value(uscc.p[17])) return false;
     sum = 0;
     for (uint32_t i = 0; i < 8; i++) {
         char c = uscc.p[8 + i];

@@ -2,7 +2,7 @@
 #include "crypto/digest.h"
 #include "doc/number.h"
 
-enum { PACK_DIGEST = 0, PACK_DIGITS = 1, PACK_ALNUM = 2, DIGITS_MAX = 33, ALNUM_MAX = 21 };
+enum { PACK_DIGEST = 0, PACK_DIGITS = 1, PACK_ALNUM = 2, DIGITS_MAX = 33, ALNUM_MAX = 21, WORD_DIGITS_MAX = 18 };
 
 static int value_of(char c)
 {
@@ -19,10 +19,28 @@ static void pack(kh_key *key, uint32_t base, kh_text number)
     memcpy(key->b + 2, &v, 14);
 }
 
+/* The same for up to 18 digits, which fit one word with the 1 before them: the numbers of declarations. */
+static bool pack_word(kh_key *key, kh_text number)
+{
+    uint64_t v = 1, bad = 0;
+    for (uint32_t i = 0; i < number.n; i++) {
+        uint64_t digit = (uint64_t)(uint8_t)number.p[i] - '0';
+        bad |= (uint64_t)(digit > 9);
+        v = v * 10 + digit;
+    }
+    if (bad != 0) return false;
+    key->b[1] = PACK_DIGITS;
+    kh_store64(key->b + 2, v);
+    return true;
+}
+
+bool kh_doc_key_packs(const kh_key *key) { return key->b[1] == PACK_DIGITS || key->b[1] == PACK_ALNUM; }
+
 kh_key kh_doc_key(kh_kind kind, kh_text number, kh_text issuer)
 {
     kh_key key = {{0}};
     key.b[0] = (uint8_t)kind;
+    if (issuer.n == 0 && number.n > 0 && number.n <= WORD_DIGITS_MAX && pack_word(&key, number)) return key;
     if (issuer.n == 0 && number.n > 0 && number.n <= DIGITS_MAX) {
         bool digits = true, alnum = number.n <= ALNUM_MAX;
         for (uint32_t i = 0; i < number.n; i++) {
@@ -52,7 +70,7 @@ kh_key kh_doc_key(kh_kind kind, kh_text number, kh_text issuer)
 
 uint32_t kh_doc_key_number(const kh_key *key, char *buf)
 {
-    if (key->b[1] != PACK_DIGITS && key->b[1] != PACK_ALNUM) return 0;
+    if (!kh_doc_key_packs(key)) return 0;
     uint32_t base = key->b[1] == PACK_DIGITS ? 10 : 36, n = 0;
     unsigned __int128 v = 0;
     memcpy(&v, key->b + 2, 14);

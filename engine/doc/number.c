@@ -5,12 +5,24 @@
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool is_alnum(char c) { return is_digit(c) || (c >= 'A' && c <= 'Z'); }
 
+/* is_plain: a visible ASCII character that no combining mark follows stands for itself; nearly all of them do. */
+static bool is_plain(kh_text text, uint32_t at)
+{
+    return text.p[at] > 0x20 && text.p[at] < 0x7f && (at + 1 == text.n || (unsigned char)text.p[at + 1] < 0x80);
+}
+
 /* strip folds compatibility forms, drops blanks and raises ASCII letters; false on control characters, bad UTF-8 or beyond max.
  */
 static bool strip(kh_text text, char *buf, uint32_t max, uint32_t *n)
 {
     for (uint32_t at = 0; at < text.n;) {
         uint32_t c[KH_FOLD_MAX], cnt = 0;
+        if (is_plain(text, at)) {
+            if (*n == max) return false;
+            char plain = text.p[at++];
+            buf[(*n)++] = plain >= 'a' && plain <= 'z' ? (char)(plain - 32) : plain;
+            continue;
+        }
         if (!kh_fold_next(text, &at, c, &cnt)) return false;
         for (uint32_t i = 0; i < cnt; i++) {
             if (kh_fold_is_blank(c[i])) continue;
@@ -51,6 +63,14 @@ static bool letters_and_digits(kh_text text, char *buf, uint32_t max, uint32_t *
 {
     for (uint32_t at = 0; at < text.n;) {
         uint32_t c[KH_FOLD_MAX], cnt = 0;
+        if (is_plain(text, at)) {
+            char plain = text.p[at++];
+            if (plain >= 'a' && plain <= 'z') plain = (char)(plain - 32);
+            if (!is_alnum(plain)) continue;
+            if (*n == max) return false;
+            buf[(*n)++] = plain;
+            continue;
+        }
         if (!kh_fold_next(text, &at, c, &cnt)) return false;
         for (uint32_t i = 0; i < cnt; i++) {
             if (c[i] >= 'a' && c[i] <= 'z') c[i] -= 32;

@@ -41,6 +41,7 @@ kh_code kh_issuer_of_seller(kh_text vat, kh_text registration, kh_text identifie
 kh_key kh_doc_key(kh_kind kind, kh_text number, kh_text issuer);
 /* kh_doc_key_number gives back the number where the key packs it losslessly: its length, 0 if the key is a digest. */
 uint32_t kh_doc_key_number(const kh_key *key, char *buf);
+bool kh_doc_key_packs(const kh_key *key); /* it does: the key is no digest */
 static inline kh_kind kh_doc_key_kind(const kh_key *key) { return (kh_kind)key->b[0]; }
 /* kh_owner_check: the first 4 bytes of SHA-256 over the canonical owner, little-endian; 0 becomes 1; 0 for none. */
 uint32_t kh_owner_check(kh_text owner);

@@ -15,14 +15,14 @@ static void put(writer *w, const char *text, size_t n)
 
 #define PUT(w, literal) put(w, literal, sizeof(literal) - 1)
 
-static bool is_plain(unsigned char c) { return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f; }
+static const bool escaped_characters[256] = {[0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, [0x7f] = true};
 
 static void put_text(writer *w, const char *text, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
     PUT(w, "\"");
     for (size_t i = 0, begin = 0;; i++) {
-        if (i < n && is_plain((unsigned char)text[i])) continue;
+        if (i < n && !escaped_characters[(unsigned char)text[i]]) continue;
         put(w, text + begin, i - begin);
         if (i == n) break;
         unsigned char c = (unsigned char)text[i];
@@ -32,6 +32,23 @@ static void put_text(writer *w, const char *text, size_t n)
         begin = i + 1;
     }
     PUT(w, "\"");
+}
+
+/* put_name: names of fields are our own words and hold nothing to escape. */
+static void put_name(writer *w, const char *name)
+{
+    size_t n = strlen(name);
+    if (n + 3 > w->cap || w->n > w->cap - n - 3) {
+        PUT(w, "\"");
+        put(w, name, n);
+        PUT(w, "\":");
+        return;
+    }
+    char *p = w->p + w->n;
+    p[0] = '"';
+    memcpy(p + 1, name, n);
+    memcpy(p + 1 + n, "\":", 2);
+    w->n += n + 3;
 }
 
 static void put_number(writer *w, uint64_t number)
@@ -68,8 +85,7 @@ static void put_row(writer *w, const kh_result_row *row, bool named)
     for (uint32_t i = 0; i < row->field_cnt; i++) {
         const kh_result_field *f = &row->fields[i];
         if (i > 0 || named) PUT(w, ",");
-        put_text(w, f->name, strlen(f->name));
-        PUT(w, ":");
+        put_name(w, f->name);
         switch (f->type) {
         case KH_FIELD_TEXT: put_text(w, f->text, strlen(f->text)); break;
         case KH_FIELD_NUMBER: put_number(w, f->number); break;

@@ -85,7 +85,7 @@ static kh_text value_of(const kh_row_view *row, const char *column)
 {
     const kh_rows *r = row->self;
     for (uint32_t i = 0; i < r->column_cnt; i++)
-        if (r->columns[i] == column || strcmp(r->columns[i], column) == 0) return r->values[i];
+        if (r->columns[i] == column || (r->columns[i][0] == column[0] && strcmp(r->columns[i], column) == 0)) return r->values[i];
     return (kh_text){NULL, 0};
 }
 

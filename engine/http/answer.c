@@ -1,4 +1,5 @@
 /* answer: rows and refusals as JSON text, written as they come; and how they go out. */
+#include "doc/fold.h"
 #include "http/inside.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -115,10 +116,11 @@ void kh_answer_refuse(kh_request *r, unsigned http_status, const char *field, co
     (void)vsnprintf(message, sizeof message, format, list);
     va_end(list);
     /* a cut in the middle of a character would make the answer no UTF-8 */
-    for (size_t n = strlen(message); n > 0 && !kh_utf8_sound(message, n);) message[--n] = '\0';
+    for (size_t n = strlen(message); n > 0 && !kh_utf8_valid((kh_text){message, (uint32_t)n});) message[--n] = '\0';
     if (field != NULL) {
         (void)snprintf(short_field, sizeof short_field, "%s", field);
-        for (size_t n = strlen(short_field); n > 0 && !kh_utf8_sound(short_field, n);) short_field[--n] = '\0';
+        for (size_t n = strlen(short_field); n > 0 && !kh_utf8_valid((kh_text){short_field, (uint32_t)n});)
+            short_field[--n] = '\0';
     }
     start_over(r, http_status);
     close_text(r, http_status >= 500 ? KH_FAILED : KH_MISUSE, message, field != NULL ? short_field : NULL, NULL);

@@ -1,4 +1,5 @@
 /* body: what a request says: numbers, percent-encoding, and the JSON object of its body, strictly by the route's fields. */
+#include "doc/fold.h"
 #include "http/inside.h"
 #include <stdio.h>
 
@@ -12,26 +13,6 @@ bool kh_number_parse(const char *text, size_t n, uint64_t *ret)
             return false;
     }
     *ret = value;
-    return true;
-}
-
-bool kh_utf8_sound(const char *p, size_t n)
-{
-    const unsigned char *s = (const unsigned char *)p;
-    for (size_t i = 0; i < n;) {
-        uint32_t more = s[i] < 0x80                   ? 0
-                        : s[i] >= 0xc2 && s[i] < 0xe0 ? 1
-                        : (s[i] & 0xf0) == 0xe0       ? 2
-                        : s[i] >= 0xf0 && s[i] < 0xf5 ? 3
-                                                      : 9;
-        if (more == 9 || more >= n - i) return false;
-        for (uint32_t k = 1; k <= more; k++)
-            if ((s[i + k] & 0xc0) != 0x80) return false;
-        if ((s[i] == 0xe0 && s[i + 1] < 0xa0) || (s[i] == 0xed && s[i + 1] > 0x9f) || (s[i] == 0xf0 && s[i + 1] < 0x90) ||
-            (s[i] == 0xf4 && s[i + 1] > 0x8f))
-            return false;
-        i += more + 1;
-    }
     return true;
 }
 
@@ -58,7 +39,7 @@ bool kh_percent_decode(char *text, bool plus)
         *to++ = c;
     }
     *to = '\0';
-    return kh_utf8_sound(text, (size_t)(to - text));
+    return kh_utf8_valid((kh_text){text, (uint32_t)(to - text)});
 }
 
 /* is_of: numbers may come as texts of digits too, since JSON's own end at 2^53 in many languages. */

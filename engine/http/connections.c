@@ -61,15 +61,17 @@ static void list_remove(list *l, kh_connection *conn)
     conn->prev = conn->next = NULL;
 }
 
-/* address_bytes: IPv4 as it is, of IPv6 the network's half: who has one address there has them all. */
+/* address_bytes: IPv4 as ::ffff:a.b.c.d, of IPv6 the network's half: who has one address there has them all. */
 static void address_bytes(const struct sockaddr *address, uint8_t ret[16])
 {
+    static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff};
     memset(ret, 0, 16);
     if (address->sa_family == AF_INET6) {
         const struct in6_addr *in = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-        if (IN6_IS_ADDR_V4MAPPED(in)) memcpy(ret + 12, in->s6_addr + 12, 4);
+        if (IN6_IS_ADDR_V4MAPPED(in)) memcpy(ret, in->s6_addr, 16);
         else memcpy(ret, in->s6_addr, 8);
     } else if (address->sa_family == AF_INET) {
+        memcpy(ret, v4, sizeof v4);
         memcpy(ret + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
     }
 }

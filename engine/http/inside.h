@@ -97,7 +97,6 @@ uint32_t kh_field_texts(const kh_request *r, const char *name, const char **ret,
 const char *kh_query(const kh_request *r, const char *name);
 uint64_t kh_query_number(const kh_request *r, const char *name, uint64_t otherwise);
 bool kh_number_parse(const char *text, size_t n, uint64_t *ret); /* digits alone */
-bool kh_utf8_sound(const char *p, size_t n);
 /* kh_percent_decode in place; false where the encoding is broken, holds a NUL or is no UTF-8. plus: + is a blank. */
 bool kh_percent_decode(char *text, bool plus);
 
@@ -227,8 +226,11 @@ struct kh_http {
     char *datagram_address;
     int listen_fd;
     uint16_t port, plain_port;
-    _Atomic bool stopping;
-    _Atomic uint32_t in_flight; /* requests begun and not completed */
+    _Atomic bool stopping;        /* no new requests */
+    _Atomic bool closed;          /* no request goes to a worker or the store any more */
+    _Atomic uint32_t in_flight;   /* requests begun and not completed */
+    _Atomic uint32_t suspended;   /* of them, those that a worker or the store has */
+    _Atomic uint64_t frame_bytes; /* of operations that the store has not answered */
 };
 uint64_t kh_http_now_ns(void);
 /* kh_http_done: the answer is complete; any thread. The request is not touched any more by the caller. */
@@ -266,6 +268,15 @@ ROUTE(finance_event);
 ROUTE(finance_events_file);
 ROUTE(finance_show);
 ROUTE(finance_list);
+ROUTE(grant_add);
+ROUTE(grant_revoke);
+ROUTE(grant_list);
+ROUTE(grant_lookups);
+ROUTE(credit);
+ROUTE(risk_add);
+ROUTE(risk_remove);
+ROUTE(risk_ask);
+ROUTE(risk_account);
 ROUTE(session_open);
 ROUTE(session_close);
 ROUTE(operations);

@@ -1,5 +1,6 @@
 /* request: the life of a request: asked, checked, body, run, answered. */
 #include "http/inside.h"
+#include "service/limits.h"
 #include "service/service.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,15 +198,41 @@ void kh_request_run(kh_request *r)
 
 void kh_http_done(kh_request *r)
 {
+    kh_http *h = r->http;
     /* the body has done its work; the answer may be long in going out */
     free(r->body);
     r->body = NULL;
     if (r->quota > 0) {
-        kh_quota_grow(r->http->quota, r->who.party, r->out.cap);
+        kh_quota_grow(h->quota, r->who.party, r->out.cap);
         r->quota += r->out.cap;
     }
     r->done = true;
-    MHD_resume_connection(r->mhd);
+    MHD_resume_connection(r->mhd); /* the request may be gone from here on */
+    (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
+}
+
+static enum MHD_Result answer(kh_request *r)
+{
+    kh_connections_phase(r->http->connections, r->conn, KH_PH_ANSWER, r->out.n);
+    return kh_answer_queue(r);
+}
+
+/* within_rate: a request passes while its party has any token left, and takes as many as its file has lines. Operations as frames
+   are counted where they are submitted. */
+static bool within_rate(kh_request *r)
+{
+    kh_limits *limits = r->http->o.limits;
+    uint32_t n = 1;
+    if ((r->route->flags & (KH_R_OPEN | KH_R_ASYNC)) != 0 || !kh_limit_applies(limits, &r->who)) return true;
+    if (r->route->body == KH_BODY_FILE)
+        for (const uint8_t *at = r->body, *end = at + r->body_n; at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL;
+             at++)
+            n++;
+    kh_limit what = (r->route->flags & KH_R_CHANGES) != 0 ? KH_LIMIT_OPERATION : KH_LIMIT_QUERY;
+    if (kh_limits_take(limits, what, r->who.party, n, kh_http_now_ns()) > 0) return true;
+    r->retry_after_s = 1;
+    kh_answer_refuse_code(r, MHD_HTTP_TOO_MANY_REQUESTS, KH_C_RATE_LIMITED, "this party's rate is used up; try again later");
+    return false;
 }
 
 /* dispatch starts the work once the body is here. */
@@ -214,11 +241,19 @@ static enum MHD_Result dispatch(kh_request *r)
     kh_http *h = r->http;
     r->dispatched = true;
     if (r->body_n < r->body_cap) return MHD_NO; /* libmicrohttpd gives all of Content-Length, or ends the connection */
+    if (!within_rate(r)) return answer(r);
     kh_connections_phase(h->connections, r->conn, KH_PH_WORK, 0);
     if (r->route->flags & KH_R_INLINE) {
         run(r);
         r->done = true;
         return kh_answer_queue(r);
+    }
+    /* pairs with kh_http_stop, which says closed first and waits for suspended then: one of the two sees the other */
+    (void)atomic_fetch_add_explicit(&h->suspended, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&h->closed, memory_order_seq_cst)) {
+        (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
+        (void)busy(r, KH_RD_STOPPING, "the hub is stopping");
+        return answer(r);
     }
     MHD_suspend_connection(r->mhd);
     if (r->route->flags & KH_R_ASYNC) {
@@ -230,12 +265,6 @@ static enum MHD_Result dispatch(kh_request *r)
         kh_http_done(r);
     }
     return MHD_YES;
-}
-
-static enum MHD_Result answer(kh_request *r)
-{
-    kh_connections_phase(r->http->connections, r->conn, KH_PH_ANSWER, r->out.n);
-    return kh_answer_queue(r);
 }
 
 static enum MHD_Result begin(kh_request *r, struct MHD_Connection *mhd, const char *method)

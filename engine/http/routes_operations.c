@@ -8,7 +8,8 @@
 #include "service/submit.h"
 #include <stdio.h>
 
-#define RECEIPT_GUESS 192u /* bytes of an operation's answer */
+#define RECEIPT_GUESS 192u                 /* bytes of an operation's answer */
+#define FRAMES_MAX (KH_STORE_QUEUE_SZ / 2) /* bytes under way: the store's queue has room for them beside everybody else's */
 
 void kh_route_session_open(kh_request *r)
 {
@@ -66,6 +67,12 @@ void kh_route_session_close(kh_request *r)
     kh_answer_end(r, KH_DONE, "", NULL);
 }
 
+static void finish(kh_request *r)
+{
+    (void)atomic_fetch_sub_explicit(&r->http->frame_bytes, r->body_n, memory_order_relaxed);
+    kh_http_done(r);
+}
+
 /* on_reply runs on the store's thread. */
 static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index)
 {
@@ -73,7 +80,7 @@ static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     kh_answer_text *a = &r->out;
     (void)time_ns;
     if (op_index != UINT32_MAX) {
-        size_t most = 12 + sizeof(uint8_t[KH_RECEIPT_MAX_SZ - KH_LINES_MAX * 48u]) + (size_t)receipt->line_cnt * 48u;
+        size_t most = 12 + KH_RECEIPT_MAX_SZ - KH_LINES_MAX * 48u + (size_t)receipt->line_cnt * 48u;
         if (!kh_answer_room(a, most)) return;
         size_t n = kh_receipt_encode(receipt, (uint8_t *)a->p + a->n + 12);
         kh_store64(a->p + a->n, height);
@@ -90,7 +97,7 @@ static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
         r->status = MHD_HTTP_OK;
         r->content_type = "application/octet-stream";
     }
-    kh_http_done(r);
+    finish(r);
 }
 
 static void refuse(kh_request *r, kh_code code)
@@ -101,12 +108,19 @@ static void refuse(kh_request *r, kh_code code)
         r->retry_after_s = 1;
         kh_answer_refuse_code(r, MHD_HTTP_TOO_MANY_REQUESTS, code, "too many operations; try again later");
     } else kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, code, "an operation is of another party, or not this role's");
-    kh_http_done(r);
+    finish(r);
 }
 
 void kh_route_operations(kh_request *r)
 {
     uint32_t op_cnt = 0;
+    if (atomic_fetch_add_explicit(&r->http->frame_bytes, r->body_n, memory_order_relaxed) + r->body_n > FRAMES_MAX) {
+        kh_metrics_dropped(r->http->metrics, KH_RD_QUEUE);
+        r->retry_after_s = 1;
+        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub is busy; try again");
+        finish(r);
+        return;
+    }
     kh_code code = kh_submit_check(&r->who, r->body, r->body_n, &op_cnt);
     if (code != KH_C_OK) {
         refuse(r, code);
@@ -125,5 +139,5 @@ void kh_route_operations(kh_request *r)
         r->retry_after_s = 1;
         kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub takes no operations now");
     }
-    kh_http_done(r);
+    finish(r);
 }

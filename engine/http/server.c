@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define POLLERS_MAX 8u
-#define CONNECTION_MEMORY (32u << 10)
+#define CONNECTION_MEMORY (64u << 10)
 #define STOP_WAIT_S 10u
 
 uint64_t kh_http_now_ns(void)
@@ -102,18 +102,19 @@ static kh_err load_openapi(kh_http *h, const char *path, char *why, size_t cap)
     return KH_OK;
 }
 
-/* Sockets need numbers; the soft limit is often 1,024. */
+/* Sockets need numbers; the soft limit is often 1,024. Twice the connections, for those on their way out, where that may be had.
+ */
 static kh_err files_for(uint32_t connections, char *why, size_t cap)
 {
     struct rlimit limit;
-    rlim_t need = (rlim_t)connections * 2 + 2048; /* those on their way out too */
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need) return KH_OK;
+    rlim_t need = (rlim_t)connections + 1024, want = (rlim_t)connections * 2 + 2048;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) return KH_OK;
     if (limit.rlim_max < need) {
         (void)snprintf(why, cap, "%u connections need %llu open files and the limit is %llu (ulimit -Hn, LimitNOFILE=)",
                        connections, (unsigned long long)need, (unsigned long long)limit.rlim_max);
         return KH_E_FULL;
     }
-    limit.rlim_cur = need;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
     return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? KH_OK : KH_E_IO;
 }
 
@@ -199,6 +200,9 @@ void kh_http_stop(kh_http *h)
     struct timespec tick = {.tv_nsec = 5000000};
     for (uint32_t i = 0; i < STOP_WAIT_S * 200 && atomic_load_explicit(&h->in_flight, memory_order_acquire) > 0; i++)
         (void)nanosleep(&tick, NULL);
+    atomic_store_explicit(&h->closed, true, memory_order_seq_cst);
+    /* who does not fetch its answer is left; what a worker or the store still has comes back for certain */
+    while (atomic_load_explicit(&h->suspended, memory_order_seq_cst) > 0) (void)nanosleep(&tick, NULL);
     kh_workers_free(h->workers);
     if (h->plain != NULL) MHD_stop_daemon(h->plain);
     MHD_stop_daemon(h->daemon);

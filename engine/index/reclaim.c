@@ -57,8 +57,7 @@ uint32_t kh_index_alloc(kh_index *ix, uint64_t height)
     }
     kh_region *r = &ix->state->regions[KH_REGION_INDEX_RECORDS];
     if (r->row_cnt == r->row_max) return KH_RECORD_NONE;
-    __atomic_store_n(&r->row_cnt, r->row_cnt + 1, __ATOMIC_RELAXED);
-    return (uint32_t)(r->row_cnt - 1);
+    return (uint32_t)kh_region_grow(r, 1);
 }
 
 void kh_index_retire(kh_index *ix, uint32_t record, uint64_t height)
@@ -74,7 +73,7 @@ void kh_index_retire(kh_index *ix, uint32_t record, uint64_t height)
         h->freed_begin = wrapped;
         h->freed_rows *= 2;
         KH_ASSERT(h->freed_rows <= ix->state->regions[KH_REGION_INDEX_FREED].row_max);
-        ix->state->regions[KH_REGION_INDEX_FREED].row_cnt = h->freed_rows;
+        __atomic_store_n(&ix->state->regions[KH_REGION_INDEX_FREED].row_cnt, h->freed_rows, __ATOMIC_RELAXED);
     }
     *freed_at(ix, h->freed_begin + h->freed_cnt++) = (kh_freed){.height = height, .record = record};
     ix->last_freed = kh_max64(ix->last_freed, height);

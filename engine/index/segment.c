@@ -127,7 +127,8 @@ static void double_directory(kh_index *ix)
     uint64_t cnt = UINT64_C(1) << ix->head->depth;
     memcpy(directory + cnt, directory, cnt * sizeof *directory);
     ix->head->depth++;
-    ix->state->regions[KH_REGION_INDEX_DIRECTORY].row_cnt = cnt * 2;
+    /* partner: whoever looks ahead of the rows in use (kh_state_populate) */
+    __atomic_store_n(&ix->state->regions[KH_REGION_INDEX_DIRECTORY].row_cnt, cnt * 2, __ATOMIC_RELAXED);
     __atomic_store_n(&ix->directory_mask, cnt * 2 - 1, __ATOMIC_RELEASE);
 }
 

@@ -37,6 +37,7 @@ typedef enum kh_count {
     KH_COUNT_BURSTS,
     KH_COUNT_EMPTY,
     KH_COUNT_SLEEPS,
+    KH_COUNT_BUSY_NS,    /* rounds that found something, from one reading of the clock to the next */
     KH_COUNT_NEIGHBOURS, /* ARP, neighbour discovery and echo requests answered */
     KH_COUNT_DROPPED_LONG,
     KH_COUNT_DROPPED_SEND,

@@ -199,6 +199,8 @@ static const struct {
     [KH_COUNT_BURSTS] = {"kanhe_ingest_bursts_total", "bursts that had datagrams"},
     [KH_COUNT_EMPTY] = {"kanhe_ingest_empty_polls_total", "rounds that found nothing"},
     [KH_COUNT_SLEEPS] = {"kanhe_ingest_sleeps_total", "times that a poller slept until something came"},
+    [KH_COUNT_BUSY_NS] = {"kanhe_ingest_busy_nanoseconds_total",
+                          "time that rounds with datagrams took; its rate is the poller's load"},
     [KH_COUNT_NEIGHBOURS] = {"kanhe_ingest_neighbours_total", "ARP, neighbour and echo requests answered"},
     [KH_COUNT_DROPPED_LONG] = {"kanhe_ingest_dropped_long_total", "datagrams dropped: longer than any request"},
     [KH_COUNT_DROPPED_SEND] = {"kanhe_ingest_dropped_send_total", "replies dropped: the kernel or device did not take them"},

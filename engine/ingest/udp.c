@@ -125,13 +125,13 @@ static void send_burst(kh_udp_queue *q, kh_packet *const packets[], uint32_t n)
 }
 
 /* Takes what came through one socket; returns how much. */
-static uint32_t serve(kh_udp_front *f, uint32_t number, uint32_t socket)
+static uint32_t serve(kh_udp_front *f, uint32_t number, uint32_t socket, uint64_t now_ns)
 {
     kh_udp_queue *q = &f->queues[number];
     kh_packet *packets[KH_FRONT_BURST];
     uint32_t n = receive(q, socket, packets);
     if (n == 0) return 0;
-    f->o->work->burst(f->o->pollers[number], packets, n, f->o->clock->monotonic(f->o->clock->self));
+    f->o->work->burst(f->o->pollers[number], packets, n, now_ns);
     kh_front_count(q->counters, KH_COUNT_BURSTS, 1);
     send_burst(q, packets, n);
     return n;
@@ -166,17 +166,21 @@ static void udp_run(void *front, uint32_t number)
 {
     kh_udp_front *f = front;
     kh_poller *poller = f->o->pollers[number];
-    uint64_t idle_since = 0;
+    kh_front_counters *counters = f->queues[number].counters;
+    uint64_t idle_since = 0, now_ns = 0;
+    uint32_t got = 0;
     f->o->work->begin(poller);
     while (!atomic_load_explicit(f->o->stopping, memory_order_relaxed)) { /* the word alone matters */
-        uint32_t got = send_late(f, number);
-        for (uint32_t i = 0; i < f->o->address_cnt; i++) got += serve(f, number, i);
+        uint64_t before_ns = now_ns;
+        now_ns = f->o->clock->monotonic(f->o->clock->self);
+        if (got > 0) kh_front_count(counters, KH_COUNT_BUSY_NS, now_ns - before_ns);
+        got = send_late(f, number);
+        for (uint32_t i = 0; i < f->o->address_cnt; i++) got += serve(f, number, i, now_ns);
         if (got > 0) {
             idle_since = 0;
             continue;
         }
-        uint64_t now_ns = f->o->clock->monotonic(f->o->clock->self);
-        kh_front_count(f->queues[number].counters, KH_COUNT_EMPTY, 1);
+        kh_front_count(counters, KH_COUNT_EMPTY, 1);
         f->o->work->burst(poller, NULL, 0, now_ns);
         if (idle_since == 0) idle_since = now_ns;
         if (now_ns - idle_since < f->o->spin_ns) continue;

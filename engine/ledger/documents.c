@@ -72,9 +72,10 @@ static bool corrected_before(kh_ledger *l, const kh_op_document *d, const kh_key
     return true;
 }
 
-static void put(kh_ledger *l, const kh_op_document *d, kh_doc_result *r)
+static void put(kh_ledger *l, const kh_op_document *d, bool again, kh_doc_result *r)
 {
-    kh_key key = kh_doc_key((kh_kind)d->kind, d->number, d->issuer), meant;
+    bool known = !again && l->now->key_cnt != 0; /* look-ahead made the key */
+    kh_key key = known ? l->ahead.keys[l->now->first_key] : kh_doc_key((kh_kind)d->kind, d->number, d->issuer), meant;
     uint32_t own = kh_index_find(l->index, &key), first = own == KH_RECORD_NONE ? own : kh_identity_follow(l, &key, &meant);
     r->key = key;
     if (own != KH_RECORD_NONE && first != KH_RECORD_NONE) {
@@ -102,7 +103,7 @@ static void put(kh_ledger *l, const kh_op_document *d, kh_doc_result *r)
         return;
     }
     if (corrected_before(l, d, &key, r)) return;
-    kh_revise_create(l, d, &key, r);
+    kh_revise_create(l, d, &key, own != KH_RECORD_NONE, r);
 }
 
 static void wait_for_document(kh_ledger *l, const kh_op *op, kh_frame frame, bool again, kh_doc_result *r)
@@ -171,7 +172,7 @@ void kh_documents_do(kh_ledger *l, const kh_op *op, kh_frame frame, bool again, 
         message(l, op, frame, again, r);
         return;
     }
-    put(l, d, r);
+    put(l, d, again, r);
     if (r->code != KH_C_OK) return;
     kh_identity_tie(l, d, r->first);
     __atomic_store_n(&l->head->watermark[d->kind], l->head->time_ns, __ATOMIC_RELAXED); /* partner: kh_ledger_watermark */

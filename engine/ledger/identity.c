@@ -35,8 +35,7 @@ bool kh_identity_same_text(const kh_ledger *l, uint32_t cold, kh_text number, kh
 
 void kh_identity_texts(kh_ledger *l, uint32_t cold, const kh_key *key, kh_text number, kh_text issuer)
 {
-    char packed[KH_NUMBER_MAX + 1];
-    l->cold[cold].number = kh_doc_key_number(key, packed) != 0 ? 0 : kh_texts_intern(l, number);
+    l->cold[cold].number = kh_doc_key_packs(key) ? 0 : kh_texts_intern(l, number);
     l->cold[cold].issuer = kh_texts_intern(l, issuer);
 }
 

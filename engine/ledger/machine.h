@@ -118,13 +118,6 @@ static inline bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cn
     const kh_region *r = &l->state->regions[region];
     return r->row_max - r->row_cnt >= cnt;
 }
-/* kh_region_grow: the count before. A relaxed store: kh_state_populate reads it from a helper thread. */
-static inline uint64_t kh_region_grow(kh_region *r, uint64_t rows)
-{
-    uint64_t was = r->row_cnt;
-    __atomic_store_n(&r->row_cnt, was + rows, __ATOMIC_RELAXED);
-    return was;
-}
 static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is left */
 {
     kh_region *r = &l->state->regions[region];
@@ -348,7 +341,8 @@ void kh_documents_apply(kh_ledger *l, const kh_op *op, kh_frame frame);
 void kh_documents_do(kh_ledger *l, const kh_op *op, kh_frame frame, bool again, kh_doc_result *r);
 void kh_documents_settle(kh_ledger *l, const kh_op_document *d, kh_doc_result *r); /* after the receipt */
 KH_MUST bool kh_revise_room(const kh_ledger *l, const kh_op_document *d);
-void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, kh_doc_result *r);
+/* kh_revise_create: alias: the key is one to nothing, which the document takes over. */
+void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, bool alias, kh_doc_result *r);
 void kh_revise(kh_ledger *l, const kh_op_document *d, uint32_t first, bool corrects, kh_doc_result *r);
 void kh_revise_red(kh_ledger *l, uint32_t first, kh_doc_result *r); /* caps and status anew after red letters changed */
 void kh_revise_supersede(kh_ledger *l, uint32_t cold, uint64_t digest);

@@ -9,6 +9,7 @@ const kh_table kh_refs_table = {KH_R_REF_TABLE, next_of, hash_of};
 
 uint32_t kh_refs_first(const kh_ledger *l, const kh_key *target)
 {
+    if (l->head->refs.rows == 0) return 0;
     return kh_table_first(l, &kh_refs_table, &l->head->refs, kh_key_hash(l, target));
 }
 

@@ -68,7 +68,7 @@ static bool was_superseded(const kh_ledger *l, uint32_t cold, uint64_t digest)
     return false;
 }
 
-void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, kh_doc_result *r)
+void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, bool alias, kh_doc_result *r)
 {
     kh_content content;
     content_of(d, &content);
@@ -80,9 +80,9 @@ void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, 
     r->code = KH_C_CAPACITY;
     if (l->head->documents >= l->head->rules[KH_RULE_DOCUMENTS].value || !kh_revise_room(l, d)) return;
     if (!kh_links_fit(l, d, key, KH_RECORD_NONE, owner, &content)) return;
-    kh_identity_clear(l, key);
+    if (alias) kh_identity_clear(l, key);
     uint32_t cold = kh_rows_take_reused(l, KH_R_COLD, &l->head->free_colds);
-    l->cold[cold].owner = kh_texts_intern(l, d->owner);
+    l->cold[cold].owner = owner != 0 ? owner : kh_texts_intern(l, d->owner);
     l->cold[cold].version = 1;
     if (!kh_records_store(l, KH_RECORD_NONE, key, &content, status, cold, &r->first)) {
         kh_rows_give(l, KH_R_COLD, &l->head->free_colds, cold);

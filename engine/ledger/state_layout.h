@@ -306,13 +306,6 @@ typedef struct kh_head {
     kh_rule rules[KH_RULE_HEAD_CNT];
     uint64_t currencies[16]; /* bit per ISO numeric, where the rule is not `all` */
 } kh_head;
-typedef struct kh_consent_head {
-    uint64_t format; /* KH_CONSENT_FORMAT once used */
-    kh_table_head grants, risks;
-    uint32_t free_risks, reserved;
-    kh_rule rules[KH_RULE_CNT - KH_RULE_HEAD_CNT];
-} kh_consent_head;
-#define KH_CONSENT_FORMAT UINT64_C(0x3130534e4f434b48)
 #define KH_STATE_FORMAT UINT64_C(0x32304c4544474b48)
 
 _Static_assert(sizeof(kh_cold) == 32 && sizeof(kh_extra) == 96 && sizeof(kh_active) == 48 && sizeof(kh_share) == 32,
@@ -325,6 +318,14 @@ _Static_assert(sizeof(kh_queue) == 24 && sizeof(kh_group) == 264 && sizeof(kh_re
 _Static_assert(sizeof(kh_product) == 24 && sizeof(kh_rate_row) == 32 && sizeof(kh_wait) == 32 && sizeof(kh_wait_key) == 24 &&
                    sizeof(kh_message_cell) == KH_MESSAGE_CELL,
                "docs/FORMAT.md");
+typedef struct kh_consent_head {
+    uint64_t format; /* KH_CONSENT_FORMAT once used */
+    kh_table_head grants, risks;
+    uint32_t free_risks, reserved;
+    kh_rule rules[KH_RULE_CNT - KH_RULE_HEAD_CNT];
+} kh_consent_head;
+#define KH_CONSENT_FORMAT UINT64_C(0x3130534e4f434b48)
+
 _Static_assert(sizeof(kh_grant) == 48 && sizeof(kh_risk_row) == 32 && sizeof(kh_consent_head) == 112, "docs/FORMAT.md");
 _Static_assert((uint32_t)KH_R_END <= (uint32_t)KH_REGION_MAX, "more regions than an image has");
 #endif

@@ -189,6 +189,20 @@ void kh_session_end_party(kh_service *service, uint32_t party)
     release_all(gone);
 }
 
+void kh_session_end_frozen(kh_service *service)
+{
+    kh_sessions *sessions = &service->sessions;
+    const kh_ledger *l = kh_store_ledger(service->options.store);
+    kh_session *gone = NULL;
+    (void)pthread_mutex_lock(&sessions->lock);
+    for (uint64_t i = 0; sessions->cnt != 0 && i <= sessions->place_mask; i++) {
+        kh_session *s = atomic_load_explicit(&sessions->places[i], memory_order_relaxed);
+        if (s != NULL && kh_ledger_party_frozen(l, s->party_row)) unpublish(sessions, s, &gone);
+    }
+    (void)pthread_mutex_unlock(&sessions->lock);
+    release_all(gone);
+}
+
 uint32_t kh_session_count(kh_service *service)
 {
     (void)pthread_mutex_lock(&service->sessions.lock);

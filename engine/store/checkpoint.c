@@ -10,13 +10,43 @@
 
 #define TAIL_MIN_SZ (UINT64_C(16) << 20)
 #define IMAGE_BYTES_PER_S 1000000000u
+#define REST_MAX_NS (KH_NS_PER_S / 50)
 #define RECLAIM_EVERY 16u /* entries */
 #define RECLAIM_NAP_NS 5000000L
 
 typedef struct chain_of {
     uint8_t chain[32];
     kh_block *block;
+    kh_store *store;
+    uint64_t began_ns;  /* the entry being replayed */
+    uint64_t log_bytes; /* of the engine's log, when it was last looked at */
+    uint64_t hurry_at;  /* from this length on without rests: else the tail would grow faster than images are made */
 } chain_of;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * KH_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* The tail that is worth an image. */
+static uint64_t tail_due(kh_store *s)
+{
+    return kh_max64(TAIL_MIN_SZ, atomic_load_explicit(&s->image_bytes, memory_order_relaxed) / 2);
+}
+
+/* While the engine writes entries this thread rests after each of its own as long as that took: half a core and half of the
+ * memory's speed at most. */
+static void rest(chain_of *c)
+{
+    uint64_t log_bytes = atomic_load_explicit(&c->store->log_bytes, memory_order_relaxed), now = now_ns();
+    bool busy = log_bytes != c->log_bytes && log_bytes < c->hurry_at;
+    c->log_bytes = log_bytes;
+    if (!busy) return;
+    struct timespec nap = {0, (long)kh_min64(now - c->began_ns, REST_MAX_NS)};
+    (void)nanosleep(&nap, NULL);
+}
 
 static void collect(void *self, const kh_outcome *outcome)
 {
@@ -29,6 +59,7 @@ static const kh_sink *before(void *ctx, const kh_entry *entry)
 {
     static _Thread_local kh_sink sink;
     chain_of *c = ctx;
+    c->began_ns = now_ns();
     sink = (kh_sink){collect, c};
     kh_block_begin(c->block, entry);
     return &sink;
@@ -40,6 +71,7 @@ static kh_err after(void *ctx, const kh_entry *entry)
     (void)entry;
     kh_err err = kh_block_end(c->block);
     if (err == KH_OK) kh_block_seal(c->block, c->chain);
+    rest(c);
     return err;
 }
 
@@ -68,10 +100,11 @@ static kh_err make(kh_store *s, uint64_t height)
     kh_log *log = NULL;
     kh_log_open_report report = {.durable_floor = height};
     kh_block block = {0};
-    chain_of c = {.block = &block};
+    chain_of c = {.block = &block, .store = s, .log_bytes = atomic_load_explicit(&s->log_bytes, memory_order_relaxed)};
     uint64_t bytes, ops;
     if (height == 0 || height == atomic_load_explicit(&s->image_at, memory_order_relaxed)) return KH_OK;
     const kh_replay_each each = {before, after, &c};
+    c.hurry_at = c.log_bytes + tail_due(s);
     kh_err err = kh_replay_base(&s->home, height, false, &m, &stand, &bytes, NULL);
     if (err == KH_OK) {
         kh_index_reclaim_none(m.index); /* nobody else reads this state */
@@ -160,7 +193,7 @@ void kh_reclaim_nudge(kh_store *s)
 void kh_checkpoint_consider(kh_store *s, uint64_t tail_sz)
 {
     if (!s->options.long_running || s->image_due) return;
-    if (tail_sz < kh_max64(TAIL_MIN_SZ, atomic_load_explicit(&s->image_bytes, memory_order_relaxed) / 2)) return;
+    if (tail_sz < tail_due(s)) return;
     (void)pthread_mutex_lock(&s->side_lock);
     if (s->image_err == KH_OK) s->image_due = true; /* after a failure only a snapshot tries again */
     (void)pthread_cond_broadcast(&s->side_work);

@@ -18,6 +18,10 @@ kh_err kh_journal_open(kh_journal *j, const kh_home *home, bool read_only, kh_st
     j->read_only = read_only;
     kh_err err = d->open(d->self, kh_home_path(home, "journal/blocks", path), flags, &j->blocks);
     if (err == KH_E_NOT_FOUND && read_only) j->blocks = NULL, err = KH_OK;
+    if (err == KH_E_NOT_FOUND) { /* a copy without its journals: they are made anew */
+        err = d->make_dir(d->self, kh_home_path(home, "journal", path));
+        if (err == KH_OK) err = d->open(d->self, kh_home_path(home, "journal/blocks", path), flags, &j->blocks);
+    }
     if (err == KH_OK) {
         err = d->open(d->self, kh_home_path(home, "journal/table", path), flags, &j->table);
         if (err == KH_E_NOT_FOUND && read_only) j->table = NULL, err = KH_OK;

@@ -83,7 +83,8 @@ KH_API kh_result kh_client_financings(kh_client *client, const char *state, cons
 KH_API bool kh_client_document_id(const char *document, kh_id *ret);
 KH_API const char *kh_client_code_word(uint16_t code);
 /* kh_client_lookup answers n questions over sealed datagrams; datagrams that get lost are sent again. The session is opened by
-   the first call and renewed as needed. */
+   the first call and renewed as needed. KH_FAILED where no datagrams get through: kh_client_verify_file asks the same over HTTPS.
+ */
 KH_API kh_result kh_client_lookup(kh_client *client, const kh_lookup_question questions[], uint32_t n, kh_lookup_answer ret[]);
 /* kh_client_submit sends n one-document applications, 1 <= n, as batches of `batch` (1 to 8192; 0: 256), `in_flight` (1 to 64; 0:
    4) of them under way at once, each on a connection of its own, and returns when all are durable. On KH_FAILED ret[].height is 0

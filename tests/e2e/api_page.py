@@ -9,7 +9,7 @@ root = tempfile.mkdtemp(prefix="kanhe-api-")
 page = open(os.path.join(ROOT, "docs", "API.md"), encoding="utf-8").read().replace("/tmp/kanhe-hub", root + "/hub")
 blocks = re.findall(r"^```(sh|text)\n(.*?)^```$", page, re.S | re.M)
 shell = subprocess.Popen(["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
-                         env={**os.environ, "KANHE_BIN": COMMAND})
+                         env={**os.environ, "KANHE_BIN": COMMAND, "KANHED_BIN": os.environ["KANHED"]})
 
 
 def run(script):

@@ -119,6 +119,11 @@ rows, _ = limit.rows("import", limit.file("in.csv", HEADER + own(1) + "\n" + own
 note(rows[0], "more documents than the stated capacity", "CAPACITY")
 limit.close()
 
+# ---- consent
+note(d.row("credit", 101, "--as", 11, "--grant", 1)[0], "an enterprise that has not consented", "NO_CONSENT")
+d.row("grant", "add", "--as", 101, "--id", 1, "--bank", 11, "--scope", "credit", "--until", "2026-01-01")
+note(d.row("credit", 101, "--as", 11, "--grant", 1)[0], "a consent that is over", "CONSENT_EXPIRED")
+
 # ---- time to live
 d.status("rule", "set", "hold_ttl_applied", "1s")
 row, _ = d.apply(11, 60, "10.00", K + declaration(5))
@@ -148,7 +153,7 @@ tap.same((row.get("base"), row.get("cap"), row.get("free")), ("100.00", "70.00",
 
 wanted = {"OK": 0, "FORMAT": 10, "CHECK_DIGIT": 11, "NOT_FOUND": 20, "OWNER_MISMATCH": 21, "DIRECTION": 22, "FIELD_MISMATCH": 23, "CONFLICT": 24, "NOT_READY": 30, "REVOKED": 31,
           "AMENDED_SINCE": 32, "VOID": 33, "RED_FULL": 34, "RED_PART": 35, "ABNORMAL": 36, "LOST_CONTROL": 37, "INSUFFICIENT": 40, "EXHAUSTED": 41, "TOO_OLD": 42, "CURRENCY": 43,
-          "DUP_OWN": 50, "DUP_HELD_OTHER": 51, "DUP_FINANCED_OTHER": 52, "SIMILAR": 53, "NOT_AUTHORISED": 70, "FROZEN": 71, "RATE_LIMITED": 72, "BAD_STATE": 73, "CAPACITY": 76, "NOT_CHECKED": 90}
+          "DUP_OWN": 50, "DUP_HELD_OTHER": 51, "DUP_FINANCED_OTHER": 52, "SIMILAR": 53, "NO_CONSENT": 60, "CONSENT_EXPIRED": 61, "NOT_AUTHORISED": 70, "FROZEN": 71, "RATE_LIMITED": 72, "BAD_STATE": 73, "CAPACITY": 76, "NOT_CHECKED": 90}
 tap.same({k: v for k, v in seen.items() if k in wanted}, wanted, "every code, with its number")
 tap.same(d.row("audit")[0]["ok"], True, "audit")
 d.close()

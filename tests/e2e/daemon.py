@@ -46,6 +46,18 @@ for more, words in (("wrokers = 3;", ("hub.conf:", "wrokers")), ('listen = "x";'
 with open(hub.conf, "w") as f:
     f.write(good_conf)
 
+# ---- the sample: as it is, and with every commented-out key
+with open(os.path.join(os.environ["KH_SOURCE_ROOT"], "conf", "hub.conf"), encoding="utf-8") as f:
+    sample = f.read()
+every = re.sub(r"^( *)# (\w+ = [^\n]*;)", r"\1\2", sample, flags=re.M)
+for text, name in ((sample, "conf/hub.conf is read"), (every, "so is each key that it shows commented out")):
+    path = os.path.join(hub.root, "sample.conf")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    done = run("--config", path, "--check")
+    tap.ok(done.stderr == "" and "\nsandbox " in done.stdout, name, done)
+tap.ok(every.count("\n") == sample.count("\n") and len(re.findall(r"^ *\w+ = ", every, re.M)) >= 30, "it shows them all", len(re.findall(r"^ *\w+ = ", every, re.M)))
+
 # ---- the key
 os.chmod(os.path.join(hub.root, "hub.key"), 0o644)
 done = run("--config", hub.conf, "--check")
@@ -141,6 +153,69 @@ tap.ok(heard.index("READY=1") < heard.index("STOPPING=1") and "WATCHDOG=1" in he
 told.close()
 hub.close()
 
+# ---- a new certificate, without a restart
+hub = Hub()
+hub.start()
+kept = hub.client(11)
+kept.call("GET", "/v1/me")
+before = ssl.get_server_certificate((hub.host, hub.port))
+os.rename(hub.authority.path("hub.key"), hub.authority.path("old.key"))
+hub.tell(signal.SIGHUP)
+time.sleep(0.5)
+tap.same(ssl.get_server_certificate((hub.host, hub.port)), before, "SIGHUP without a key: the old certificate stays")
+hub.authority.sign("hub", "/O=Kanhe/CN=hub", "subjectAltName=IP:127.0.0.1")
+with open(hub.authority.path("hub.pem")) as f:
+    new = f.read()
+hub.tell(signal.SIGHUP)
+deadline = time.time() + 20
+while ssl.get_server_certificate((hub.host, hub.port)) == before and time.time() < deadline:
+    time.sleep(0.05)
+tap.same(ssl.get_server_certificate((hub.host, hub.port)), new, "SIGHUP: new connections get the new certificate")
+tap.same((kept.call("GET", "/v1/me")[0], hub.call(11, "GET", "/v1/me")[0]), (200, 200), "open connections go on, new ones come")
+tap.ok({"certificate_renewed", "certificate_not_renewed"} <= {e["event"] for e in hub.events()}, "the log says both", hub.events())
+kept.close()
+
+# ---- freezing a party ends its sessions
+def sessions():
+    text = hub.call(1, "GET", "/metrics", headers={})[1]
+    return int(re.search(r"^kanhe_sessions (\d+)$", text, re.M)[1])
+
+
+for party in (11, 12, 12):
+    hub.call(party, "POST", "/v1/sessions", {})
+had = sessions()
+status, answer = hub.call(1, "POST", "/v1/parties/12/freeze", {})
+deadline = time.time() + 20
+while sessions() > 1 and time.time() < deadline:
+    time.sleep(0.1)
+tap.same((had, status, sessions()), (3, 200, 1), "freezing a party ends its sessions, and no other's")
+
+# ---- a backup while it runs, as OPERATIONS.md says; restored, audited, served
+hub.call(1, "POST", "/v1/documents?name=d.csv", declarations(N), kind="text/csv")
+load = Load(hub, 11, N)
+time.sleep(0.7)
+hub.call(1, "POST", "/v1/snapshot", {})
+with load.lock:
+    acknowledged = set(load.acknowledged)
+backup = os.path.join(hub.root, "backup")
+subprocess.run(["bash", "-ec", f"""mkdir {backup} {backup}/log && cd {hub.data} && cp -a format secret image lookups {backup}/
+for s in $(ls -r log); do cp -a log/$s {backup}/log/; done"""], check=True)
+load.end()
+kept_data, hub.data = hub.data, backup
+done = hub.kanhe("snapshot")
+rows, status = hub.kanhe_rows("audit")
+tap.ok(done.returncode == 0 and status == 0 and rows[0]["ok"], "a backup made under load passes the audit", (done, rows))
+rows = {r["id"] for r in hub.kanhe_rows("finance", "list", "--as", 11)[0]}
+tap.ok(acknowledged and acknowledged <= rows, f"each of {len(acknowledged)} operations acknowledged before it is in it", sorted(acknowledged - rows)[:5])
+hub.data = kept_data
+hub.stop()
+restored = Hub(parties=False, data=backup)
+restored.start()
+tap.same(restored.call(None, "GET", "/ready")[0], 200, "and it is served")
+tap.same(restored.stop(), 0, "and stopped")
+restored.close()
+hub.close()
+
 # ---- the log as a file, opened again; and no business data in it
 hub = Hub(keys='log = "kanhed.log"; log_requests = true; metrics_listen = "127.0.0.1:0";')
 hub.start()
@@ -157,7 +232,17 @@ bank.call("POST", "/v1/financings", {"id": 1, "unheard_of": declaration(4)})
 bank.call("POST", "/v1/financings/4242424242/reject", {"reason": "fraud_suspected"})
 bank.close()
 hub.call(1, "GET", f"/v1/history?document=export_declaration:{declaration(1)}")
-hub.call(1, "GET", "/metrics")
+status, scraped = hub.call(1, "GET", "/metrics", headers={})
+root = os.environ["KH_SOURCE_ROOT"]
+with open(f"{root}/docs/OPERATIONS.md", encoding="utf-8") as f:
+    manual = f.read()
+with open(f"{root}/conf/prometheus-alerts.yaml", encoding="utf-8") as f:
+    alerts = f.read()
+names = {line.split("{")[0].split(" ")[0] for line in scraped.splitlines() if line and line[0] != "#"}
+explained = set(re.findall(r"`(kanhe_[a-z_]+)", manual))
+tap.same((sorted(names - explained), len(names) > 40), ([], True), "OPERATIONS.md explains every metric")
+tap.same(sorted(set(re.findall(r"kanhe_[a-z_]+", alerts)) - names), [], "the alerts ask for metrics that there are")
+tap.same(sorted(set(re.findall(r"alert: (\w+)", alerts)) ^ set(re.findall(r"\n\| (Kanhe\w+) \|", manual))), [], "and OPERATIONS.md explains each alert")
 os.rename(log, log + ".1")
 hub.tell(signal.SIGUSR1)
 deadline = time.time() + 20
@@ -169,6 +254,7 @@ lines = open(log + ".1").read() + open(log).read()
 tap.ok("log_reopened" in open(log).read() and "stopped" in open(log).read(), "SIGUSR1 opens the log again", open(log).read())
 events = [json.loads(line) for line in lines.splitlines()]
 tap.ok(all({"time", "level", "event"} <= set(e) for e in events), "each line is an object with time, level and event")
+tap.same(sorted({e["event"] for e in events} - set(re.findall(r"`([a-z_]+)`", manual))), [], "OPERATIONS.md explains every event")
 tap.ok(sum(e["event"] == "request" for e in events) >= 10, "requests are logged where that is asked for")
 found = [word for word in ("31012026", "76543", "76500", "42424242", USCC_A, "Exporter", "Bank A", "export_declaration", "fraud", "secret-file", "PRIVATE KEY")
          if word in lines]

@@ -48,7 +48,10 @@ try:
     tap.ok(status == 200 and answer["results"], "questions are answered", (status, answer))
     status, answer = client.apply(id_ + 1, 5)
     tap.same(status, 503, "operations are not")
-    event = [e for e in hub.events() if e["event"] == "log_failed"]
+    event, deadline = [], time.time() + 30
+    while not event and time.time() < deadline:
+        time.sleep(0.1)
+        event = [e for e in hub.events() if e["event"] == "log_failed"]
     tap.ok(len(event) == 1 and "free space" in event[0]["do"], "the log says once what happened and what to do", event)
     status, text = hub.call(1, "GET", "/metrics", headers={})
     tap.ok("\nkanhe_log_failed 1\n" in text and "\nkanhe_ready 0\n" in text, "so do the metrics", text[:300])

@@ -1,9 +1,11 @@
 """A scanner's view of the hub's TLS, and what each kind of certificate is answered."""
+import atexit
 import socket
 from hub import *
 
 tap = Tap()
 hub = Hub()
+atexit.register(hub.close)
 hub.start()
 AT = ("-connect", f"{hub.host}:{hub.port}")
 

@@ -20,7 +20,7 @@ class Trial:
 
     def tool(self, verb, *words):
         done = subprocess.run([os.path.join(ROOT, "tools", "hub"), verb, self.dir, *words], capture_output=True, text=True, timeout=200,
-                              env={**os.environ, "KANHE_BIN": COMMAND})
+                              env={**os.environ, "KANHE_BIN": COMMAND, "KANHED_BIN": os.environ["KANHED"]})
         assert done.returncode == 0, done.stderr + done.stdout
 
     def up(self, *words):

@@ -88,6 +88,18 @@ said.answer = lambda r: [head(len(document), "application/json", "403 Forbidden"
 done = ask(said.url, "stats")
 tap.same((done.rows, done.returncode, done.stderr), ([{"code": 71, "name": "FROZEN"}], 1, "kanhe: FROZEN: this party is frozen\n"), "an answer that is one document")
 
+# ---- a hub that is busy
+busy = json.dumps({"results": [], "status": 3, "message": "the hub is busy; try again"}).encode()
+refusal = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(busy) + busy
+patient = Standin(ca, server, lambda r: [refusal] if len(patient.requests) < 3 else [lines([VERDICT])])
+for words in (("stats",), ("verify", batch)):
+    del patient.requests[:]
+    done = ask(patient.url, *words)
+    tap.same((done.rows, done.returncode, len(patient.requests)), ([PRINTED], 0, 3), f"{words[0]}: a hub that is busy is asked again")
+patient.answer = lambda r: [refusal]
+done = ask(patient.url, "--timeout", "1.5", "stats")
+tap.ok(done.returncode == 3 and "the hub is busy" in done.stderr and done.took < 10, "but not for ever", f"{done.stderr} {done.took}")
+
 # ---- pages, and one connection for all of them
 pages = Standin(ca, server, lambda r: [lines([{"row": "alert", "height": 2 if "after=" in r["target"] else 1, "time": "t\u00e9\u4e2d\U0001F600\"\\\n"}], next_=None if "after=" in r["target"] else "a b&c")])
 done = ask(pages.url, "alerts")

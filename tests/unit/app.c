@@ -37,14 +37,14 @@ Test(app, every_key_is_read)
             "\"192.0.2.1:8444\"; pollers = 2; cpus = [ 2, 3 ]; dpdk = \"-l 1\"; "
             "max_sessions = 77; session_s = "
             "60; };\n"
-            "limits = { probe_limit = \"5/1\"; query_limit = \"off\"; operation_limit = \"9/9\"; address_limit = \"1/0\"; };\n"),
+            "limits = { probe_limit = \"5/1\"; query_limit = \"off\"; operation_limit = \"9/9\"; address_limit = \"1/1\"; };\n"),
         "%s", why);
     cr_assert(c.max_connections == 100 && c.max_connections_per_address == 5 && c.idle_s == 7 && c.workers == 3 && c.queue == 9);
     cr_assert(c.max_body == 65536 && c.log_requests && !c.sandbox);
     cr_assert(c.datagrams.pollers == 2 && c.datagrams.cpu_cnt == 2 && c.datagrams.cpus[1] == 3 && c.datagrams.max_sessions == 77);
     cr_assert_str_eq(c.datagrams.dpdk, "-l 1");
     cr_assert_str_eq(c.log, "/etc/kanhe/log/kanhed.log");
-    cr_assert_str_eq(c.limits.address, "1/0");
+    cr_assert_str_eq(c.limits.address, "1/1");
 }
 
 Test(app, what_is_wrong_is_named_with_its_line)
@@ -69,6 +69,7 @@ Test(app, what_is_wrong_is_named_with_its_line)
         {"limits = 3;", "\"limits\" is a group"},
         {"limits = { query_limit = \"10\"; };", "\"limits.query_limit\" is \"BURST/PER_SECOND\""},
         {"limits = { query_limit = \"0/5\"; };", "\"limits.query_limit\" is \"BURST/PER_SECOND\""},
+        {"limits = { query_limit = \"5/0\"; };", "\"limits.query_limit\" is \"BURST/PER_SECOND\""},
         {"limits = { query_limit = \"5/5x\"; };", "\"limits.query_limit\" is \"BURST/PER_SECOND\""},
         {"datagrams = { listen = \"127.0.0.1:1,127.0.0.1:2\"; };", "up to four of one port"},
         {"datagrams = { listen = \"127.0.0.1:1,\"; };", "up to four of one port"},

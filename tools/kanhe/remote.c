@@ -12,8 +12,8 @@
 
 /* A call. {N} in the path is the command's N-th word. fields: NAME=FROM between blanks, FROM an option or the number of a word;
  * they are the query's parameters for GET and where a file is sent, else fields of the JSON body; @ is all the words, a list.
- * Behind NAME: # a number, ? a flag, * a list of texts. Behind FROM: ! it must be given. file: where the file's path comes from:
- * an option, "1", or "*": every word is a file. */
+ * Behind NAME: # a number, ? a flag, * a list of texts. Behind FROM: ! it must be given, :X is meant where it is not. file: where
+ * the file's path comes from: an option, "1", or "*": every word is a file. */
 typedef struct call {
     const char *command, *method, *path, *fields, *file;
     const char *together; /* of a file: the columns that hold lines together; "": any line stands alone, and nothing changes */
@@ -67,7 +67,7 @@ static const call calls[] = {
      "which grant? give the enterprise's number of it"},
     {"grant list", "GET", "/v1/grants", "", NULL, NULL, NULL},
     {"grant lookups", "GET", "/v1/grants/lookups", "", NULL, NULL, NULL},
-    {"credit", "GET", "/v1/credit", "enterprise=1 grant#=--grant scope=--scope after=--after limit#=--limit", NULL, NULL,
+    {"credit", "GET", "/v1/credit", "enterprise=1 grant#=--grant scope=--scope after=--after limit#=--limit:1000", NULL, NULL,
      "which enterprise? give its id, name or USCC"},
     {"risk add", "POST", "/v1/risk", "subject=1 category=--category!", NULL, NULL,
      "which subject? a USCC, a foreign id or an account number"},
@@ -83,7 +83,7 @@ static const call calls[] = {
 /* ---- what stands on the command line, as the call's parts ---- */
 
 typedef struct field {
-    char name[40], from[40];
+    char name[40], from[40], otherwise[16];
     char type; /* 0 # ? * */
     bool needed;
 } field;
@@ -99,6 +99,11 @@ static uint32_t fields_of(const char *text, field ret[FIELDS_MAX])
         (void)snprintf(f->name, sizeof f->name, "%.*s", (int)(equals - (f->type != '\0')), text);
         f->needed = text[end - 1] == '!';
         (void)snprintf(f->from, sizeof f->from, "%.*s", (int)(end - equals - 1 - f->needed), text + equals + 1);
+        char *colon = strchr(f->from, ':');
+        if (colon != NULL) {
+            (void)snprintf(f->otherwise, sizeof f->otherwise, "%.15s", colon + 1);
+            *colon = '\0';
+        }
         text += end + strspn(text + end, " ");
     }
     return n;
@@ -110,6 +115,12 @@ static const char *value_of(const command_context *c, const char *from)
     if (from[0] == '@') return NULL;
     size_t number = (size_t)(from[0] - '0');
     return number <= c->word_cnt ? c->words[number - 1] : NULL;
+}
+
+static const char *said(const command_context *c, const field *f)
+{
+    const char *value = value_of(c, f->from);
+    return value == NULL && f->otherwise[0] != '\0' ? f->otherwise : value;
 }
 
 static const call *call_of(const command_context *c, const char *name)
@@ -195,7 +206,7 @@ static uint32_t query_of(const command_context *c, const field fields[], uint32_
 {
     for (uint32_t i = 0; i < n; i++) {
         bool flag = fields[i].type == '?';
-        ret[i] = (kh_client_param){fields[i].name, !flag                                ? value_of(c, fields[i].from)
+        ret[i] = (kh_client_param){fields[i].name, !flag                                ? said(c, &fields[i])
                                                    : args_has(c->given, fields[i].from) ? "true"
                                                                                         : NULL};
     }

@@ -1,0 +1,317 @@
+/* bench_network: the same pollers behind DPDK and behind kernel sockets: whole round trips between two processes, each on a core.
+ *
+ *   bench_network [--quick] [--documents N]      one JSON object a figure on stdout, the story on stderr
+ *
+ * 10 M declarations are stored; every query draws its document over all of them. The client seals each request as it goes, and
+ * opens every 64th reply. vhost-user is shared memory between two processes of this machine: the packet path without a wire or a
+ * card; kernel sockets go over loopback. Both front ends wait at once, and runs take turns. Volatile. bench_datagrams has the
+ * path alone. */
+#include "network.h"
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "host/host.h"
+#include "ingest/front.h"
+#include "service/limits.h"
+#include "service/poller_plain.h"
+#include "service/session.h"
+#include "store/parts.h"
+
+enum { BATCH = 512, OWNERS = 1000, BANK = 11, USD = 840, RUNS_MAX = 9 };
+
+extern char **environ;
+static struct kh_store store;
+static uint64_t documents = 10000000;
+static uint8_t keys[2][KH_AEAD_KEY_SZ];
+static const kh_principal bank = {BANK, KH_ROLE_BANK, false};
+static atomic_bool plain;
+
+/* ---- the documents ---- */
+
+static kh_text number_of(uint64_t i, char buf[32])
+{
+    int n = snprintf(buf, 32, "%04u20260%09u", (unsigned)(1000 + i / 1000000000), (unsigned)(i % 1000000000));
+    return (kh_text){buf, (uint32_t)n};
+}
+
+static kh_text owner_of(uint64_t i, char buf[32])
+{
+    return (kh_text){buf, (uint32_t)snprintf(buf, 32, "91350211M%09u", (unsigned)(i % OWNERS))};
+}
+
+void network_query(uint64_t i, kh_query *ret)
+{
+    char number[32], owner[32];
+    *ret = (kh_query){.key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, number_of(i, number), (kh_text){0}),
+                      .amount = 100000 + i,
+                      .owner_check = kh_owner_check(owner_of(i, owner)),
+                      .currency = USD,
+                      .date = 9000,
+                      .want = KH_AMOUNT_NONE};
+}
+
+static void apply(const uint8_t *ops, size_t n, uint32_t cnt)
+{
+    kh_entry entry = {.height = kh_ledger_height(store.machine.ledger) + 1,
+                      .time_ns = UINT64_C(1790000000) * KH_NS_PER_S,
+                      .body = ops,
+                      .body_sz = (uint32_t)n,
+                      .op_cnt = cnt};
+    if (kh_machine_apply(&store.machine, &entry, &kh_sink_none) != KH_OK) abort();
+}
+
+static void fill(void)
+{
+    static uint8_t ops[BATCH * 512];
+    size_t n = 0, sz;
+    uint32_t cnt = 0;
+    char number[32], owner[32];
+    if (kh_machine_reserve(&store.machine) != KH_OK) abort();
+    kh_state_use_huge_pages(&store.machine.state);
+    if (kh_machine_start(&store.machine, (const uint8_t *)"bench network!!!") != KH_OK) abort();
+    (void)pthread_rwlock_init(&store.gate, NULL);
+    kh_op op = {.type = KH_OP_PARTY_ADD, .party_add = {BANK, KH_ROLE_BANK, kh_text_of("Bank"), {0}}};
+    if (kh_op_encode(&op, ops, sizeof ops, &n) != KH_OK) abort();
+    apply(ops, n, 1);
+    n = 0;
+    for (uint64_t i = 0; i < documents; i++) {
+        op = (kh_op){.type = KH_OP_DOCUMENT, .sequence = i};
+        op.document = (kh_op_document){.action = KH_DOC_PUT,
+                                       .kind = KH_KIND_EXPORT_DECLARATION,
+                                       .status = KH_STATUS_CLEARED,
+                                       .date = 9000,
+                                       .balance_cnt = 1,
+                                       .number = number_of(i, number),
+                                       .owner = owner_of(i, owner)};
+        op.document.balances[0] = (kh_op_balance){USD, 100000 + i};
+        if (kh_op_encode(&op, ops + n, sizeof ops - n, &sz) != KH_OK) abort();
+        n += sz;
+        if (++cnt < BATCH && i + 1 < documents) continue;
+        apply(ops, n, cnt);
+        n = cnt = 0;
+    }
+}
+
+/* ---- one run ---- */
+
+static void hex(const uint8_t *p, size_t n, char *ret)
+{
+    for (size_t i = 0; i < n; i++) (void)snprintf(ret + 2 * i, 3, "%02x", p[i]);
+}
+static void unhex(const char *text, uint8_t *ret, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned v = 0;
+        (void)sscanf(text + 2 * i, "%2x", &v);
+        ret[i] = (uint8_t)v;
+    }
+}
+
+typedef struct outcome {
+    double per_s, p50_us, p99_us, core_ns; /* core_ns: of the poller's core, a datagram */
+} outcome;
+
+static kh_ingest *fronts[2]; /* sockets, DPDK */
+
+static void pick(void *ctx, const char *name, const char *help, const char *labels, uint64_t value)
+{
+    uint64_t *rx_busy = ctx;
+    (void)help, (void)labels;
+    if (strcmp(name, "kanhe_ingest_rx_total") == 0) rx_busy[0] += value;
+    if (strcmp(name, "kanhe_ingest_busy_nanoseconds_total") == 0) rx_busy[1] += value;
+}
+
+/* The client is another process, made anew: what DPDK has mapped here must not be shared with a child. */
+static outcome ride(network_run r)
+{
+    static uint32_t lanes;
+    char args[6][128], session[17], up[65], down[65], line[256] = "";
+    int out[2];
+    pid_t pid;
+    outcome o = {0};
+    unsigned long long looked = 0, bad = 0;
+    unsigned lost = 0;
+    r.lane = lanes++ % 64;
+    hex(r.session, 8, session);
+    hex(keys[KH_TO_SERVER], 32, up);
+    hex(keys[KH_TO_CLIENT], 32, down);
+    (void)snprintf(args[0], sizeof args[0], "%u %u %u %u %d %g %llu", r.port, r.per, r.window, r.lane, r.plain, r.seconds,
+                   (unsigned long long)documents);
+    char *argv[] = {"bench_network", "--client", args[0], session, up, down, (char *)(uintptr_t)r.path, NULL};
+    posix_spawn_file_actions_t actions;
+    if (pipe(out) != 0 || posix_spawn_file_actions_init(&actions) != 0) abort();
+    (void)posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    (void)posix_spawn_file_actions_addclose(&actions, out[0]);
+    atomic_store(&plain, r.plain);
+    uint64_t before[2] = {0}, after[2] = {0};
+    kh_ingest *front = fronts[r.path != NULL];
+    kh_ingest_metrics(front, pick, before);
+    if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environ) != 0) abort();
+    (void)close(out[1]);
+    FILE *from = fdopen(out[0], "r");
+    (void)fgets(line, sizeof line, from);
+    (void)fclose(from);
+    (void)waitpid(pid, NULL, 0);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    if (sscanf(line, "%lf %llu %llu %u %lf %lf", &o.per_s, &looked, &bad, &lost, &o.p50_us, &o.p99_us) != 6 || looked == 0 ||
+        bad != 0) {
+        fprintf(stderr, "bench_network: a client failed: %s\n", line);
+        exit(1);
+    }
+    kh_ingest_metrics(front, pick, after);
+    o.core_ns = (double)(after[1] - before[1]) / (double)(after[0] - before[0]);
+    fprintf(stderr, "  %s %u a datagram%s, window %u: %.4g/s, core %.4g ns a datagram, %u lost\n",
+            r.path != NULL ? "vhost-user" : "sockets", r.per, r.plain ? ", plain" : "", r.window, o.per_s, o.core_ns, lost);
+    return o;
+}
+
+static void say(const char *name, double value, const char *unit, const char *against, double ratio)
+{
+    printf("{\"name\":\"%s\",\"value\":%.5g,\"unit\":\"%s\",\"against\":\"%s\",\"ratio\":%.3f}\n", name, value, unit, against,
+           ratio);
+    (void)fflush(stdout);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+static double median(double *v, uint32_t n)
+{
+    qsort(v, n, sizeof *v, ascending);
+    return v[n / 2];
+}
+
+static kh_err export_key(void *ctx, const char *label, const uint8_t *context, size_t context_n, uint8_t *ret, size_t n)
+{
+    (void)ctx, (void)label, (void)context_n;
+    for (size_t i = 0; i < n; i++) ret[i] = (uint8_t)(i * 7 + context[9] + 1);
+    memcpy(keys[context[9]], ret, n);
+    return KH_OK;
+}
+
+static void burst(kh_poller *p, kh_packet *const packets[], uint32_t n, uint64_t now_ns)
+{
+    if (n > 0 && atomic_load_explicit(&plain, memory_order_relaxed)) kh_poller_burst_plain(p, &bank, packets, n, now_ns);
+    else kh_poller_burst(p, packets, n, now_ns);
+}
+static const kh_front_work work = {kh_poller_begin, kh_poller_end,   burst,          kh_poller_late_cnt,
+                                   kh_poller_late,  kh_poller_sleep, kh_poller_wake, kh_poller_event_fd};
+
+static kh_ingest *open_ingest(kh_ingest_options o, kh_poller **poller)
+{
+    static const int cpus[] = {0};
+    char why[400] = "";
+    kh_ingest *g;
+    o.poller_cnt = 1;
+    o.cpus = cpus;
+    if (kh_ingest_start_with(&o, &work, poller, why, sizeof why, &g) == KH_OK) return g;
+    fprintf(stderr, "bench_network: %s\n", why);
+    exit(1);
+}
+
+static void measure(network_run sockets, network_run vhost, uint32_t runs)
+{
+    double by_vhost[RUNS_MAX], by_sockets[RUNS_MAX], core[RUNS_MAX], cores[RUNS_MAX], ratios[RUNS_MAX], single[RUNS_MAX],
+        p50[RUNS_MAX], p99[RUNS_MAX], p99s[RUNS_MAX];
+    for (uint32_t i = 0; i < runs; i++) {
+        sockets.per = vhost.per = 32;
+        sockets.window = vhost.window = 256;
+        outcome s = ride(sockets), v = ride(vhost);
+        by_sockets[i] = s.per_s * 32;
+        by_vhost[i] = v.per_s * 32;
+        core[i] = v.core_ns;
+        cores[i] = s.core_ns / v.core_ns;
+        ratios[i] = by_vhost[i] / by_sockets[i];
+        vhost.per = sockets.per = sockets.window = vhost.window = 1;
+        outcome o = ride(vhost);
+        p50[i] = o.p50_us;
+        p99[i] = o.p99_us;
+        p99s[i] = ride(sockets).p99_us;
+        vhost.window = 512;
+        vhost.plain = true;
+        single[i] = ride(vhost).per_s;
+        vhost.plain = false;
+    }
+    double best = median(by_vhost, runs), of_sockets = median(by_sockets, runs), trip = median(p99, runs);
+    say("sealed datagrams 32 over vhost-user", best, "queries/s", "target 15,000,000; shared memory, no wire", best / 15e6);
+    say("sealed datagrams 32 over kernel sockets", of_sockets, "queries/s", "over vhost-user", of_sockets / best);
+    say("sealed datagrams 32, DPDK against kernel sockets", median(ratios, runs), "times", "target 2.5",
+        median(ratios, runs) / 2.5);
+    say("sealed datagrams 32 over vhost-user, a datagram", median(core, runs), "ns of the poller's core", "sockets' core time",
+        median(cores, runs));
+    say("round trip of one sealed query, p50", median(p50, runs), "us", "vhost-user, both ends poll", 0);
+    say("round trip of one sealed query", trip, "us p99", "target 30; vhost-user, both ends poll", 30 / trip);
+    say("round trip of one sealed query over sockets", median(p99s, runs), "us p99", "over vhost-user",
+        trip / median(p99s, runs));
+    say("plain single-query datagrams over vhost-user", median(single, runs), "packets/s",
+        "target 12,000,000; laboratory, no wire", median(single, runs) / 12e6);
+}
+
+static int client_main(char **argv)
+{
+    network_run r = {.path = argv[6]};
+    int is_plain = 0;
+    unsigned long long all = 0;
+    if (sscanf(argv[2], "%u %u %u %u %d %lf %llu", &r.port, &r.per, &r.window, &r.lane, &is_plain, &r.seconds, &all) != 7)
+        return 2;
+    r.plain = is_plain != 0;
+    r.documents = all;
+    unhex(argv[3], r.session, 8);
+    unhex(argv[4], r.up, 32);
+    unhex(argv[5], r.down, 32);
+    return network_client(&r);
+}
+
+int main(int argc, char **argv)
+{
+    double seconds = 2;
+    uint32_t runs = 5;
+    if (argc >= 6 && strcmp(argv[1], "--client") == 0) return client_main(argv);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quick") == 0) seconds = 1, runs = 3;
+        else if (strcmp(argv[i], "--documents") == 0 && i + 1 < argc) documents = strtoull(argv[++i], NULL, 10);
+        else return fprintf(stderr, "usage: bench_network [--quick] [--documents N]\n"), 2;
+    }
+    fprintf(stderr, "network: storing %llu documents\n", (unsigned long long)documents);
+    fill();
+    kh_clock clock = kh_host_clock();
+    kh_entropy entropy = kh_host_entropy();
+    kh_limits *limits;
+    const kh_limit_rate rates[KH_LIMIT_CNT] = {{10000, 100}, {KH_LIMIT_BURST_MAX, KH_LIMIT_PER_S_MAX}, {10000, 10000}};
+    kh_service *service;
+    kh_session_grant grant;
+    kh_poller *pollers[2];
+    if (kh_limits_new(rates, (kh_limit_rate){100, 100}, &limits) != KH_OK) return 1;
+    const kh_service_options options = {.store = &store, .limits = limits, .clock = &clock, .entropy = &entropy, .poller_cnt = 2};
+    if (kh_service_new(&options, &service) != KH_OK ||
+        kh_session_open(service, &bank, export_key, NULL, clock.monotonic(clock.self), &grant) != KH_OK ||
+        kh_poller_new(service, 0, &pollers[0]) != KH_OK || kh_poller_new(service, 1, &pollers[1]) != KH_OK)
+        return 1;
+    char path[64], eal[256];
+    (void)snprintf(path, sizeof path, "/tmp/kh-bench-network-%d", (int)getpid());
+    (void)snprintf(eal, sizeof eal, "-l 0 --no-huge -m 256 --vdev=net_vhost0,iface=%s,queues=1", path);
+    kh_ingest *sockets = open_ingest((kh_ingest_options){.listen = "127.0.0.1:0"}, &pollers[0]);
+    kh_ingest *dpdk =
+        open_ingest((kh_ingest_options){.listen = "10.77.0.1:8444", .dpdk = eal, .dpdk_module = KH_DPDK_MODULE}, &pollers[1]);
+    fronts[0] = sockets;
+    fronts[1] = dpdk;
+    network_run r = {.seconds = seconds, .port = kh_ingest_port(sockets)};
+    memcpy(r.session, grant.id, 8);
+    network_run v = r;
+    v.path = path;
+    measure(r, v, runs);
+    kh_ingest_stop(dpdk);
+    kh_ingest_stop(sockets);
+    kh_poller_free(pollers[0]);
+    kh_poller_free(pollers[1]);
+    kh_service_free(service);
+    kh_limits_free(limits);
+    kh_machine_release(&store.machine);
+    (void)unlink(path);
+    return 0;
+}

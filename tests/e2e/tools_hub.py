@@ -1,0 +1,76 @@
+"""tools/hub: up makes all that a trial needs and says it in env.json; down leaves no process; up again goes on, after a SIGKILL too."""
+import signal
+import time
+from hub import *
+
+ROOT = os.environ["KH_SOURCE_ROOT"]
+tap = Tap()
+root = tempfile.mkdtemp(prefix="kanhe-trial-")
+where = os.path.join(root, "a hub")
+os.environ.update(KANHE_BIN=COMMAND, KANHED_BIN=KANHED)
+
+
+def tool(*words):
+    done = subprocess.run([os.path.join(ROOT, "tools", "hub"), *words], capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+def env():
+    with open(os.path.join(where, "env.json"), encoding="utf-8") as f:
+        return json.load(f)
+
+
+def kanhe(party, *words):
+    e = env()
+    pair = next((p["cert"], p["key"]) for p in e["parties"] if p["id"] == party)
+    return subprocess.run([COMMAND, "--connect", e["url"], "--ca", os.path.join(where, e["ca"]), "--cert", os.path.join(where, pair[0]), "--key", os.path.join(where, pair[1]), "--json", *words],
+                          capture_output=True, text=True, timeout=60)
+
+
+def gone(pid):
+    for _ in range(500):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                if f.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+try:
+    tap.same(tool()[0], 2, "without words: its usage")
+    tap.same(tool("up", where, "--banks", "many")[0], 2, "a number of banks that is none")
+    status, said = tool("up", where, "--banks", "3")
+    if not tap.same(status, 0, "up"):
+        print("# " + said.replace("\n", "\n# "))
+        tap.end()
+    e = env()
+    tap.same(sorted(e), sorted(["url", "ca", "ca_key", "pid", "metrics", "parties"]), "env.json has its keys")
+    tap.same([(p["id"], p["role"]) for p in e["parties"]],
+             [(1, "regulator"), (11, "bank"), (12, "bank"), (13, "bank"), (101, "enterprise"), (102, "enterprise"), (103, "enterprise"), (201, "source")], "the parties")
+    tap.ok(e["url"].startswith("https://127.0.0.1:") and e["metrics"] == e["url"] + "/metrics", "API and metrics behind one address")
+    tap.ok(all(os.path.exists(os.path.join(where, p[k])) for p in e["parties"] for k in ("cert", "key")) and os.path.exists(os.path.join(where, e["ca_key"])), "paths are relative to DIR")
+    tap.same([os.stat(os.path.join(where, name)).st_mode & 0o77 for name in (e["ca_key"], "hub.key", e["parties"][0]["key"], ".")], [0] * 4, "keys are nobody else's to read")
+    tap.same(os.path.realpath(f"/proc/{e['pid']}/exe"), os.path.realpath(KANHED), "pid is the daemon itself")
+    tap.same(json.loads(kanhe(1, "party", "list").stdout.splitlines()[1]), {"id": 11, "role": "bank", "name": "Bank A", "uscc": None, "status": "active"}, "the command works with what env.json says")
+    with open(os.path.join(root, "d.csv"), "w") as f:
+        f.write(declarations(3))
+    tap.same(kanhe(201, "import", os.path.join(root, "d.csv")).returncode, 0, "the source imports")
+    tap.same(tool("up", where)[0], 0, "up where it is up: nothing to do")
+    tap.same(env()["pid"], e["pid"], "and the same daemon")
+    os.kill(e["pid"], signal.SIGKILL)
+    tap.ok(gone(e["pid"]), "killed")
+    tap.same(tool("up", where, "--banks", "4")[0], 0, "up after a SIGKILL, with one bank more")
+    tap.ok(env()["pid"] != e["pid"] and len(env()["parties"]) == len(e["parties"]) + 1, "a new daemon, a new party")
+    tap.same(json.loads(kanhe(14, "verify", os.path.join(root, "d.csv")).stdout.splitlines()[0])["name"], "OK", "its data is there, for the new bank too")
+    tap.same(tool("cert", where, "999", "bank", "stranger")[0], 0, "a certificate for nobody")
+    pid = env()["pid"]
+    tap.same(tool("down", where)[0], 0, "down")
+    tap.ok(gone(pid), "leaves no process")
+    tap.same(tool("down", where)[0], 0, "down where it is down")
+finally:
+    tool("down", where)
+    shutil.rmtree(root, ignore_errors=True)
+tap.end()
