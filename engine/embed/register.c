@@ -76,12 +76,14 @@ kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *
     kh_result result = kh_page_begin(engine, page, 1, after);
     if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, NULL, KH_ASK_REGISTER, sink, &who);
     if (result != KH_DONE) return result;
-    for (uint64_t cursor = after[0];; given++) {
+    /* who takes part is told to the regulator alone: a party sees itself */
+    bool own = (kh_access_rights(&who, KH_ASK_REGISTER) & KH_OWN_ONLY) != 0;
+    for (uint64_t cursor = own ? kh_max64(after[0], who.party) : after[0];; given++) {
         const uint64_t last[KH_PAGE_NUMBERS] = {cursor};
         const kh_ledger *l = kh_store_read_begin(engine->store);
         bool more = kh_ledger_party_next(l, &cursor, &p);
         kh_store_read_end(engine->store);
-        if (!more) return KH_DONE;
+        if (!more || (own && p.id != who.party)) return KH_DONE;
         if (kh_page_full(page, given)) {
             kh_page_more(page, 1, last);
             return KH_DONE;

@@ -22,7 +22,7 @@ static const uint8_t table[5][KH_ASK_CNT] = {
                       [KH_ASK_HISTORY] = KH_MAY | KH_NEEDS_PROOF | KH_OWN_ONLY,
                       [KH_ASK_FINANCING] = KH_MAY | KH_OWN_ONLY,
                       [KH_ASK_ALERTS] = KH_MAY | KH_OWN_ONLY,
-                      [KH_ASK_REGISTER] = KH_MAY,
+                      [KH_ASK_REGISTER] = KH_MAY | KH_OWN_ONLY,
                       [KH_DO_FINANCE] = KH_MAY | KH_OWN_ONLY,
                       [KH_ASK_GRANT] = KH_MAY | KH_OWN_ONLY,
                       [KH_ASK_CREDIT] = KH_MAY | KH_NEEDS_GRANT,
@@ -34,11 +34,11 @@ static const uint8_t table[5][KH_ASK_CNT] = {
                             [KH_ASK_HISTORY] = KH_MAY | KH_NEEDS_PROOF | KH_OWN_ONLY,
                             [KH_ASK_FINANCING] = KH_MAY | KH_OWN_ONLY,
                             [KH_ASK_ALERTS] = KH_MAY | KH_OWN_ONLY,
-                            [KH_ASK_REGISTER] = KH_MAY,
+                            [KH_ASK_REGISTER] = KH_MAY | KH_OWN_ONLY,
                             [KH_DO_GRANT] = KH_MAY | KH_OWN_ONLY,
                             [KH_ASK_GRANT] = KH_MAY | KH_OWN_ONLY,
                             [KH_ASK_CREDIT] = KH_MAY | KH_OWN_ONLY},
-    [KH_ROLE_SOURCE] = {[KH_DO_IMPORT] = KH_MAY, [KH_ASK_REGISTER] = KH_MAY},
+    [KH_ROLE_SOURCE] = {[KH_DO_IMPORT] = KH_MAY, [KH_ASK_REGISTER] = KH_MAY | KH_OWN_ONLY},
 };
 
 uint32_t kh_access_rights(const kh_principal *who, kh_ask ask)

@@ -19,7 +19,7 @@ typedef enum kh_ask {
     KH_ASK_HISTORY,    /* what happened to a document */
     KH_ASK_FINANCING,  /* one financing, or a list */
     KH_ASK_ALERTS,
-    KH_ASK_REGISTER,  /* parties, rules, rates */
+    KH_ASK_REGISTER,  /* parties (own only: itself), rules, rates */
     KH_ASK_DIRECTORY, /* stats, audit, snapshot */
     KH_DO_FINANCE,    /* apply and events */
     KH_DO_REGISTER,   /* parties, rules, rates */
