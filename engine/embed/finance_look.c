@@ -71,17 +71,17 @@ static kh_fin_row *only_one(walk *w, bool *ret_several)
     return row;
 }
 
-/* bank_named: BANK of BANK:NUMBER; UINT32_MAX where there is none of that name, which then has no financing; 0: not said. */
+/* bank_named: BANK of BANK:NUMBER; KH_NOBODY, which has no financing, where there is none of that name, and for a bank that names
+ * another; 0: not said. */
 static uint32_t bank_named(kh_engine *e, const kh_principal *who, const char *id, const char *colon)
 {
     char text[300];
-    kh_party_view bank;
     if (colon == NULL) return who->role == KH_ROLE_BANK ? who->party : 0;
     (void)snprintf(text, sizeof text, "%.*s", (int)(colon - id), id);
     const kh_ledger *l = kh_store_read_begin(e->store);
-    bool found = kh_embed_party(l, text, &bank);
+    uint32_t bank = kh_embed_party_id(l, who, text);
     kh_store_read_end(e->store);
-    return found ? bank.id : UINT32_MAX;
+    return who->role == KH_ROLE_BANK && bank != who->party ? KH_NOBODY : bank;
 }
 
 kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_result_sink *sink)

@@ -30,8 +30,11 @@ kh_result command_grant_revoke(command_context *c)
     return kh_grant_revoke(c->engine, args_get(c->given, "--as"), args_get(c->given, "--enterprise"), id, c->sink);
 }
 
-kh_result command_grant_list(command_context *c) { return kh_grant_list(c->engine, args_get(c->given, "--as"), c->sink); }
-kh_result command_grant_lookups(command_context *c) { return kh_grant_lookups(c->engine, args_get(c->given, "--as"), c->sink); }
+kh_result command_grant_list(command_context *c) { return kh_grant_list(c->engine, args_get(c->given, "--as"), NULL, c->sink); }
+kh_result command_grant_lookups(command_context *c)
+{
+    return kh_grant_lookups(c->engine, args_get(c->given, "--as"), NULL, c->sink);
+}
 
 kh_result command_credit(command_context *c)
 {
@@ -75,4 +78,7 @@ kh_result command_risk_ask(command_context *c)
     return kh_risk_ask(c->engine, args_get(c->given, "--as"), c->words, (uint32_t)c->word_cnt, c->sink);
 }
 
-kh_result command_risk_account(command_context *c) { return kh_risk_account(c->engine, args_get(c->given, "--as"), c->sink); }
+kh_result command_risk_account(command_context *c)
+{
+    return kh_risk_account(c->engine, args_get(c->given, "--as"), NULL, c->sink);
+}
