@@ -131,12 +131,12 @@ kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, 
     if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, as, KH_ASK_FINANCING, sink, &who);
     if (result != KH_DONE) return result;
     kh_embed_log_lookup(engine, &who, "financings", state != NULL ? state : "all");
-    walk w = {.e = engine, .who = &who, .state = wanted, .view = malloc(sizeof *w.view), .cursor = after[0]};
+    walk w = {.e = engine, .who = &who, .state = wanted, .view = malloc(sizeof *w.view)};
     if (w.view == NULL) return kh_embed_environment(engine, KH_E_NOMEM, "look");
-    uint64_t last[KH_PAGE_NUMBERS] = {after[0]};
-    for (kh_fin_row *row; (row = next_seen(&w)) != NULL; given++, last[0] = w.cursor) {
+    uint64_t last = w.cursor = kh_page_cursor(engine, page, &who, KH_ASK_FINANCING, after[0]);
+    for (kh_fin_row *row; (row = next_seen(&w)) != NULL; given++, last = w.cursor) {
         if (kh_page_full(page, given)) {
-            kh_page_more(page, 1, last);
+            kh_page_more_rows(engine, page, &who, KH_ASK_FINANCING, last);
             kh_embed_financing_free(row);
             break;
         }

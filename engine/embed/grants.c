@@ -155,7 +155,7 @@ kh_result kh_grant_list(kh_engine *engine, const char *as, kh_page *page, const 
     if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, as, KH_ASK_GRANT, sink, &who);
     if (result != KH_DONE) return result;
     uint32_t enterprise = who.role == KH_ROLE_ENTERPRISE ? who.party : 0;
-    uint64_t cursor = after[0];
+    uint64_t cursor = kh_page_cursor(engine, page, &who, KH_ASK_GRANT, after[0]), last = cursor;
     for (bool more = true; more;) {
         const kh_ledger *l = kh_store_read_begin(engine->store);
         bool wanted = false;
@@ -167,13 +167,13 @@ kh_result kh_grant_list(kh_engine *engine, const char *as, kh_page *page, const 
         kh_store_read_end(engine->store);
         if (!wanted) continue;
         if (kh_page_full(page, given)) {
-            kh_page_more(page, 1, after);
+            kh_page_more_rows(engine, page, &who, KH_ASK_GRANT, last);
             break;
         }
         row_grant(&b, &g, now);
         kh_row_give(&b, "grant", sink);
         given++;
-        after[0] = cursor;
+        last = cursor;
     }
     return KH_DONE;
 }

@@ -270,6 +270,9 @@ for who, x, y in SIDES:
 for side in (A, B):
     own = b"".join(got for _, _, got in town.received[side.id])
     tap.ok(all(m in own for m in (str(side.financings[0]).encode(), side.amounts[0].encode(), side.name.encode(), side.papers[0].encode())), f"{side.id} sees its own")
+for who, x, y in SIDES[:4]:
+    cursors = [json.loads(town.ask(who, "GET", path)[2]).get("next", "") for path in ("/v1/financings?limit=1", "/v1/grants?limit=1")]
+    tap.ok(all(c == "" or int(c) > 1 << 40 for c in cursors) and any(cursors), f"{who}: where a page ends does not count the others' rows", cursors)
 for who in (A.id, B.id, A.enterprise, SOURCE, None):
     status = town.call(who, "GET", "/metrics")[0]
     tap.same(status, 403 if who else 401, f"{who}: the metrics are the regulator's")

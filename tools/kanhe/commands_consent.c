@@ -42,7 +42,7 @@ kh_result command_credit(command_context *c)
         .as = args_get(c->given, "--as"), .scope = args_get(c->given, "--scope"), .after = args_get(c->given, "--after")};
     const char *limit_text = args_get(c->given, "--limit");
     uint64_t limit = 0;
-    if (c->word_cnt != 1) return command_usage(c, "which enterprise? give its id, name or USCC");
+    if (c->word_cnt != 1) return command_usage(c, "which enterprise? give its id or USCC");
     request.enterprise = c->words[0];
     if (args_has(c->given, "--grant") && !number_of(c, "--grant", &request.grant)) return KH_MISUSE;
     if (limit_text != NULL && (!args_number(limit_text, &limit) || limit == 0 || limit > UINT32_MAX))
