@@ -145,10 +145,8 @@ bool kh_daemon_drop(kh_daemon *d)
 
 bool kh_daemon_filter(kh_daemon *d)
 {
-    /* The devices are set up: the pollers keep what they need, the threads that come now speak HTTPS. */
-    kh_who stays = d->who;
-    stays.changes = false;
-    if (d->dpdk && !kh_privilege_become(&stays, kept_capabilities(d->config) & KH_KEEP_BIND, d->why, sizeof d->why)) return false;
+    /* The devices are set up. What they needed, no thread needs any more. */
+    if (d->dpdk && !kh_privilege_drop(kept_capabilities(d->config) & KH_KEEP_BIND, d->why, sizeof d->why)) return false;
     bool good = !d->config->sandbox || kh_privilege_filter(kh_config_is_token(d->config), &d->seccomp, d->why, sizeof d->why);
     if (good)
         KH_LOG(d->logging, KH_LEVEL_INFO, "rights_dropped", {"uid", NULL, d->who.uid}, {"landlock", NULL, (uint64_t)d->landlock},

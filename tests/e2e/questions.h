@@ -18,7 +18,10 @@ static inline kh_lookup_question question_make(uint32_t number)
 {
     char document[64];
     uint32_t wrong = number % 4;
-    kh_lookup_question q = {.amount = THE_AMOUNT + (wrong == 1), .want = KH_NO_AMOUNT, .currency = USD, .owner = wrong == 3 ? ANOTHER_OWNER : THE_OWNER};
+    kh_lookup_question q = {.amount = THE_AMOUNT + (wrong == 1),
+                            .want = KH_NO_AMOUNT,
+                            .currency = USD,
+                            .owner = wrong == 3 ? ANOTHER_OWNER : THE_OWNER};
     (void)snprintf(document, sizeof document, "export_declaration:310120260%09u", number + (wrong == 2 ? 500000000u : 0));
     if (!kh_client_document_id(document, &q.id)) abort();
     return q;
@@ -28,7 +31,8 @@ static inline kh_lookup_question question_make(uint32_t number)
 static inline kh_query question_query(uint32_t number)
 {
     kh_lookup_question q = question_make(number);
-    kh_query query = {.amount = q.amount, .currency = q.currency, .want = KH_AMOUNT_NONE, .owner_check = kh_owner_check(kh_text_of(q.owner))};
+    kh_query query = {
+        .amount = q.amount, .currency = q.currency, .want = KH_AMOUNT_NONE, .owner_check = kh_owner_check(kh_text_of(q.owner))};
     memcpy(query.key.b, q.id.bytes, sizeof q.id.bytes);
     return query;
 }

@@ -33,7 +33,8 @@ static void open_lane(char **argv)
     options.ca = argv[4], options.cert = argv[5], options.key = argv[6];
     if (kh_client_open(&options, why, sizeof why, &client) != KH_DONE) virtio_fail(why);
     if (kh_client_session(client, &session) != KH_DONE) virtio_fail(kh_client_message(client));
-    if (kh_lane_open(session.channel.session, 0, session.channel.up, session.channel.down, &lane) != KH_OK) virtio_fail("no lane");
+    if (kh_lane_open(session.channel.session, 0, session.channel.up, session.channel.down, &lane) != KH_OK)
+        virtio_fail("no lane");
     kh_client_close(client);
 }
 
@@ -63,7 +64,8 @@ static void check(uint8_t *frame, uint32_t n)
     uint64_t as_of;
     const uint8_t *body;
     uint32_t cnt, size = n < HEAD_SZ ? 0 : ((uint32_t)frame[38] << 8 | frame[39]) - 8; /* of UDP: short frames are padded */
-    if (size + HEAD_SZ > n || memcmp(frame + 26, our_ip4, 4) != 0 || slow_sum(0, frame + 14, 20) != 0xffff) virtio_fail("no datagram of the hub");
+    if (size + HEAD_SZ > n || memcmp(frame + 26, our_ip4, 4) != 0 || slow_sum(0, frame + 14, 20) != 0xffff)
+        virtio_fail("no datagram of the hub");
     if (!kh_lane_open_reply(&lane, frame + HEAD_SZ, size, &head, &as_of, &body, &cnt)) virtio_fail("a reply does not open");
     if (known[head.request_counter % KNOWN].counter != head.request_counter || known[head.request_counter % KNOWN].cnt != cnt)
         virtio_fail("an answer to what was not asked, or answered before");
