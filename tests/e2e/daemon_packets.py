@@ -22,11 +22,9 @@ def sh(command):
 if ctypes.CDLL(None, use_errno=True).unshare(NEWNET) != 0:
     tap.ok(False, f"a network namespace can be made (as root): {os.strerror(ctypes.get_errno())}")
     tap.end()
-holder = subprocess.Popen(["unshare", "--net", "sleep", "600"])
+holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE)
 atexit.register(holder.kill)
-until = time.monotonic() + 10
-while os.readlink(f"/proc/{holder.pid}/ns/net") == os.readlink("/proc/self/ns/net") and time.monotonic() < until:
-    time.sleep(0.01)
+holder.stdout.readline()
 THERE = ["nsenter", f"--net=/proc/{holder.pid}/ns/net"]
 there = " ".join(THERE)
 sh("ip link set lo up && ip link add kh-hub type veth peer name kh-party && ip link set kh-hub up && ip addr add 10.78.0.3/24 dev kh-hub && "
