@@ -47,7 +47,9 @@ class PacketHub(Hub):
         if user:
             who = pwd.getpwnam(user)
             subprocess.run(["chown", "-R", f"{who.pw_uid}:{who.pw_gid}", self.data, runtime], check=True)
-        self.runtime = runtime
+        # The module of DPDK is loaded by the user, who may not see the folder that this was built in: both are taken out of it.
+        self.program = shutil.copy(KANHED, self.root)
+        shutil.copy(os.environ["KH_DPDK_MODULE"], self.root)
         self.start(env={**os.environ, "RUNTIME_DIRECTORY": runtime})
 
     def rights(self):

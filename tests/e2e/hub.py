@@ -67,7 +67,7 @@ class Hub:
         self.authority.sign("hub", "/O=Kanhe/CN=hub", "subjectAltName=IP:127.0.0.1,DNS:localhost")
         self.data = data or os.path.join(self.root, "data")
         self.conf = os.path.join(self.root, "hub.conf")
-        self.process = None
+        self.process, self.program = None, KANHED
         lines = {"data": f'data = "{self.data}";', "listen": 'listen = "127.0.0.1:0";', "ca": 'ca = "ca.pem";', "certificate": 'certificate = "hub.pem";',
                  "key": 'key = "hub.key";', "datagrams": 'datagrams = { listen = "127.0.0.1:0"; };', "limits": "limits = { %s };" % limits}
         with open(self.conf, "w") as f:
@@ -95,7 +95,7 @@ class Hub:
     def start(self, *words, wait=True, **more):
         self.log = os.path.join(self.root, "stderr.log")
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([KANHED, "--config", self.conf, *words], stdout=subprocess.PIPE, stderr=log, text=True, **more)
+            self.process = subprocess.Popen([self.program, "--config", self.conf, *words], stdout=subprocess.PIPE, stderr=log, text=True, **more)
         self.pid = self.process.pid
         if not wait:
             return None
