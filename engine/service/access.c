@@ -83,6 +83,13 @@ void kh_access_show_document(const kh_principal *who, kh_doc_view *doc)
     }
 }
 
+bool kh_access_may_see_party(const kh_principal *who, uint32_t party, kh_role role)
+{
+    uint32_t rights = kh_access_rights(who, KH_ASK_REGISTER);
+    if ((rights & KH_MAY) == 0) return false;
+    return (rights & KH_OWN_ONLY) == 0 || party == who->party || role == KH_ROLE_REGULATOR || role == KH_ROLE_SOURCE;
+}
+
 bool kh_access_may_see_financing(const kh_principal *who, uint32_t bank, uint32_t enterprise)
 {
     uint32_t rights = kh_access_rights(who, KH_ASK_FINANCING);
