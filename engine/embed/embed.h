@@ -193,8 +193,6 @@ typedef struct kh_probe {
 uint32_t kh_probe_take(kh_engine *e, const kh_principal *who, uint32_t n, kh_probe *ret);
 /* kh_probe_end gives back the tokens of all but probe_cnt. */
 void kh_probe_end(kh_probe *probe, uint32_t probe_cnt);
-/* kh_probe_cnt: how many of an application's lines were probes. */
-uint32_t kh_probe_cnt(const kh_answer *a);
 
 /* ---- files ---- */
 typedef struct kh_input_source { /* a kh_input as formats reads it */

@@ -90,7 +90,8 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
         kh_probe probe;
         if (kh_probe_take(engine, &who, a->line_cnt, &probe) == a->line_cnt) {
             result = give_last(engine, &batch, &op, &asked, sink);
-            kh_probe_end(&probe, result != KH_MISUSE && batch.op_cnt > 0 ? kh_probe_cnt(&batch.answers[batch.op_cnt - 1]) : 0);
+            kh_probe_end(&probe,
+                         result != KH_MISUSE && batch.op_cnt > 0 ? kh_limit_probes(&batch.answers[batch.op_cnt - 1].receipt) : 0);
         } else {
             asked.code = KH_C_RATE_LIMITED;
             kh_probe_end(&probe, 0);

@@ -46,7 +46,7 @@ static kh_err flush(runner *r)
         kh_code code =
             kh_embed_give_receipt(r->e, r->who.party, p->refused != 0 ? NULL : &r->batch.answers[p->op], &asked, r->sink);
         r->not_ok = r->not_ok || !kh_embed_code_ok(code);
-        kh_probe_end(&p->probe, p->refused != 0 ? 0 : kh_probe_cnt(&r->batch.answers[p->op]));
+        kh_probe_end(&p->probe, p->refused != 0 ? 0 : kh_limit_probes(&r->batch.answers[p->op].receipt));
     }
     kh_batch_reset(&r->batch);
     r->n = 0;

@@ -16,6 +16,7 @@
 #define KH_HTTP_PATH_MAX 512
 #define KH_HTTP_PAGE_MAX 10000u
 #define KH_HTTP_ANSWER_MAX (64u << 20) /* bytes of one answer */
+#define KH_HTTP_FIELDS_SZ (256u << 10) /* a JSON object of fields; as a tree it takes many times its bytes */
 #define KH_HTTP_ROUTES_MAX 64
 
 typedef struct kh_request kh_request;
@@ -118,7 +119,14 @@ typedef struct kh_connection {
     const char *why;   /* of KH_TRUST_BAD */
 } kh_connection;
 typedef struct kh_connections kh_connections;
-typedef enum kh_dropped { KH_DROP_FULL, KH_DROP_ADDRESS, KH_DROP_EVICTED, KH_DROP_DEADLINE, KH_DROP_CNT } kh_dropped;
+typedef enum kh_dropped {
+    KH_DROP_FULL,
+    KH_DROP_ADDRESS,
+    KH_DROP_PARTY,
+    KH_DROP_EVICTED,
+    KH_DROP_DEADLINE,
+    KH_DROP_CNT
+} kh_dropped;
 kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, kh_connections **ret);
 void kh_connections_free(kh_connections *c);
 kh_err kh_connections_sweep(kh_connections *c); /* starts the thread that holds connections to their deadlines */
@@ -128,6 +136,8 @@ kh_connection *kh_connections_begin(kh_connections *c, int fd);
 void kh_connections_end(kh_connections *c, kh_connection *conn);
 /* kh_connections_phase moves on; bytes: what is to be moved in this phase, for its deadline. */
 void kh_connections_phase(kh_connections *c, kh_connection *conn, kh_phase phase, uint64_t bytes);
+/* kh_connections_proven: a request on it came from conn->party. A party has a quarter of all connections (16 at least): beyond
+   that its idle longest goes, or this one where none is idle. */
 void kh_connections_proven(kh_connections *c, kh_connection *conn);
 typedef struct kh_connection_counts {
     uint64_t accepted, unproven, proven, dropped[KH_DROP_CNT];
@@ -192,8 +202,9 @@ struct kh_request {
     size_t body_n, body_cap;
     json_t *json;
     kh_answer_text out;
-    kh_engine *engine; /* this request's own handle */
-    uint64_t quota;    /* bytes taken */
+    kh_engine *engine;       /* this request's own handle */
+    uint64_t quota;          /* bytes taken */
+    uint32_t tokens, probes; /* of operations: tokens of the probe limit taken, and those that stay taken */
     /* of the rows so far */
     uint64_t row_cnt;
     uint32_t first_code;
@@ -219,6 +230,7 @@ struct kh_http {
     _Atomic(kh_tls *) tls;             /* the newest; it keeps the older ones */
     kh_connections *connections;
     kh_quota *quota;
+    kh_quota *frames; /* operations that the store has not answered */
     kh_workers *workers;
     kh_metrics *metrics;
     char *openapi;
@@ -226,11 +238,10 @@ struct kh_http {
     char *datagram_address;
     int listen_fd;
     uint16_t port, plain_port;
-    _Atomic bool stopping;        /* no new requests */
-    _Atomic bool closed;          /* no request goes to a worker or the store any more */
-    _Atomic uint32_t in_flight;   /* requests begun and not completed */
-    _Atomic uint32_t suspended;   /* of them, those that a worker or the store has */
-    _Atomic uint64_t frame_bytes; /* of operations that the store has not answered */
+    _Atomic bool stopping;      /* no new requests */
+    _Atomic bool closed;        /* no request goes to a worker or the store any more */
+    _Atomic uint32_t in_flight; /* requests begun and not completed */
+    _Atomic uint32_t suspended; /* of them, those that a worker or the store has */
 };
 uint64_t kh_http_now_ns(void);
 /* kh_http_done: the answer is complete; any thread. The request is not touched any more by the caller. */

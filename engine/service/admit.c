@@ -44,10 +44,8 @@ static kh_session *session_of(kh_poller *p, const kh_request_head *head, kh_coun
 
 static bool to_operations(kh_poller *p, kh_packet *packet, const kh_session *s, const kh_request_head *head)
 {
-    kh_late *late = kh_late_take(p);
+    kh_late *late = kh_late_take(p, &s->who, KH_LATE_OPERATIONS);
     if (late == NULL) return kh_drop(p, packet, KH_N_DROPPED_BUSY);
-    late->kind = KH_LATE_OPERATIONS;
-    late->who = s->who;
     late->session = s->id;
     late->counter = head->counter;
     late->lane = head->lane;
@@ -65,10 +63,8 @@ static bool to_operations(kh_poller *p, kh_packet *packet, const kh_session *s, 
 static bool to_lookups(kh_poller *p, const kh_packet *packet, const kh_session *s, uint8_t form, uint32_t cnt)
 {
     uint32_t step = form == KH_FORM_QUERY_LONG ? KH_QUERY_LONG_SZ : KH_QUERY_SZ;
-    kh_late *late = kh_late_take(p);
+    kh_late *late = kh_late_take(p, &s->who, KH_LATE_LOOKUP);
     if (late == NULL) return false;
-    late->kind = KH_LATE_LOOKUP;
-    late->who = s->who;
     late->cnt = cnt;
     for (uint32_t i = 0; i < cnt; i++)
         memcpy(late->bytes + 16 * (size_t)i, packet->p + KH_REQUEST_HEAD_SZ + step * (size_t)i, 16);

@@ -1,6 +1,5 @@
 /* late: answers that come after their burst: lent slots, out to the desk, back, sealed, sent. */
 #include "index/reader.h"
-#include "service/limits.h"
 #include "service/parts.h"
 #include <sched.h>
 #include <stdlib.h>
@@ -34,11 +33,17 @@ void kh_lates_release(kh_poller *p)
     free(p->lates);
 }
 
-kh_late *kh_late_take(kh_poller *p)
+kh_late *kh_late_take(kh_poller *p, const kh_principal *who, kh_late_kind kind)
 {
     kh_late *late = p->free_lates;
-    if (late == NULL) return NULL;
+    uint16_t *lent = &p->lent[who->party % KH_LATE_PARTIES];
+    if (late == NULL || *lent >= KH_LATE_PARTY_MAX) return NULL;
+    if (kind == KH_LATE_OPERATIONS && p->operations_cnt >= KH_LATE_OPERATIONS_MAX) return NULL;
+    ++*lent;
+    p->operations_cnt += kind == KH_LATE_OPERATIONS;
     p->free_lates = late->next;
+    late->who = *who;
+    late->kind = kind;
     late->lost = false;
     late->undecided_cnt = late->probes = late->granted = late->cnt = late->n = 0;
     return late;
@@ -46,6 +51,8 @@ kh_late *kh_late_take(kh_poller *p)
 
 static void give_back(kh_poller *p, kh_late *late)
 {
+    p->lent[late->who.party % KH_LATE_PARTIES]--;
+    p->operations_cnt -= late->kind == KH_LATE_OPERATIONS;
     late->next = p->free_lates;
     p->free_lates = late;
 }
@@ -131,8 +138,7 @@ bool kh_poller_late(kh_poller *p, kh_packet *ret)
     p->ready_cnt--;
     memcpy(ret->peer, late->peer, sizeof ret->peer);
     (void)seal(p, late, ret);
-    if (late->kind == KH_LATE_QUESTIONS && late->granted > late->probes && p->service->options.limits != NULL)
-        kh_limits_give_back(p->service->options.limits, KH_LIMIT_PROBE, late->who.party, late->granted - late->probes);
+    kh_submit_answered(p->service, &late->who, late->granted, late->probes);
     give_back(p, late);
     return true;
 }
