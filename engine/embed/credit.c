@@ -178,8 +178,8 @@ kh_result kh_credit(kh_engine *engine, const kh_credit_request *request, const k
     kh_code code;
     const kh_ledger *l = kh_store_read_begin(engine->store);
     result = kh_embed_principal(engine, l, request->as, KH_ASK_CREDIT, &who, &code);
-    bool found = kh_embed_party(l, &who, request->enterprise, &enterprise) && enterprise.role == KH_ROLE_ENTERPRISE;
-    uint32_t meant = kh_embed_party_id(l, &who, request->enterprise);
+    bool found = kh_embed_party(engine, l, &who, request->enterprise, &enterprise) && enterprise.role == KH_ROLE_ENTERPRISE;
+    uint32_t meant = kh_embed_party_id(engine, l, &who, request->enterprise);
     kh_store_read_end(engine->store);
     if (result != KH_DONE) return result;
     if (code != KH_C_OK) return kh_embed_refuse(engine, code, sink);

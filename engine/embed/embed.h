@@ -51,13 +51,13 @@ kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, k
 kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret);
 /* kh_embed_refuse gives the row {code name} and KH_DONE_NOT_OK, with a sentence in the message. */
 kh_result kh_embed_refuse(kh_engine *e, kh_code code, const kh_result_sink *sink);
-/* kh_embed_party finds the party of an id, a USCC, or a name that `who` may see (kh_access_may_see_party); a name that it may not
-   see finds nothing, as one that there is not. [S] */
-bool kh_embed_party(const kh_ledger *l, const kh_principal *who, const char *text, kh_party_view *ret);
+/* kh_embed_party finds the party of an id, a USCC, or a name: any, to the operator; through a party's handle those that `who` may
+   see (kh_access_may_see_party). A name that it may not see finds nothing, as one that there is not. [S] */
+bool kh_embed_party(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text, kh_party_view *ret);
 /* kh_embed_party_id is the id that is meant, be there such a party or not, for the ledger to judge; KH_NOBODY: the text is no id
    and finds nothing. [S] */
 #define KH_NOBODY UINT32_MAX
-uint32_t kh_embed_party_id(const kh_ledger *l, const kh_principal *who, const char *text);
+uint32_t kh_embed_party_id(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text);
 /* kh_embed_log_lookup files a regulator's look-up. */
 void kh_embed_log_lookup(kh_engine *e, const kh_principal *who, const char *question, const char *subject);
 
@@ -171,7 +171,8 @@ bool kh_embed_code_ok(kh_code code); /* OK or a warning */
 
 /* kh_embed_owner: the owner's id that an enterprise stands for: its USCC where it is a party, else the text itself; "" for none.
  * [S] */
-void kh_embed_owner(const kh_ledger *l, const kh_principal *who, const char *text, char ret[KH_ISSUER_MAX + 1]);
+void kh_embed_owner(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text,
+                    char ret[KH_ISSUER_MAX + 1]);
 /* kh_embed_enterprise resolves the enterprise of an application. An owner that is no party yet is enrolled by an operation put
    into *b before the application, but only where the stored document of that name is its own; 0: there is none (the ledger
    answers that as an enterprise that does not own the papers). */

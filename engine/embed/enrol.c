@@ -37,7 +37,7 @@ uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const kh_principal *who,
     bool same = true;
     *ret_err = KH_OK;
     const kh_ledger *l = kh_store_read_begin(e->store);
-    if (kh_embed_party(l, who, text, &party)) id = party.id;
+    if (kh_embed_party(e, l, who, text, &party)) id = party.id;
     else if (kh_owner_canonical(kh_text_of(text), uscc, &n) != KH_C_FORMAT && is_owner(l, document, (kh_text){uscc, n})) {
         id = ENROLLED_ID | (uint32_t)kh_xxh3(uscc, n);
         bool in_batch = false;

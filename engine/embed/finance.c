@@ -69,7 +69,7 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
     if (papers == NULL || a->lines == NULL) result = kh_embed_environment(engine, KH_E_NOMEM, "read the request");
     char why[500], owner[KH_ISSUER_MAX + 1] = "";
     const kh_ledger *l = kh_store_read_begin(engine->store);
-    if (request->enterprise != NULL) kh_embed_owner(l, &who, request->enterprise, owner);
+    if (request->enterprise != NULL) kh_embed_owner(engine, l, &who, request->enterprise, owner);
     kh_store_read_end(engine->store);
     for (uint32_t i = 0; i < request->document_cnt && result == KH_DONE; i++)
         if (!parse_line(request->documents[i], owner, a->currency, &papers[i], &a->lines[i], why, sizeof why))

@@ -186,7 +186,7 @@ static void open_request(runner *r, request *q, const kh_row_view *row, uint64_t
     if (enterprise.n > KH_ISSUER_MAX) enterprise.n = 0;
     memcpy(q->enterprise, enterprise.p != NULL ? enterprise.p : "", enterprise.n);
     const kh_ledger *l = kh_store_read_begin(r->e->store);
-    kh_embed_owner(l, &r->who, q->enterprise, q->owner);
+    kh_embed_owner(r->e, l, &r->who, q->enterprise, q->owner);
     kh_store_read_end(r->e->store);
     q->p.currency = a->currency;
 }

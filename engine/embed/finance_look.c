@@ -79,7 +79,7 @@ static uint32_t bank_named(kh_engine *e, const kh_principal *who, const char *id
     if (colon == NULL) return who->role == KH_ROLE_BANK ? who->party : 0;
     (void)snprintf(text, sizeof text, "%.*s", (int)(colon - id), id);
     const kh_ledger *l = kh_store_read_begin(e->store);
-    uint32_t bank = kh_embed_party_id(l, who, text);
+    uint32_t bank = kh_embed_party_id(e, l, who, text);
     kh_store_read_end(e->store);
     return who->role == KH_ROLE_BANK && bank != who->party ? KH_NOBODY : bank;
 }

@@ -22,7 +22,10 @@ static kh_result times_of(kh_engine *e, const kh_grant_request *request, kh_op_g
     return KH_DONE;
 }
 
-static bool own_only(const kh_principal *who) { return (kh_access_rights(who, KH_DO_GRANT) & KH_OWN_ONLY) != 0; }
+static bool own_only(const kh_engine *e, const kh_principal *who)
+{
+    return e->party != 0 && (kh_access_rights(who, KH_DO_GRANT) & KH_OWN_ONLY) != 0;
+}
 
 /* party_of resolves a party that the request names. Whether there is one the ledger tells who may not see all. */
 static kh_result party_of(kh_engine *e, const kh_principal *who, const char *text, uint32_t *ret)
@@ -30,10 +33,10 @@ static kh_result party_of(kh_engine *e, const kh_principal *who, const char *tex
     if (text == NULL) return kh_embed_fail(e, KH_MISUSE, "which bank may look?");
     const kh_ledger *l = kh_store_read_begin(e->store);
     kh_party_view party;
-    bool found = kh_embed_party(l, who, text, &party);
-    *ret = kh_embed_party_id(l, who, text);
+    bool found = kh_embed_party(e, l, who, text, &party);
+    *ret = kh_embed_party_id(e, l, who, text);
     kh_store_read_end(e->store);
-    return found || own_only(who)
+    return found || own_only(e, who)
                ? KH_DONE
                : kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", text);
 }
@@ -45,7 +48,7 @@ static kh_result enterprise_of(kh_engine *e, const kh_principal *who, const char
     *ret = who->party;
     if (enterprise != NULL) {
         kh_result result = party_of(e, who, enterprise, ret);
-        if (result != KH_DONE || !own_only(who) || *ret == who->party) return result;
+        if (result != KH_DONE || !own_only(e, who) || *ret == who->party) return result;
         return kh_embed_refuse(e, KH_C_NOT_AUTHORISED, sink);
     }
     return who->role == KH_ROLE_ENTERPRISE ? KH_DONE

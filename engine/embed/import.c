@@ -163,7 +163,7 @@ static kh_result own_feed(kh_engine *e, const kh_principal *who, const char *sou
     kh_party_view named, self;
     kh_feed_default(feed);
     const kh_ledger *l = kh_store_read_begin(e->store);
-    bool other = source != NULL && (!kh_embed_party(l, who, source, &named) || named.id != who->party);
+    bool other = source != NULL && (!kh_embed_party(e, l, who, source, &named) || named.id != who->party);
     bool known = kh_ledger_party(l, who->party, &self);
     kh_store_read_end(e->store);
     if (other || !known) {
@@ -187,7 +187,7 @@ static kh_result feed_of(kh_engine *e, const kh_principal *who, const char *sour
     (void)snprintf(path, sizeof path, "%s/sources.conf", e->dir);
     kh_party_view party;
     const kh_ledger *l = kh_store_read_begin(e->store);
-    bool known = kh_embed_party(l, who, source, &party) && (party.role == KH_ROLE_SOURCE || party.role == KH_ROLE_REGULATOR);
+    bool known = kh_embed_party(e, l, who, source, &party) && (party.role == KH_ROLE_SOURCE || party.role == KH_ROLE_REGULATOR);
     kh_store_read_end(e->store);
     kh_err err = kh_feed_load(path, source, feed);
     if (err == KH_E_NOT_FOUND && known) err = kh_feed_load(path, party.name, feed); /* the party was named by its id */

@@ -54,7 +54,7 @@ kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, con
     kh_result result = kh_embed_enter(engine, KH_WRITING, NULL, KH_DO_REGISTER, sink, &who);
     if (result != KH_DONE) return result;
     const kh_ledger *l = kh_store_read_begin(engine->store);
-    bool found = kh_embed_party(l, &who, party, &view);
+    bool found = kh_embed_party(engine, l, &who, party, &view);
     kh_store_read_end(engine->store);
     if (!found)
         return kh_embed_fail(engine, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", party);

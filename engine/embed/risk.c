@@ -79,7 +79,7 @@ kh_result kh_risk_remove(kh_engine *engine, const char *as, const char *subject,
     if (result != KH_DONE) return result;
     if (of != NULL) {
         const kh_ledger *l = kh_store_read_begin(engine->store);
-        bool found = kh_embed_party(l, &who, of, &contributor);
+        bool found = kh_embed_party(engine, l, &who, of, &contributor);
         kh_store_read_end(engine->store);
         bool own = (kh_access_rights(&who, KH_DO_RISK) & KH_OWN_ONLY) != 0;
         if (own && contributor.id != who.party) return kh_embed_refuse(engine, KH_C_NOT_AUTHORISED, sink);
