@@ -214,8 +214,8 @@ kh_result kh_embed_format(kh_engine *e, const char *format, const char *kind, kh
 #define KH_PAGE_NUMBERS 2
 /* kh_page_begin reads `after`: numbers parted by dots, all 0 for none. KH_MISUSE where it is no such place. page may be NULL. */
 kh_result kh_page_begin(kh_engine *e, kh_page *page, uint32_t number_cnt, uint64_t ret_after[KH_PAGE_NUMBERS]);
-/* kh_page_cursor is the ledger's cursor of what a page's `after` said, kh_page_more_rows the reverse: a party that `ask` shows its
-   own alone gets the cursor sealed, since it counts the rows of all. */
+/* kh_page_cursor is the ledger's cursor of what a page's `after` said, kh_page_more_rows the reverse: a party that `ask` shows
+   its own alone gets the cursor sealed, since it counts the rows of all. */
 uint64_t kh_page_cursor(kh_engine *e, const kh_page *page, const kh_principal *who, kh_ask ask, uint64_t after);
 void kh_page_more_rows(kh_engine *e, kh_page *page, const kh_principal *who, kh_ask ask, uint64_t cursor);
 bool kh_page_full(const kh_page *page, uint64_t given);
