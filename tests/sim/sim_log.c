@@ -260,11 +260,12 @@ int main(int argc, char **argv)
 {
     static scenario r;
     bool lie = false;
-    uint64_t seed = 0, cut = UINT64_MAX;
+    uint64_t seed = 0, cut = UINT64_MAX, every = 1;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--lie") == 0) lie = true;
         if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) seed = strtoull(argv[++i], NULL, 10);
         if (strcmp(argv[i], "--cut") == 0 && i + 1 < argc) cut = strtoull(argv[++i], NULL, 10);
+        if (strcmp(argv[i], "--every") == 0 && i + 1 < argc) every = kh_max64(1, strtoull(argv[++i], NULL, 10));
     }
     printf("# seed %llu\n", (unsigned long long)seed);
     if (cut != UINT64_MAX) {
@@ -272,7 +273,7 @@ int main(int argc, char **argv)
     } else {
         for (uint64_t s = seed; s < seed + 3; s++) {
             uint64_t calls = calls_of_run(&r, s);
-            for (uint64_t k = 0; k < calls; k++) cut_round(&r, s, k, lie);
+            for (uint64_t k = s % every; k < calls; k += every) cut_round(&r, s, k, lie);
         }
         for (uint64_t s = seed; s < seed + 200 && !lie; s++) fault_round(&r, s);
         for (uint64_t s = seed; s < seed + 100 && !lie; s++) rot_round(&r, s);

@@ -214,21 +214,22 @@ static void fault_round(uint64_t seed, uint64_t k)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = 1, only = UINT64_MAX, only_fault = UINT64_MAX;
+    uint64_t seed = 1, only = UINT64_MAX, only_fault = UINT64_MAX, every = 1;
     bool lie = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--lie") == 0) lie = true;
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) seed = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--cut") == 0 && i + 1 < argc) only = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--fault") == 0 && i + 1 < argc) only_fault = strtoull(argv[++i], NULL, 0);
-        else return fprintf(stderr, "usage: sim_store [--lie] [--seed N] [--cut K | --fault K]\n"), 2;
+        else if (strcmp(argv[i], "--every") == 0 && i + 1 < argc) every = kh_max64(1, strtoull(argv[++i], NULL, 0));
+        else return fprintf(stderr, "usage: sim_store [--lie] [--seed N] [--every N | --cut K | --fault K]\n"), 2;
     }
     printf("# seed %llu\n", (unsigned long long)seed);
     uint64_t calls = calls_of_a_run(seed);
     if (only != UINT64_MAX) cut_round(seed, only, lie);
     else if (only_fault != UINT64_MAX) fault_round(seed, only_fault);
     else
-        for (uint64_t k = 0; k <= calls; k++) {
+        for (uint64_t k = 0; k <= calls; k += every) {
             cut_round(seed, k, lie);
             if (!lie) fault_round(seed, k);
         }
