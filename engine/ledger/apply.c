@@ -163,18 +163,12 @@ static bool amounts_add_up(const kh_op_apply *op, kh_code *ret)
     return open || sum == op->amount;
 }
 
-/* Applications mostly name the currency and the product of the one before. */
+/* Applications mostly name the currency of the one before. */
 static bool currency_known(kh_ledger *l, kh_currency currency)
 {
-    if (currency != l->currency_known && !kh_currency_known(currency)) return false;
+    if ((currency == 0 || currency != l->currency_known) && !kh_currency_known(currency)) return false;
     l->currency_known = currency;
     return true;
-}
-
-static uint32_t product_text(kh_ledger *l, kh_text product)
-{
-    if (!kh_text_equal(product, kh_texts_get(l, l->product_named))) l->product_named = kh_texts_intern(l, product);
-    return l->product_named;
 }
 
 static kh_code admit(kh_ledger *l, const kh_op *op, request *r)
@@ -210,7 +204,7 @@ static uint32_t grant(kh_ledger *l, const kh_op *op, const request *r, uint64_t 
     *f = (kh_fin){.id = a->id,
                   .bank = op->party,
                   .enterprise = a->enterprise,
-                  .product = product_text(l, a->product),
+                  .product = kh_product_text(l, a->product),
                   .currency = a->currency,
                   .apply_digest = digest,
                   .apply_place = l->here};
@@ -270,11 +264,10 @@ static void touch_lines(kh_ledger *l, const request *r)
         if (r->plans[i].record != KH_RECORD_NONE) kh_touch_document(l, r->plans[i].record);
 }
 
-void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame)
+static __attribute__((noinline)) void apply_planned(kh_ledger *l, const kh_op *op, uint64_t digest, uint32_t known)
 {
     const kh_op_apply *a = &op->apply;
-    uint64_t digest = kh_frame_digest(frame), granted = 0, missing = 0;
-    uint32_t known = kh_fins_find_hashed(l, l->now->fin_hash, op->party, a->id);
+    uint64_t granted = 0, missing = 0;
     kh_receipt receipt = {.type = KH_OP_APPLY, .party = op->party, .sequence = op->sequence};
     kh_outcome_begin(l);
     kh_touch_party(l, op->party);
@@ -327,4 +320,12 @@ void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame)
     for (uint32_t i = 0; i < a->line_cnt; i++)
         if (r.plans[i].allocated != 0 && kh_contracts_may_name(l, r.plans[i].record))
             kh_contracts_flag(l, r.plans[i].record, true);
+}
+
+void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame)
+{
+    uint64_t digest = kh_frame_digest(frame);
+    uint32_t known = kh_fins_find_hashed(l, l->now->fin_hash, op->party, op->apply.id);
+    if (known == 0 && kh_plain_apply(l, op, digest)) return;
+    apply_planned(l, op, digest, known);
 }

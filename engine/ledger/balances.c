@@ -22,18 +22,6 @@ uint64_t kh_record_check(const kh_ledger *l, const kh_record *rec)
     return kh_check_with(l, rec, kh_check_identity(l, rec), rec->quad.taken, rec->quad.version, rec->quad.status);
 }
 
-uint32_t kh_balance_active(kh_ledger *l, uint32_t record)
-{
-    kh_record *rec = kh_rec(l, record);
-    kh_cold *cold = &l->cold[rec->cold];
-    if (cold->active == 0) {
-        cold->active = kh_rows_take(l, KH_R_ACTIVE);
-        KH_ASSERT(cold->active != 0);
-        l->active[cold->active].record = record;
-    }
-    return cold->active;
-}
-
 static uint64_t clamp(unsigned __int128 v) { return v > UINT64_MAX ? UINT64_MAX : (uint64_t)v; }
 
 void kh_balance_room(const kh_ledger *l, const kh_record *rec, uint64_t group_pending, kh_room *ret)

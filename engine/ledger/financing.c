@@ -1,11 +1,6 @@
 /* financing: rows of financings and their lines: finding, changing with the running check kept, opening and closing lines. */
 #include "ledger/machine.h"
 
-uint64_t kh_fin_check(const kh_ledger *l, const kh_fin *f)
-{
-    return kh_mix(kh_mix(f->id ^ l->secret[1], (uint64_t)f->bank << 32 | f->version), f->amount ^ (uint64_t)f->state << 56);
-}
-
 void kh_fin_set(kh_ledger *l, uint32_t fin, kh_fin_state state, uint64_t amount, bool raise)
 {
     kh_fin *f = &l->fin[fin];

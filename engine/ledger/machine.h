@@ -69,6 +69,7 @@ struct kh_ledger {
     uint32_t touch_cnt;
     kh_touch touches[KH_TOUCH_MAX];
     kh_receipt_line receipt_lines[KH_LINES_MAX];
+    kh_receipt plain_receipt; /* plain.c */
     uint8_t receipt_bytes[KH_RECEIPT_MAX_SZ];
     kh_ahead ahead;
     uint8_t message[KH_OP_MAX_SZ];
@@ -149,10 +150,43 @@ static inline bool kh_texts_room(const kh_ledger *l, uint64_t bytes)
 }
 
 /* ---- outcomes.c ---- */
+#define KH_PLACE_INDEX_BITS 24
 static inline void kh_outcome_begin(kh_ledger *l) { l->touch_cnt = 0; }
+/* kh_touch_join: the outcome to come joins a chain, whose newest place is *last; NULL: it has joined already. */
+static inline kh_touch *kh_touch_join(kh_ledger *l, uint8_t what, kh_packed *last)
+{
+    kh_packed here = l->here, prev = *last;
+    if (prev == here || l->touch_cnt == KH_TOUCH_MAX) return NULL;
+    kh_touch *t = &l->touches[l->touch_cnt++];
+    t->what = what;
+    t->prev.height = prev >> KH_PLACE_INDEX_BITS;
+    t->prev.index = (uint32_t)prev & ((UINT32_C(1) << KH_PLACE_INDEX_BITS) - 1);
+    t->prev.reserved = 0;
+    *last = here;
+    return t;
+}
+static inline void kh_touch_name(kh_touch *t, uint64_t low, uint64_t high)
+{
+    kh_store64(t->key.b, low);
+    kh_store64(t->key.b + 8, high);
+}
+static inline void kh_touch_document(kh_ledger *l, uint32_t record)
+{
+    kh_touch *t = kh_touch_join(l, 1, &l->cold[kh_records_cold(l, record)].last);
+    if (t != NULL) t->key = kh_rec(l, record)->key;
+}
+static inline void kh_touch_fin(kh_ledger *l, uint32_t fin)
+{
+    kh_fin *f = &l->fin[fin];
+    kh_touch *t = kh_touch_join(l, 3, &f->last);
+    if (t != NULL) kh_touch_name(t, f->bank, f->id);
+}
+static inline void kh_touch_speaker(kh_ledger *l) /* who speaks is a party */
+{
+    kh_touch *t = kh_touch_join(l, 2, &l->party[l->speaker].last);
+    if (t != NULL) kh_touch_name(t, l->speaker_id, 0);
+}
 void kh_touch_party(kh_ledger *l, uint32_t party);
-void kh_touch_document(kh_ledger *l, uint32_t record);
-void kh_touch_fin(kh_ledger *l, uint32_t fin);
 void kh_emit_receipt(kh_ledger *l, const kh_receipt *receipt);
 void kh_emit_notice(kh_ledger *l, const kh_notice *notice);
 void kh_place_count(kh_ledger *l, uint32_t outcome_index); /* the outcome to come is the entry's outcome_index-th */
@@ -228,7 +262,15 @@ static inline void kh_record_set(kh_ledger *l, kh_record *rec, kh_quad quad) /* 
     quad.updates = rec->quad.updates + 1;
     kh_quad_store(rec, quad);
 }
-uint32_t kh_balance_active(kh_ledger *l, uint32_t record); /* its active row, made if needed; room was checked */
+static inline uint32_t kh_balance_active(kh_ledger *l, uint32_t record) /* its active row, made if needed; room was checked */
+{
+    kh_cold *cold = &l->cold[kh_rec(l, record)->cold];
+    if (cold->active != 0) return cold->active;
+    uint32_t active = kh_rows_take(l, KH_R_ACTIVE);
+    KH_ASSERT(active != 0);
+    l->active[active].record = record;
+    return cold->active = active;
+}
 void kh_balance_room(const kh_ledger *l, const kh_record *rec, uint64_t group_pending, kh_room *ret);
 kh_code kh_balance_shortage(const kh_ledger *l, const kh_record *rec, bool group_limits, uint32_t bank, bool pending_own);
 typedef struct kh_parts {
@@ -261,7 +303,10 @@ static inline kh_fin_bucket *kh_fins_bucket(const kh_ledger *l, uint64_t hash)
 }
 
 /* ---- financing.c ---- */
-uint64_t kh_fin_check(const kh_ledger *l, const kh_fin *f);
+static inline uint64_t kh_fin_check(const kh_ledger *l, const kh_fin *f)
+{
+    return kh_mix(kh_mix(f->id ^ l->secret[1], (uint64_t)f->bank << 32 | f->version), f->amount ^ (uint64_t)f->state << 56);
+}
 void kh_fin_set(kh_ledger *l, uint32_t fin, kh_fin_state state, uint64_t amount, bool raise); /* keeps the check and the counts */
 uint64_t kh_line_amount(const kh_ledger *l, const kh_line *line); /* what it holds or uses, in the document's currency */
 void kh_line_open(kh_ledger *l, uint32_t line);
@@ -271,6 +316,13 @@ bool kh_fin_holds(kh_fin_state state); /* APPLIED, ACCEPTED, APPROVED */
 uint32_t kh_fin_receipt_lines(kh_ledger *l, const kh_fin *f);
 uint64_t kh_frame_digest(kh_frame frame);
 void kh_fin_apply(kh_ledger *l, const kh_op *op, kh_frame frame); /* apply.c */
+/* kh_plain_apply: plain.c: false: the application is not a plain one, and nothing was changed. */
+KH_MUST bool kh_plain_apply(kh_ledger *l, const kh_op *op, uint64_t digest);
+static inline uint32_t kh_product_text(kh_ledger *l, kh_text product) /* room was checked; mostly the product of the one before */
+{
+    if (!kh_text_equal(product, kh_texts_get(l, l->product_named))) l->product_named = kh_texts_intern(l, product);
+    return l->product_named;
+}
 void kh_fin_event(kh_ledger *l, const kh_op *op, kh_frame frame); /* events.c */
 void kh_fin_release(kh_ledger *l, uint32_t fin);                  /* held -= all, on all its documents; flags are not looked at */
 void kh_fin_refresh_limits(kh_ledger *l, uint32_t fin);

@@ -65,20 +65,22 @@ static bool key_from(const kh_receipt *receipt, const kh_notice *notice, uint8_t
     }
 }
 
+/* key_from backwards: where the outcome tells the key of a touch, looked for in the same order. */
 static uint8_t find_from(const kh_outcome *o, const kh_touch *t, uint32_t *line)
 {
-    kh_key key;
-    const uint8_t others[3] = {FROM_KEY, FROM_PARTY, FROM_FINANCING};
-    if (o->receipt != NULL && t->what == 1)
-        for (uint32_t i = *line; i < o->receipt->line_cnt; i++)
-            if (kh_key_equal(&o->receipt->lines[i].key, &t->key)) {
+    const kh_receipt *r = o->receipt;
+    uint64_t low = kh_load64(t->key.b), high = kh_load64(t->key.b + 8);
+    if (r != NULL && t->what == 1)
+        for (uint32_t i = *line; i < r->line_cnt; i++)
+            if (kh_key_equal(&r->lines[i].key, &t->key)) {
                 *line = i;
                 return FROM_LINE;
             }
     *line = 0;
-    for (uint32_t i = 0; i < 3; i++)
-        if (key_from(o->receipt, o->notice, others[i], 0, &key) && kh_key_equal(&key, &t->key)) return others[i];
-    return FROM_BYTES;
+    if (kh_key_equal(r != NULL ? &r->key : &o->notice->key, &t->key)) return FROM_KEY;
+    if (low != (r != NULL ? r->party : o->notice->party)) return FROM_BYTES;
+    if (high == 0) return FROM_PARTY;
+    return high == (r != NULL ? r->financing : o->notice->financing) ? FROM_FINANCING : FROM_BYTES;
 }
 
 void kh_block_append(kh_block *b, const kh_outcome *o)

@@ -23,30 +23,13 @@ static bool plain(kh_text text)
     return (bad | not_plain(kh_load64(text.p + text.n - 8))) == 0;
 }
 
-/* clean: UTF-8 without control characters. */
-static bool clean(kh_text text)
+/* UTF-8 without control characters. */
+bool kh_wire_clean(kh_text text)
 {
     if (KH_LIKELY(plain(text))) return true;
     for (uint32_t i = 0; i < text.n; i++)
         if ((uint8_t)text.p[i] < 0x20 || text.p[i] == 0x7f) return false;
     return kh_utf8_valid(text);
-}
-
-kh_text kh_in_text(kh_fields_in *in, uint32_t n, uint32_t max)
-{
-    kh_text text = {NULL, 0};
-    if (n == 0) return text;
-    const uint8_t *p = n <= max ? kh_in_take(in, n) : NULL;
-    if (p == NULL || !clean((kh_text){(const char *)p, n})) in->bad = true;
-    else text = (kh_text){(const char *)p, n};
-    return text;
-}
-
-bool kh_in_end(kh_fields_in *in)
-{
-    size_t left = (size_t)(in->end - in->p); /* the last 8 bytes lie inside the frame, which has a header */
-    if (in->bad || left > 7) return false;
-    return left == 0 || kh_load64(in->end - 8) >> (64 - 8 * left) == 0;
 }
 
 uint8_t *kh_out_zeroed(kh_fields_out *out, size_t n)
@@ -64,7 +47,7 @@ uint8_t *kh_out_zeroed(kh_fields_out *out, size_t n)
 void kh_out_text(kh_fields_out *out, kh_text text, uint32_t max)
 {
     if (text.n == 0) return;
-    if (text.n > max || !clean(text)) {
+    if (text.n > max || !kh_wire_clean(text)) {
         out->bad = true;
         return;
     }

@@ -23,9 +23,23 @@ static inline const uint8_t *kh_in_take(kh_fields_in *in, size_t n)
 }
 
 /* kh_in_text takes n bytes of UTF-8 without control characters, at most max. */
-kh_text kh_in_text(kh_fields_in *in, uint32_t n, uint32_t max);
+bool kh_wire_clean(kh_text text);
+static inline kh_text kh_in_text(kh_fields_in *in, uint32_t n, uint32_t max)
+{
+    kh_text text = {NULL, 0};
+    if (n == 0) return text;
+    const uint8_t *p = n <= max ? kh_in_take(in, n) : NULL;
+    if (p == NULL || !kh_wire_clean((kh_text){(const char *)p, n})) in->bad = true;
+    else text = (kh_text){(const char *)p, n};
+    return text;
+}
 /* kh_in_end: the frame ends here but for at most 7 zero bytes of padding. */
-bool kh_in_end(kh_fields_in *in);
+static inline bool kh_in_end(const kh_fields_in *in)
+{
+    size_t left = (size_t)(in->end - in->p); /* the last 8 bytes lie inside the frame, which has a header */
+    if (in->bad || left > 7) return false;
+    return left == 0 || kh_load64(in->end - 8) >> (64 - 8 * left) == 0;
+}
 
 /* The writer: every put beyond the end makes it bad and writes nothing. */
 typedef struct kh_fields_out {

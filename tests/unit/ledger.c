@@ -180,6 +180,19 @@ Test(ledger, several_documents_all_or_nothing_or_in_part)
     cr_assert(world_one(w, &op)->code == KH_C_BAD_STATE);
 }
 
+Test(ledger, no_currency_is_none_of_those_known_from_the_first_application_on)
+{
+    kh_op_line lines[1];
+    declare(w, 1, USD, 100);
+    part p[1] = {{EXPORT, decl(1), 30, 0, 0}};
+    for (uint64_t id = 1; id <= 3; id++) { /* as the first one since the start, again, and after one that named a currency */
+        kh_op op = apply_op(1, id, 0, 30, p, 1, lines);
+        cr_assert(world_one(w, &op)->code == KH_C_FORMAT);
+        op = apply_op(1, 10 + id, USD, 30, p, 1, lines);
+        if (id == 2) cr_assert(world_one(w, &op)->code == KH_C_OK);
+    }
+}
+
 Test(ledger, disbursing_and_repaying_over_several_documents)
 {
     for (uint32_t i = 1; i <= 3; i++) declare(w, i, USD, 100);

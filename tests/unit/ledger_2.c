@@ -368,3 +368,15 @@ Test(ledger_documents, check_digit_and_similar_warn)
     op.document.number = kh_text_of(decl(3));
     cr_assert(send(op)->warning == KH_C_SIMILAR && world_notices(w, KH_NOTICE_SIMILAR) == 1);
 }
+
+Test(ledger_documents, a_contract_is_looked_at_whatever_went_before)
+{
+    declare(w, 3, USD, 100);
+    cr_assert(hold(w, 1, 9, 3, 10) == KH_C_OK); /* the next ones are of the same bank, product and currency */
+    for (uint32_t i = 1; i <= 2; i++) {
+        kh_op op = doc_op(KH_DOC_PUT, EXPORT, decl(i), "OWNER1", USD, 100);
+        op.document.contract = 77;
+        cr_assert(send(op)->code == KH_C_OK);
+    }
+    cr_assert(hold(w, 1, 1, 1, 10) == KH_C_OK && doc_view(w, EXPORT, decl(2), 0).similar);
+}
