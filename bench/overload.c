@@ -62,8 +62,9 @@ static void say(double since, uint64_t sent)
     double took_s = kh_client_now_s() - since;
     uint32_t n = time_cnt < TIMES_MAX ? time_cnt : TIMES_MAX;
     qsort(times, n, sizeof *times, by_size);
-    printf("{\"done\":%llu,\"refused\":%llu,\"sent\":%llu,\"seconds\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f}\n", (unsigned long long)done,
-           (unsigned long long)refused, (unsigned long long)sent, took_s, n > 0 ? times[n / 2] : 0, n > 0 ? times[n / 100 * 99 + n % 100 * 99 / 100] : 0);
+    printf("{\"done\":%llu,\"refused\":%llu,\"sent\":%llu,\"seconds\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f}\n",
+           (unsigned long long)done, (unsigned long long)refused, (unsigned long long)sent, took_s, n > 0 ? times[n / 2] : 0,
+           n > 0 ? times[n / 100 * 99 + n % 100 * 99 / 100] : 0);
 }
 
 static kh_id document(uint32_t i)
@@ -76,11 +77,20 @@ static kh_id document(uint32_t i)
 }
 
 /* Ids of financings that nobody else uses: of this second, this party, this caller. */
-static uint64_t first_id(uint32_t caller) { return ((uint64_t)time(NULL) << 28) + ((uint64_t)(me % 16) << 24) + ((uint64_t)caller << 18); }
+static uint64_t first_id(uint32_t caller)
+{
+    return ((uint64_t)time(NULL) << 28) + ((uint64_t)(me % 16) << 24) + ((uint64_t)caller << 18);
+}
 
 static kh_reserve reserve(uint64_t id, kh_id on)
 {
-    return (kh_reserve){.id = id, .amount = 1, .document = on, .bank = me, .enterprise = ENTERPRISE, .currency = 840, .product = "export_receivable"};
+    return (kh_reserve){.id = id,
+                        .amount = 1,
+                        .document = on,
+                        .bank = me,
+                        .enterprise = ENTERPRISE,
+                        .currency = 840,
+                        .product = "export_receivable"};
 }
 
 /* ---- callers ---- */
@@ -89,7 +99,9 @@ static void no_row(void *ctx, const kh_result_row *row)
 {
     uint64_t *limited = ctx;
     for (uint32_t i = 0; i < row->field_cnt; i++)
-        if (row->fields[i].type == KH_FIELD_TEXT && row->fields[i].text != NULL && strcmp(row->fields[i].text, "RATE_LIMITED") == 0) ++*limited;
+        if (row->fields[i].type == KH_FIELD_TEXT && row->fields[i].text != NULL &&
+            strcmp(row->fields[i].text, "RATE_LIMITED") == 0)
+            ++*limited;
 }
 
 static void *calls(void *number)
@@ -197,7 +209,9 @@ static uint32_t take(int fd, const kh_lane *lane, bool wait)
         uint64_t as_of;
         uint32_t cnt;
         kh_op_answer answer;
-        if (!kh_lane_open_reply(lane, in[i], messages[i].msg_len, &head, &as_of, &body, &cnt) || kh_op_answer_decode(body, &answer) != KH_OK) continue;
+        if (!kh_lane_open_reply(lane, in[i], messages[i].msg_len, &head, &as_of, &body, &cnt) ||
+            kh_op_answer_decode(body, &answer) != KH_OK)
+            continue;
         if (answer.code == KH_C_OK) done++;
         else refused++;
         if (sent_at[head.counter % WAITS] > 0) took(sent_at[head.counter % WAITS]);
@@ -229,7 +243,13 @@ static uint64_t datagrams(double rate)
             kh_op_line line = {.allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
             memcpy(line.key.b, documents[(sent + i) * 7919 % ROWS].bytes, 16);
             kh_op op = {.type = KH_OP_APPLY, .party = me, .sequence = ++id};
-            op.apply = (kh_op_apply){.id = id, .enterprise = ENTERPRISE, .currency = 840, .amount = 1, .product = kh_text_of("export_receivable"), .line_cnt = 1, .lines = &line};
+            op.apply = (kh_op_apply){.id = id,
+                                     .enterprise = ENTERPRISE,
+                                     .currency = 840,
+                                     .amount = 1,
+                                     .product = kh_text_of("export_receivable"),
+                                     .line_cnt = 1,
+                                     .lines = &line};
             if (kh_op_encode(&op, frame, sizeof frame, &frame_n) != KH_OK) abort();
             parts[i] = (struct iovec){out[i], kh_lane_seal_frames(&lane, frame, (uint32_t)frame_n, out[i], &counter)};
             messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};

@@ -3,6 +3,7 @@
 #define KH_HTTP_INSIDE_H
 #include "http/http.h"
 #include "service/access.h"
+#include "service/service.h"
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <jansson.h>
@@ -17,6 +18,11 @@
 #define KH_HTTP_PAGE_MAX 10000u
 #define KH_HTTP_ANSWER_MAX (64u << 20) /* bytes of one answer */
 #define KH_HTTP_ROUTES_MAX 64
+/* Bytes of operations under way: in all, so that the store's queue has room for them beside everybody else's; and of one party,
+   which thereby never takes all of it. Less would turn away what is soon done, and who is turned away comes back after a second.
+ */
+#define KH_HTTP_FRAMES_MAX (KH_STORE_QUEUE_SZ / 2)
+#define KH_HTTP_PARTY_FRAMES_MAX (KH_HTTP_FRAMES_MAX / 4)
 
 typedef struct kh_request kh_request;
 
@@ -113,6 +119,7 @@ typedef struct kh_connection {
     /* the polling thread's own */
     kh_trust trust;
     uint32_t party;
+    uint32_t party_row; /* 0: not looked up yet (service/service.h) */
     kh_role role;
     int64_t expires_s; /* of the certificate */
     const char *why;   /* of KH_TRUST_BAD */
@@ -136,9 +143,9 @@ typedef struct kh_connection_counts {
 bool kh_connections_limit(struct kh_limits *limits, const struct sockaddr *address);
 void kh_connections_count(kh_connections *c, kh_connection_counts *ret);
 
-/* ---- quota.c: bytes and requests in memory, in all and for one party ---- */
+/* ---- quota.c: bytes and requests in all and for one party: in memory, and on their way through the store ---- */
 typedef struct kh_quota kh_quota;
-kh_err kh_quota_new(uint64_t bytes, uint32_t requests, kh_quota **ret);
+kh_err kh_quota_new(uint64_t bytes, uint64_t party_bytes, uint32_t requests, kh_quota **ret);
 void kh_quota_free(kh_quota *q);
 bool kh_quota_take(kh_quota *q, uint32_t party, uint64_t bytes);
 void kh_quota_grow(kh_quota *q, uint32_t party, uint64_t bytes); /* an answer: it is there, so it counts */
@@ -219,6 +226,7 @@ struct kh_http {
     _Atomic(kh_tls *) tls;             /* the newest; it keeps the older ones */
     kh_connections *connections;
     kh_quota *quota;
+    kh_quota *frames; /* of operations that the store has not answered */
     kh_workers *workers;
     kh_metrics *metrics;
     char *openapi;
@@ -226,11 +234,10 @@ struct kh_http {
     char *datagram_address;
     int listen_fd;
     uint16_t port, plain_port;
-    _Atomic bool stopping;        /* no new requests */
-    _Atomic bool closed;          /* no request goes to a worker or the store any more */
-    _Atomic uint32_t in_flight;   /* requests begun and not completed */
-    _Atomic uint32_t suspended;   /* of them, those that a worker or the store has */
-    _Atomic uint64_t frame_bytes; /* of operations that the store has not answered */
+    _Atomic bool stopping;      /* no new requests */
+    _Atomic bool closed;        /* no request goes to a worker or the store any more */
+    _Atomic uint32_t in_flight; /* requests begun and not completed */
+    _Atomic uint32_t suspended; /* of them, those that a worker or the store has */
 };
 uint64_t kh_http_now_ns(void);
 /* kh_http_done: the answer is complete; any thread. The request is not touched any more by the caller. */

@@ -18,7 +18,7 @@ static bool known(kh_request *r)
     kh_connection *conn = r->conn;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     kh_tls_identify(conn, info->tls_session);
-    if (conn->trust == KH_TRUST_PARTY && kh_service_principal(h->o.service, conn->party, conn->role, &r->who)) {
+    if (conn->trust == KH_TRUST_PARTY && kh_service_principal(h->o.service, conn->party, conn->role, &conn->party_row, &r->who)) {
         if (!conn->proven) kh_connections_proven(h->connections, conn);
         return true;
     }

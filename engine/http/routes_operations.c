@@ -8,8 +8,7 @@
 #include "service/submit.h"
 #include <stdio.h>
 
-#define RECEIPT_GUESS 192u                 /* bytes of an operation's answer */
-#define FRAMES_MAX (KH_STORE_QUEUE_SZ / 2) /* bytes under way: the store's queue has room for them beside everybody else's */
+#define RECEIPT_GUESS 192u /* bytes of an operation's answer */
 
 void kh_route_session_open(kh_request *r)
 {
@@ -69,7 +68,7 @@ void kh_route_session_close(kh_request *r)
 
 static void finish(kh_request *r)
 {
-    (void)atomic_fetch_sub_explicit(&r->http->frame_bytes, r->body_n, memory_order_relaxed);
+    kh_quota_give_back(r->http->frames, r->who.party, r->body_n);
     kh_http_done(r);
 }
 
@@ -114,11 +113,11 @@ static void refuse(kh_request *r, kh_code code)
 void kh_route_operations(kh_request *r)
 {
     uint32_t op_cnt = 0;
-    if (atomic_fetch_add_explicit(&r->http->frame_bytes, r->body_n, memory_order_relaxed) + r->body_n > FRAMES_MAX) {
+    if (!kh_quota_take(r->http->frames, r->who.party, r->body_n)) {
         kh_metrics_dropped(r->http->metrics, KH_RD_QUEUE);
         r->retry_after_s = 1;
         kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub is busy; try again");
-        finish(r);
+        kh_http_done(r);
         return;
     }
     kh_code code = kh_submit_check(&r->who, r->body, r->body_n, &op_cnt);

@@ -150,6 +150,7 @@ static void free_all(kh_http *h)
     if (h->listen_fd >= 0) (void)close(h->listen_fd);
     kh_connections_free(h->connections);
     kh_quota_free(h->quota);
+    kh_quota_free(h->frames);
     kh_metrics_free(h->metrics);
     kh_tls_free(h->tls);
     free(h->openapi);
@@ -172,7 +173,8 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
     if (err == KH_OK) err = load_openapi(h, options->openapi_path, why, cap);
     if (err == KH_OK)
         err = kh_connections_new(h->o.max_connections, h->o.max_connections_per_address, h->o.idle_s, &h->connections);
-    if (err == KH_OK) err = kh_quota_new((uint64_t)h->o.max_body * 16, h->o.queue, &h->quota);
+    if (err == KH_OK) err = kh_quota_new((uint64_t)h->o.max_body * 16, (uint64_t)h->o.max_body * 4, h->o.queue, &h->quota);
+    if (err == KH_OK) err = kh_quota_new(KH_HTTP_FRAMES_MAX, KH_HTTP_PARTY_FRAMES_MAX, h->o.queue * 4, &h->frames);
     if (err == KH_OK) err = kh_metrics_new(&h->metrics);
     if (err == KH_OK) err = kh_http_listen(options->listen, why, cap, &h->listen_fd, &h->port);
     if (err == KH_OK) err = kh_connections_sweep(h->connections);

@@ -38,8 +38,8 @@ typedef struct kh_region {
     uint32_t flags;
 } kh_region;
 
-/* kh_region_grow puts `rows` more rows, which there is room for, into use, and returns the number of the first. [W] A helper thread
-   reads row_cnt beside it (kh_state_populate): the relaxed store is its partner. */
+/* kh_region_grow puts `rows` more rows, which there is room for, into use, and returns the number of the first. [W] A helper
+   thread reads row_cnt beside it (kh_state_populate): the relaxed store is its partner. */
 static inline uint64_t kh_region_grow(kh_region *r, uint64_t rows)
 {
     uint64_t was = r->row_cnt;

@@ -20,6 +20,7 @@ kh_err kh_lates_init(kh_poller *p)
         p->lates[i].next = i + 1 < KH_LATE_MAX ? &p->lates[i + 1] : NULL;
     }
     p->free_lates = p->lates;
+    p->free_cnt = KH_LATE_MAX;
     return KH_OK;
 }
 
@@ -34,11 +35,18 @@ void kh_lates_release(kh_poller *p)
     free(p->lates);
 }
 
-kh_late *kh_late_take(kh_poller *p)
+static uint16_t *held_by(kh_poller *p, uint32_t party) { return &p->held[party * UINT32_C(0x9E3779B9) >> 24]; }
+
+bool kh_late_may(kh_poller *p, uint32_t party) { return *held_by(p, party) < p->free_cnt; }
+
+kh_late *kh_late_take(kh_poller *p, uint32_t party)
 {
+    if (!kh_late_may(p, party)) return NULL;
     kh_late *late = p->free_lates;
-    if (late == NULL) return NULL;
     p->free_lates = late->next;
+    p->free_cnt--;
+    ++*held_by(p, party);
+    late->who.party = party;
     late->lost = false;
     late->undecided_cnt = late->probes = late->granted = late->cnt = late->n = 0;
     return late;
@@ -46,6 +54,8 @@ kh_late *kh_late_take(kh_poller *p)
 
 static void give_back(kh_poller *p, kh_late *late)
 {
+    --*held_by(p, late->who.party);
+    p->free_cnt++;
     late->next = p->free_lates;
     p->free_lates = late;
 }

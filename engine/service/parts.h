@@ -178,6 +178,8 @@ struct kh_poller {
     /* late answers */
     kh_late *lates, *free_lates, *ready, **ready_end;
     uint32_t ready_cnt, out_cnt; /* out: with the desk or the store */
+    uint32_t free_cnt;
+    uint16_t held[256]; /* by a party's hash */
     bool rang_questions, rang_operations;
     int event_fd;
     _Alignas(64) _Atomic uint64_t counts[KH_N_CNT]; /* written by the polling thread alone */
@@ -203,10 +205,13 @@ uint32_t kh_reply_seal(kh_poller *p, const kh_session *session, uint64_t counter
 void kh_answer_of(uint32_t rights, const kh_question *question, const kh_verdict *verdict, kh_query_answer *ret, bool *ret_probe);
 
 KH_MUST kh_err kh_lates_init(kh_poller *p);
-void kh_lates_release(kh_poller *p);            /* waits for those that are out */
-kh_late *kh_late_take(kh_poller *p);            /* NULL: all are out */
-void kh_late_send(kh_poller *p, kh_late *late); /* to the desk of its kind */
-void kh_late_ring(kh_poller *p);                /* wakes the desks that were sent something */
-void kh_late_done(kh_late *late);               /* back to its poller; any thread */
+void kh_lates_release(kh_poller *p); /* waits for those that are out */
+/* A party may hold as many as are left for the others: half of all if it is alone, and no flood takes the last one. Parties share
+   their counts by a hash: two that fall together share. */
+bool kh_late_may(kh_poller *p, uint32_t party);
+kh_late *kh_late_take(kh_poller *p, uint32_t party); /* NULL: it may not; else late->who.party is set */
+void kh_late_send(kh_poller *p, kh_late *late);      /* to the desk of its kind */
+void kh_late_ring(kh_poller *p);                     /* wakes the desks that were sent something */
+void kh_late_done(kh_late *late);                    /* back to its poller; any thread */
 void kh_late_collect(kh_poller *p);
 #endif

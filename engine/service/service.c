@@ -39,14 +39,17 @@ void kh_service_free(kh_service *service)
     free(service);
 }
 
-bool kh_service_principal(kh_service *service, uint32_t party, kh_role role, kh_principal *ret)
+bool kh_service_principal(kh_service *service, uint32_t party, kh_role role, uint32_t *row, kh_principal *ret)
 {
-    kh_party_view view;
-    const kh_ledger *l = kh_store_read_begin(service->options.store);
-    bool known = kh_ledger_party(l, party, &view) && view.role == role;
-    kh_store_read_end(service->options.store);
-    if (known) *ret = (kh_principal){party, role, view.frozen};
-    return known;
+    if (*row == 0) {
+        kh_party_view view;
+        const kh_ledger *l = kh_store_read_begin(service->options.store);
+        if (kh_ledger_party(l, party, &view) && view.role == role) *row = kh_ledger_party_row(l, party);
+        kh_store_read_end(service->options.store);
+    }
+    if (*row == 0) return false;
+    *ret = (kh_principal){party, role, kh_ledger_party_frozen(service->ledger, *row)};
+    return true;
 }
 
 static const struct {

@@ -1,6 +1,6 @@
 /* embed_torture: parties' handles on one engine, each on a thread of its own: a source imports, banks apply, verify and look,
- * enterprises are enrolled by several banks at once, regulator and operator list, change rules, make images and audit. Plain main:
- * runs under TSan. embed_torture SECONDS [SEED] */
+ * enterprises are enrolled by several banks at once, regulator and operator list, change rules, make images and audit. Plain
+ * main: runs under TSan. embed_torture SECONDS [SEED] */
 #include "embed/embed.h"
 #include <sched.h>
 #include <stdarg.h>
@@ -82,7 +82,8 @@ static void on_row(void *ctx, const kh_result_row *row)
     if (code != NULL && code->number == 0) w->ok++;
     if (code != NULL && code->number != 0) w->refused++;
     if (w->row_bank != 0 && bank != NULL && bank->type == KH_FIELD_NUMBER)
-        EXPECT(bank->number == w->row_bank, "party %u sees bank %llu in a %s", w->party, (unsigned long long)bank->number, row->what);
+        EXPECT(bank->number == w->row_bank, "party %u sees bank %llu in a %s", w->party, (unsigned long long)bank->number,
+               row->what);
     if (strcmp(row->what, "alert") == 0 || strcmp(row->what, "event") == 0) {
         EXPECT(height->number >= w->last_height, "%s: height goes back", row->what);
         w->last_height = height->number;
@@ -147,8 +148,8 @@ static void do_apply(worker *w)
         uint32_t doc = n - 1 - any(w, n < 200 ? n : 200);
         owner_of(doc, owner);
         number_of(doc, number);
-        put(w->text, "%llu,%s,export_receivable,%u.00,USD,export_declaration,%s\n", (unsigned long long)ids++, owner, 1 + any(w, 100),
-            number);
+        put(w->text, "%llu,%s,export_receivable,%u.00,USD,export_declaration,%s\n", (unsigned long long)ids++, owner,
+            1 + any(w, 100), number);
     }
     w->row_bank = w->party;
     kh_result_sink sink = begin(w);
@@ -173,8 +174,8 @@ static void do_verify(worker *w)
     }
     kh_result_sink sink = begin(w);
     kh_result result = kh_verify_input(w->e, &w->input, NULL, &sink);
-    EXPECT(result == (bad > 0 ? KH_DONE_NOT_OK : KH_DONE) && w->rows == n && w->refused == bad, "verify: %d %s: %u of %u refused, not %u",
-           (int)result, kh_message(w->e), w->refused, n, bad);
+    EXPECT(result == (bad > 0 ? KH_DONE_NOT_OK : KH_DONE) && w->rows == n && w->refused == bad,
+           "verify: %d %s: %u of %u refused, not %u", (int)result, kh_message(w->e), w->refused, n, bad);
 }
 
 static void do_paper(worker *w)
@@ -335,7 +336,8 @@ int main(int argc, char *argv[])
     stop = false;
     uint32_t enterprises = 0;
     kh_result_sink count = {.row = enrolled_once, .ctx = &enterprises};
-    EXPECT(kh_party_list(engine, NULL, &count) == KH_DONE && enterprises > 0 && enterprises <= OWNERS, "%u enterprises", enterprises);
+    EXPECT(kh_party_list(engine, NULL, &count) == KH_DONE && enterprises > 0 && enterprises <= OWNERS, "%u enterprises",
+           enterprises);
     EXPECT(kh_audit(engine, &quiet) == KH_DONE, "%s", kh_message(engine));
     for (uint32_t i = 0; i < 8; i++) {
         (void)printf("party %u: %llu rounds\n", parties[i], (unsigned long long)rounds[i]);

@@ -5,7 +5,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { REGULATOR = 1, BANK_A = 11, BANK_B = 12, EXPORTER = 101, OTHER_EXPORTER = 102, SOURCE = 201, OTHER_SOURCE = 202, DOCS = 20 };
+enum {
+    REGULATOR = 1,
+    BANK_A = 11,
+    BANK_B = 12,
+    EXPORTER = 101,
+    OTHER_EXPORTER = 102,
+    SOURCE = 201,
+    OTHER_SOURCE = 202,
+    DOCS = 20
+};
 static const char exporter[] = "91350211M000100Y43";
 
 /* The rows of a call as text, a line each. */
@@ -158,8 +167,13 @@ Test(handles, another_party_is_refused_whether_there_is_one_or_not)
     const char *documents[1] = {name};
     kh_paper paper = {.document = name, .owner = exporter, .amount = "1000.00"};
     apply(b, 7, 0, "100.00");
-    kh_apply_request r = {
-        .enterprise = "101", .product = "export_receivable", .amount = "1.00", .currency = "USD", .id = 5, .documents = documents, .document_cnt = 1};
+    kh_apply_request r = {.enterprise = "101",
+                          .product = "export_receivable",
+                          .amount = "1.00",
+                          .currency = "USD",
+                          .id = 5,
+                          .documents = documents,
+                          .document_cnt = 1};
     kh_event_request v = {.event = "accept", .id = 7};
     for (int call = 0; call < 9; call++)
         for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
@@ -175,8 +189,8 @@ Test(handles, another_party_is_refused_whether_there_is_one_or_not)
                                : call == 6 ? kh_finance_event(a, &v, &sink)
                                : call == 7 ? kh_verify_input(a, &input, others[i], &sink)
                                            : kh_finance_apply_input(a, others[i], &input, false, &sink);
-            cr_assert(result == KH_DONE_NOT_OK && out.rows == 1 && has(" code=70 name=NOT_AUTHORISED"), "call %d as %s: %d\n%s", call,
-                      others[i], (int)result, rows());
+            cr_assert(result == KH_DONE_NOT_OK && out.rows == 1 && has(" code=70 name=NOT_AUTHORISED"), "call %d as %s: %d\n%s",
+                      call, others[i], (int)result, rows());
             if (i == 0) (void)snprintf(first, sizeof first, "%s", rows());
             else cr_assert(strcmp(first, rows()) == 0, "call %d as %s:\n%s%s", call, others[i], first, rows());
         }
@@ -253,7 +267,8 @@ Test(handles, roles)
         ASK(list, kh_rule_list(e, &sink));
         ASK(list, kh_rate_list(e, &sink));
         char line[200];
-        (void)snprintf(line, sizeof line, "kind,number,owner_id,currency,amount,date\ninvoice,INV%zu,FOREIGN1,USD,5.00,2026-08-01\n", i);
+        (void)snprintf(line, sizeof line,
+                       "kind,number,owner_id,currency,amount,date\ninvoice,INV%zu,FOREIGN1,USD,5.00,2026-08-01\n", i);
         kh_input input = text(line);
         ASK(may[i].imports ? KH_DONE : KH_DONE_NOT_OK, kh_import_input(e, &input, &(kh_import_options){0}, &sink));
         cr_assert(has(may[i].imports ? "stored=1" : "name=NOT_AUTHORISED"), "party %u: %s", may[i].party, rows());
@@ -298,7 +313,8 @@ Test(handles, bulk)
     cr_assert(kh_lookup(a, BANK_A, &q, 1, &answer) == KH_DONE && answer.code == 0);
     cr_assert(kh_lookup(a, BANK_B, &q, 1, &answer) == KH_DONE && answer.code == KH_C_NOT_AUTHORISED);
     cr_assert(kh_lookup(source, 0, &q, 1, &answer) == KH_DONE && answer.code == KH_C_NOT_AUTHORISED);
-    kh_reserve r = {.id = 1, .amount = 60000, .bank = BANK_B, .enterprise = EXPORTER, .currency = 840, .product = "export_receivable"};
+    kh_reserve r = {
+        .id = 1, .amount = 60000, .bank = BANK_B, .enterprise = EXPORTER, .currency = 840, .product = "export_receivable"};
     r.document = q.id;
     cr_assert(kh_submit(a, &r, 1, &got) == KH_DONE && got.code == 0);
     ASK(KH_DONE, kh_finance_show(a, "11:1", NULL, &sink)); /* whoever the request names */
@@ -420,11 +436,13 @@ static int64_t broken(void *ctx, void *p, size_t cap)
 Test(handles, inputs)
 {
     kh_engine *a = as(BANK_A), *source = as(SOURCE);
-    kh_input input = text("kind,number,owner_id,currency,amount,date\ninvoice,A1,FOREIGN1,USD,1.00,2026-08-01\ninvoice,A2,FOREIGN1,USD,much,2026-08-01\n");
+    kh_input input = text("kind,number,owner_id,currency,amount,date\ninvoice,A1,FOREIGN1,USD,1.00,2026-08-01\ninvoice,A2,"
+                          "FOREIGN1,USD,much,2026-08-01\n");
     input.line_offset = 1000;
     bytes.piece = 7;
     ASK(KH_DONE_NOT_OK, kh_import_input(source, &input, &(kh_import_options){0}, &sink));
-    cr_assert(has("refused file=a text line=1003 ") && has(" byte=") && has(" text=invoice,A2,FOREIGN1,USD,much,2026-08-01") && has("stored=1"),
+    cr_assert(has("refused file=a text line=1003 ") && has(" byte=") && has(" text=invoice,A2,FOREIGN1,USD,much,2026-08-01") &&
+                  has("stored=1"),
               "%s", rows());
     bytes.at = 0;
     ASK(KH_DONE_NOT_OK, kh_show_input(a, &input, NULL, NULL, &sink));
@@ -432,7 +450,8 @@ Test(handles, inputs)
     bytes.at = 0;
     ASK(KH_DONE_NOT_OK, kh_verify_input(a, &input, NULL, &sink));
     cr_assert(has("line=1002") && has("line=1003"), "%s", rows());
-    input = text("id,enterprise,product,amount,currency,kind,number\n8,101,export_receivable,1.00,USD,export_declaration,310120260000000002\n");
+    input = text("id,enterprise,product,amount,currency,kind,number\n8,101,export_receivable,1.00,USD,export_declaration,"
+                 "310120260000000002\n");
     input.line_offset = 50;
     ASK(KH_DONE, kh_finance_apply_input(a, NULL, &input, false, &sink));
     cr_assert(has("line=52"), "%s", rows());
@@ -479,7 +498,8 @@ Test(handles, guessing_costs_and_knowing_does_not)
     }
     strcpy(csv, "kind,number,owner_id,currency,amount,date\n");
     for (uint32_t i = 0; i < 300; i++) {
-        (void)snprintf(line, sizeof line, "export_declaration,310120260%09u,%s,USD,1000.00,2026-08-01\n", i % 2 ? 500 + i : i % DOCS, exporter);
+        (void)snprintf(line, sizeof line, "export_declaration,310120260%09u,%s,USD,1000.00,2026-08-01\n",
+                       i % 2 ? 500 + i : i % DOCS, exporter);
         strcat(csv, line);
     }
     kh_input input = text(csv);
@@ -505,7 +525,8 @@ Test(handles, guessing_costs_and_knowing_does_not)
     cr_assert(has("name=RATE_LIMITED"), "%s", rows());
     ASK(KH_DONE_NOT_OK, kh_finance_apply(a, &r, &sink));
     cr_assert(has("name=RATE_LIMITED"), "%s", rows());
-    input = text("id,enterprise,product,amount,currency,kind,number\n8,101,export_receivable,1.00,USD,export_declaration,310120260000000777\n");
+    input = text("id,enterprise,product,amount,currency,kind,number\n8,101,export_receivable,1.00,USD,export_declaration,"
+                 "310120260000000777\n");
     ASK(KH_DONE_NOT_OK, kh_finance_apply_input(a, NULL, &input, false, &sink));
     cr_assert(has("name=RATE_LIMITED"), "%s", rows());
     kh_lookup_question q = {.amount = 100000, .want = KH_NO_AMOUNT, .owner = exporter, .currency = 840};
@@ -530,7 +551,8 @@ Test(handles, applications_in_a_file_pay_for_their_mismatches_alone)
     kh_engine *a = as(BANK_A);
     strcpy(csv, "id,enterprise,product,amount,currency,kind,number\n");
     for (uint32_t i = 0; i < 100; i++) {
-        (void)snprintf(line, sizeof line, "%u,101,export_receivable,1.00,USD,export_declaration,310120260%09u\n", i + 1, i % DOCS);
+        (void)snprintf(line, sizeof line, "%u,101,export_receivable,1.00,USD,export_declaration,310120260%09u\n", i + 1,
+                       i % DOCS);
         strcat(csv, line);
     }
     kh_input input = text(csv);
@@ -538,7 +560,8 @@ Test(handles, applications_in_a_file_pay_for_their_mismatches_alone)
     cr_assert(out.rows == 100);
     strcpy(csv, "id,enterprise,product,amount,currency,kind,number\n");
     for (uint32_t i = 0; i < 100; i++) {
-        (void)snprintf(line, sizeof line, "%u,101,export_receivable,1.00,USD,export_declaration,310120260%09u\n", i + 1001, i + 500);
+        (void)snprintf(line, sizeof line, "%u,101,export_receivable,1.00,USD,export_declaration,310120260%09u\n", i + 1001,
+                       i + 500);
         strcat(csv, line);
     }
     input = text(csv);
@@ -665,7 +688,8 @@ Test(handles, two_that_hash_to_one_id_in_one_file)
     kh_engine *a = as(BANK_A);
     store_two(first, second);
     (void)snprintf(csv, sizeof csv,
-                   "id,enterprise,product,amount,currency,kind,number\n1,%s,export_receivable,1.00,USD,export_declaration,310120260900000001\n"
+                   "id,enterprise,product,amount,currency,kind,number\n1,%s,export_receivable,1.00,USD,export_declaration,"
+                   "310120260900000001\n"
                    "2,%s,export_receivable,1.00,USD,export_declaration,310120260900000002\n",
                    first, second);
     kh_input input = text(csv);

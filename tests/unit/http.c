@@ -313,13 +313,15 @@ Test(connections, what_was_let_in_but_never_made_gives_its_place_back)
 Test(quota, one_party_takes_a_quarter)
 {
     kh_quota *q;
-    cr_assert(kh_quota_new(1000, 100, &q) == KH_OK);
+    cr_assert(kh_quota_new(1000, 250, 100, &q) == KH_OK);
     cr_assert(kh_quota_take(q, 11, 250) && !kh_quota_take(q, 11, 1) && kh_quota_take(q, 12, 250));
     kh_quota_grow(q, 12, 400);
     cr_assert(!kh_quota_take(q, 13, 200), "answers count too");
     kh_quota_give_back(q, 12, 650);
     cr_assert(kh_quota_take(q, 13, 200) && kh_quota_take(q, 12, 0));
     kh_quota_give_back(q, 11, 250);
+    cr_assert(kh_quota_take(q, 14, 600) && !kh_quota_take(q, 14, 0), "a large one passes alone");
+    kh_quota_give_back(q, 14, 600);
     for (int i = 0; i < 26; i++) cr_assert(kh_quota_take(q, 11, 0));
     cr_assert(!kh_quota_take(q, 11, 0), "requests have a share too");
     kh_quota_free(q);
