@@ -97,12 +97,13 @@ kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_t
     return err;
 }
 
-/* How small an entry may be: the more are in flight, the longer it gathers. A few small ones side by side, since a disk makes
- * several writes durable in the time of one; what comes meanwhile would otherwise wait for that one and then as long again. */
+/* How small an entry may be: the more are in flight, the longer it gathers. The second goes while the first is being written,
+ * since a disk makes several writes durable in the time of one; each costs the processor as much as a hundred operations, though.
+ */
 static size_t least_size(uint32_t in_flight)
 {
     if (in_flight == 0) return 1;
-    if (in_flight < 4) return 4u << 10;
+    if (in_flight < 4) return (size_t)(4u << 10) << in_flight;
     if (in_flight < 12) return 64u << 10;
     return ENTRY_SZ / 2;
 }
