@@ -100,7 +100,7 @@ static int query(PGconn *c, const char *text)
 
 double peer_postgres(const char *dir, uint32_t rows, uint32_t batch, double seconds)
 {
-    char path[512], info[600], text[512];
+    char path[512], info[600], text[2048];
     (void)snprintf(path, sizeof path, "%s/pg", dir);
     const char *as = getuid() == 0 ? "runuser -u postgres --" : "";
     (void)shell("mkdir -p %s; chmod 755 %s", path, dir);

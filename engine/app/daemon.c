@@ -68,6 +68,15 @@ static bool start_service(kh_daemon *d)
     return err == KH_OK || say(d, "the service", kh_err_text(err));
 }
 
+/* DPDK's devices are set up, and nothing has been received yet. */
+static bool on_devices(void *ctx, char *why, size_t cap)
+{
+    kh_daemon *d = ctx;
+    bool good = kh_daemon_filter(d);
+    if (!good) (void)snprintf(why, cap, "%s", d->why);
+    return good;
+}
+
 static bool start_ingest(kh_daemon *d)
 {
     const kh_config *c = d->config;
@@ -80,7 +89,9 @@ static bool start_ingest(kh_daemon *d)
                                        .cpus = c->datagrams.cpu_cnt != 0 ? c->datagrams.cpus : NULL,
                                        .dpdk = d->dpdk ? c->datagrams.dpdk : NULL,
                                        .trust_peers = c->datagrams.trust_peers,
-                                       .spin_us = c->datagrams.spin_us};
+                                       .spin_us = c->datagrams.spin_us,
+                                       .opened = d->dpdk ? on_devices : NULL,
+                                       .opened_ctx = d};
     kh_err err = kh_ingest_start(&options, why, sizeof why, &d->ingest);
     if (err != KH_OK) return say(d, "datagrams", why[0] != '\0' ? why : kh_err_text(err));
     uint16_t port = kh_ingest_port(d->ingest);
@@ -131,9 +142,7 @@ static bool start(kh_daemon *d, bool accept_time)
 {
     if (!kh_daemon_drop(d) || !start_engine(d, accept_time)) return false;
     if (!d->dpdk && !kh_daemon_filter(d)) return false;
-    if (!start_service(d) || !start_ingest(d)) return false;
-    if (d->dpdk && !kh_daemon_filter(d)) return false;
-    return start_http(d);
+    return start_service(d) && start_ingest(d) && start_http(d);
 }
 
 /* ---- ready, stopping ---- */

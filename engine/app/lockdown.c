@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "app/parts.h"
 
+#define DEVICE_FOLDERS 8u  /* of paths in EAL's arguments */
 #define FILES_BESIDE 1024u /* descriptors for what is no connection: segments, images, requests' files */
 
 static bool failed(kh_daemon *d, const char *path, const char *doing)
@@ -87,17 +88,38 @@ static const char *folder_of(const char *path, char ret[KH_CONFIG_PATH_MAX])
     return ret;
 }
 
+/* The folders that EAL's arguments name: a vhost-user socket's, a huge page mount, a capture's. Returns how many. */
+static uint32_t folders_of_devices(const char *dpdk, char ret[DEVICE_FOLDERS][KH_CONFIG_PATH_MAX])
+{
+    uint32_t cnt = 0;
+    struct stat st;
+    for (const char *p = dpdk; (p = strchr(p, '/')) != NULL && cnt < DEVICE_FOLDERS;) {
+        char path[KH_CONFIG_PATH_MAX];
+        size_t n = strcspn(p, ", \t\r\n");
+        if (p > dpdk && strchr("= \t\r\n", p[-1]) != NULL && n < sizeof path) {
+            (void)snprintf(path, sizeof path, "%.*s", (int)n, p);
+            if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) memcpy(ret[cnt], path, n + 1);
+            else (void)folder_of(path, ret[cnt]);
+            cnt++;
+        }
+        p += n;
+    }
+    return cnt;
+}
+
 static bool confine(kh_daemon *d)
 {
     const kh_config *c = d->config;
-    char log_folder[KH_CONFIG_PATH_MAX];
-    const char *folders[8] = {c->data};
+    char log_folder[KH_CONFIG_PATH_MAX], named[DEVICE_FOLDERS][KH_CONFIG_PATH_MAX];
+    const char *folders[DEVICE_FOLDERS + 8] = {c->data};
     size_t n = 1;
     if (c->log[0] != '\0') folders[n++] = folder_of(c->log, log_folder);
     if (d->dpdk) {
         static const char *const devices[] = {"/dev", "/sys", "/run", "/tmp"};
         for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
             if (access(devices[i], F_OK) == 0) folders[n++] = devices[i];
+        uint32_t cnt = folders_of_devices(c->datagrams.dpdk, named);
+        for (uint32_t i = 0; i < cnt; i++) folders[n++] = named[i];
     }
     const kh_confine asked = {.folders = folders, .connects = kh_config_is_token(c), .devices = d->dpdk};
     return kh_privilege_confine(&asked, &d->landlock, d->why, sizeof d->why);
@@ -123,10 +145,8 @@ bool kh_daemon_drop(kh_daemon *d)
 
 bool kh_daemon_filter(kh_daemon *d)
 {
-    /* The devices are set up: the pollers keep what they need, the threads that come now speak HTTPS. */
-    kh_who stays = d->who;
-    stays.changes = false;
-    if (d->dpdk && !kh_privilege_become(&stays, kept_capabilities(d->config) & KH_KEEP_BIND, d->why, sizeof d->why)) return false;
+    /* The devices are set up. What they needed, no thread needs any more. */
+    if (d->dpdk && !kh_privilege_drop(kept_capabilities(d->config) & KH_KEEP_BIND, d->why, sizeof d->why)) return false;
     bool good = !d->config->sandbox || kh_privilege_filter(kh_config_is_token(d->config), &d->seccomp, d->why, sizeof d->why);
     if (good)
         KH_LOG(d->logging, KH_LEVEL_INFO, "rights_dropped", {"uid", NULL, d->who.uid}, {"landlock", NULL, (uint64_t)d->landlock},

@@ -1,5 +1,6 @@
 /* privilege: user, capabilities, limits, and the modes of secret files. */
 #include "app/privilege.h"
+#include "app/drop.h"
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -57,7 +58,7 @@ bool kh_privilege_harden(uint64_t files, uint64_t *ret_files, char *why, size_t 
     return true;
 }
 
-static uint64_t capabilities(uint32_t keep)
+uint64_t kh_privilege_capabilities(uint32_t keep)
 {
     return ((keep & KH_KEEP_BIND) != 0 ? UINT64_C(1) << CAP_NET_BIND_SERVICE : 0) |
            ((keep & KH_KEEP_NET_RAW) != 0 ? UINT64_C(1) << CAP_NET_RAW : 0) |
@@ -69,7 +70,7 @@ bool kh_privilege_become(const kh_who *who, uint32_t keep, char *why, size_t cap
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct have[2], want[2] = {{0}, {0}};
-    uint64_t kept = capabilities(keep);
+    uint64_t kept = kh_privilege_capabilities(keep);
     if (syscall(SYS_capget, &header, have) != 0) return failed(why, cap, "the capabilities cannot be read");
     /* The bounding set first, while we may: what is not in it never comes back. */
     for (unsigned c = 0; c <= CAP_LAST_CAP; c++)

@@ -28,6 +28,9 @@ KH_MUST bool kh_privilege_harden(uint64_t files, uint64_t *ret_files, char *why,
 enum { KH_KEEP_BIND = 1, KH_KEEP_NET_RAW = 2, KH_KEEP_NET_ADMIN = 4, KH_KEEP_IPC_LOCK = 8 };
 /* kh_privilege_become: keep: the capabilities that stay, where we have them: ports below 1024, DPDK's af_packet. */
 KH_MUST bool kh_privilege_become(const kh_who *who, uint32_t keep, char *why, size_t cap);
+/* kh_privilege_drop: the same for capabilities alone, in every thread that there is: those of DPDK and of the engine are older.
+ */
+KH_MUST bool kh_privilege_drop(uint32_t keep, char *why, size_t cap);
 
 typedef struct kh_confine {
     const char *const *folders; /* NULL-terminated: may be written below */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define GROUP 65536u
-#define RENEW_BEFORE_S 60
+#define RENEW_BEFORE_S 60.0 /* or a quarter of a short session */
 
 struct kh_lookup_session {
     kh_channel *channel;
@@ -56,7 +56,8 @@ static kh_result open_session(kh_client *c)
         return kh_client_say(c, KH_FAILED, "out of memory");
     }
     session->channel = channel;
-    session->until_s = kh_client_now_s() + (double)opened.expires_s - RENEW_BEFORE_S;
+    double lives_s = (double)opened.expires_s, before_s = lives_s / 4 < RENEW_BEFORE_S ? lives_s / 4 : RENEW_BEFORE_S;
+    session->until_s = kh_client_now_s() + lives_s - before_s;
     kh_lookup_session_close(c->session);
     c->session = session;
     return KH_DONE;

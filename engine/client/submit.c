@@ -60,10 +60,12 @@ static kh_result begin(kh_client *c, batch *b, const kh_reserve requests[], size
     return send_frames(c, b);
 }
 
-/* send_again: as for any other request: a hub that was too busy is asked again when it said. */
+/* send_again: as for any other request, a hub that was too busy is asked again when it said; and after a second where this party
+   has too much under way. */
 static bool send_again(kh_client *c, batch *b)
 {
-    double wait_s = kh_transfer_busy_s(&b->transfer), left_s = b->since_s + c->timeout_s - kh_client_now_s();
+    bool too_many = b->transfer.ended && b->transfer.code == CURLE_OK && b->transfer.http_status == 429;
+    double wait_s = too_many ? 1.0 : kh_transfer_busy_s(&b->transfer), left_s = b->since_s + c->timeout_s - kh_client_now_s();
     if (wait_s <= 0 || left_s <= 0) return false;
     kh_transfers_wait(c, wait_s < left_s ? wait_s : left_s);
     kh_transfer_end(c, &b->transfer);

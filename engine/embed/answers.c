@@ -72,6 +72,8 @@ static void line_of(const kh_ledger *l, const kh_receipt_line *line, kh_currency
     ret->financing_currency = currency;
     ret->amount = line->amount == KH_AMOUNT_NONE ? 0 : line->amount;
     ret->allocated = line->allocated == KH_AMOUNT_NONE ? 0 : line->allocated;
+    /* an enterprise's id does not tell its USCC to who holds no paper of it */
+    if (ret->paper.issuer_by_owner && kh_limit_is_probe(line->code)) ret->paper.issuer[0] = '\0';
     ret->code = line->code == KH_C_NOT_FOUND && ret->paper.code == KH_C_FORMAT ? KH_C_FORMAT : line->code;
 }
 

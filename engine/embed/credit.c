@@ -178,15 +178,16 @@ kh_result kh_credit(kh_engine *engine, const kh_credit_request *request, const k
     kh_code code;
     const kh_ledger *l = kh_store_read_begin(engine->store);
     result = kh_embed_principal(engine, l, request->as, KH_ASK_CREDIT, &who, &code);
-    bool found = kh_embed_party(l, request->enterprise, &enterprise) && enterprise.role == KH_ROLE_ENTERPRISE;
+    bool found = kh_embed_party(engine, l, &who, request->enterprise, &enterprise) && enterprise.role == KH_ROLE_ENTERPRISE;
+    uint32_t meant = kh_embed_party_id(engine, l, &who, request->enterprise);
     kh_store_read_end(engine->store);
     if (result != KH_DONE) return result;
     if (code != KH_C_OK) return kh_embed_refuse(engine, code, sink);
     uint32_t rights = kh_access_rights(&who, KH_ASK_CREDIT);
-    if (rights & KH_NEEDS_GRANT) { /* an enterprise that there is not gave no consent */
-        if (!found) return refused(engine, KH_C_NO_CONSENT, sink);
+    if (rights & KH_NEEDS_GRANT) { /* filed in any case: an enterprise that there is not gave no consent */
         result = kh_embed_open(engine, KH_WRITING);
-        if (result == KH_DONE) result = look(engine, who.party, enterprise.id, request->grant, scope, sink);
+        if (result == KH_DONE) result = look(engine, who.party, meant, request->grant, scope, sink);
+        if (result == KH_DONE && !found) result = refused(engine, KH_C_NO_CONSENT, sink);
     } else if (rights & KH_OWN_ONLY && (!found || enterprise.id != who.party)) {
         result = refused(engine, KH_C_NO_CONSENT, sink);
     } else if (!found) {

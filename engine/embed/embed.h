@@ -51,7 +51,13 @@ kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, k
 kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret);
 /* kh_embed_refuse gives the row {code name} and KH_DONE_NOT_OK, with a sentence in the message. */
 kh_result kh_embed_refuse(kh_engine *e, kh_code code, const kh_result_sink *sink);
-bool kh_embed_party(const kh_ledger *l, const char *text, kh_party_view *ret);
+/* kh_embed_party finds the party of an id, a USCC, or a name: any, to the operator; through a party's handle those that `who` may
+   see (kh_access_may_see_party). A name that it may not see finds nothing, as one that there is not. [S] */
+bool kh_embed_party(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text, kh_party_view *ret);
+/* kh_embed_party_id is the id that is meant, be there such a party or not, for the ledger to judge; KH_NOBODY: the text is no id
+   and finds nothing. [S] */
+#define KH_NOBODY UINT32_MAX
+uint32_t kh_embed_party_id(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text);
 /* kh_embed_log_lookup files a regulator's look-up. */
 void kh_embed_log_lookup(kh_engine *e, const kh_principal *who, const char *question, const char *subject);
 
@@ -62,6 +68,7 @@ typedef struct kh_paper_name { /* KIND:NUMBER[@ISSUER][/CUR][=AMOUNT], taken apa
     char number[KH_NUMBER_MAX + 1], issuer[KH_ISSUER_MAX + 1];
     kh_currency currency;
     char amount[KH_AMOUNT_TEXT_MAX + 1]; /* "" none */
+    bool issuer_by_owner;                /* the issuer was not said: it is the owner */
 } kh_paper_name;
 /* kh_embed_paper parses; false with a sentence in `why` (cap bytes) where the text is none. A number that is malformed for its
    kind is true with code FORMAT and a key that nothing has. */
@@ -99,10 +106,6 @@ void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh
 
 /* kh_embed_give_document gives a row a currency of a document, as `balance` does. */
 void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink);
-
-/* kh_embed_party_chain gives the wanted items of a party's chain, the oldest first; each may end it by an error. */
-kh_err kh_embed_party_chain(kh_engine *e, uint32_t party, bool (*wanted)(uint32_t party, const kh_journal_item *item),
-                            kh_err (*each)(void *ctx, const kh_journal_item *item), void *ctx);
 
 /* ---- operations ---- */
 typedef struct kh_answer { /* what came back for one operation */
@@ -168,11 +171,13 @@ bool kh_embed_code_ok(kh_code code); /* OK or a warning */
 
 /* kh_embed_owner: the owner's id that an enterprise stands for: its USCC where it is a party, else the text itself; "" for none.
  * [S] */
-void kh_embed_owner(const kh_ledger *l, const char *text, char ret[KH_ISSUER_MAX + 1]);
+void kh_embed_owner(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text,
+                    char ret[KH_ISSUER_MAX + 1]);
 /* kh_embed_enterprise resolves the enterprise of an application. An owner that is no party yet is enrolled by an operation put
    into *b before the application, but only where the stored document of that name is its own; 0: there is none (the ledger
-   refuses it). */
-uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, const kh_key *document, kh_err *ret_err);
+   answers that as an enterprise that does not own the papers). */
+uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const kh_principal *who, const char *text, const kh_key *document,
+                             kh_err *ret_err);
 
 /* kh_embed_enrolments puts right what another handle's or the operator's registration, coming between, made of a batch's
    enrolments: applications of an enterprise that could not be enrolled under the id that was chosen are sent again with the right
@@ -188,8 +193,6 @@ typedef struct kh_probe {
 uint32_t kh_probe_take(kh_engine *e, const kh_principal *who, uint32_t n, kh_probe *ret);
 /* kh_probe_end gives back the tokens of all but probe_cnt. */
 void kh_probe_end(kh_probe *probe, uint32_t probe_cnt);
-/* kh_probe_cnt: how many of an application's lines were probes. */
-uint32_t kh_probe_cnt(const kh_answer *a);
 
 /* ---- files ---- */
 typedef struct kh_input_source { /* a kh_input as formats reads it */
@@ -212,7 +215,35 @@ kh_result kh_embed_format(kh_engine *e, const char *format, const char *kind, kh
 #define KH_PAGE_NUMBERS 2
 /* kh_page_begin reads `after`: numbers parted by dots, all 0 for none. KH_MISUSE where it is no such place. page may be NULL. */
 kh_result kh_page_begin(kh_engine *e, kh_page *page, uint32_t number_cnt, uint64_t ret_after[KH_PAGE_NUMBERS]);
+/* kh_page_cursor is the ledger's cursor of what a page's `after` said, kh_page_more_rows the reverse: a party that `ask` shows
+   its own alone gets the cursor sealed, since it counts the rows of all. */
+uint64_t kh_page_cursor(kh_engine *e, const kh_page *page, const kh_principal *who, kh_ask ask, uint64_t after);
+void kh_page_more_rows(kh_engine *e, kh_page *page, const kh_principal *who, kh_ask ask, uint64_t cursor);
 bool kh_page_full(const kh_page *page, uint64_t given);
 /* kh_page_more: there are rows behind the one of these numbers, the last that was given. */
 void kh_page_more(kh_page *page, uint32_t number_cnt, const uint64_t numbers[KH_PAGE_NUMBERS]);
+
+/* ---- pages of the journals ---- */
+typedef struct kh_places {     /* of a chain, what a page shows: the oldest `most` of those that were added, newest first */
+    kh_place *p;               /* malloc */
+    uint64_t added, cap, most; /* most 0: all */
+} kh_places;
+KH_MUST kh_err kh_places_begin(kh_places *all, const kh_page *page);
+KH_MUST kh_err kh_places_add(kh_places *all, kh_place place);
+bool kh_places_next(kh_places *all, kh_place *ret); /* takes the oldest one off */
+bool kh_place_behind(kh_place place, const uint64_t after[KH_PAGE_NUMBERS]);
+void kh_page_ends(kh_page *page, kh_place last);
+
+typedef struct kh_walk kh_walk;
+struct kh_walk { /* a page of items that are of one sort */
+    kh_engine *e;
+    const kh_result_sink *sink;
+    kh_page *page;
+    bool (*wanted)(uint32_t party, const kh_journal_item *item); /* of this party, 0: of any */
+    void (*give)(kh_walk *walk, const kh_journal_item *item);
+    uint64_t after[KH_PAGE_NUMBERS], given;
+    kh_place last;
+};
+/* kh_embed_walk gives the items of a party's chain, or (0) of all journals, the oldest first. */
+kh_result kh_embed_walk(kh_walk *walk, uint32_t party);
 #endif

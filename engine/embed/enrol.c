@@ -28,7 +28,8 @@ static bool is_owner(const kh_ledger *l, const kh_key *document, kh_text uscc)
     return kh_ledger_document(l, document, 0, &doc) && kh_text_equal(uscc, (kh_text){doc.owner, doc.owner_n});
 }
 
-uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, const kh_key *document, kh_err *ret_err)
+uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const kh_principal *who, const char *text, const kh_key *document,
+                             kh_err *ret_err)
 {
     kh_party_view party;
     char uscc[KH_ISSUER_MAX + 1];
@@ -36,7 +37,7 @@ uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, const 
     bool same = true;
     *ret_err = KH_OK;
     const kh_ledger *l = kh_store_read_begin(e->store);
-    if (kh_embed_party(l, text, &party)) id = party.id;
+    if (kh_embed_party(e, l, who, text, &party)) id = party.id;
     else if (kh_owner_canonical(kh_text_of(text), uscc, &n) != KH_C_FORMAT && is_owner(l, document, (kh_text){uscc, n})) {
         id = ENROLLED_ID | (uint32_t)kh_xxh3(uscc, n);
         bool in_batch = false;
@@ -59,12 +60,13 @@ uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const char *text, const 
 /* apply_again sends an application of an enterprise of this USCC until what it is registered as stays as it was. */
 static kh_err apply_again(kh_engine *e, kh_op *op, const char *uscc, kh_answer *a)
 {
+    const kh_principal who = {.party = op->party, .role = KH_ROLE_BANK};
     kh_batch again;
     kh_err err = kh_batch_init(&again);
     bool settled = false;
     for (uint32_t i = 0; i < TRIES_MAX && err == KH_OK && !settled; i++) {
         kh_batch_reset(&again);
-        op->apply.enterprise = kh_embed_enterprise(e, &again, uscc, &op->apply.lines[0].key, &err);
+        op->apply.enterprise = kh_embed_enterprise(e, &again, &who, uscc, &op->apply.lines[0].key, &err);
         again.enrolled_cnt = 0; /* looked at here */
         if (err == KH_OK) err = kh_batch_add(&again, op);
         if (err == KH_OK) err = kh_batch_submit(e, &again);

@@ -69,7 +69,7 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
     if (papers == NULL || a->lines == NULL) result = kh_embed_environment(engine, KH_E_NOMEM, "read the request");
     char why[500], owner[KH_ISSUER_MAX + 1] = "";
     const kh_ledger *l = kh_store_read_begin(engine->store);
-    if (request->enterprise != NULL) kh_embed_owner(l, request->enterprise, owner);
+    if (request->enterprise != NULL) kh_embed_owner(engine, l, &who, request->enterprise, owner);
     kh_store_read_end(engine->store);
     for (uint32_t i = 0; i < request->document_cnt && result == KH_DONE; i++)
         if (!parse_line(request->documents[i], owner, a->currency, &papers[i], &a->lines[i], why, sizeof why))
@@ -77,8 +77,9 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
     kh_batch batch = {0};
     kh_err err = result == KH_DONE ? kh_batch_init(&batch) : KH_OK;
     if (result == KH_DONE && err == KH_OK)
-        a->enterprise =
-            request->enterprise != NULL ? kh_embed_enterprise(engine, &batch, request->enterprise, &papers[0].key, &err) : 0;
+        a->enterprise = request->enterprise != NULL
+                            ? kh_embed_enterprise(engine, &batch, &who, request->enterprise, &papers[0].key, &err)
+                            : 0;
     if (err != KH_OK) result = kh_embed_environment(engine, err, "gather the request");
     if (result == KH_DONE) {
         kh_fin_asked asked = {.id = request->id,
@@ -89,7 +90,8 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
         kh_probe probe;
         if (kh_probe_take(engine, &who, a->line_cnt, &probe) == a->line_cnt) {
             result = give_last(engine, &batch, &op, &asked, sink);
-            kh_probe_end(&probe, result != KH_MISUSE && batch.op_cnt > 0 ? kh_probe_cnt(&batch.answers[batch.op_cnt - 1]) : 0);
+            kh_probe_end(&probe,
+                         result != KH_MISUSE && batch.op_cnt > 0 ? kh_limit_probes(&batch.answers[batch.op_cnt - 1].receipt) : 0);
         } else {
             asked.code = KH_C_RATE_LIMITED;
             kh_probe_end(&probe, 0);

@@ -46,7 +46,7 @@ static kh_err flush(runner *r)
         kh_code code =
             kh_embed_give_receipt(r->e, r->who.party, p->refused != 0 ? NULL : &r->batch.answers[p->op], &asked, r->sink);
         r->not_ok = r->not_ok || !kh_embed_code_ok(code);
-        kh_probe_end(&p->probe, p->refused != 0 ? 0 : kh_probe_cnt(&r->batch.answers[p->op]));
+        kh_probe_end(&p->probe, p->refused != 0 ? 0 : kh_limit_probes(&r->batch.answers[p->op].receipt));
     }
     kh_batch_reset(&r->batch);
     r->n = 0;
@@ -160,7 +160,8 @@ static kh_err close_request(runner *r, request *q)
     if (err == KH_OK && q->p.refused == 0) {
         /* both the enrolment of a new enterprise and the application go into one batch */
         if (r->batch.op_cnt + 2 > KH_BATCH_OPS || r->batch.n + 2 * KH_OP_MAX_SZ > KH_BATCH_BYTES) err = flush_before(r, &q->p);
-        if (err == KH_OK) q->op.apply.enterprise = kh_embed_enterprise(r->e, &r->batch, q->enterprise, &q->lines[0].key, &err);
+        if (err == KH_OK)
+            q->op.apply.enterprise = kh_embed_enterprise(r->e, &r->batch, &r->who, q->enterprise, &q->lines[0].key, &err);
     }
     if (err != KH_OK) return err;
     r->requests[r->n] = q->p;
@@ -185,7 +186,7 @@ static void open_request(runner *r, request *q, const kh_row_view *row, uint64_t
     if (enterprise.n > KH_ISSUER_MAX) enterprise.n = 0;
     memcpy(q->enterprise, enterprise.p != NULL ? enterprise.p : "", enterprise.n);
     const kh_ledger *l = kh_store_read_begin(r->e->store);
-    kh_embed_owner(l, q->enterprise, q->owner);
+    kh_embed_owner(r->e, l, &r->who, q->enterprise, q->owner);
     kh_store_read_end(r->e->store);
     q->p.currency = a->currency;
 }

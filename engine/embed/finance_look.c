@@ -71,17 +71,17 @@ static kh_fin_row *only_one(walk *w, bool *ret_several)
     return row;
 }
 
-/* bank_named: BANK of BANK:NUMBER; UINT32_MAX where there is none of that name, which then has no financing; 0: not said. */
+/* bank_named: BANK of BANK:NUMBER; KH_NOBODY, which has no financing, where there is none of that name, and for a bank that names
+ * another; 0: not said. */
 static uint32_t bank_named(kh_engine *e, const kh_principal *who, const char *id, const char *colon)
 {
     char text[300];
-    kh_party_view bank;
     if (colon == NULL) return who->role == KH_ROLE_BANK ? who->party : 0;
     (void)snprintf(text, sizeof text, "%.*s", (int)(colon - id), id);
     const kh_ledger *l = kh_store_read_begin(e->store);
-    bool found = kh_embed_party(l, text, &bank);
+    uint32_t bank = kh_embed_party_id(e, l, who, text);
     kh_store_read_end(e->store);
-    return found ? bank.id : UINT32_MAX;
+    return who->role == KH_ROLE_BANK && bank != who->party ? KH_NOBODY : bank;
 }
 
 kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_result_sink *sink)
@@ -131,12 +131,12 @@ kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, 
     if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, as, KH_ASK_FINANCING, sink, &who);
     if (result != KH_DONE) return result;
     kh_embed_log_lookup(engine, &who, "financings", state != NULL ? state : "all");
-    walk w = {.e = engine, .who = &who, .state = wanted, .view = malloc(sizeof *w.view), .cursor = after[0]};
+    walk w = {.e = engine, .who = &who, .state = wanted, .view = malloc(sizeof *w.view)};
     if (w.view == NULL) return kh_embed_environment(engine, KH_E_NOMEM, "look");
-    uint64_t last[KH_PAGE_NUMBERS] = {after[0]};
-    for (kh_fin_row *row; (row = next_seen(&w)) != NULL; given++, last[0] = w.cursor) {
+    uint64_t last = w.cursor = kh_page_cursor(engine, page, &who, KH_ASK_FINANCING, after[0]);
+    for (kh_fin_row *row; (row = next_seen(&w)) != NULL; given++, last = w.cursor) {
         if (kh_page_full(page, given)) {
-            kh_page_more(page, 1, last);
+            kh_page_more_rows(engine, page, &who, KH_ASK_FINANCING, last);
             kh_embed_financing_free(row);
             break;
         }

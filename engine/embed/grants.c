@@ -22,24 +22,35 @@ static kh_result times_of(kh_engine *e, const kh_grant_request *request, kh_op_g
     return KH_DONE;
 }
 
-/* party_of resolves a party that the request names. */
-static kh_result party_of(kh_engine *e, const char *text, uint32_t *ret)
+static bool own_only(const kh_engine *e, const kh_principal *who)
 {
-    kh_party_view party;
-    const kh_ledger *l = kh_store_read_begin(e->store);
-    bool found = text != NULL && kh_embed_party(l, text, &party);
-    kh_store_read_end(e->store);
-    if (found) *ret = party.id;
-    return found ? KH_DONE
-                 : kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are",
-                                 text != NULL ? text : "");
+    return e->party != 0 && (kh_access_rights(who, KH_DO_GRANT) & KH_OWN_ONLY) != 0;
 }
 
-/* enterprise_of: whose grant it is: as said, else the enterprise that speaks. */
-static kh_result enterprise_of(kh_engine *e, const kh_principal *who, const char *enterprise, uint32_t *ret)
+/* party_of resolves a party that the request names. Whether there is one the ledger tells who may not see all. */
+static kh_result party_of(kh_engine *e, const kh_principal *who, const char *text, uint32_t *ret)
 {
-    if (enterprise != NULL) return party_of(e, enterprise, ret);
+    if (text == NULL) return kh_embed_fail(e, KH_MISUSE, "which bank may look?");
+    const kh_ledger *l = kh_store_read_begin(e->store);
+    kh_party_view party;
+    bool found = kh_embed_party(e, l, who, text, &party);
+    *ret = kh_embed_party_id(e, l, who, text);
+    kh_store_read_end(e->store);
+    return found || own_only(e, who)
+               ? KH_DONE
+               : kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", text);
+}
+
+/* enterprise_of: whose grant it is: as said, else the enterprise that speaks; one that speaks for another is refused. */
+static kh_result enterprise_of(kh_engine *e, const kh_principal *who, const char *enterprise, const kh_result_sink *sink,
+                               uint32_t *ret)
+{
     *ret = who->party;
+    if (enterprise != NULL) {
+        kh_result result = party_of(e, who, enterprise, ret);
+        if (result != KH_DONE || !own_only(e, who) || *ret == who->party) return result;
+        return kh_embed_refuse(e, KH_C_NOT_AUTHORISED, sink);
+    }
     return who->role == KH_ROLE_ENTERPRISE ? KH_DONE
                                            : kh_embed_fail(e, KH_MISUSE, "say whose grant: --as ENTERPRISE, or --enterprise");
 }
@@ -117,8 +128,8 @@ kh_result kh_grant_add(kh_engine *engine, const kh_grant_request *request, const
                              request->scope != NULL ? request->scope : "");
     kh_result result = times_of(engine, request, &op.grant);
     if (result == KH_DONE) result = kh_embed_enter(engine, KH_WRITING, request->as, KH_DO_GRANT, sink, &who);
-    if (result == KH_DONE) result = enterprise_of(engine, &who, request->enterprise, &op.grant.enterprise);
-    if (result == KH_DONE) result = party_of(engine, request->bank, &op.grant.bank);
+    if (result == KH_DONE) result = enterprise_of(engine, &who, request->enterprise, sink, &op.grant.enterprise);
+    if (result == KH_DONE) result = party_of(engine, &who, request->bank, &op.grant.bank);
     if (result != KH_DONE) return result;
     op.party = who.party;
     return give_answer(engine, &op, op.grant.enterprise, request->id, sink);
@@ -129,7 +140,7 @@ kh_result kh_grant_revoke(kh_engine *engine, const char *as, const char *enterpr
     kh_principal who;
     kh_op op = {.type = KH_OP_GRANT_REVOKE, .grant_revoke = {.id = id}};
     kh_result result = kh_embed_enter(engine, KH_WRITING, as, KH_DO_GRANT, sink, &who);
-    if (result == KH_DONE) result = enterprise_of(engine, &who, enterprise, &op.grant_revoke.enterprise);
+    if (result == KH_DONE) result = enterprise_of(engine, &who, enterprise, sink, &op.grant_revoke.enterprise);
     if (result != KH_DONE) return result;
     op.party = who.party;
     return give_answer(engine, &op, op.grant_revoke.enterprise, id, sink);
@@ -137,15 +148,17 @@ kh_result kh_grant_revoke(kh_engine *engine, const char *as, const char *enterpr
 
 enum { PIECE = 4096 }; /* grants passed before the applier is let in */
 
-kh_result kh_grant_list(kh_engine *engine, const char *as, const kh_result_sink *sink)
+kh_result kh_grant_list(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink)
 {
     kh_principal who;
     kh_row_builder b;
     kh_grant_view g;
-    kh_result result = kh_embed_enter(engine, KH_READING, as, KH_ASK_GRANT, sink, &who);
+    uint64_t after[KH_PAGE_NUMBERS], given = 0;
+    kh_result result = kh_page_begin(engine, page, 1, after);
+    if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, as, KH_ASK_GRANT, sink, &who);
     if (result != KH_DONE) return result;
     uint32_t enterprise = who.role == KH_ROLE_ENTERPRISE ? who.party : 0;
-    uint64_t cursor = 0;
+    uint64_t cursor = kh_page_cursor(engine, page, &who, KH_ASK_GRANT, after[0]), last = cursor;
     for (bool more = true; more;) {
         const kh_ledger *l = kh_store_read_begin(engine->store);
         bool wanted = false;
@@ -156,22 +169,26 @@ kh_result kh_grant_list(kh_engine *engine, const char *as, const kh_result_sink 
         uint64_t now = now_of(engine, l);
         kh_store_read_end(engine->store);
         if (!wanted) continue;
+        if (kh_page_full(page, given)) {
+            kh_page_more_rows(engine, page, &who, KH_ASK_GRANT, last);
+            break;
+        }
         row_grant(&b, &g, now);
         kh_row_give(&b, "grant", sink);
+        given++;
+        last = cursor;
     }
     return KH_DONE;
 }
 
 static bool is_lookup(uint32_t party, const kh_journal_item *item)
 {
-    return item->is_notice && item->notice.type == KH_NOTICE_LOOKUP && item->notice.party == party;
+    return item->is_notice && item->notice.type == KH_NOTICE_LOOKUP && (party == 0 || item->notice.party == party);
 }
 
-static kh_err give_lookup(void *ctx, const kh_journal_item *item)
+static void give_lookup(kh_walk *walk, const kh_journal_item *item)
 {
-    const kh_result_sink *sink = ctx;
     kh_row_builder b;
-    if (!item->is_notice || item->notice.type != KH_NOTICE_LOOKUP) return KH_OK;
     kh_row_begin(&b);
     kh_row_number(&b, "height", item->place.height);
     kh_row_time(&b, "time", item->time_ns);
@@ -179,18 +196,16 @@ static kh_err give_lookup(void *ctx, const kh_journal_item *item)
     kh_row_number(&b, "bank", item->notice.version);
     kh_row_number(&b, "grant", item->notice.financing);
     row_scope(&b, item->notice.state);
-    kh_row_give(&b, "lookup", sink);
-    return KH_OK;
+    kh_row_give(&b, "lookup", walk->sink);
 }
 
-kh_result kh_grant_lookups(kh_engine *engine, const char *as, const kh_result_sink *sink)
+kh_result kh_grant_lookups(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink)
 {
     kh_principal who;
-    kh_result result = kh_embed_enter(engine, KH_READING, as, KH_ASK_GRANT, sink, &who);
+    kh_walk walk = {.e = engine, .sink = sink, .page = page, .wanted = is_lookup, .give = give_lookup};
+    kh_result result = kh_page_begin(engine, page, 2, walk.after);
+    if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, as, KH_ASK_GRANT, sink, &who);
     if (result != KH_DONE) return result;
     if (who.role == KH_ROLE_BANK) return kh_embed_refuse(engine, KH_C_NOT_AUTHORISED, sink);
-    void *ctx = (void *)(uintptr_t)sink;
-    kh_err err = who.role == KH_ROLE_ENTERPRISE ? kh_embed_party_chain(engine, who.party, is_lookup, give_lookup, ctx)
-                                                : kh_store_journal_scan(engine->store, 1, give_lookup, ctx);
-    return err == KH_OK ? KH_DONE : kh_embed_environment(engine, err, "read the journal");
+    return kh_embed_walk(&walk, who.role == KH_ROLE_ENTERPRISE ? who.party : 0);
 }

@@ -41,14 +41,29 @@ static void refuse(import *im, uint64_t line, uint64_t byte, kh_code code, const
     kh_row_give(&b, "refused", im->sink);
 }
 
-static const char *why_refused(kh_code code, char *buf, size_t cap, const place *at)
+/* why_conflict: a credit note that is not stored was refused for its invoice's sake. */
+static const char *why_conflict(kh_engine *e, const place *at, const kh_receipt *r)
+{
+    kh_doc_view doc;
+    const kh_ledger *l = kh_store_read_begin(e->store);
+    bool stored = kh_ledger_document(l, &r->key, 0, &doc);
+    kh_store_read_end(e->store);
+    if (at->kind == KH_KIND_CREDIT_NOTE && !stored && r->mismatch == KH_FIELD_AMOUNT)
+        return "more would be taken off its invoice than the invoice states: the credit notes of an invoice are together at most "
+               "its amount (红字合计不得超过蓝字)";
+    if (at->kind == KH_KIND_CREDIT_NOTE && !stored && r->mismatch == KH_FIELD_CURRENCY)
+        return "the invoice that it lowers has no amount in this currency";
+    if (at->kind == KH_KIND_CREDIT_NOTE && !stored && r->mismatch == KH_FIELD_OWNER)
+        return "the invoice that it lowers is another owner's";
+    return "this key is stored with other content (or the owner would change): an amendment of a declaration keeps its owner, "
+           "other papers keep theirs";
+}
+
+static const char *why_refused(kh_engine *e, const kh_receipt *r, char *buf, size_t cap, const place *at)
 {
     const char *why;
-    switch (code) {
-    case KH_C_CONFLICT:
-        why = "this key is stored with other content (or the owner would change): an amendment of a declaration keeps its owner, "
-              "other papers keep theirs";
-        break;
+    switch (r->effect == KH_EFFECT_WAITING ? KH_C_NOT_FOUND : (kh_code)r->code) {
+    case KH_C_CONFLICT: why = why_conflict(e, at, r); break;
     case KH_C_NOT_FOUND:
         why = "the document that this message names is not stored; the message is kept and takes effect when it arrives";
         break;
@@ -73,7 +88,7 @@ static kh_err settle(import *im)
         const kh_receipt *r = &s->batch.answers[i].receipt;
         char why[400];
         if (r->code != KH_C_OK && !kh_code_is_warning(r->code) && r->effect != KH_EFFECT_WAITING) {
-            refuse(im, s->places[i].line, s->places[i].byte, r->code, why_refused(r->code, why, sizeof why, &s->places[i]),
+            refuse(im, s->places[i].line, s->places[i].byte, r->code, why_refused(im->e, r, why, sizeof why, &s->places[i]),
                    s->places[i].number, (uint32_t)strlen(s->places[i].number));
             continue;
         }
@@ -85,7 +100,7 @@ static kh_err settle(import *im)
         case KH_EFFECT_WAITING:
             im->waiting++;
             refuse(im, s->places[i].line, s->places[i].byte, KH_C_NOT_FOUND,
-                   why_refused(KH_C_NOT_FOUND, why, sizeof why, &s->places[i]), s->places[i].number,
+                   why_refused(im->e, r, why, sizeof why, &s->places[i]), s->places[i].number,
                    (uint32_t)strlen(s->places[i].number));
             break;
         default: im->unchanged++; break;
@@ -148,7 +163,7 @@ static kh_result own_feed(kh_engine *e, const kh_principal *who, const char *sou
     kh_party_view named, self;
     kh_feed_default(feed);
     const kh_ledger *l = kh_store_read_begin(e->store);
-    bool other = source != NULL && (!kh_embed_party(l, source, &named) || named.id != who->party);
+    bool other = source != NULL && (!kh_embed_party(e, l, who, source, &named) || named.id != who->party);
     bool known = kh_ledger_party(l, who->party, &self);
     kh_store_read_end(e->store);
     if (other || !known) {
@@ -164,7 +179,7 @@ static kh_result own_feed(kh_engine *e, const kh_principal *who, const char *sou
 }
 
 /* feed_of finds the source's settings and party. */
-static kh_result feed_of(kh_engine *e, const char *source, kh_feed *feed)
+static kh_result feed_of(kh_engine *e, const kh_principal *who, const char *source, kh_feed *feed)
 {
     kh_feed_default(feed);
     if (source == NULL) return KH_DONE;
@@ -172,7 +187,7 @@ static kh_result feed_of(kh_engine *e, const char *source, kh_feed *feed)
     (void)snprintf(path, sizeof path, "%s/sources.conf", e->dir);
     kh_party_view party;
     const kh_ledger *l = kh_store_read_begin(e->store);
-    bool known = kh_embed_party(l, source, &party) && (party.role == KH_ROLE_SOURCE || party.role == KH_ROLE_REGULATOR);
+    bool known = kh_embed_party(e, l, who, source, &party) && (party.role == KH_ROLE_SOURCE || party.role == KH_ROLE_REGULATOR);
     kh_store_read_end(e->store);
     kh_err err = kh_feed_load(path, source, feed);
     if (err == KH_E_NOT_FOUND && known) err = kh_feed_load(path, party.name, feed); /* the party was named by its id */
@@ -267,7 +282,7 @@ static kh_result enter(kh_engine *e, int mode, const char *source, const kh_resu
     kh_result result = kh_embed_enter(e, mode, NULL, KH_DO_IMPORT, sink, &who);
     if (result != KH_DONE) return result;
     *ret_party = who.party;
-    if (who.role != KH_ROLE_SOURCE) return feed_of(e, source, feed);
+    if (who.role != KH_ROLE_SOURCE) return feed_of(e, &who, source, feed);
     result = own_feed(e, &who, source, feed, &code);
     return result != KH_DONE || code == KH_C_OK ? result : kh_embed_refuse(e, code, sink);
 }

@@ -74,3 +74,23 @@ void kh_page_more(kh_page *page, uint32_t number_cnt, const uint64_t numbers[KH_
         (void)snprintf(page->next, sizeof page->next, "%llu.%llu", (unsigned long long)numbers[0],
                        (unsigned long long)numbers[1]);
 }
+
+static bool is_sealed(const kh_principal *who, kh_ask ask) { return (kh_access_rights(who, ask) & KH_OWN_ONLY) != 0; }
+
+uint64_t kh_page_cursor(kh_engine *e, const kh_page *page, const kh_principal *who, kh_ask ask, uint64_t after)
+{
+    if (page == NULL || page->after == NULL || page->after[0] == '\0' || !is_sealed(who, ask)) return after;
+    const kh_ledger *l = kh_store_read_begin(e->store);
+    uint64_t cursor = kh_ledger_cursor_open(l, who->party, after);
+    kh_store_read_end(e->store);
+    return cursor;
+}
+
+void kh_page_more_rows(kh_engine *e, kh_page *page, const kh_principal *who, kh_ask ask, uint64_t cursor)
+{
+    uint64_t place[KH_PAGE_NUMBERS] = {cursor};
+    const kh_ledger *l = kh_store_read_begin(e->store);
+    if (is_sealed(who, ask)) place[0] = kh_ledger_cursor_seal(l, who->party, cursor);
+    kh_store_read_end(e->store);
+    kh_page_more(page, 1, place);
+}

@@ -123,51 +123,6 @@ static kh_place previous(const kh_journal_item *item, kh_key *key)
     return other->prev;
 }
 
-/* places: of a chain, what a page shows: the oldest `most` of those that were added, newest first. */
-typedef struct places {
-    kh_place *p;
-    uint64_t added, cap, most; /* most 0: all */
-} places;
-
-static kh_err places_begin(places *all, const kh_page *page)
-{
-    *all = (places){.most = page != NULL && page->limit != 0 ? (uint64_t)page->limit + 1 : 0};
-    all->cap = all->most != 0 ? all->most : 256;
-    all->p = malloc(all->cap * sizeof *all->p);
-    return all->p != NULL ? KH_OK : KH_E_NOMEM;
-}
-
-static kh_err places_add(places *all, kh_place place)
-{
-    if (all->most == 0 && all->added == all->cap) {
-        kh_place *p = realloc(all->p, all->cap * 2 * sizeof *p);
-        if (p == NULL) return KH_E_NOMEM;
-        all->p = p;
-        all->cap *= 2;
-    }
-    all->p[all->added++ % all->cap] = place;
-    return KH_OK;
-}
-
-/* places_next takes the oldest one off. */
-static bool places_next(places *all, kh_place *ret)
-{
-    if (all->added == 0) return false;
-    *ret = all->p[--all->added % all->cap];
-    return true;
-}
-
-static bool behind(kh_place place, const uint64_t after[KH_PAGE_NUMBERS])
-{
-    return place.height > after[0] || (place.height == after[0] && place.index > after[1]);
-}
-
-static void page_ends(kh_page *page, kh_place last)
-{
-    const uint64_t numbers[KH_PAGE_NUMBERS] = {last.height, last.index};
-    kh_page_more(page, 2, numbers);
-}
-
 static bool may_see(const kh_principal *who, const kh_journal_item *item)
 {
     if (item->is_notice) return kh_access_may_see_outcome(who, true, 0, item->notice.party);
@@ -176,13 +131,13 @@ static bool may_see(const kh_principal *who, const kh_journal_item *item)
 
 /* gather_history walks the document's chain down to the page's begin. */
 static kh_err gather_history(kh_engine *e, const kh_doc_view *doc, const kh_principal *who, const uint64_t after[KH_PAGE_NUMBERS],
-                             kh_journal_item *item, places *all)
+                             kh_journal_item *item, kh_places *all)
 {
     kh_err err = KH_OK;
     kh_key key = doc->key;
-    for (kh_place at = doc->last; err == KH_OK && at.height != 0 && behind(at, after);) {
+    for (kh_place at = doc->last; err == KH_OK && at.height != 0 && kh_place_behind(at, after);) {
         err = kh_store_journal_read(e->store, at, item);
-        if (err == KH_OK && may_see(who, item)) err = places_add(all, at);
+        if (err == KH_OK && may_see(who, item)) err = kh_places_add(all, at);
         if (err == KH_OK) at = previous(item, &key);
     }
     return err;
@@ -199,14 +154,14 @@ kh_result kh_history(kh_engine *e, const kh_paper *paper, kh_page *page, const k
     if (result == KH_DONE) result = kh_embed_find(e, paper, KH_ASK_HISTORY, &name, &who, &doc, &code);
     if (result != KH_DONE) return result;
     if (code != KH_C_OK) return kh_embed_not_found(e, &name, code, sink);
-    places all = {0};
+    kh_places all = {0};
     kh_place at, last = {0};
     kh_journal_item *item = malloc(sizeof *item);
-    kh_err err = item != NULL ? places_begin(&all, page) : KH_E_NOMEM;
+    kh_err err = item != NULL ? kh_places_begin(&all, page) : KH_E_NOMEM;
     if (err == KH_OK) err = gather_history(e, &doc, &who, after, item, &all);
-    for (; err == KH_OK && places_next(&all, &at); given++, last = at) {
+    for (; err == KH_OK && kh_places_next(&all, &at); given++, last = at) {
         if (kh_page_full(page, given)) {
-            page_ends(page, last);
+            kh_page_ends(page, last);
             break;
         }
         err = kh_store_journal_read(e->store, at, item);
@@ -219,16 +174,16 @@ kh_result kh_history(kh_engine *e, const kh_paper *paper, kh_page *page, const k
 
 /* ---- alerts ---- */
 
-static void give_alert(kh_engine *e, const kh_journal_item *item, const kh_result_sink *sink)
+static void give_alert(kh_walk *walk, const kh_journal_item *item)
 {
     const kh_notice *n = &item->notice;
     kh_row_builder b;
     kh_doc_view doc;
     bool found = false;
     if (n->has_key) {
-        const kh_ledger *l = kh_store_read_begin(e->store);
+        const kh_ledger *l = kh_store_read_begin(walk->e->store);
         found = kh_ledger_document(l, &n->key, 0, &doc);
-        kh_store_read_end(e->store);
+        kh_store_read_end(walk->e->store);
     }
     kh_row_begin(&b);
     kh_row_number(&b, "height", item->place.height);
@@ -244,71 +199,22 @@ static void give_alert(kh_engine *e, const kh_journal_item *item, const kh_resul
     kh_row_text(&b, "currency", n->currency != 0 ? kh_currency_alpha(n->currency) : NULL);
     kh_row_amount(&b, "amount", n->moved, n->currency);
     if (n->has_financing) kh_row_text(&b, "state", kh_fin_state_word((kh_fin_state)n->state));
-    kh_row_give(&b, "alert", sink);
+    kh_row_give(&b, "alert", walk->sink);
 }
 
-static bool is_alert(const kh_journal_item *item)
+static bool is_alert(uint32_t party, const kh_journal_item *item)
 {
-    return item->is_notice && item->notice.type >= KH_NOTICE_LAPSED && item->notice.type <= KH_NOTICE_SIMILAR;
-}
-
-typedef struct scan {
-    kh_engine *e;
-    const kh_result_sink *sink;
-    kh_page *page;
-    uint64_t after[KH_PAGE_NUMBERS], given;
-    kh_place last;
-} scan;
-
-/* each_item: KH_E_FULL ends the walk at the page's end. */
-static kh_err each_item(void *ctx, const kh_journal_item *item)
-{
-    scan *s = ctx;
-    if (!is_alert(item) || !behind(item->place, s->after)) return KH_OK;
-    if (kh_page_full(s->page, s->given)) {
-        page_ends(s->page, s->last);
-        return KH_E_FULL;
-    }
-    give_alert(s->e, item, s->sink);
-    s->given++;
-    s->last = item->place;
-    return KH_OK;
-}
-
-/* own_alerts follows the party's chain, down to the page's begin, and gives what is found. */
-static kh_err own_alerts(scan *s, uint32_t party)
-{
-    kh_party_view self = {0};
-    kh_key key = {{0}};
-    places all = {0};
-    kh_journal_item *item = malloc(sizeof *item);
-    kh_err err = item != NULL ? places_begin(&all, s->page) : KH_E_NOMEM;
-    kh_store32(key.b, party);
-    const kh_ledger *l = kh_store_read_begin(s->e->store);
-    (void)kh_ledger_party(l, party, &self);
-    kh_store_read_end(s->e->store);
-    for (kh_place at = self.last; err == KH_OK && at.height != 0 && behind(at, s->after);) {
-        err = kh_store_journal_read(s->e->store, at, item);
-        if (err == KH_OK && is_alert(item) && item->notice.party == party) err = places_add(&all, at);
-        if (err == KH_OK) at = kh_store_journal_prev(item, 2, &key);
-    }
-    for (kh_place at; err == KH_OK && places_next(&all, &at);) {
-        err = kh_store_journal_read(s->e->store, at, item);
-        if (err == KH_OK) err = each_item(s, item);
-    }
-    free(all.p);
-    free(item);
-    return err;
+    return item->is_notice && item->notice.type >= KH_NOTICE_LAPSED && item->notice.type <= KH_NOTICE_SIMILAR &&
+           (party == 0 || item->notice.party == party);
 }
 
 kh_result kh_alerts(kh_engine *e, const char *as, kh_page *page, const kh_result_sink *sink)
 {
     kh_principal who;
-    scan s = {.e = e, .sink = sink, .page = page};
-    kh_result result = kh_page_begin(e, page, 2, s.after);
+    kh_walk walk = {.e = e, .sink = sink, .page = page, .wanted = is_alert, .give = give_alert};
+    kh_result result = kh_page_begin(e, page, 2, walk.after);
     if (result == KH_DONE) result = kh_embed_enter(e, KH_READING, as, KH_ASK_ALERTS, sink, &who);
     if (result != KH_DONE) return result;
-    bool all = (kh_access_rights(&who, KH_ASK_ALERTS) & KH_OWN_ONLY) == 0;
-    kh_err err = all ? kh_store_journal_scan(e->store, s.after[0], each_item, &s) : own_alerts(&s, who.party);
-    return err == KH_OK || err == KH_E_FULL ? KH_DONE : kh_embed_environment(e, err, "read the journal");
+    bool own = (kh_access_rights(&who, KH_ASK_ALERTS) & KH_OWN_ONLY) != 0;
+    return kh_embed_walk(&walk, own ? who.party : 0);
 }

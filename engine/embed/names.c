@@ -3,16 +3,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool kh_embed_party(const kh_ledger *l, const char *text, kh_party_view *ret)
+static bool id_of(const char *text, uint32_t *ret)
 {
     char *end;
-    unsigned long long id = strtoull(text, &end, 10);
-    if (*text != '\0' && *end == '\0' && id > 0 && id <= UINT32_MAX && kh_ledger_party(l, (uint32_t)id, ret)) return true;
-    if (kh_ledger_party_by_name(l, kh_text_of(text), ret)) return true;
+    unsigned long long id = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    if (id == 0 || *end != '\0' || id > UINT32_MAX) return false;
+    *ret = (uint32_t)id;
+    return true;
+}
+
+bool kh_embed_party(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text, kh_party_view *ret)
+{
+    uint32_t id, n;
     char uscc[KH_ISSUER_MAX + 1];
-    uint32_t n;
+    if (id_of(text, &id) && kh_ledger_party(l, id, ret)) return true;
+    if (kh_ledger_party_by_name(l, kh_text_of(text), ret) && (e->party == 0 || kh_access_may_see_party(who, ret->id, ret->role)))
+        return true;
     kh_code code = kh_owner_canonical(kh_text_of(text), uscc, &n);
     return (code == KH_C_OK || code == KH_C_CHECK_DIGIT) && kh_ledger_party_by_uscc(l, (kh_text){uscc, n}, ret);
+}
+
+uint32_t kh_embed_party_id(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text)
+{
+    kh_party_view party;
+    uint32_t id;
+    if (kh_embed_party(e, l, who, text, &party)) return party.id;
+    return id_of(text, &id) ? id : KH_NOBODY;
 }
 
 kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret, kh_code *ret_code)
@@ -22,12 +38,12 @@ kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, k
     if (e->party != 0) { /* a party that is not registered has no role, and may nothing */
         bool known = kh_ledger_party(l, e->party, &party);
         *ret = known ? (kh_principal){party.id, party.role, party.frozen} : (kh_principal){.party = e->party};
-        bool another = as != NULL && (!kh_embed_party(l, as, &party) || party.id != e->party);
+        bool another = as != NULL && (!kh_embed_party(e, l, ret, as, &party) || party.id != e->party);
         *ret_code = another ? KH_C_NOT_AUTHORISED : kh_access_ask(ret, ask);
         return KH_DONE;
     }
     if (as != NULL) {
-        if (!kh_embed_party(l, as, &party))
+        if (!kh_embed_party(e, l, &who, as, &party))
             return kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", as);
         who = (kh_principal){party.id, party.role, party.frozen};
     }
@@ -59,11 +75,12 @@ kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, con
     return kh_embed_refuse(e, code, sink);
 }
 
-void kh_embed_owner(const kh_ledger *l, const char *text, char ret[KH_ISSUER_MAX + 1])
+void kh_embed_owner(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text,
+                    char ret[KH_ISSUER_MAX + 1])
 {
     kh_party_view party;
     uint32_t n;
-    if (kh_embed_party(l, text, &party)) (void)snprintf(ret, KH_ISSUER_MAX + 1, "%s", party.uscc);
+    if (kh_embed_party(e, l, who, text, &party)) (void)snprintf(ret, KH_ISSUER_MAX + 1, "%s", party.uscc);
     else if (kh_owner_canonical(kh_text_of(text), ret, &n) == KH_C_FORMAT) ret[0] = '\0';
 }
 
@@ -124,6 +141,7 @@ bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text own
         *ret = p;
         return false;
     }
+    p.issuer_by_owner = issuer.n == 0 && issuer_n != 0;
     p.key = kh_doc_key(kind, (kh_text){p.number, n}, (kh_text){p.issuer, issuer_n});
     *ret = p;
     return true;

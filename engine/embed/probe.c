@@ -15,10 +15,3 @@ void kh_probe_end(kh_probe *probe, uint32_t probe_cnt)
     if (probe->limits == NULL || probe_cnt >= probe->taken) return;
     kh_limits_give_back(probe->limits, KH_LIMIT_PROBE, probe->party, probe->taken - probe_cnt);
 }
-
-uint32_t kh_probe_cnt(const kh_answer *a)
-{
-    uint32_t cnt = 0;
-    for (uint32_t i = 0; i < a->receipt.line_cnt; i++) cnt += kh_limit_is_probe(a->receipt.lines[i].code);
-    return cnt == 0 && kh_limit_is_probe(a->receipt.code) ? 1 : cnt;
-}

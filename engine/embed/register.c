@@ -2,6 +2,8 @@
 #include "embed/embed.h"
 #include <stdio.h>
 
+enum { PIECE = 1024 }; /* parties passed before the applier is let in */
+
 /* write_one submits one operation, of whose handle it is; a code that is no warning fails with `why`. */
 static kh_result write_one(kh_engine *e, kh_op *op, const char *why, kh_row_builder *b, const char *what,
                            const kh_result_sink *sink)
@@ -52,7 +54,7 @@ kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, con
     kh_result result = kh_embed_enter(engine, KH_WRITING, NULL, KH_DO_REGISTER, sink, &who);
     if (result != KH_DONE) return result;
     const kh_ledger *l = kh_store_read_begin(engine->store);
-    bool found = kh_embed_party(l, party, &view);
+    bool found = kh_embed_party(engine, l, &who, party, &view);
     kh_store_read_end(engine->store);
     if (!found)
         return kh_embed_fail(engine, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", party);
@@ -68,33 +70,59 @@ kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, con
 
 /* Lists are read row by row: the gate is free while a row is given. */
 
+static void give_party(const kh_party_view *p, const kh_result_sink *sink)
+{
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_number(&b, "id", p->id);
+    kh_row_text(&b, "role", kh_role_word(p->role));
+    kh_row_text(&b, "name", p->name);
+    kh_row_text(&b, "uscc", p->uscc[0] != '\0' ? p->uscc : NULL);
+    kh_row_text(&b, "status", p->frozen ? "frozen" : "active");
+    kh_row_give(&b, "party", sink);
+}
+
+/* next_seen walks on to the next party that the asker may see. */
+static bool next_seen(kh_engine *e, const kh_principal *who, uint64_t *cursor, kh_party_view *ret)
+{
+    for (;;) {
+        const kh_ledger *l = kh_store_read_begin(e->store);
+        bool more = true, seen = false;
+        for (uint32_t i = 0; i < PIECE && !seen && (more = kh_ledger_party_next(l, cursor, ret)); i++)
+            seen = kh_access_may_see_party(who, ret->id, ret->role);
+        kh_store_read_end(e->store);
+        if (seen || !more) return seen;
+    }
+}
+
 kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *sink)
 {
-    kh_principal who;
     kh_party_view p;
+    kh_principal who;
     uint64_t after[KH_PAGE_NUMBERS], given = 0;
     kh_result result = kh_page_begin(engine, page, 1, after);
     if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, NULL, KH_ASK_REGISTER, sink, &who);
     if (result != KH_DONE) return result;
-    for (uint64_t cursor = after[0];; given++) {
-        const uint64_t last[KH_PAGE_NUMBERS] = {cursor};
-        const kh_ledger *l = kh_store_read_begin(engine->store);
-        bool more = kh_ledger_party_next(l, &cursor, &p);
-        kh_store_read_end(engine->store);
-        if (!more) return KH_DONE;
+    for (uint64_t cursor = after[0]; next_seen(engine, &who, &cursor, &p); given++, after[0] = cursor) {
         if (kh_page_full(page, given)) {
-            kh_page_more(page, 1, last);
-            return KH_DONE;
+            kh_page_more(page, 1, after);
+            break;
         }
-        kh_row_builder b;
-        kh_row_begin(&b);
-        kh_row_number(&b, "id", p.id);
-        kh_row_text(&b, "role", kh_role_word(p.role));
-        kh_row_text(&b, "name", p.name);
-        kh_row_text(&b, "uscc", p.uscc[0] != '\0' ? p.uscc : NULL);
-        kh_row_text(&b, "status", p.frozen ? "frozen" : "active");
-        kh_row_give(&b, "party", sink);
+        give_party(&p, sink);
     }
+    return KH_DONE;
+}
+
+kh_result kh_party_self(kh_engine *engine, const kh_result_sink *sink)
+{
+    kh_party_view p;
+    if (engine->party == 0) return kh_embed_fail(engine, KH_MISUSE, "this is no party's handle");
+    const kh_ledger *l = kh_store_read_begin(engine->store);
+    bool known = kh_ledger_party(l, engine->party, &p);
+    kh_store_read_end(engine->store);
+    if (!known) return kh_embed_refuse(engine, KH_C_NOT_AUTHORISED, sink);
+    give_party(&p, sink);
+    return KH_DONE;
 }
 
 kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, const kh_result_sink *sink)

@@ -79,8 +79,10 @@ kh_result kh_risk_remove(kh_engine *engine, const char *as, const char *subject,
     if (result != KH_DONE) return result;
     if (of != NULL) {
         const kh_ledger *l = kh_store_read_begin(engine->store);
-        bool found = kh_embed_party(l, of, &contributor);
+        bool found = kh_embed_party(engine, l, &who, of, &contributor);
         kh_store_read_end(engine->store);
+        bool own = (kh_access_rights(&who, KH_DO_RISK) & KH_OWN_ONLY) != 0;
+        if (own && contributor.id != who.party) return kh_embed_refuse(engine, KH_C_NOT_AUTHORISED, sink);
         if (!found) return kh_embed_fail(engine, KH_MISUSE, "there is no party \"%s\"", of);
     }
     op.party = who.party;
@@ -167,14 +169,16 @@ static void give_account(uint32_t bank, const kh_risk_view *account, const kh_re
     kh_row_give(&b, "risk_account", sink);
 }
 
-kh_result kh_risk_account(kh_engine *engine, const char *as, const kh_result_sink *sink)
+kh_result kh_risk_account(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink)
 {
     kh_principal who;
     kh_party_view party;
-    kh_result result = kh_embed_enter(engine, KH_READING, as, KH_ASK_RISK, sink, &who);
+    uint64_t after[KH_PAGE_NUMBERS], given = 0;
+    kh_result result = kh_page_begin(engine, page, 1, after);
+    if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, as, KH_ASK_RISK, sink, &who);
     if (result != KH_DONE) return result;
     bool own = (kh_access_rights(&who, KH_ASK_RISK) & KH_OWN_ONLY) != 0;
-    uint64_t cursor = own ? who.party : 0;
+    uint64_t cursor = kh_max64(own ? who.party : 0, after[0]);
     for (bool more = true; more;) {
         kh_risk_view account;
         bool found = false;
@@ -184,7 +188,14 @@ kh_result kh_risk_account(kh_engine *engine, const char *as, const kh_result_sin
             found = more && kh_ledger_risk_account(l, party.id, &account);
         }
         kh_store_read_end(engine->store);
-        if (found) give_account(party.id, &account, sink);
+        if (!found) continue;
+        if (kh_page_full(page, given)) {
+            kh_page_more(page, 1, after);
+            break;
+        }
+        give_account(party.id, &account, sink);
+        given++;
+        after[0] = cursor;
     }
     return KH_DONE;
 }

@@ -16,6 +16,8 @@
 #define LOOKED_AT 16 /* of the longest idle, for one that has sent nothing */
 #define SLACK 1024   /* connections on their way out, beside as many as there may be */
 #define TICK_MS 250
+#define PARTIES 4096u /* counters of parties' connections; two that fall together share a quarter */
+#define PARTY_LEAST 16u
 
 typedef struct address_entry {
     uint8_t bytes[16];
@@ -31,7 +33,8 @@ struct kh_connections {
     pthread_cond_t ending;
     pthread_t sweeper;
     bool sweeping, end;
-    uint32_t max, per_address, idle_s, slots, live, bucket_cnt;
+    uint32_t max, per_address, per_party, idle_s, slots, live, bucket_cnt;
+    uint32_t of_party[PARTIES]; /* proven and not closing */
     kh_connection *table;
     uint32_t *free_slots, free_cnt;
     list unproven, proven;
@@ -129,6 +132,7 @@ kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, k
     if (c == NULL) return KH_E_NOMEM;
     c->max = max;
     c->per_address = per_address;
+    c->per_party = max / 4 > PARTY_LEAST ? max / 4 : PARTY_LEAST;
     c->idle_s = idle_s;
     c->slots = 2 * max + SLACK;
     for (c->bucket_cnt = 64; c->bucket_cnt < c->slots; c->bucket_cnt *= 2) continue;
@@ -155,14 +159,21 @@ kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, k
     return KH_OK;
 }
 
+/* uncount: it is no longer one of those that there may be. */
+static void uncount(kh_connections *c, const kh_connection *conn)
+{
+    c->live--;
+    if (conn->proven) c->of_party[conn->party % PARTIES]--;
+    else c->addresses[conn->address].unproven--;
+}
+
 static void drop(kh_connections *c, kh_connection *conn, kh_dropped why)
 {
     if (conn->closing) return;
     if (conn->phase == KH_PH_IDLE) list_remove(list_of(c, conn), conn);
     conn->closing = true;
     c->counts.dropped[why]++;
-    c->live--;
-    if (!conn->proven) c->addresses[conn->address].unproven--;
+    uncount(c, conn);
     if (conn->fd >= 0) (void)shutdown(conn->fd, SHUT_RDWR);
 }
 
@@ -252,8 +263,7 @@ void kh_connections_end(kh_connections *c, kh_connection *conn)
     (void)pthread_mutex_lock(&c->lock);
     if (!conn->closing) {
         if (conn->phase == KH_PH_IDLE) list_remove(list_of(c, conn), conn);
-        c->live--;
-        if (!conn->proven) c->addresses[conn->address].unproven--;
+        uncount(c, conn);
     }
     if (conn->proven) c->addresses[conn->address].proven--;
     address_release(c, conn->address);
@@ -280,15 +290,27 @@ void kh_connections_phase(kh_connections *c, kh_connection *conn, kh_phase phase
     (void)pthread_mutex_unlock(&c->lock);
 }
 
+/* make_party_room: false: the party has its fill, and all of it is at work. */
+static bool make_party_room(kh_connections *c, uint32_t party)
+{
+    if (c->of_party[party % PARTIES] < c->per_party) return true;
+    kh_connection *victim = c->proven.first;
+    while (victim != NULL && victim->party != party) victim = victim->next;
+    if (victim != NULL) drop(c, victim, KH_DROP_PARTY);
+    return victim != NULL;
+}
+
 void kh_connections_proven(kh_connections *c, kh_connection *conn)
 {
     (void)pthread_mutex_lock(&c->lock);
+    if (!conn->proven && !conn->closing && !make_party_room(c, conn->party)) drop(c, conn, KH_DROP_PARTY);
     if (!conn->proven && !conn->closing) {
         if (conn->phase == KH_PH_IDLE) list_remove(&c->unproven, conn);
         conn->proven = true;
         if (conn->phase == KH_PH_IDLE) list_add(&c->proven, conn);
         c->addresses[conn->address].unproven--;
         c->addresses[conn->address].proven++;
+        c->of_party[conn->party % PARTIES]++;
     }
     (void)pthread_mutex_unlock(&c->lock);
 }

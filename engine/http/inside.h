@@ -3,7 +3,6 @@
 #define KH_HTTP_INSIDE_H
 #include "http/http.h"
 #include "service/access.h"
-#include "service/service.h"
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <jansson.h>
@@ -17,12 +16,8 @@
 #define KH_HTTP_PATH_MAX 512
 #define KH_HTTP_PAGE_MAX 10000u
 #define KH_HTTP_ANSWER_MAX (64u << 20) /* bytes of one answer */
+#define KH_HTTP_FIELDS_SZ (256u << 10) /* a JSON object of fields; as a tree it takes many times its bytes */
 #define KH_HTTP_ROUTES_MAX 64
-/* Bytes of operations under way: in all, so that the store's queue has room for them beside everybody else's; and of one party,
-   which thereby never takes all of it. Less would turn away what is soon done, and who is turned away comes back after a second.
- */
-#define KH_HTTP_FRAMES_MAX (KH_STORE_QUEUE_SZ / 2)
-#define KH_HTTP_PARTY_FRAMES_MAX (KH_HTTP_FRAMES_MAX / 4)
 
 typedef struct kh_request kh_request;
 
@@ -119,13 +114,19 @@ typedef struct kh_connection {
     /* the polling thread's own */
     kh_trust trust;
     uint32_t party;
-    uint32_t party_row; /* 0: not looked up yet (service/service.h) */
     kh_role role;
     int64_t expires_s; /* of the certificate */
     const char *why;   /* of KH_TRUST_BAD */
 } kh_connection;
 typedef struct kh_connections kh_connections;
-typedef enum kh_dropped { KH_DROP_FULL, KH_DROP_ADDRESS, KH_DROP_EVICTED, KH_DROP_DEADLINE, KH_DROP_CNT } kh_dropped;
+typedef enum kh_dropped {
+    KH_DROP_FULL,
+    KH_DROP_ADDRESS,
+    KH_DROP_PARTY,
+    KH_DROP_EVICTED,
+    KH_DROP_DEADLINE,
+    KH_DROP_CNT
+} kh_dropped;
 kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, kh_connections **ret);
 void kh_connections_free(kh_connections *c);
 kh_err kh_connections_sweep(kh_connections *c); /* starts the thread that holds connections to their deadlines */
@@ -135,6 +136,8 @@ kh_connection *kh_connections_begin(kh_connections *c, int fd);
 void kh_connections_end(kh_connections *c, kh_connection *conn);
 /* kh_connections_phase moves on; bytes: what is to be moved in this phase, for its deadline. */
 void kh_connections_phase(kh_connections *c, kh_connection *conn, kh_phase phase, uint64_t bytes);
+/* kh_connections_proven: a request on it came from conn->party. A party has a quarter of all connections (16 at least): beyond
+   that its idle longest goes, or this one where none is idle. */
 void kh_connections_proven(kh_connections *c, kh_connection *conn);
 typedef struct kh_connection_counts {
     uint64_t accepted, unproven, proven, dropped[KH_DROP_CNT];
@@ -143,9 +146,9 @@ typedef struct kh_connection_counts {
 bool kh_connections_limit(struct kh_limits *limits, const struct sockaddr *address);
 void kh_connections_count(kh_connections *c, kh_connection_counts *ret);
 
-/* ---- quota.c: bytes and requests in all and for one party: in memory, and on their way through the store ---- */
+/* ---- quota.c: bytes and requests in memory, in all and for one party ---- */
 typedef struct kh_quota kh_quota;
-kh_err kh_quota_new(uint64_t bytes, uint64_t party_bytes, uint32_t requests, kh_quota **ret);
+kh_err kh_quota_new(uint64_t bytes, uint32_t requests, kh_quota **ret);
 void kh_quota_free(kh_quota *q);
 bool kh_quota_take(kh_quota *q, uint32_t party, uint64_t bytes);
 void kh_quota_grow(kh_quota *q, uint32_t party, uint64_t bytes); /* an answer: it is there, so it counts */
@@ -199,8 +202,9 @@ struct kh_request {
     size_t body_n, body_cap;
     json_t *json;
     kh_answer_text out;
-    kh_engine *engine; /* this request's own handle */
-    uint64_t quota;    /* bytes taken */
+    kh_engine *engine;       /* this request's own handle */
+    uint64_t quota;          /* bytes taken */
+    uint32_t tokens, probes; /* of operations: tokens of the probe limit taken, and those that stay taken */
     /* of the rows so far */
     uint64_t row_cnt;
     uint32_t first_code;
@@ -226,7 +230,7 @@ struct kh_http {
     _Atomic(kh_tls *) tls;             /* the newest; it keeps the older ones */
     kh_connections *connections;
     kh_quota *quota;
-    kh_quota *frames; /* of operations that the store has not answered */
+    kh_quota *frames; /* operations that the store has not answered */
     kh_workers *workers;
     kh_metrics *metrics;
     char *openapi;

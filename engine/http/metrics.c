@@ -4,6 +4,7 @@
 #include "service/service.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const uint32_t bounds_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 10000000};
 #define BUCKETS (sizeof bounds_us / sizeof bounds_us[0])
@@ -90,6 +91,7 @@ void kh_http_metrics(kh_http *h, kh_http_metric_each each, void *ctx)
 {
     static const char *const why[KH_DROP_CNT] = {[KH_DROP_FULL] = "why=\"full\"",
                                                  [KH_DROP_ADDRESS] = "why=\"address\"",
+                                                 [KH_DROP_PARTY] = "why=\"party\"",
                                                  [KH_DROP_EVICTED] = "why=\"idle_longest\"",
                                                  [KH_DROP_DEADLINE] = "why=\"deadline\""};
     kh_connection_counts counts;
@@ -171,6 +173,7 @@ kh_err kh_metrics_listen(kh_http *h, const char *listen, char *why, size_t cap)
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_scrape, h, MHD_OPTION_LISTEN_SOCKET, fd,
                          MHD_OPTION_CONNECTION_LIMIT, 16u, MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
     if (h->plain != NULL) return KH_OK;
+    (void)close(fd);
     (void)snprintf(why, cap, "the metrics do not start on %s", listen);
     return KH_E_IO;
 }

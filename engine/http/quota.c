@@ -1,6 +1,5 @@
-/* quota: bytes and requests under way. One party may have a share of the whole, so that it cannot be in another's way; a request
-   that is larger passes while its party has nothing else. Parties share their counters by a hash: two that fall together have one
-   share. */
+/* quota: bytes and requests in memory. One party may have a quarter of the whole, so that it cannot be in another's way. Parties
+   share their counters by a hash: two that fall together share a quarter. */
 #include "http/inside.h"
 #include <stdlib.h>
 
@@ -13,12 +12,12 @@ struct kh_quota {
     _Atomic uint32_t requests, request_share[SHARES];
 };
 
-kh_err kh_quota_new(uint64_t bytes, uint64_t party_bytes, uint32_t requests, kh_quota **ret)
+kh_err kh_quota_new(uint64_t bytes, uint32_t requests, kh_quota **ret)
 {
     kh_quota *q = calloc(1, sizeof *q);
     if (q == NULL) return KH_E_NOMEM;
     q->bytes_max = bytes;
-    q->share_max = party_bytes;
+    q->share_max = bytes / 4;
     q->requests_max = requests;
     q->request_share_max = requests / 4 + 1;
     *ret = q;
@@ -46,7 +45,7 @@ bool kh_quota_take(kh_quota *q, uint32_t party, uint64_t bytes)
     kh_quota_grow(q, party, bytes);
     if (all < q->requests_max && share < q->request_share_max &&
         atomic_load_explicit(&q->bytes, memory_order_relaxed) <= q->bytes_max &&
-        (atomic_load_explicit(&q->share[party % SHARES], memory_order_relaxed) <= q->share_max || share == 0))
+        atomic_load_explicit(&q->share[party % SHARES], memory_order_relaxed) <= q->share_max)
         return true;
     kh_quota_give_back(q, party, bytes);
     return false;

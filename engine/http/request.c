@@ -18,7 +18,7 @@ static bool known(kh_request *r)
     kh_connection *conn = r->conn;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     kh_tls_identify(conn, info->tls_session);
-    if (conn->trust == KH_TRUST_PARTY && kh_service_principal(h->o.service, conn->party, conn->role, &conn->party_row, &r->who)) {
+    if (conn->trust == KH_TRUST_PARTY && kh_service_principal(h->o.service, conn->party, conn->role, &r->who)) {
         if (!conn->proven) kh_connections_proven(h->connections, conn);
         return true;
     }
@@ -104,8 +104,10 @@ static bool length_fits(kh_request *r)
         kh_answer_refuse(r, MHD_HTTP_LENGTH_REQUIRED, "Content-Length", "the body's length must be said");
         return false;
     }
-    if (n > r->http->o.max_body) {
-        kh_answer_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "the body passes %u bytes: send it in parts", r->http->o.max_body);
+    uint32_t most = r->http->o.max_body;
+    if (r->route->body == KH_BODY_FIELDS && most > KH_HTTP_FIELDS_SZ) most = KH_HTTP_FIELDS_SZ;
+    if (n > most) {
+        kh_answer_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "the body passes %u bytes: send it in parts", most);
         return false;
     }
     if (n > 0 && r->route->body == KH_BODY_NONE) {
@@ -202,6 +204,8 @@ void kh_http_done(kh_request *r)
     /* the body has done its work; the answer may be long in going out */
     free(r->body);
     r->body = NULL;
+    json_decref(r->json);
+    r->json = NULL;
     if (r->quota > 0) {
         kh_quota_grow(h->quota, r->who.party, r->out.cap);
         r->quota += r->out.cap;
@@ -340,7 +344,7 @@ void kh_request_completed(void *ctx, struct MHD_Connection *mhd, void **request,
         (void)atomic_fetch_sub_explicit(&h->in_flight, 1, memory_order_release);
     }
     if (r->quota > 0) kh_quota_give_back(h->quota, r->who.party, r->quota - 1);
-    if (r->json != NULL) json_decref(r->json);
+    json_decref(r->json);
     free(r->body);
     free(r->out.p);
     free(r->uri);

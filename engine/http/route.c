@@ -94,7 +94,7 @@ const kh_route kh_routes[] = {
     {"GET", "/v1/audit", kh_route_audit, 0, KH_BODY_NONE, {{0}}, {{0}}},
     {"POST", "/v1/snapshot", kh_route_snapshot, 0, KH_BODY_FIELDS, {{0}}, {{0}}},
 
-    {"GET", "/v1/grants", kh_route_grant_list, 0, KH_BODY_NONE, {{0}}, {{0}}},
+    {"GET", "/v1/grants", kh_route_grant_list, KH_R_PAGED, KH_BODY_NONE, {PAGE}, {{0}}},
     {"POST",
      "/v1/grants",
      kh_route_grant_add,
@@ -103,7 +103,7 @@ const kh_route kh_routes[] = {
      {{0}},
      {{"id", N_NEEDED}, {"bank", T_NEEDED}, {"scope", T_NEEDED}, {"from", T}, {"until", T_NEEDED}, {"enterprise", T}}},
     {"POST", "/v1/grants/{id}/revoke", kh_route_grant_revoke, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{"enterprise", T}}},
-    {"GET", "/v1/grants/lookups", kh_route_grant_lookups, 0, KH_BODY_NONE, {{0}}, {{0}}},
+    {"GET", "/v1/grants/lookups", kh_route_grant_lookups, KH_R_PAGED, KH_BODY_NONE, {PAGE}, {{0}}},
     {"GET",
      "/v1/credit",
      kh_route_credit,
@@ -120,7 +120,7 @@ const kh_route kh_routes[] = {
      {{0}},
      {{"subject", T_NEEDED}, {"category", T_NEEDED}, {"of", T}}},
     {"POST", "/v1/risk/ask", kh_route_risk_ask, 0, KH_BODY_FIELDS, {{0}}, {{"subjects", LIST_NEEDED}}},
-    {"GET", "/v1/risk/account", kh_route_risk_account, 0, KH_BODY_NONE, {{0}}, {{0}}},
+    {"GET", "/v1/risk/account", kh_route_risk_account, KH_R_PAGED, KH_BODY_NONE, {PAGE}, {{0}}},
 
     {"POST", "/v1/sessions", kh_route_session_open, 0, KH_BODY_FIELDS, {{0}}, {{0}}},
     {"DELETE", "/v1/sessions/{session}", kh_route_session_close, 0, KH_BODY_NONE, {{0}}, {{0}}},

@@ -32,11 +32,12 @@ void kh_route_grant_revoke(kh_request *r)
     kh_answer_end(r, result, kh_message(r->engine), NULL);
 }
 
-static void list(kh_request *r, kh_result (*ask)(kh_engine *engine, const char *as, const kh_result_sink *sink))
+static void list(kh_request *r, kh_result (*ask)(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink))
 {
+    kh_page page = kh_request_page(r);
     kh_result_sink sink = kh_answer_sink(r);
-    kh_result result = ask(r->engine, NULL, &sink);
-    kh_answer_end(r, result, kh_message(r->engine), NULL);
+    kh_result result = ask(r->engine, NULL, &page, &sink);
+    kh_answer_end(r, result, kh_message(r->engine), page.next);
 }
 
 void kh_route_grant_list(kh_request *r) { list(r, kh_grant_list); }

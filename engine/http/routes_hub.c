@@ -1,6 +1,5 @@
 /* routes_hub: the hub itself: is it there, who am I to it, its figures, its description. */
 #include "http/inside.h"
-#include <stdio.h>
 
 static void one_word(kh_request *r, const char *name, const char *word)
 {
@@ -42,13 +41,9 @@ void kh_route_openapi(kh_request *r)
     r->content_type = "application/yaml";
 }
 
-/* A page of one row that begins at one's own id. */
 void kh_route_me(kh_request *r)
 {
-    char id[16];
-    (void)snprintf(id, sizeof id, "%u", r->who.party);
-    kh_page page = {.after = id, .limit = 1};
     kh_result_sink sink = kh_answer_sink(r);
-    kh_result result = kh_party_list(r->engine, &page, &sink);
+    kh_result result = kh_party_self(r->engine, &sink);
     kh_answer_end(r, result, kh_message(r->engine), NULL);
 }

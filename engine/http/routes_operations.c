@@ -1,9 +1,11 @@
 /* routes_operations: sessions for sealed datagrams, and operations as wire frames.
  *
  * Operations take no worker: the polling thread submits them, the store's thread writes the receipts into the answer and lets the
- * connection go on. The bytes under way are bounded below the store's queue, so that submitting never waits for room. */
+ * connection go on. A polling thread never waits for room: the bytes under way are bounded, in all and for one party, and where
+ * the store's queue is full of others' the request is refused. */
 #include "doc/code.h"
 #include "http/inside.h"
+#include "service/limits.h"
 #include "service/session.h"
 #include "service/submit.h"
 #include <stdio.h>
@@ -68,6 +70,7 @@ void kh_route_session_close(kh_request *r)
 
 static void finish(kh_request *r)
 {
+    kh_submit_answered(r->http->o.service, &r->who, r->tokens, r->probes);
     kh_quota_give_back(r->http->frames, r->who.party, r->body_n);
     kh_http_done(r);
 }
@@ -79,6 +82,7 @@ static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     kh_answer_text *a = &r->out;
     (void)time_ns;
     if (op_index != UINT32_MAX) {
+        r->probes += kh_limit_probes(receipt);
         size_t most = 12 + KH_RECEIPT_MAX_SZ - KH_LINES_MAX * 48u + (size_t)receipt->line_cnt * 48u;
         if (!kh_answer_room(a, most)) return;
         size_t n = kh_receipt_encode(receipt, (uint8_t *)a->p + a->n + 12);
@@ -105,18 +109,25 @@ static void refuse(kh_request *r, kh_code code)
         kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, NULL, "the body is not one or more whole frames of known operations");
     else if (code == KH_C_RATE_LIMITED) {
         r->retry_after_s = 1;
-        kh_answer_refuse_code(r, MHD_HTTP_TOO_MANY_REQUESTS, code, "too many operations; try again later");
+        kh_answer_refuse_code(
+            r, MHD_HTTP_TOO_MANY_REQUESTS, code,
+            "too many operations at once, or too many for papers that are not there or another's; send fewer, later");
     } else kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, code, "an operation is of another party, or not this role's");
     finish(r);
+}
+
+static void busy(kh_request *r)
+{
+    kh_metrics_dropped(r->http->metrics, KH_RD_QUEUE);
+    r->retry_after_s = 1;
+    kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub is busy; try again");
 }
 
 void kh_route_operations(kh_request *r)
 {
     uint32_t op_cnt = 0;
     if (!kh_quota_take(r->http->frames, r->who.party, r->body_n)) {
-        kh_metrics_dropped(r->http->metrics, KH_RD_QUEUE);
-        r->retry_after_s = 1;
-        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub is busy; try again");
+        busy(r);
         kh_http_done(r);
         return;
     }
@@ -126,13 +137,14 @@ void kh_route_operations(kh_request *r)
         return;
     }
     (void)kh_answer_room(&r->out, (size_t)op_cnt * RECEIPT_GUESS);
-    kh_err err = kh_submit_frames(r->http->o.service, &r->who, r->body, r->body_n, op_cnt, on_reply, r, &code);
+    kh_err err = kh_submit_frames(r->http->o.service, &r->who, r->body, r->body_n, op_cnt, false, on_reply, r, &r->tokens, &code);
     if (err == KH_OK && code == KH_C_OK) return; /* the request is the store's now */
     if (err == KH_OK) {
         refuse(r, code);
         return;
     }
-    if (err == KH_E_ARG)
+    if (err == KH_E_AGAIN) busy(r);
+    else if (err == KH_E_ARG)
         kh_answer_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL, "too many operations in one body: send it in parts");
     else {
         r->retry_after_s = 1;

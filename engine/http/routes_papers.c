@@ -11,6 +11,7 @@ static int64_t read_body(void *ctx, void *p, size_t cap)
 {
     body_input *b = ctx;
     size_t n = b->n < cap ? b->n : cap;
+    if (n == 0) return 0; /* without a body there is no p either */
     memcpy(p, b->p, n);
     b->p += n;
     b->n -= n;

@@ -1,5 +1,6 @@
 /* server: the life of the daemon: its socket, its threads, its connections. */
 #include "http/inside.h"
+#include "service/service.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -13,6 +14,7 @@
 #define POLLERS_MAX 8u
 #define CONNECTION_MEMORY (64u << 10)
 #define STOP_WAIT_S 10u
+#define FRAMES_SZ (KH_STORE_QUEUE_SZ / 2) /* operations under way; the store's queue has as much again for everybody else */
 
 uint64_t kh_http_now_ns(void)
 {
@@ -173,8 +175,8 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
     if (err == KH_OK) err = load_openapi(h, options->openapi_path, why, cap);
     if (err == KH_OK)
         err = kh_connections_new(h->o.max_connections, h->o.max_connections_per_address, h->o.idle_s, &h->connections);
-    if (err == KH_OK) err = kh_quota_new((uint64_t)h->o.max_body * 16, (uint64_t)h->o.max_body * 4, h->o.queue, &h->quota);
-    if (err == KH_OK) err = kh_quota_new(KH_HTTP_FRAMES_MAX, KH_HTTP_PARTY_FRAMES_MAX, h->o.queue * 4, &h->frames);
+    if (err == KH_OK) err = kh_quota_new((uint64_t)h->o.max_body * 16, h->o.queue, &h->quota);
+    if (err == KH_OK) err = kh_quota_new(kh_max64(FRAMES_SZ, (uint64_t)h->o.max_body * 4), h->o.queue, &h->frames);
     if (err == KH_OK) err = kh_metrics_new(&h->metrics);
     if (err == KH_OK) err = kh_http_listen(options->listen, why, cap, &h->listen_fd, &h->port);
     if (err == KH_OK) err = kh_connections_sweep(h->connections);
@@ -186,7 +188,10 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
         return KH_OK;
     }
     kh_workers_free(h->workers);
-    if (h->daemon != NULL) MHD_stop_daemon(h->daemon);
+    if (h->daemon != NULL) {
+        (void)MHD_quiesce_daemon(h->daemon); /* the socket stays ours to close */
+        MHD_stop_daemon(h->daemon);
+    }
     free_all(h);
     return err;
 }

@@ -165,6 +165,7 @@ kh_err kh_ingest_start_with(const kh_ingest_options *options, const kh_front_wor
     g->o.stop_fd = -1;
     kh_err err = prepare(g, options, why, cap);
     if (err == KH_OK) err = g->front->open(&g->o, why, cap, &g->opened);
+    if (err == KH_OK && options->opened != NULL && !options->opened(options->opened_ctx, why, cap)) err = KH_E_IO;
     if (err == KH_OK) err = start_threads(g, options->cpus, why, cap);
     if (err == KH_OK) *ret = g;
     else kh_ingest_stop(g);

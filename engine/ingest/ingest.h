@@ -35,6 +35,10 @@ typedef struct kh_ingest_options {
     bool trust_peers;        /* lets net_memif ports pass */
     uint32_t spin_us;        /* empty rounds for so long before a poller sleeps; 0: 50 (kernel sockets), 1,000 (DPDK).
                                 UINT32_MAX: never sleeps */
+    /* opened (may be NULL) is called once, when sockets or devices are open and before the pollers' threads exist, which
+       inherit what it does to the process; false, with a sentence in why: the start fails. */
+    bool (*opened)(void *ctx, char *why, size_t cap);
+    void *opened_ctx;
 } kh_ingest_options;
 
 /* kh_ingest_start: KH_E_ARG, KH_E_IO, KH_E_NOMEM, KH_E_NOT_FOUND (no DPDK front end), what kh_poller_new said; why tells it in a

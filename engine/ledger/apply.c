@@ -16,7 +16,8 @@ typedef struct plan {
 typedef struct request {
     const kh_op_apply *op;
     uint32_t bank;
-    uint32_t owner; /* text of the enterprise's id */
+    uint32_t owner; /* text of the enterprise's id; 0: there is no such enterprise, which then owns no paper */
+    bool frozen;    /* the enterprise */
     uint64_t product_bp;
     plan plans[KH_LINES_MAX];
 } request;
@@ -42,6 +43,7 @@ static kh_code examine(const kh_ledger *l, const request *r, uint32_t i, plan *p
     p->record = first;
     const kh_record *rec = kh_rec(l, first);
     if (r->owner == 0 || l->cold[rec->cold].owner != r->owner) return KH_C_OWNER_MISMATCH;
+    if (r->frozen) return KH_C_FROZEN; /* told to who holds a paper of it */
     uint32_t record = choose_balance(l, first, line->currency, r->op->currency);
     if (record == KH_RECORD_NONE) {
         p->mismatch = KH_FIELD_CURRENCY;
@@ -186,11 +188,13 @@ static kh_code admit(kh_ledger *l, const kh_op *op, request *r)
         !currency_known(l, a->currency))
         return KH_C_FORMAT;
     if (!amounts_add_up(a, &code)) return code;
-    uint32_t enterprise = kh_ahead_party(l, a->enterprise);
-    if (enterprise == 0 || l->party[enterprise].role != KH_ROLE_ENTERPRISE) return KH_C_OWNER_MISMATCH;
-    if (l->party[enterprise].frozen) return KH_C_FROZEN;
     if (!kh_rules_currency_allowed(l, a->currency)) return KH_C_CURRENCY;
-    r->owner = l->party[enterprise].uscc;
+    /* whether an enterprise is registered is nobody's to learn: one that is not is answered as one that does not own the papers
+     */
+    uint32_t enterprise = kh_ahead_party(l, a->enterprise);
+    bool known = enterprise != 0 && l->party[enterprise].role == KH_ROLE_ENTERPRISE;
+    r->owner = known ? l->party[enterprise].uscc : 0;
+    r->frozen = known && l->party[enterprise].frozen;
     if (l->head->financings >= l->head->rules[KH_RULE_FINANCINGS].value || !kh_rows_left(l, KH_R_FIN, 1) ||
         !kh_rows_left(l, KH_R_LINE, a->line_cnt) || !kh_rows_left(l, KH_R_ACTIVE, a->line_cnt) ||
         !kh_rows_left(l, KH_R_SHARE, 2 * a->line_cnt) || !kh_texts_room(l, a->product.n))

@@ -128,7 +128,7 @@ bool kh_ledger_financing(const kh_ledger *l, uint32_t bank, uint64_t id, kh_fin_
 
 bool kh_ledger_financing_next(const kh_ledger *l, uint64_t *cursor, kh_fin_view *ret)
 {
-    if (*cursor + 1 >= l->state->regions[KH_R_FIN].row_cnt) return false;
+    if (*cursor >= l->state->regions[KH_R_FIN].row_cnt - 1) return false; /* row 0 is none */
     view(l, &l->fin[++*cursor], ret);
     return true;
 }

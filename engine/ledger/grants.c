@@ -177,9 +177,10 @@ bool kh_ledger_grant(const kh_ledger *l, uint32_t enterprise, uint64_t id, kh_gr
 bool kh_ledger_grant_next(const kh_ledger *l, uint64_t *cursor, uint32_t enterprise, kh_grant_view *ret)
 {
     uint64_t row = *cursor + 1;
+    if (*cursor >= l->state->regions[KH_R_GRANT].row_cnt) return false; /* a caller's own invention */
     if (enterprise != 0) {
         uint32_t party = kh_parties_find(l, enterprise);
-        if (*cursor != 0) row = l->grant[*cursor].next;
+        if (*cursor != 0) row = l->grant[*cursor].enterprise == enterprise ? l->grant[*cursor].next : 0;
         else row = has_role(l, party, KH_ROLE_ENTERPRISE) ? l->party[party].newest_grant : 0;
     }
     if (row == 0 || row >= l->state->regions[KH_R_GRANT].row_cnt) return false;

@@ -141,6 +141,10 @@ bool kh_ledger_grant(const kh_ledger *l, uint32_t enterprise, uint64_t id, kh_gr
 /* kh_ledger_grant_next: an enterprise's grants, the newest first; with enterprise 0 everybody's, in log order. *cursor starts at
    0. One row a call; grants are never taken away, so the applier may run between two calls. */
 bool kh_ledger_grant_next(const kh_ledger *l, uint64_t *cursor, uint32_t enterprise, kh_grant_view *ret);
+/* kh_ledger_cursor_seal: a cursor of financings or grants counts everybody's: what a party gets to see of it is mixed, one to
+   one, under the state's secret and its id; kh_ledger_cursor_open undoes that. */
+uint64_t kh_ledger_cursor_seal(const kh_ledger *l, uint32_t party, uint64_t cursor);
+uint64_t kh_ledger_cursor_open(const kh_ledger *l, uint32_t party, uint64_t sealed);
 
 /* There is no list of an enterprise's financings or documents: these walk all rows, in pieces, so that the caller lets the
    applier in between two (store's gate). *cursor starts at 0 and is KH_WALK_END after the last piece. A few nanoseconds a row. */

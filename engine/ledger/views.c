@@ -94,3 +94,32 @@ uint32_t kh_ledger_owner_walk(const kh_ledger *l, uint64_t *cursor, uint32_t row
     *cursor = at >= cnt ? KH_WALK_END : at;
     return n;
 }
+
+/* ---- cursors: a Feistel network of four rounds over the two halves ---- */
+
+static uint32_t round_of(const kh_ledger *l, uint32_t party, uint32_t n, uint32_t half)
+{
+    return (uint32_t)(kh_mix(kh_mix(l->secret[0] ^ half, (uint64_t)party << 8 | n), l->secret[1]) >> 32);
+}
+
+uint64_t kh_ledger_cursor_seal(const kh_ledger *l, uint32_t party, uint64_t cursor)
+{
+    uint32_t left = (uint32_t)(cursor >> 32), right = (uint32_t)cursor;
+    for (uint32_t n = 0; n < 4; n++) {
+        uint32_t next = left ^ round_of(l, party, n, right);
+        left = right;
+        right = next;
+    }
+    return (uint64_t)left << 32 | right;
+}
+
+uint64_t kh_ledger_cursor_open(const kh_ledger *l, uint32_t party, uint64_t sealed)
+{
+    uint32_t left = (uint32_t)(sealed >> 32), right = (uint32_t)sealed;
+    for (uint32_t n = 4; n-- > 0;) {
+        uint32_t before = right ^ round_of(l, party, n, left);
+        right = left;
+        left = before;
+    }
+    return (uint64_t)left << 32 | right;
+}

@@ -22,7 +22,7 @@ static const uint8_t table[5][KH_ASK_CNT] = {
                       [KH_ASK_HISTORY] = KH_MAY | KH_NEEDS_PROOF | KH_OWN_ONLY,
                       [KH_ASK_FINANCING] = KH_MAY | KH_OWN_ONLY,
                       [KH_ASK_ALERTS] = KH_MAY | KH_OWN_ONLY,
-                      [KH_ASK_REGISTER] = KH_MAY,
+                      [KH_ASK_REGISTER] = KH_MAY | KH_OWN_ONLY,
                       [KH_DO_FINANCE] = KH_MAY | KH_OWN_ONLY,
                       [KH_ASK_GRANT] = KH_MAY | KH_OWN_ONLY,
                       [KH_ASK_CREDIT] = KH_MAY | KH_NEEDS_GRANT,
@@ -34,11 +34,11 @@ static const uint8_t table[5][KH_ASK_CNT] = {
                             [KH_ASK_HISTORY] = KH_MAY | KH_NEEDS_PROOF | KH_OWN_ONLY,
                             [KH_ASK_FINANCING] = KH_MAY | KH_OWN_ONLY,
                             [KH_ASK_ALERTS] = KH_MAY | KH_OWN_ONLY,
-                            [KH_ASK_REGISTER] = KH_MAY,
+                            [KH_ASK_REGISTER] = KH_MAY | KH_OWN_ONLY,
                             [KH_DO_GRANT] = KH_MAY | KH_OWN_ONLY,
                             [KH_ASK_GRANT] = KH_MAY | KH_OWN_ONLY,
                             [KH_ASK_CREDIT] = KH_MAY | KH_OWN_ONLY},
-    [KH_ROLE_SOURCE] = {[KH_DO_IMPORT] = KH_MAY, [KH_ASK_REGISTER] = KH_MAY},
+    [KH_ROLE_SOURCE] = {[KH_DO_IMPORT] = KH_MAY, [KH_ASK_REGISTER] = KH_MAY | KH_OWN_ONLY},
 };
 
 uint32_t kh_access_rights(const kh_principal *who, kh_ask ask)
@@ -81,6 +81,13 @@ void kh_access_show_document(const kh_principal *who, kh_doc_view *doc)
         b->used = b->own_used;
         b->consumed = b->own_consumed;
     }
+}
+
+bool kh_access_may_see_party(const kh_principal *who, uint32_t party, kh_role role)
+{
+    uint32_t rights = kh_access_rights(who, KH_ASK_REGISTER);
+    if ((rights & KH_MAY) == 0) return false;
+    return (rights & KH_OWN_ONLY) == 0 || party == who->party || role == KH_ROLE_REGULATOR || role == KH_ROLE_SOURCE;
 }
 
 bool kh_access_may_see_financing(const kh_principal *who, uint32_t bank, uint32_t enterprise)

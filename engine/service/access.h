@@ -19,7 +19,7 @@ typedef enum kh_ask {
     KH_ASK_HISTORY,    /* what happened to a document */
     KH_ASK_FINANCING,  /* one financing, or a list */
     KH_ASK_ALERTS,
-    KH_ASK_REGISTER,  /* parties, rules, rates */
+    KH_ASK_REGISTER,  /* parties, rules, rates; own only: of the parties, see kh_access_may_see_party */
     KH_ASK_DIRECTORY, /* stats, audit, snapshot */
     KH_DO_FINANCE,    /* apply and events */
     KH_DO_REGISTER,   /* parties, rules, rates */
@@ -53,6 +53,9 @@ bool kh_access_unproven(const kh_question *question, const kh_verdict *verdict);
 /* kh_access_show_document removes from a view what this principal may not see: a bank's held, used and consumed become its own.
  */
 void kh_access_show_document(const kh_principal *who, kh_doc_view *doc);
+/* kh_access_may_see_party: its row, and its name as a way to mean it: oneself, regulators and sources; all of them the regulator
+   alone. Other banks and enterprises are named by id or USCC, and an answer does not tell whether there is one. */
+bool kh_access_may_see_party(const kh_principal *who, uint32_t party, kh_role role);
 /* kh_access_may_see_financing: own business, or the regulator. */
 bool kh_access_may_see_financing(const kh_principal *who, uint32_t bank, uint32_t enterprise);
 /* kh_access_may_see_grant: its enterprise, its bank, or the regulator. */

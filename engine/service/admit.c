@@ -44,10 +44,8 @@ static kh_session *session_of(kh_poller *p, const kh_request_head *head, kh_coun
 
 static bool to_operations(kh_poller *p, kh_packet *packet, const kh_session *s, const kh_request_head *head)
 {
-    kh_late *late = kh_late_take(p, s->who.party);
+    kh_late *late = kh_late_take(p, &s->who, KH_LATE_OPERATIONS);
     if (late == NULL) return kh_drop(p, packet, KH_N_DROPPED_BUSY);
-    late->kind = KH_LATE_OPERATIONS;
-    late->who = s->who;
     late->session = s->id;
     late->counter = head->counter;
     late->lane = head->lane;
@@ -65,10 +63,8 @@ static bool to_operations(kh_poller *p, kh_packet *packet, const kh_session *s, 
 static bool to_lookups(kh_poller *p, const kh_packet *packet, const kh_session *s, uint8_t form, uint32_t cnt)
 {
     uint32_t step = form == KH_FORM_QUERY_LONG ? KH_QUERY_LONG_SZ : KH_QUERY_SZ;
-    kh_late *late = kh_late_take(p, s->who.party);
+    kh_late *late = kh_late_take(p, &s->who, KH_LATE_LOOKUP);
     if (late == NULL) return false;
-    late->kind = KH_LATE_LOOKUP;
-    late->who = s->who;
     late->cnt = cnt;
     for (uint32_t i = 0; i < cnt; i++)
         memcpy(late->bytes + 16 * (size_t)i, packet->p + KH_REQUEST_HEAD_SZ + step * (size_t)i, 16);
@@ -87,8 +83,6 @@ bool kh_admit(kh_poller *p, kh_packet *packet, kh_pending *ret)
     if (kh_request_head_decode(packet->p, packet->n, &head, &cnt) != KH_OK) return kh_drop(p, packet, KH_N_DROPPED_SHAPE);
     kh_session *s = session_of(p, &head, &why);
     if (s == NULL) return kh_drop(p, packet, why);
-    /* what could not be handed on is not even opened: refusing is cheaper than sending */
-    if (head.form == KH_FORM_OPERATIONS && !kh_late_may(p, s->who.party)) return kh_drop(p, packet, KH_N_DROPPED_BUSY);
     uint32_t body_sz = packet->n - KH_REQUEST_HEAD_SZ - KH_AEAD_TAG_SZ;
     kh_request_nonce(head.counter, head.lane, nonce);
     if (!kh_aead_open(s->up, p->number, nonce, packet->p, KH_REQUEST_HEAD_SZ, body, body_sz, body + body_sz))

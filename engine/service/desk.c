@@ -1,6 +1,7 @@
 /* desk: the service's own threads: one asks the settled state and writes the regulator's look-ups down, one submits operations
  * and may be held up by back-pressure, which questions then do not feel. */
 #include "crypto/digest.h"
+#include "service/limits.h"
 #include "service/parts.h"
 #include <errno.h>
 #include <stdio.h>
@@ -125,6 +126,7 @@ static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
         kh_late_done(late);
         return;
     }
+    late->probes += kh_limit_probes(receipt);
     kh_op_answer_of_receipt(receipt, height, &answer);
     if (op_index < KH_DATAGRAM_OPS_MAX) kh_op_answer_encode(&answer, late->bytes + op_index * KH_OP_ANSWER_SZ);
 }
@@ -143,7 +145,9 @@ void kh_desk_operations(kh_service *service, kh_late *list)
         kh_code code = kh_submit_check(&list->who, list->bytes, list->n, &list->cnt);
         if (code == KH_C_OK && list->cnt > KH_DATAGRAM_OPS_MAX) code = KH_C_FORMAT;
         kh_err err = KH_OK;
-        if (code == KH_C_OK) err = kh_submit_frames(service, &list->who, list->bytes, list->n, list->cnt, on_reply, list, &code);
+        if (code == KH_C_OK)
+            err = kh_submit_frames(service, &list->who, list->bytes, list->n, list->cnt, true, on_reply, list, &list->granted,
+                                   &code);
         if (err == KH_OK && code == KH_C_OK) continue;
         if (err == KH_OK) refuse(list, code);
         else {

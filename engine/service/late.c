@@ -1,6 +1,5 @@
 /* late: answers that come after their burst: lent slots, out to the desk, back, sealed, sent. */
 #include "index/reader.h"
-#include "service/limits.h"
 #include "service/parts.h"
 #include <sched.h>
 #include <stdlib.h>
@@ -20,7 +19,6 @@ kh_err kh_lates_init(kh_poller *p)
         p->lates[i].next = i + 1 < KH_LATE_MAX ? &p->lates[i + 1] : NULL;
     }
     p->free_lates = p->lates;
-    p->free_cnt = KH_LATE_MAX;
     return KH_OK;
 }
 
@@ -35,18 +33,17 @@ void kh_lates_release(kh_poller *p)
     free(p->lates);
 }
 
-static uint16_t *held_by(kh_poller *p, uint32_t party) { return &p->held[party * UINT32_C(0x9E3779B9) >> 24]; }
-
-bool kh_late_may(kh_poller *p, uint32_t party) { return *held_by(p, party) < p->free_cnt; }
-
-kh_late *kh_late_take(kh_poller *p, uint32_t party)
+kh_late *kh_late_take(kh_poller *p, const kh_principal *who, kh_late_kind kind)
 {
-    if (!kh_late_may(p, party)) return NULL;
     kh_late *late = p->free_lates;
+    uint16_t *lent = &p->lent[who->party % KH_LATE_PARTIES];
+    if (late == NULL || *lent >= KH_LATE_PARTY_MAX) return NULL;
+    if (kind == KH_LATE_OPERATIONS && p->operations_cnt >= KH_LATE_OPERATIONS_MAX) return NULL;
+    ++*lent;
+    p->operations_cnt += kind == KH_LATE_OPERATIONS;
     p->free_lates = late->next;
-    p->free_cnt--;
-    ++*held_by(p, party);
-    late->who.party = party;
+    late->who = *who;
+    late->kind = kind;
     late->lost = false;
     late->undecided_cnt = late->probes = late->granted = late->cnt = late->n = 0;
     return late;
@@ -54,8 +51,8 @@ kh_late *kh_late_take(kh_poller *p, uint32_t party)
 
 static void give_back(kh_poller *p, kh_late *late)
 {
-    --*held_by(p, late->who.party);
-    p->free_cnt++;
+    p->lent[late->who.party % KH_LATE_PARTIES]--;
+    p->operations_cnt -= late->kind == KH_LATE_OPERATIONS;
     late->next = p->free_lates;
     p->free_lates = late;
 }
@@ -141,8 +138,7 @@ bool kh_poller_late(kh_poller *p, kh_packet *ret)
     p->ready_cnt--;
     memcpy(ret->peer, late->peer, sizeof ret->peer);
     (void)seal(p, late, ret);
-    if (late->kind == KH_LATE_QUESTIONS && late->granted > late->probes && p->service->options.limits != NULL)
-        kh_limits_give_back(p->service->options.limits, KH_LIMIT_PROBE, late->who.party, late->granted - late->probes);
+    kh_submit_answered(p->service, &late->who, late->granted, late->probes);
     give_back(p, late);
     return true;
 }

@@ -181,10 +181,18 @@ bool kh_limit_rate_parse(const char *text, kh_limit_rate *ret)
 
 bool kh_limit_applies(const kh_limits *limits, const kh_principal *who)
 {
-    return limits != NULL && who->party != 0 && who->role != KH_ROLE_REGULATOR && limits->rates[KH_LIMIT_PROBE].whole_ns != 0;
+    return limits != NULL && who->party != 0 && who->role != KH_ROLE_REGULATOR;
 }
 
 bool kh_limit_is_probe(kh_code code)
 {
     return code == KH_C_NOT_FOUND || code == KH_C_OWNER_MISMATCH || code == KH_C_DIRECTION || code == KH_C_FIELD_MISMATCH;
+}
+
+uint32_t kh_limit_probes(const kh_receipt *receipt)
+{
+    uint32_t cnt = 0;
+    if (receipt->type != KH_OP_APPLY) return 0;
+    for (uint32_t i = 0; i < receipt->line_cnt; i++) cnt += kh_limit_is_probe(receipt->lines[i].code);
+    return cnt == 0 && kh_limit_is_probe(receipt->code) ? 1 : cnt;
 }

@@ -16,13 +16,8 @@
 
 #define KH_POLLERS_MAX 64u
 #define KH_SESSION_DATAGRAMS_MAX (UINT64_C(1) << 32)
+#define KH_SEEN_PARTIES 4096u
 #define KH_UNDECIDED_MAX (KH_BURST_MAX * KH_QUERIES_MAX)
-
-/* kh_service_limits: whether limits are for this asker at all: not the operator, not the regulator. */
-static inline bool kh_service_limits(const kh_limits *limits, const kh_principal *who)
-{
-    return limits != NULL && who->party != 0 && who->role != KH_ROLE_REGULATOR;
-}
 
 /* ---- sessions ---- */
 typedef struct kh_session {
@@ -82,6 +77,9 @@ typedef enum kh_count {
 } kh_count;
 
 /* ---- late answers ---- */
+#define KH_LATE_PARTIES 256u
+#define KH_LATE_PARTY_MAX (KH_LATE_MAX * 3 / 8)
+#define KH_LATE_OPERATIONS_MAX (KH_LATE_MAX * 3 / 4) /* the rest is for questions and the regulator's look-ups */
 typedef enum kh_late_kind { KH_LATE_QUESTIONS, KH_LATE_OPERATIONS, KH_LATE_LOOKUP } kh_late_kind;
 typedef struct kh_undecided {
     uint32_t at; /* which query of its datagram */
@@ -131,6 +129,7 @@ struct kh_service {
     kh_service_options options;
     const kh_ledger *ledger;
     kh_sessions sessions;
+    _Atomic uint64_t seen[KH_SEEN_PARTIES]; /* by id: role, row, id; 0 none */
     kh_desk questions, operations;
     pthread_mutex_t pollers_lock;
     kh_poller *pollers[KH_POLLERS_MAX];
@@ -177,9 +176,9 @@ struct kh_poller {
     uint32_t run_cnt;
     /* late answers */
     kh_late *lates, *free_lates, *ready, **ready_end;
-    uint32_t ready_cnt, out_cnt; /* out: with the desk or the store */
-    uint32_t free_cnt;
-    uint16_t held[256]; /* by a party's hash */
+    uint32_t ready_cnt, out_cnt;    /* out: with the desk or the store */
+    uint32_t operations_cnt;        /* lent for operations */
+    uint16_t lent[KH_LATE_PARTIES]; /* to a party; two that fall together share */
     bool rang_questions, rang_operations;
     int event_fd;
     _Alignas(64) _Atomic uint64_t counts[KH_N_CNT]; /* written by the polling thread alone */
@@ -206,12 +205,10 @@ void kh_answer_of(uint32_t rights, const kh_question *question, const kh_verdict
 
 KH_MUST kh_err kh_lates_init(kh_poller *p);
 void kh_lates_release(kh_poller *p); /* waits for those that are out */
-/* A party may hold as many as are left for the others: half of all if it is alone, and no flood takes the last one. Parties share
-   their counts by a hash: two that fall together share. */
-bool kh_late_may(kh_poller *p, uint32_t party);
-kh_late *kh_late_take(kh_poller *p, uint32_t party); /* NULL: it may not; else late->who.party is set */
-void kh_late_send(kh_poller *p, kh_late *late);      /* to the desk of its kind */
-void kh_late_ring(kh_poller *p);                     /* wakes the desks that were sent something */
-void kh_late_done(kh_late *late);                    /* back to its poller; any thread */
+/* kh_late_take: NULL: all are out, or this party has its share, or operations theirs. */
+kh_late *kh_late_take(kh_poller *p, const kh_principal *who, kh_late_kind kind);
+void kh_late_send(kh_poller *p, kh_late *late); /* to the desk of its kind */
+void kh_late_ring(kh_poller *p);                /* wakes the desks that were sent something */
+void kh_late_done(kh_late *late);               /* back to its poller; any thread */
 void kh_late_collect(kh_poller *p);
 #endif

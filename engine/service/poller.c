@@ -221,7 +221,7 @@ static void decide(kh_poller *p, const kh_ledger *l, uint32_t from, uint32_t to)
 static void hand_over(kh_poller *p, uint32_t pending, uint32_t from)
 {
     kh_pending *d = &p->pending[pending];
-    kh_late *late = d->session != NULL ? kh_late_take(p, d->session->who.party) : NULL;
+    kh_late *late = d->session != NULL ? kh_late_take(p, &d->session->who, KH_LATE_QUESTIONS) : NULL;
     uint32_t sz = d->cnt * (uint32_t)KH_ANSWER_SZ;
     d->undecided = 0;
     if (late == NULL) {
@@ -229,8 +229,6 @@ static void hand_over(kh_poller *p, uint32_t pending, uint32_t from)
         (void)kh_drop(p, d->packet, KH_N_DROPPED_BUSY);
         return;
     }
-    late->kind = KH_LATE_QUESTIONS;
-    late->who = d->session->who;
     late->session = d->session->id;
     late->counter = d->counter;
     late->as_of = p->moment.height;

@@ -8,8 +8,8 @@
  * Threads  new, free: any thread, the poller not running. begin .. end and all between: the polling thread, which is an RCU
  * reader of the index meanwhile. event_fd: any. Memory   all taken by new. burst: no allocation, no waiting, no system call (but
  * a wake of the desk where it sleeps and has work, once a burst at most). Bounds   KH_LATE_MAX datagrams a poller wait at the
- * desk, of one party no more than are left for the others; beyond that they are dropped and counted, and the client sends again.
- */
+ * desk, three eighths of them one party's and three quarters operations; beyond that they are dropped and counted, and the client
+ * sends again. */
 #ifndef KH_SERVICE_POLLER_H
 #define KH_SERVICE_POLLER_H
 #include "service/service.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 enum { SESSIONS_USUAL = 4096, SESSIONS_MAX = 65536, PARTY_SESSIONS_USUAL = 16 };
+#define SEEN_ROWS ((1u << 28) - 1)
 #define SESSION_NS_MAX (UINT64_C(3600) * KH_NS_PER_S)
 
 kh_err kh_service_new(const kh_service_options *options, kh_service **ret)
@@ -39,16 +40,31 @@ void kh_service_free(kh_service *service)
     free(service);
 }
 
-bool kh_service_principal(kh_service *service, uint32_t party, kh_role role, uint32_t *row, kh_principal *ret)
+/* A party that is registered stays so, in its role and its row: once seen, only whether it is frozen is asked again. */
+static uint64_t seen_as(uint32_t party, kh_role role, uint32_t row) { return (uint64_t)role << 60 | (uint64_t)row << 32 | party; }
+static uint32_t row_of(uint64_t seen) { return (uint32_t)(seen >> 32) & SEEN_ROWS; }
+
+static uint64_t look_up(kh_service *service, uint32_t party, kh_role role)
 {
-    if (*row == 0) {
-        kh_party_view view;
-        const kh_ledger *l = kh_store_read_begin(service->options.store);
-        if (kh_ledger_party(l, party, &view) && view.role == role) *row = kh_ledger_party_row(l, party);
-        kh_store_read_end(service->options.store);
+    kh_party_view view;
+    const kh_ledger *l = kh_store_read_begin(service->options.store);
+    bool known = kh_ledger_party(l, party, &view) && view.role == role;
+    uint32_t row = known ? kh_ledger_party_row(l, party) : 0;
+    kh_store_read_end(service->options.store);
+    return row <= SEEN_ROWS && known ? seen_as(party, role, row) : 0;
+}
+
+bool kh_service_principal(kh_service *service, uint32_t party, kh_role role, kh_principal *ret)
+{
+    _Atomic uint64_t *place = &service->seen[party % KH_SEEN_PARTIES];
+    uint64_t seen = atomic_load_explicit(place, memory_order_relaxed); /* whole in itself */
+    if (party == 0) return false;
+    if (row_of(seen) == 0 || seen != seen_as(party, role, row_of(seen))) {
+        seen = look_up(service, party, role);
+        if (seen == 0) return false;
+        atomic_store_explicit(place, seen, memory_order_relaxed);
     }
-    if (*row == 0) return false;
-    *ret = (kh_principal){party, role, kh_ledger_party_frozen(service->ledger, *row)};
+    *ret = (kh_principal){party, role, kh_ledger_party_frozen(service->ledger, row_of(seen))};
     return true;
 }
 

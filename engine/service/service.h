@@ -34,9 +34,8 @@ KH_MUST kh_err kh_service_new(const kh_service_options *options, kh_service **re
 void kh_service_free(kh_service *service);
 
 /* kh_service_principal: the certificate's party as the ledger knows it now: false where it does not exist or has another role;
-   ret->frozen tells whether it is frozen. *row: 0 before the first call; who keeps it with the certificate (a party's place and
-   role are for good) waits for no entry from then on. */
-KH_MUST bool kh_service_principal(kh_service *service, uint32_t party, kh_role role, uint32_t *row, kh_principal *ret);
+   ret->frozen tells whether it is frozen. For who was seen before it waits for nothing: on polling threads. */
+KH_MUST bool kh_service_principal(kh_service *service, uint32_t party, kh_role role, kh_principal *ret);
 
 /* kh_service_metrics gives every counter, Prometheus names; what was dropped has `dropped` in its name. labels: "" or without the
    braces: poller="0". */

@@ -1,6 +1,7 @@
 /* session: the table: who opens and ends sessions waits here; who looks one up never does. */
 #include "service/session.h"
 #include "index/reader.h"
+#include "service/limits.h"
 #include "service/parts.h"
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -120,7 +121,7 @@ static kh_err make(kh_service *service, const kh_principal *who, uint32_t row, k
     s->party_row = row;
     s->rights = kh_access_rights(who, KH_ASK_VERIFY);
     s->door = kh_access_ask(who, KH_ASK_VERIFY);
-    s->limited = kh_service_limits(service->options.limits, who);
+    s->limited = kh_limit_applies(service->options.limits, who);
     s->bank = who->role == KH_ROLE_BANK ? who->party : 0;
     err = key_of(service, id, KH_TO_SERVER, exporter, ctx, &s->up);
     if (err == KH_OK) err = key_of(service, id, KH_TO_CLIENT, exporter, ctx, &s->down);

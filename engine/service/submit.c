@@ -20,13 +20,21 @@ static kh_ask ask_of(uint8_t type)
 }
 
 /* A source speaks for itself: its documents are of its own feed. One that does not decode is the ledger's to refuse. */
-static bool own_feed(const kh_principal *who, const uint8_t *p, size_t n)
+static bool own_feed(const kh_principal *who, const kh_op *op)
+{
+    return who->role != KH_ROLE_SOURCE || op->document.source == who->party;
+}
+
+/* What a role may in general and this party here may not. */
+static bool may_this(const kh_principal *who, const uint8_t *p, size_t n)
 {
     kh_op_scratch scratch;
     kh_op op;
     size_t used;
-    if (who->role != KH_ROLE_SOURCE || kh_op_decode(p, n, &scratch, &op, &used) != KH_OK) return true;
-    return op.document.source == who->party;
+    if ((p[TYPE_AT] != KH_OP_DOCUMENT && p[TYPE_AT] != KH_OP_PARTY_STATUS) || kh_op_decode(p, n, &scratch, &op, &used) != KH_OK)
+        return true;
+    if (op.type == KH_OP_DOCUMENT) return own_feed(who, &op);
+    return op.party_status.id != who->party || op.party_status.frozen == 0;
 }
 
 kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n, uint32_t *ret_op_cnt)
@@ -42,30 +50,58 @@ kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n
         if (ask == KH_ASK_CNT) return KH_C_FORMAT;
         kh_code code = kh_access_ask(who, ask);
         if (code != KH_C_OK) return code;
-        if (kh_load32(p + PARTY_AT) != who->party || (ask == KH_DO_IMPORT && !own_feed(who, p, size))) return KH_C_NOT_AUTHORISED;
+        if (kh_load32(p + PARTY_AT) != who->party || !may_this(who, p, size)) return KH_C_NOT_AUTHORISED;
         at += size;
     }
     *ret_op_cnt = cnt;
     return KH_C_OK;
 }
 
-kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_cnt,
-                        kh_store_reply reply, void *ctx, kh_code *ret_code)
+static uint32_t asked_about(const uint8_t *frames, size_t n)
+{
+    uint32_t cnt = 0;
+    for (size_t at = 0; at < n; at += kh_load32(frames + at)) cnt += kh_op_peek_asked(frames + at, kh_load32(frames + at));
+    return cnt;
+}
+
+/* take_all: all or none. */
+static bool take_all(kh_service *service, kh_limit what, uint32_t party, uint32_t n)
 {
     kh_limits *limits = service->options.limits;
-    uint32_t cnt = 0;
+    const kh_clock *clock = service->options.clock;
+    uint32_t granted = kh_limits_take(limits, what, party, n, clock->monotonic(clock->self));
+    if (granted < n) kh_limits_give_back(limits, what, party, granted);
+    return granted == n;
+}
+
+kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_cnt,
+                        bool may_wait, kh_store_reply reply, void *ctx, uint32_t *ret_tokens, kh_code *ret_code)
+{
+    uint32_t cnt = 0, asked = 0;
     uint64_t ticket;
     kh_code code = kh_submit_check(who, frames, n, &cnt);
     if (code == KH_C_OK && cnt != op_cnt) code = KH_C_FORMAT;
-    if (code == KH_C_OK && kh_service_limits(limits, who)) {
-        uint64_t now = service->options.clock->monotonic(service->options.clock->self);
-        uint32_t granted = kh_limits_take(limits, KH_LIMIT_OPERATION, who->party, cnt, now);
-        if (granted < cnt) {
-            kh_limits_give_back(limits, KH_LIMIT_OPERATION, who->party, granted);
+    if (code == KH_C_OK && kh_limit_applies(service->options.limits, who)) {
+        asked = asked_about(frames, n);
+        if (!take_all(service, KH_LIMIT_PROBE, who->party, asked)) code = KH_C_RATE_LIMITED;
+        else if (!take_all(service, KH_LIMIT_OPERATION, who->party, cnt)) {
             code = KH_C_RATE_LIMITED;
+            kh_submit_answered(service, who, asked, 0);
         }
     }
     *ret_code = code;
     if (code != KH_C_OK) return KH_OK;
-    return kh_store_submit(service->options.store, &(kh_store_batch){frames, n, cnt, reply, ctx}, &ticket);
+    *ret_tokens = asked;
+    const kh_store_batch batch = {frames, n, cnt, reply, ctx};
+    kh_err err = may_wait ? kh_store_submit(service->options.store, &batch, &ticket)
+                          : kh_store_try_submit(service->options.store, &batch, &ticket);
+    if (err == KH_OK) return KH_OK;
+    *ret_tokens = 0; /* nobody will answer */
+    kh_submit_answered(service, who, asked, 0);
+    return err;
+}
+
+void kh_submit_answered(kh_service *service, const kh_principal *who, uint32_t tokens, uint32_t probes)
+{
+    if (tokens > probes) kh_limits_give_back(service->options.limits, KH_LIMIT_PROBE, who->party, tokens - probes);
 }

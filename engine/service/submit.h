@@ -4,12 +4,17 @@
 #include "service/service.h"
 
 /* kh_submit_check looks at the frames without submitting: KH_C_OK; FORMAT where they are not whole frames of known types, or
-   none; NOT_AUTHORISED where one is of another party, of a type the role may not, or a source's document in another's name.
+   none; NOT_AUTHORISED where one is of another party, of a type the role may not, a source's document in another's name, or
+   freezes its sender, who could not lift that again.
    *ret_op_cnt: how many. A frame whose body is junk passes: its receipt says FORMAT. */
 kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n, uint32_t *ret_op_cnt);
-/* kh_submit_frames checks, takes from the operation limit, and submits. Returns KH_OK with *ret_code OK: reply will be called as
-   kh_store_batch says; KH_OK with another *ret_code: refused, nothing was submitted (also RATE_LIMITED); an error: the store's.
-   op_cnt is what the caller says there are: FORMAT where it differs. May block for back-pressure: never on a polling thread. */
+/* kh_submit_frames checks, takes from the operation limit, and from the probe limit a token for each document applied for, and
+   submits. Returns KH_OK with *ret_code OK: reply will be called as kh_store_batch says; KH_OK with another *ret_code: refused,
+   nothing was submitted (also RATE_LIMITED); an error: the store's, KH_E_AGAIN where its queue is full and the caller may not
+   wait: on a polling thread. op_cnt is what the caller says there are: FORMAT where it differs. *ret_tokens is written before
+   the first reply. */
 KH_MUST kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_cnt,
-                                kh_store_reply reply, void *ctx, kh_code *ret_code);
+                                bool may_wait, kh_store_reply reply, void *ctx, uint32_t *ret_tokens, kh_code *ret_code);
+/* kh_submit_answered, once all is answered: gives back the tokens of what was no probe (limits.h: kh_limit_probes). */
+void kh_submit_answered(kh_service *service, const kh_principal *who, uint32_t tokens, uint32_t probes);
 #endif

@@ -49,6 +49,7 @@ void kh_engine_stop_with(kh_store *s, kh_err err)
     tell_unknown(s->flying);
     tell_unknown(waiting);
     (void)pthread_mutex_lock(&s->queue_lock);
+    s->told = true;
     (void)pthread_cond_broadcast(&s->done);
     (void)pthread_mutex_unlock(&s->queue_lock);
 }

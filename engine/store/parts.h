@@ -250,6 +250,7 @@ struct kh_store {
     uint64_t tick_asked, tick_served;
     bool engine_sleeps, stopping;
     kh_err stop_err; /* why nothing more will be done */
+    bool told;       /* with it: all who submitted know */
 
     /* the engine's own */
     kh_gather *flying, *flying_last; /* submitted to the log, in order */

@@ -66,16 +66,20 @@ static kh_err clock_looks_right(kh_store *s)
     return KH_OK;
 }
 
-kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket)
+static bool is_full(const kh_store *s, size_t more)
+{
+    return s->waiting_sz + more > KH_STORE_QUEUE_SZ && s->stop_err == KH_OK && !s->options.inline_engine;
+}
+
+static kh_err submit(kh_store *s, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket)
 {
     if (s->options.read_only || batch->op_cnt == 0 || batch->ops_sz > KH_ENTRY_MAX_SZ / 2 || !frames_whole(batch))
         return KH_E_ARG;
     kh_err err = clock_looks_right(s);
     if (err != KH_OK) return err;
     (void)pthread_mutex_lock(&s->queue_lock);
-    while (s->waiting_sz + batch->ops_sz > KH_STORE_QUEUE_SZ && s->stop_err == KH_OK && !s->options.inline_engine)
-        (void)pthread_cond_wait(&s->done, &s->queue_lock);
-    err = s->stop_err;
+    while (is_full(s, batch->ops_sz) && may_wait) (void)pthread_cond_wait(&s->done, &s->queue_lock);
+    err = is_full(s, batch->ops_sz) ? KH_E_AGAIN : s->stop_err;
     kh_gather *g = err == KH_OK ? gather_for(s, batch->ops_sz) : NULL;
     if (err == KH_OK && g == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) {
@@ -95,6 +99,16 @@ kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_t
         pump = s->stop_err == KH_OK && s->waiting_sz > INLINE_QUEUE_SZ && s->flying != NULL;
     }
     return err;
+}
+
+kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket)
+{
+    return submit(s, batch, true, ret_ticket);
+}
+
+kh_err kh_store_try_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket)
+{
+    return submit(s, batch, false, ret_ticket);
 }
 
 /* How small an entry may be: the more are in flight, the longer it gathers. The second goes while the first is being written,
@@ -161,8 +175,10 @@ kh_err kh_store_wait(kh_store *s, uint64_t ticket)
     (void)pthread_mutex_lock(&s->queue_lock);
     if (ticket > s->next_ticket) err = KH_E_ARG;
     while (err == KH_OK && s->done_ticket < ticket) {
-        err = s->stop_err;
-        if (err != KH_OK) break;
+        if (s->stop_err != KH_OK && s->told) {
+            err = s->stop_err;
+            break;
+        }
         if (!s->options.inline_engine) {
             (void)pthread_cond_wait(&s->done, &s->queue_lock);
             continue;

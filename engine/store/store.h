@@ -68,7 +68,10 @@ typedef struct kh_store_batch {
 /* kh_store_submit: KH_E_ARG also where ops is not op_cnt whole frames (their sizes are looked at, nothing else); KH_E_CLOCK: see
    the report's clock_ns and last_ns through kh_store_clock_report; KH_E_CLOSED after a failed write. */
 KH_MUST kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket);
-/* kh_store_wait waits until a ticket (and all before) is done; KH_E_CLOSED when the log failed: then nothing more will be. */
+/* kh_store_try_submit never waits: KH_E_AGAIN where the queue is full. For threads that others wait for. */
+KH_MUST kh_err kh_store_try_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket);
+/* kh_store_wait waits until a ticket (and all before) is done; KH_E_CLOSED when the log failed: then nothing more will be. In
+   either case every reply to it has returned: what its ctx points to is the caller's again. */
 KH_MUST kh_err kh_store_wait(kh_store *s, uint64_t ticket);
 /* kh_store_tick writes the tick if something is due (and not sooner than a second after the last). */
 KH_MUST kh_err kh_store_tick(kh_store *s);

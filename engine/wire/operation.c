@@ -242,3 +242,10 @@ uint32_t kh_op_peek_keys(const uint8_t *p, size_t n, kh_key *ret_keys, uint32_t 
         memcpy(ret_keys[i].b, body + 32 + (size_t)i * KH_LINE_SZ, 16);
     return i;
 }
+
+uint32_t kh_op_peek_asked(const uint8_t *p, size_t n)
+{
+    if (n < KH_FRAME_HEADER_SZ + 32 || p[4] != KH_OP_APPLY) return 0;
+    size_t stated = kh_load32(p + KH_FRAME_HEADER_SZ + 24), room = (n - KH_FRAME_HEADER_SZ - 32) / KH_LINE_SZ;
+    return (uint32_t)(stated < room ? stated : room);
+}

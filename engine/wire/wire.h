@@ -188,6 +188,8 @@ KH_MUST kh_err kh_op_encode(const kh_op *op, uint8_t *buf, size_t cap, size_t *r
 KH_MUST kh_err kh_op_decode(const uint8_t *p, size_t n, kh_op_scratch *scratch, kh_op *ret, size_t *ret_n);
 /* kh_op_peek_keys gives the document keys an operation will touch, for look-ahead, at most max; wrong is harmless. */
 uint32_t kh_op_peek_keys(const uint8_t *p, size_t n, kh_key *ret_keys, uint32_t max);
+/* kh_op_peek_asked: how many documents a frame of n bytes asks about: the lines of an application, 0 of anything else. */
+uint32_t kh_op_peek_asked(const uint8_t *p, size_t n);
 
 /* ---- outcomes ---- */
 typedef enum kh_effect {

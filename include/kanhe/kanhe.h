@@ -62,7 +62,11 @@ typedef struct kh_page {
 KH_API kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const char *name, const char *uscc,
                               const kh_result_sink *sink);
 KH_API kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, const kh_result_sink *sink);
+/* kh_party_list: all parties; a handle that is not the regulator's sees itself, the regulators and the sources, and looks for
+   them among all. Other banks and enterprises it names by id or USCC: their names mean nothing to it. */
 KH_API kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *sink);
+/* kh_party_self: the row of the party whose handle it is. */
+KH_API kh_result kh_party_self(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, const kh_result_sink *sink);
 KH_API kh_result kh_rule_list(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_rate_set(kh_engine *engine, const char *from, const char *to, const char *value, const char *date,
@@ -115,10 +119,10 @@ KH_API kh_result kh_grant_revoke(kh_engine *engine, const char *as, const char *
                                  const kh_result_sink *sink);
 /* kh_grant_list: an enterprise's own grants, those that a bank was given, or all. A bank's and the operator's list walks all
    grants, some nanoseconds each. */
-KH_API kh_result kh_grant_list(kh_engine *engine, const char *as, const kh_result_sink *sink);
+KH_API kh_result kh_grant_list(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink);
 /* kh_grant_lookups: what banks looked up under the grants of an enterprise, the oldest first; the operator sees all enterprises',
    which reads the whole journal. */
-KH_API kh_result kh_grant_lookups(kh_engine *engine, const char *as, const kh_result_sink *sink);
+KH_API kh_result kh_grant_lookups(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink);
 /* kh_credit looks at an enterprise. A bank needs a grant: its look-up is an operation in the log, durable and filed with the
    enterprise before anything is read; without one NO_CONSENT, outside its time CONSENT_EXPIRED. The regulator and the enterprise
    itself need none. Scope "credit": one row a currency and state, over all banks, none of them named. Scope "documents": rows as
@@ -149,7 +153,7 @@ KH_API kh_result kh_risk_remove(kh_engine *engine, const char *as, const char *s
 KH_API kh_result kh_risk_ask(kh_engine *engine, const char *as, const char *const *subjects, uint32_t n,
                              const kh_result_sink *sink);
 /* kh_risk_account: what a bank contributed, asked and may ask in all; the operator sees every bank's. */
-KH_API kh_result kh_risk_account(kh_engine *engine, const char *as, const kh_result_sink *sink);
+KH_API kh_result kh_risk_account(kh_engine *engine, const char *as, kh_page *page, const kh_result_sink *sink);
 
 /* ---- the directory ---- */
 KH_API kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink);

@@ -95,6 +95,10 @@ tap.same((pages, rows), (2, [1, 11, 12, 101, 102, 201]), "pages meet without a g
 for who, wanted in ((None, 401), (11, 200), (1, 200)):
     tap.same(hub.call(who, "GET", "/v1/me")[0], wanted, f"{who} asks who it is: {wanted}")
 tap.same(hub.call(11, "GET", "/v1/me")[1]["results"], [{"row": "party", "id": 11, "role": "bank", "name": "Bank A", "uscc": None, "status": "active"}], "and learns it")
+for party in (11, 101, 201):
+    seen, first = sorted({1, party, 201}), hub.call(party, "GET", "/v1/parties?limit=1")[1]
+    tap.same([[r["id"] for r in hub.call(party, "GET", "/v1/parties" + after)[1]["results"]] for after in ("", "?limit=1", "?after=" + first["next"], "?after=202")],
+             [seen, seen[:1], seen[1:], []], f"{party} sees itself, the regulator and the sources in the list of parties, and nobody else")
 tap.same([hub.call(None, "GET", path)[0] for path in ("/health", "/ready", "/metrics", "/v1/none", "/v1/openapi.yaml")], [200, 200, 401, 401, 401], "a stranger learns that the hub is there and nothing else")
 for path in ("/v1/stats", "/v1/audit", "/metrics"):
     tap.same(hub.call(11, "GET", path)[0], 403, f"GET {path} is not for banks")

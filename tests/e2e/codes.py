@@ -151,6 +151,9 @@ put([f"credit_note,CN-1,{USCC_A},USD,30.00,2026-11-02,invoice:INV-10@{USCC_A}", 
 row, _ = d.row("balance", f"invoice:INV-10@{USCC_A}")
 tap.same((row.get("base"), row.get("cap"), row.get("free")), ("100.00", "70.00", "70.00"), "a credit note that came first lowers the invoice when that arrives")
 
+rows, _ = d.rows("import", d.file("cn.csv", HEADER.strip() + ",refers_to\n" + f"credit_note,CN-2,{USCC_A},USD,70.01,2026-11-02,invoice:INV-10@{USCC_A}\n"))
+tap.ok(rows[0]["name"] == "CONFLICT" and "at most" in rows[0]["why"] and "invoice" in rows[0]["why"], "credit notes beyond their invoice: said so", rows)
+
 wanted = {"OK": 0, "FORMAT": 10, "CHECK_DIGIT": 11, "NOT_FOUND": 20, "OWNER_MISMATCH": 21, "DIRECTION": 22, "FIELD_MISMATCH": 23, "CONFLICT": 24, "NOT_READY": 30, "REVOKED": 31,
           "AMENDED_SINCE": 32, "VOID": 33, "RED_FULL": 34, "RED_PART": 35, "ABNORMAL": 36, "LOST_CONTROL": 37, "INSUFFICIENT": 40, "EXHAUSTED": 41, "TOO_OLD": 42, "CURRENCY": 43,
           "DUP_OWN": 50, "DUP_HELD_OTHER": 51, "DUP_FINANCED_OTHER": 52, "SIMILAR": 53, "NO_CONSENT": 60, "CONSENT_EXPIRED": 61, "NOT_AUTHORISED": 70, "FROZEN": 71, "RATE_LIMITED": 72, "BAD_STATE": 73, "CAPACITY": 76, "NOT_CHECKED": 90}

@@ -67,7 +67,7 @@ class Hub:
         self.authority.sign("hub", "/O=Kanhe/CN=hub", "subjectAltName=IP:127.0.0.1,DNS:localhost")
         self.data = data or os.path.join(self.root, "data")
         self.conf = os.path.join(self.root, "hub.conf")
-        self.process = None
+        self.process, self.program = None, KANHED
         lines = {"data": f'data = "{self.data}";', "listen": 'listen = "127.0.0.1:0";', "ca": 'ca = "ca.pem";', "certificate": 'certificate = "hub.pem";',
                  "key": 'key = "hub.key";', "datagrams": 'datagrams = { listen = "127.0.0.1:0"; };', "limits": "limits = { %s };" % limits}
         with open(self.conf, "w") as f:
@@ -95,7 +95,7 @@ class Hub:
     def start(self, *words, wait=True, **more):
         self.log = os.path.join(self.root, "stderr.log")
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([KANHED, "--config", self.conf, *words], stdout=subprocess.PIPE, stderr=log, text=True, **more)
+            self.process = subprocess.Popen([self.program, "--config", self.conf, *words], stdout=subprocess.PIPE, stderr=log, text=True, **more)
         self.pid = self.process.pid
         if not wait:
             return None
@@ -124,12 +124,22 @@ class Hub:
         status = self.process.wait(timeout)
         self.process.stdout.close()
         self.process = None
+        self.sound()
         return status
+
+    def sound(self):
+        """Fails where a sanitizer has found something."""
+        said = self.said()
+        at = min((i for i in (said.find("Sanitizer"), said.find("runtime error:")) if i >= 0), default=-1)
+        if at >= 0:
+            raise AssertionError(said[max(0, at - 200) : at + 8000])
 
     def close(self):
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            self.process = None
+            self.sound()
         shutil.rmtree(self.root, ignore_errors=True)
 
     # ---- calls
@@ -196,7 +206,8 @@ def declarations(count, first=1, amount="1000.00"):
 class Load:
     """Threads of one bank that apply until told to stop; what was acknowledged is remembered."""
 
-    def __init__(self, hub, bank, documents, threads=4, first_id=1):
+    def __init__(self, hub, bank, documents, threads=4, first_id=1, first_document=1):
+        self.first_document = first_document
         self.acknowledged, self.lock, self.ending, self.statuses = set(), threading.Lock(), False, {}
         self.threads = [threading.Thread(target=self.run, args=(hub, bank, documents, first_id + t * 1000000), daemon=True) for t in range(threads)]
         for thread in self.threads:
@@ -206,7 +217,7 @@ class Load:
         client = hub.client(bank, timeout=30)
         while not self.ending:
             try:
-                status, name = client.apply(id_, id_ % documents + 1, "0.01")
+                status, name = client.apply(id_, id_ % documents + self.first_document, "0.01")
             except (OSError, http.client.HTTPException):
                 client.close()
                 if self.ending:

@@ -140,7 +140,7 @@ both(1, "history", K + D[2])
 
 # ---- grants, credit, the risk list
 for party, more in ((101, ()), (102, ()), (1, ("--enterprise", "101"))):
-    both(party, "grant", "add", "--id", 1, "--bank", "Bank A", "--scope", "documents,credit", "--from", "2026-01-01", "--until", "2030-12-31", *more)
+    both(party, "grant", "add", "--id", 1, "--bank", 11, "--scope", "documents,credit", "--from", "2026-01-01", "--until", "2030-12-31", *more)
 both(101, "grant", "add", "--id", 2, "--bank", 12, "--scope", "credit", "--until", "2030-12-31")
 both(101, "grant", "add", "--id", 3, "--bank", 12, "--scope", "nonsense", "--until", "2030-12-31")
 both(11, "credit", 101, "--grant", 1)

@@ -63,7 +63,8 @@ static kh_code check_line(const auditor *a, const kh_op_apply *apply, const part
     line->doc = auditor_find_doc(a, &want->key);
     if (line->doc < 0) return KH_C_NOT_FOUND;
     const document *d = &a->docs[line->doc];
-    if (strcmp(d->owner, enterprise->uscc) != 0) return KH_C_OWNER_MISMATCH;
+    if (enterprise == NULL || strcmp(d->owner, enterprise->uscc) != 0) return KH_C_OWNER_MISMATCH;
+    if (enterprise->frozen) return KH_C_FROZEN;
     int bal = choose_balance(d, want->currency, apply->currency);
     if (bal < 0) return KH_C_FIELD_MISMATCH;
     line->currency = d->balances[bal].currency;
@@ -161,8 +162,7 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
         total += apply->lines[i].allocated;
     }
     if (said != 0 && (said != apply->line_cnt || total != apply->amount)) return refuse(ret, KH_C_FORMAT);
-    if (enterprise == NULL || enterprise->role != KH_ROLE_ENTERPRISE) return refuse(ret, KH_C_OWNER_MISMATCH);
-    if (enterprise->frozen) return refuse(ret, KH_C_FROZEN);
+    if (enterprise != NULL && enterprise->role != KH_ROLE_ENTERPRISE) enterprise = NULL; /* owns no paper */
     if (!auditor_currency_allowed(a, apply->currency)) return refuse(ret, KH_C_CURRENCY);
     KH_ASSERT(a->fin_cnt < FINS_MAX);
     financing *f = &a->fins[a->fin_cnt++];

@@ -266,7 +266,7 @@ Test(channel, verifies_and_operates)
         }
     }
     ops_buf b = {0};
-    static kh_op_answer o[150];
+    static kh_op_answer o[151];
     for (uint32_t i = 0; i < 150; i++) ops_reserve(&b, 100 + i, i % FX_DOCS, 10);
     cr_assert(kh_channel_operate(c, b.p, b.n, b.cnt, o) == KH_OK);
     for (uint32_t i = 0; i < 150; i++) cr_assert(o[i].code == KH_C_OK && o[i].financing == 100 + i, "%u: %u", i, o[i].code);

@@ -31,6 +31,7 @@ Test(doc_money, currencies)
         cr_assert(currency(kh_currency_alpha(i)) == i);
     }
     cr_assert(known > 165);
+    cr_assert(kh_currency_known(191) && kh_currency_known(192), "neighbours that once stood in the wrong order");
     cr_assert(currency("ANG") == 532 && currency("XCG") == 532 && currency("HRK") == 191 && currency("ZWG") == 924);
     cr_assert(!kh_currency_known(960) && !kh_currency_known(999), "units without a minor unit");
 }

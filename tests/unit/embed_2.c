@@ -116,7 +116,7 @@ Test(embed_credit, walks_beside_applications)
     cr_assert(pthread_join(thread, NULL) == 0);
     cr_assert(atomic_load(&a.done) > before);
     s = (seen){0};
-    cr_assert(kh_grant_lookups(e, "101", &sink) == KH_DONE && s.rows == 10);
+    cr_assert(kh_grant_lookups(e, "101", NULL, &sink) == KH_DONE && s.rows == 10);
     kh_engine_close(e);
     (void)snprintf(command, sizeof command, "rm -rf %s", dir);
     cr_assert(system(command) == 0);

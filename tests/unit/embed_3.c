@@ -347,6 +347,10 @@ static kh_result history(kh_engine *e, kh_page *page)
     return kh_history(e, &paper, page, &sink);
 }
 
+static kh_result grants(kh_engine *e, kh_page *page) { return kh_grant_list(e, NULL, page, &sink); }
+static kh_result lookups(kh_engine *e, kh_page *page) { return kh_grant_lookups(e, NULL, page, &sink); }
+static kh_result accounts(kh_engine *e, kh_page *page) { return kh_risk_account(e, NULL, page, &sink); }
+
 static uint32_t check_pages(kh_engine *e, list_call *list)
 {
     static char all[1 << 19], pieces[1 << 19];
@@ -379,7 +383,21 @@ static uint32_t check_pages(kh_engine *e, list_call *list)
 Test(handles, pages)
 {
     kh_engine *a = as(BANK_A), *regulator = as(REGULATOR);
-    cr_assert(check_pages(a, parties) == 7);
+    cr_assert(check_pages(regulator, parties) == 7);
+    cr_assert(check_pages(a, parties) == 4); /* itself, the regulator and the sources */
+    kh_engine *enterprise = as(EXPORTER);
+    for (uint64_t i = 1; i <= 6; i++) {
+        kh_grant_request grant = {.bank = i < 5 ? "11" : "12", .scope = "credit", .until = "2099-12-31", .id = i};
+        ASK(KH_DONE, kh_grant_add(enterprise, &grant, &sink));
+        kh_credit_request credit = {.enterprise = "101", .grant = i};
+        ASK(i < 5 ? KH_DONE : KH_DONE_NOT_OK, kh_credit(a, &credit, &sink));
+    }
+    cr_assert(check_pages(enterprise, grants) == 6 && check_pages(a, grants) == 4 && check_pages(regulator, grants) == 6);
+    cr_assert(check_pages(enterprise, lookups) == 4 && check_pages(regulator, lookups) == 4);
+    cr_assert(check_pages(regulator, accounts) == 2 && check_pages(a, accounts) == 1);
+    ASK(KH_DONE, kh_grant_list(enterprise, NULL, &(kh_page){.after = "18446744073709551615", .limit = 9}, &sink));
+    cr_assert(out.rows == 0);
+    kh_engine_close(enterprise);
     for (uint32_t i = 0; i < 9; i++) apply(a, i + 1, i, "100.00");
     kh_engine *b = as(BANK_B);
     for (uint32_t i = 0; i < 5; i++) apply(b, i + 1, 0, "100.00");
@@ -611,6 +629,7 @@ static void prepare(prepared *p, kh_engine *bank, const char *owner, const char 
     kh_paper_name paper;
     char name[100], why[200];
     kh_err err;
+    const kh_principal who = {.party = bank->party, .role = KH_ROLE_BANK};
     (void)snprintf(name, sizeof name, "export_declaration:%s", number);
     cr_assert(kh_embed_paper(name, NULL, owner, &paper, why, sizeof why));
     p->line = (kh_op_line){.key = paper.key, .allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
@@ -618,7 +637,7 @@ static void prepare(prepared *p, kh_engine *bank, const char *owner, const char 
     p->op.apply = (kh_op_apply){
         .id = 1, .currency = 840, .amount = 100, .product = kh_text_of("export_receivable"), .line_cnt = 1, .lines = &p->line};
     cr_assert(kh_batch_init(&p->batch) == KH_OK);
-    p->op.apply.enterprise = kh_embed_enterprise(bank, &p->batch, owner, &paper.key, &err);
+    p->op.apply.enterprise = kh_embed_enterprise(bank, &p->batch, &who, owner, &paper.key, &err);
     cr_assert(err == KH_OK && p->op.apply.enterprise != 0);
     cr_assert(kh_batch_add(&p->batch, &p->op) == KH_OK);
 }
@@ -657,7 +676,7 @@ Test(handles, two_banks_enrol_one_enterprise)
     send_prepared(&pa, a);
     send_prepared(&pb, b);
     cr_assert(enterprise_of(a) == enterprise_of(b));
-    ASK(KH_DONE, kh_party_list(a, NULL, &sink));
+    ASK(KH_DONE, kh_party_list(engine, NULL, &sink));
     cr_assert(out.rows == 8 && count("FGN0000001") == 2); /* as name and as USCC */
     kh_engine_close(a);
     kh_engine_close(b);

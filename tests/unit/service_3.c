@@ -269,7 +269,7 @@ Test(late, while_the_applier_is_at_work)
     ops_buf b = {0};
     apply_op(&b, FX_OTHER, 5, 7, FX_BASE);
     send_ops(&b);
-    kh_lane lane = fx_lane(&x, FX_BANK), other = fx_lane(&x, FX_OTHER), regulator = fx_lane(&x, FX_REGULATOR);
+    kh_lane lane = fx_lane(&x, FX_BANK), regulator = fx_lane(&x, FX_REGULATOR);
     kh_query q[3] = {fx_query(6), fx_query(7), fx_query(8)};
     kh_query_answer a[3];
     fx_packet p;
@@ -279,7 +279,7 @@ Test(late, while_the_applier_is_at_work)
     memset(p.packet.peer, 0x77, sizeof p.packet.peer);
     fx_burst(&x, &p.packet);
     cr_assert(p.packet.n == 0 && fx_count(&x, KH_N_DROPPED_BUSY) == 0 && kh_poller_late_cnt(x.poller) == 0);
-    for (uint32_t i = 1; i < KH_LATE_MAX / 2; i++) { /* the desk waits too, and has a bound: half is left for the others */
+    for (uint32_t i = 1; i < KH_LATE_PARTY_MAX; i++) { /* the desk waits too, and has a bound */
         fx_packet more;
         fx_seal(&lane, &more, &q[1], 1, false);
         fx_burst(&x, &more.packet);
@@ -290,17 +290,9 @@ Test(late, while_the_applier_is_at_work)
     fx_seal(&lane, &more, &q[1], 1, false);
     fx_burst(&x, &more.packet);
     cr_assert(more.packet.n == 0 && fx_count(&x, KH_N_DROPPED_BUSY) == 1);
-    for (uint32_t i = 0; i < KH_LATE_MAX / 4; i++) { /* written down, and answered at once */
-        fx_seal(&regulator, &more, &q[0], 1, false);
-        fx_burst(&x, &more.packet);
-        cr_assert(more.packet.n != 0);
-    }
-    fx_seal(&regulator, &more, &q[0], 1, false);
-    fx_burst(&x, &more.packet);
-    cr_assert(more.packet.n == 0 && fx_count(&x, KH_N_DROPPED_UNLOGGED) == 1);
-    fx_seal(&other, &more, &q[1], 1, false);
-    fx_burst(&x, &more.packet);
-    cr_assert(more.packet.n == 0 && fx_count(&x, KH_N_DROPPED_BUSY) == 1); /* a third one still finds room */
+    uint32_t answered = 0; /* others have room; a look-up that cannot be written down is not answered */
+    for (uint32_t i = 0; i <= KH_LATE_PARTY_MAX; i++) answered += fx_ask(&x, &regulator, q, 1, false, a);
+    cr_assert(answered == KH_LATE_PARTY_MAX && fx_count(&x, KH_N_DROPPED_UNLOGGED) == 1);
     kh_poller_sleep(x.poller);
     uint64_t n;
     cr_assert(read(kh_poller_event_fd(x.poller), &n, 8) < 0); /* nothing waits */
@@ -309,10 +301,9 @@ Test(late, while_the_applier_is_at_work)
     kh_poller_wake(x.poller);
     cr_assert(fx_late(&x, &p) && p.packet.peer[63] == 0x77 && fx_read(&lane, &p.packet, a, 3));
     cr_assert(a[0].code == KH_C_OK && a[1].code == KH_C_DUP_HELD_OTHER && a[2].code == KH_C_OK && a[2].free == FX_BASE);
-    for (uint32_t i = 1; i < KH_LATE_MAX / 2; i++)
+    for (uint32_t i = 1; i < KH_LATE_PARTY_MAX; i++)
         cr_assert(fx_late(&x, &p) && fx_read(&lane, &p.packet, a, 1) && a[0].code == KH_C_DUP_HELD_OTHER);
-    cr_assert(fx_late(&x, &p) && fx_read(&other, &p.packet, a, 1) && a[0].code == KH_C_DUP_OWN);
-    cr_assert(kh_poller_late_cnt(x.poller) == 0 && fx_count(&x, KH_N_LATE) == KH_LATE_MAX / 2 + 1);
+    cr_assert(kh_poller_late_cnt(x.poller) == 0 && fx_count(&x, KH_N_LATE) == KH_LATE_PARTY_MAX);
     /* a session that ends meanwhile */
     (void)pthread_rwlock_wrlock(&x.store->gate);
     fx_seal(&lane, &p, &q[1], 1, false);
@@ -322,7 +313,6 @@ Test(late, while_the_applier_is_at_work)
     (void)pthread_rwlock_unlock(&x.store->gate);
     cr_assert(fx_late(&x, &p) && p.packet.n == 0 && fx_count(&x, KH_N_DROPPED_ENDED) == 1);
     kh_lane_close(&lane);
-    kh_lane_close(&other);
     kh_lane_close(&regulator);
     fx_teardown(&x);
 }
@@ -449,12 +439,104 @@ Test(operations, limited)
     fx_teardown(&x);
 }
 
+/* Applications are questions too: who guesses papers by them uses up the same tokens as who asks. */
+Test(operations, that_guess_are_probes)
+{
+    const kh_limit_rate rates[KH_LIMIT_CNT] = {[KH_LIMIT_PROBE] = {10, 1}};
+    fx_setup_with(&x, rates, (kh_service_options){0});
+    x.now = x.f.now; /* one clock */
+    kh_lane lane = fx_lane(&x, FX_BANK);
+    kh_op_answer a[KH_DATAGRAM_OPS_MAX];
+    kh_query_answer q;
+    ops_buf b = {0};
+    for (uint32_t round = 0; round < 5; round++) { /* papers that it holds cost nothing */
+        b.n = b.cnt = 0;
+        for (uint32_t i = 0; i < 8; i++) apply_op(&b, FX_BANK, 100 + round * 8 + i, i, 10);
+        cr_assert(operate(&lane, &b, a) == 8 && a[7].code == KH_C_OK);
+    }
+    b.n = b.cnt = 0;
+    for (uint32_t i = 0; i < 8; i++) apply_op(&b, FX_BANK, 200 + i, FX_DOCS + i, 10);
+    cr_assert(operate(&lane, &b, a) == 8 && a[7].code == KH_C_NOT_FOUND);
+    cr_assert(operate(&lane, &b, a) == 1 && a[0].refused && a[0].code == KH_C_RATE_LIMITED);
+    kh_query missing = fx_query(FX_DOCS);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert(fx_ask(&x, &lane, &missing, 1, false, &q));
+        cr_assert(q.code == (i < 2 ? KH_C_NOT_FOUND : KH_C_RATE_LIMITED), "%u: %u", i, q.code);
+    }
+    free(b.p);
+    kh_lane_close(&lane);
+    fx_teardown(&x);
+}
+
+Test(operations, nobody_freezes_itself)
+{
+    uint32_t cnt;
+    const kh_principal who = fx_who(FX_REGULATOR);
+    ops_buf b = {0};
+    for (uint32_t i = 0; i < 3; i++) {
+        b.n = b.cnt = 0;
+        ops_add(&b, &(kh_op){.type = KH_OP_PARTY_STATUS,
+                             .party = FX_REGULATOR,
+                             .party_status = {i == 1 ? FX_BANK : FX_REGULATOR, i != 2}});
+        cr_assert(kh_submit_check(&who, b.p, b.n, &cnt) == (i == 0 ? KH_C_NOT_AUTHORISED : KH_C_OK));
+    }
+    free(b.p);
+}
+
+/* One party has its share of the places of late answers, and operations theirs. */
+Test(late, shares)
+{
+    fx_setup(&x);
+    const kh_principal bank = fx_who(FX_BANK), other = fx_who(FX_OTHER), third = fx_who(FX_ENTERPRISE),
+                       regulator = fx_who(FX_REGULATOR);
+    uint32_t n = 0, of_other = 0, of_third = 0;
+    while (kh_late_take(x.poller, &bank, KH_LATE_OPERATIONS) != NULL) n++;
+    cr_assert(n == KH_LATE_PARTY_MAX);
+    while (kh_late_take(x.poller, &other, KH_LATE_OPERATIONS) != NULL) of_other++;
+    while (kh_late_take(x.poller, &third, KH_LATE_OPERATIONS) != NULL) of_third++;
+    cr_assert(of_other == KH_LATE_PARTY_MAX && of_third == 0 && n + of_other == KH_LATE_OPERATIONS_MAX);
+    cr_assert(kh_late_take(x.poller, &regulator, KH_LATE_LOOKUP) != NULL);
+    cr_assert(kh_late_take(x.poller, &third, KH_LATE_QUESTIONS) != NULL);
+    fx_teardown(&x);
+}
+
 static void count_dropped(void *ctx, const char *name, const char *help, const char *labels, uint64_t value)
 {
     uint32_t *n = ctx;
     (void)value, (void)labels;
     cr_assert(strncmp(name, "kanhe_", 6) == 0 && help[0] != '\0');
     if (strstr(name, "dropped") != NULL) ++*n;
+}
+
+static void *ask_who(void *asked)
+{
+    kh_principal *who = asked;
+    cr_assert(kh_service_principal(x.service, FX_BANK, KH_ROLE_BANK, who));
+    return NULL;
+}
+
+/* A polling thread asks with every request: it must not wait for the applier. */
+Test(service, who_was_seen_is_known_without_waiting)
+{
+    fx_setup(&x);
+    kh_principal who = {0};
+    pthread_t thread;
+    struct timespec until;
+    cr_assert(!kh_service_principal(x.service, FX_BANK, KH_ROLE_SOURCE, &who) && !kh_service_principal(x.service, 0, 0, &who));
+    cr_assert(!kh_service_principal(x.service, 4711, KH_ROLE_BANK, &who) && who.party == 0);
+    cr_assert(kh_service_principal(x.service, FX_BANK, KH_ROLE_BANK, &who) && who.party == FX_BANK && !who.frozen);
+    cr_assert(!kh_service_principal(x.service, FX_BANK, KH_ROLE_SOURCE, &who));
+    ops_buf b = {0};
+    ops_add(&b, &(kh_op){.type = KH_OP_PARTY_STATUS, .party_status = {FX_BANK, 1}});
+    send_ops(&b);
+    (void)pthread_rwlock_wrlock(&x.store->gate);
+    cr_assert(pthread_create(&thread, NULL, ask_who, &who) == 0);
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 5;
+    cr_assert(pthread_timedjoin_np(thread, NULL, &until) == 0);
+    (void)pthread_rwlock_unlock(&x.store->gate);
+    cr_assert(who.party == FX_BANK && who.role == KH_ROLE_BANK && who.frozen);
+    fx_teardown(&x);
 }
 
 Test(service, metrics)

@@ -30,8 +30,11 @@ kh_result command_grant_revoke(command_context *c)
     return kh_grant_revoke(c->engine, args_get(c->given, "--as"), args_get(c->given, "--enterprise"), id, c->sink);
 }
 
-kh_result command_grant_list(command_context *c) { return kh_grant_list(c->engine, args_get(c->given, "--as"), c->sink); }
-kh_result command_grant_lookups(command_context *c) { return kh_grant_lookups(c->engine, args_get(c->given, "--as"), c->sink); }
+kh_result command_grant_list(command_context *c) { return kh_grant_list(c->engine, args_get(c->given, "--as"), NULL, c->sink); }
+kh_result command_grant_lookups(command_context *c)
+{
+    return kh_grant_lookups(c->engine, args_get(c->given, "--as"), NULL, c->sink);
+}
 
 kh_result command_credit(command_context *c)
 {
@@ -39,7 +42,7 @@ kh_result command_credit(command_context *c)
         .as = args_get(c->given, "--as"), .scope = args_get(c->given, "--scope"), .after = args_get(c->given, "--after")};
     const char *limit_text = args_get(c->given, "--limit");
     uint64_t limit = 0;
-    if (c->word_cnt != 1) return command_usage(c, "which enterprise? give its id, name or USCC");
+    if (c->word_cnt != 1) return command_usage(c, "which enterprise? give its id or USCC");
     request.enterprise = c->words[0];
     if (args_has(c->given, "--grant") && !number_of(c, "--grant", &request.grant)) return KH_MISUSE;
     if (limit_text != NULL && (!args_number(limit_text, &limit) || limit == 0 || limit > UINT32_MAX))
@@ -75,4 +78,7 @@ kh_result command_risk_ask(command_context *c)
     return kh_risk_ask(c->engine, args_get(c->given, "--as"), c->words, (uint32_t)c->word_cnt, c->sink);
 }
 
-kh_result command_risk_account(command_context *c) { return kh_risk_account(c->engine, args_get(c->given, "--as"), c->sink); }
+kh_result command_risk_account(command_context *c)
+{
+    return kh_risk_account(c->engine, args_get(c->given, "--as"), NULL, c->sink);
+}

@@ -68,7 +68,7 @@ static const call calls[] = {
     {"grant list", "GET", "/v1/grants", "", NULL, NULL, NULL},
     {"grant lookups", "GET", "/v1/grants/lookups", "", NULL, NULL, NULL},
     {"credit", "GET", "/v1/credit", "enterprise=1 grant#=--grant scope=--scope after=--after limit#=--limit:1000", NULL, NULL,
-     "which enterprise? give its id, name or USCC"},
+     "which enterprise? give its id or USCC"},
     {"risk add", "POST", "/v1/risk", "subject=1 category=--category!", NULL, NULL,
      "which subject? a USCC, a foreign id or an account number"},
     {"risk remove", "POST", "/v1/risk/remove", "subject=1 category=--category! of=--of", NULL, NULL,

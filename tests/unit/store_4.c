@@ -1,0 +1,86 @@
+/* store, the queue: what it promises to who submits when it is full, and when the log fails. */
+#include "store/parts.h"
+#include "store_fixture.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* The disk of this machine, whose log writes can be held up, or fail. */
+static fixture f;
+static kh_disk below;
+static atomic_bool held, broken;
+static atomic_uint telling, told;
+
+static kh_err faulty_submit(void *self, kh_file *file, uint64_t offset, const void *p, size_t n, uint64_t tag)
+{
+    while (atomic_load(&held)) usleep(1000);
+    return atomic_load(&broken) ? KH_E_IO : below.submit_write(self, file, offset, p, n, tag);
+}
+
+static void setup(void)
+{
+    fixture_setup(&f);
+    fixture_create(&f);
+    below = f.disk;
+    f.disk.submit_write = faulty_submit;
+    f.options.inline_engine = false;
+}
+static void teardown(void)
+{
+    f.disk.submit_write = below.submit_write;
+    fixture_teardown(&f);
+}
+TestSuite(store_queue, .init = setup, .fini = teardown);
+
+/* Operations that the ledger will call junk: their sizes are all that the queue looks at. */
+enum { JUNK_CNT = 16, JUNK_SZ = JUNK_CNT * KH_OP_MAX_SZ };
+static uint8_t *junk(void)
+{
+    uint8_t *p = calloc(1, JUNK_SZ);
+    for (uint32_t i = 0; i < JUNK_CNT; i++) kh_store32(p + i * (size_t)KH_OP_MAX_SZ, KH_OP_MAX_SZ);
+    return p;
+}
+
+Test(store_queue, who_never_waits_is_told_that_it_is_full)
+{
+    kh_store *s = fixture_open(&f);
+    uint8_t *p = junk();
+    uint64_t ticket = 0, last = 0;
+    kh_err err = KH_OK;
+    kh_store_batch batch = {.ops = p, .ops_sz = JUNK_SZ, .op_cnt = JUNK_CNT};
+    atomic_store(&held, true);
+    for (uint32_t i = 0; err == KH_OK && i < 2 * KH_STORE_QUEUE_SZ / JUNK_SZ; i++) {
+        err = kh_store_try_submit(s, &batch, &ticket);
+        if (err == KH_OK) last = ticket;
+    }
+    cr_assert(err == KH_E_AGAIN, "%d", err);
+    atomic_store(&held, false);
+    cr_assert(kh_store_wait(s, last) == KH_OK);
+    cr_assert(kh_store_try_submit(s, &batch, &ticket) == KH_OK && kh_store_wait(s, ticket) == KH_OK); /* there is room again */
+    kh_store_close(s);
+    free(p);
+}
+
+static void slow_answer(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index)
+{
+    (void)ctx, (void)height, (void)time_ns, (void)receipt, (void)op_index;
+    atomic_store(&telling, 1);
+    usleep(200000);
+    atomic_store(&told, 1);
+}
+
+/* Where the log fails, who waits gets away only when nobody will speak to it any more. */
+Test(store_queue, nobody_is_told_after_a_wait_returned)
+{
+    kh_store *s = fixture_open(&f);
+    uint8_t *p = junk();
+    uint64_t ticket;
+    kh_store_batch batch = {.ops = p, .ops_sz = JUNK_SZ, .op_cnt = JUNK_CNT, .reply = slow_answer};
+    atomic_store(&broken, true);
+    cr_assert(kh_store_submit(s, &batch, &ticket) == KH_OK);
+    while (!atomic_load(&telling)) usleep(1000);
+    cr_assert(kh_store_wait(s, ticket) == KH_E_CLOSED);
+    cr_assert(atomic_load(&told) == 1);
+    cr_assert(kh_store_submit(s, &batch, &ticket) == KH_E_CLOSED);
+    kh_store_close(s);
+    free(p);
+}
