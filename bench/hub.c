@@ -1,7 +1,8 @@
 /* bench_hub: load on a running hub over loopback, by libkanhe-client and, for datagrams, by lanes of our own. bench/hub.py starts
  * the hub and says what each figure means.
  *
- *   bench_hub batch|single|verify URL CA CERT KEY SECONDS [FILE]     prints what was done, and in how many seconds
+ *   bench_hub batch|single|verify URL CA CERT KEY SECONDS [MORE]     prints what was done, and in how many seconds
+ *             MORE  verify: the file; batch: the caller's number, 0 to 15, of several at a time
  *   bench_hub redis DIR SECONDS */
 #include "client/session.h"
 #include "peers.h"
@@ -14,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROWS = 100000, BANK = 11, ENTERPRISE = 101, IN_FLIGHT = 256, BATCH = 256, BATCHES = 4, PER_CALL = 262144 };
+enum { ROWS = 100000, BANK = 11, ENTERPRISE = 101, IN_FLIGHT = 256, REFILL = 32, BATCH = 256, BATCHES = 4, PER_CALL = 262144 };
 
 double peer_now(void) { return kh_client_now_s(); }
 
@@ -46,13 +47,13 @@ static void die(kh_client *c)
 static void said(uint64_t done, double took) { printf("{\"done\":%llu,\"seconds\":%.6f}\n", (unsigned long long)done, took); }
 
 /* Ids of financings that no run before has used. */
-static uint64_t first_id(void) { return (uint64_t)time(NULL) << 24; }
+static uint64_t first_id(void) { return (uint64_t)time(NULL) << 28; }
 
-static void batches(kh_client *c, double seconds)
+static void batches(kh_client *c, double seconds, uint32_t caller)
 {
     kh_reserve *requests = calloc(PER_CALL, sizeof *requests);
     kh_reserved *answers = calloc(PER_CALL, sizeof *answers);
-    uint64_t id = first_id(), seed = id, done = 0;
+    uint64_t id = first_id() + ((uint64_t)caller << 24), seed = id, done = 0;
     double began = peer_now();
     while (peer_now() - began < seconds) {
         for (uint32_t i = 0; i < PER_CALL; i++)
@@ -104,6 +105,7 @@ static void send_some(load *l)
     struct mmsghdr messages[IN_FLIGHT] = {0};
     struct iovec parts[IN_FLIGHT];
     uint32_t n = 0;
+    if (l->in_flight + REFILL > IN_FLIGHT) return; /* several by one call */
     for (; l->in_flight + n < IN_FLIGHT; n++) {
         uint8_t frame[KH_FRAMES_MAX_SZ];
         size_t frame_n;
@@ -207,13 +209,13 @@ int main(int argc, char *argv[])
         said(rate > 0 ? (uint64_t)(rate * seconds) : 0, seconds);
         return rate > 0 ? 0 : 3;
     }
-    if (argc < 7) return fprintf(stderr, "bench_hub batch|single|verify URL CA CERT KEY SECONDS [FILE]\n"), 2;
+    if (argc < 7) return fprintf(stderr, "bench_hub batch|single|verify URL CA CERT KEY SECONDS [MORE]\n"), 2;
     kh_client_options options = {.url = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .timeout_s = 10};
     char why[600];
     kh_client *c;
     if (kh_client_open(&options, why, sizeof why, &c) != KH_DONE) return fprintf(stderr, "bench_hub: %s\n", why), 2;
     number_documents();
-    if (strcmp(argv[1], "batch") == 0) batches(c, atof(argv[6]));
+    if (strcmp(argv[1], "batch") == 0) batches(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) % 16 : 0);
     else if (strcmp(argv[1], "single") == 0) singles(c, atof(argv[6]));
     else verify(c, argv[7], atof(argv[6]));
     kh_client_close(c);

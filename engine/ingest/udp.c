@@ -1,11 +1,15 @@
 /* udp: the front end of kernel sockets: the loop.
  *
  * Datagrams are received into the buffers that they are answered from. Where a socket listens on a wildcard, the kernel tells
- * which address a request was sent to, and the reply leaves from that one. */
+ * which address a request was sent to, and the reply leaves from that one. Replies of one length to one peer go through the
+ * kernel's layers as one message that is cut into datagrams at the end (UDP_SEGMENT, Linux 4.18). */
 #include <errno.h>
+#include <netinet/udp.h>
 #include <sys/epoll.h>
 #include <linux/sock_diag.h>
 #include "ingest/udp.h"
+
+#define RUN_MAX_SZ 60000u /* bytes of a message, below what IP can carry */
 
 /* Which address of ours a datagram came to, of its control message. */
 static void keep_address(struct msghdr *m, kh_udp_peer *peer)
@@ -76,52 +80,108 @@ static uint32_t receive(kh_udp_queue *q, uint32_t number, kh_packet *ret[])
     return cnt;
 }
 
+/* A run that the kernel refuses, one datagram after another; returns how many of them were lost. */
+static uint32_t send_apart(int fd, const struct msghdr *run, size_t address_sz)
+{
+    uint32_t lost = 0;
+    for (size_t i = 0; i < run->msg_iovlen; i++) {
+        struct msghdr one = *run;
+        one.msg_iov = &run->msg_iov[i];
+        one.msg_iovlen = 1;
+        one.msg_controllen = address_sz;
+        if (address_sz == 0) one.msg_control = NULL;
+        lost += sendmsg(fd, &one, MSG_DONTWAIT) < 0;
+    }
+    return lost;
+}
+
 /* Sends q->out[0 .. n - 1] through one socket. */
 static void send_out(kh_udp_queue *q, int fd, uint32_t n)
 {
     uint32_t at = 0, lost = 0;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, datagrams = 0;
+    for (uint32_t i = 0; i < n; i++) datagrams += q->out[i].msg_hdr.msg_iovlen;
     while (at < n) {
+        const struct msghdr *first = &q->out[at].msg_hdr;
         int took = sendmmsg(fd, q->out + at, n - at, MSG_DONTWAIT);
         if (took > 0) {
-            for (; took > 0; took--, at++) bytes += q->out_iov[at].iov_len;
-        } else if (errno !=
-                   EINTR) { /* the first one cannot go: it is lost, as any datagram may be, and the rest have their turn */
+            for (; took > 0; took--, at++) bytes += q->out[at].msg_len;
+        } else if (errno != EINTR) { /* the first one cannot go: it is lost, as any may be, and the rest have their turn */
+            if (first->msg_iovlen > 1 && errno != EAGAIN) {
+                q->one_by_one = true;
+                lost += send_apart(fd, first, first->msg_controllen - CMSG_SPACE(sizeof(uint16_t)));
+            } else lost += (uint32_t)first->msg_iovlen;
             at++;
-            lost++;
         }
     }
-    kh_front_count(q->counters, KH_COUNT_TX, n - lost);
+    kh_front_count(q->counters, KH_COUNT_TX, datagrams - lost);
     kh_front_count(q->counters, KH_COUNT_TX_BYTES, bytes);
     kh_front_count(q->counters, KH_COUNT_DROPPED_SEND, lost);
 }
 
-/* Sends those of n <= KH_FRONT_BURST packets that have a length. */
+static socklen_t name_sz(const kh_udp_peer *peer)
+{
+    return peer->to.any.sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+static bool same_peer(const kh_udp_peer *a, const kh_udp_peer *b)
+{
+    return a->socket == b->socket && a->control == b->control && a->to.any.sa_family == b->to.any.sa_family &&
+           memcmp(&a->to, &b->to, name_sz(a)) == 0 &&
+           (a->control == 0 || memcmp(a->from, b->from, a->control == 4 ? 4 : sizeof a->from) == 0);
+}
+
+/* The message's control: from which address, and that it is a run. */
+static void finish_message(kh_udp_queue *q, uint32_t at, const kh_udp_peer *peer)
+{
+    struct msghdr *m = &q->out[at].msg_hdr;
+    size_t n = peer->control != 0 ? put_control(peer, &q->out_control[at]) : 0;
+    if (m->msg_iovlen > 1) {
+        uint16_t each = (uint16_t)m->msg_iov[0].iov_len;
+        struct cmsghdr head = {.cmsg_len = CMSG_LEN(sizeof each), .cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT};
+        memcpy(q->out_control[at].room + n, &head, sizeof head);
+        memcpy(q->out_control[at].room + n + CMSG_LEN(0), &each, sizeof each);
+        n += CMSG_SPACE(sizeof each);
+    }
+    m->msg_control = n != 0 ? &q->out_control[at] : NULL;
+    m->msg_controllen = n;
+}
+
+/* Sends those of n <= KH_FRONT_BURST packets that have a length: what goes to one peer and is as long as the one before, in one
+ * message with it. */
 static void send_burst(kh_udp_queue *q, kh_packet *const packets[], uint32_t n)
 {
-    uint32_t cnt = 0;
-    int fd = -1;
+    uint32_t messages = 0, parts = 0, run_sz = 0;
+    kh_udp_peer *last = NULL;
     for (uint32_t i = 0; i < n; i++) {
         kh_udp_peer *peer = (void *)packets[i]->peer;
         if (packets[i]->n == 0) continue;
-        if (cnt > 0 && fd != q->fds[peer->socket]) {
-            send_out(q, fd, cnt);
-            cnt = 0;
+        struct iovec *part = &q->out_iov[parts];
+        *part = (struct iovec){packets[i]->p, packets[i]->n};
+        bool joins = last != NULL && !q->one_by_one && part->iov_len == part[-1].iov_len &&
+                     run_sz + part->iov_len <= RUN_MAX_SZ && same_peer(last, peer);
+        if (joins) {
+            q->out[messages - 1].msg_hdr.msg_iovlen++;
+            run_sz += packets[i]->n;
+            parts++;
+            continue;
         }
-        fd = q->fds[peer->socket];
-        q->out_iov[cnt] = (struct iovec){packets[i]->p, packets[i]->n};
-        q->out[cnt].msg_hdr = (struct msghdr){.msg_name = &peer->to,
-                                              .msg_namelen = peer->to.any.sa_family == AF_INET ? sizeof(struct sockaddr_in)
-                                                                                               : sizeof(struct sockaddr_in6),
-                                              .msg_iov = &q->out_iov[cnt],
-                                              .msg_iovlen = 1};
-        if (peer->control != 0) {
-            q->out[cnt].msg_hdr.msg_control = &q->out_control[cnt];
-            q->out[cnt].msg_hdr.msg_controllen = put_control(peer, &q->out_control[cnt]);
+        if (last != NULL) finish_message(q, messages - 1, last);
+        if (last != NULL && last->socket != peer->socket) {
+            send_out(q, q->fds[last->socket], messages);
+            messages = parts = 0;
+            q->out_iov[0] = *part;
+            part = &q->out_iov[0];
         }
-        cnt++;
+        q->out[messages++].msg_hdr =
+            (struct msghdr){.msg_name = &peer->to, .msg_namelen = name_sz(peer), .msg_iov = part, .msg_iovlen = 1};
+        run_sz = packets[i]->n;
+        parts++;
+        last = peer;
     }
-    if (cnt > 0) send_out(q, fd, cnt);
+    if (last == NULL) return;
+    finish_message(q, messages - 1, last);
+    send_out(q, q->fds[last->socket], messages);
 }
 
 /* Takes what came through one socket; returns how much. */

@@ -22,12 +22,13 @@ _Static_assert(sizeof(kh_udp_peer) <= KH_PACKET_PEER_SZ, "a peer fits a packet")
 
 typedef union kh_udp_control {
     struct cmsghdr head;
-    uint8_t room[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+    uint8_t room[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
 } kh_udp_control;
 
 typedef struct kh_udp_queue {
     int fds[KH_INGEST_ADDRESSES_MAX];
     int epoll;
+    bool one_by_one; /* this system takes no runs of datagrams */
     kh_front_counters *counters;
     kh_packet packets[KH_FRONT_BURST];
     struct mmsghdr in[KH_FRONT_BURST], out[KH_FRONT_BURST];

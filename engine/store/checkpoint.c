@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "store/parts.h"
 
-#define TAIL_MIN_SZ (UINT64_C(16) << 20)
+#define TAIL_MIN_SZ (UINT64_C(64) << 20) /* half a second of replay; below it, images cost more than they save */
 #define IMAGE_BYTES_PER_S 1000000000u
 #define REST_MAX_NS (KH_NS_PER_S / 50)
 #define RECLAIM_EVERY 16u /* entries */

@@ -8,6 +8,7 @@
 #define BEHIND_MAX_NS (600 * KH_NS_PER_S) /* the clock may be this much behind the newest entry */
 #define MARK_AFTER_NS (KH_NS_PER_S / 5)   /* idle this long: the log gets its commit mark */
 #define TICK_EVERY_NS KH_NS_PER_S
+#define LOOK_EVERY_NS 100000 /* at the queue, while the disk is at work */
 #define POLL_MAX 8u
 
 kh_err kh_engine_clock(kh_store *s, uint64_t *ret_now)
@@ -241,7 +242,7 @@ static void *run(void *arg)
 {
     kh_store *s = arg;
     for (;;) {
-        kh_err err = kh_engine_pump(s, false, 50000);
+        kh_err err = kh_engine_pump(s, false, LOOK_EVERY_NS);
         (void)pthread_mutex_lock(&s->queue_lock);
         bool idle = s->waiting == NULL && s->flying == NULL, leave = s->stopping && (idle || s->stop_err != KH_OK);
         uint64_t asked = s->tick_asked;

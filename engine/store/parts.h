@@ -213,7 +213,7 @@ KH_MUST kh_err kh_replay_tail(kh_log *log, kh_machine *m, kh_image_stand *stand,
                               uint64_t *ret_ops, kh_store_report *report);
 
 /* ---- the engine ---- */
-#define KH_GATHER_SZ (1u << 20) /* bytes of operations that one entry gathers; a larger batch is an entry by itself */
+#define KH_GATHER_SZ (1u << 20) /* bytes of operations that one entry gathers at most; a larger batch is an entry by itself */
 typedef struct kh_batch_ref {
     uint32_t first_op, op_cnt;
     kh_store_reply reply;

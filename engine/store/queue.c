@@ -3,7 +3,8 @@
 #include "store/parts.h"
 
 #define FRAME_MIN_SZ 24u
-#define SPARES_MAX 8u
+#define ENTRY_SZ (256u << 10) /* beside others: an entry keeps readers of the settled state out while it is applied */
+#define SPARES_MAX_SZ (8u << 20)
 #define INLINE_QUEUE_SZ (8u << 20) /* inline: submit waits for the disk beyond this */
 
 /* Whole frames, as many as said: else one batch could make the next one's operations unreadable. */
@@ -21,18 +22,20 @@ static bool frames_whole(const kh_store_batch *batch)
     return n == batch->op_cnt;
 }
 
+static size_t entry_sz(const kh_store *s) { return s->options.inline_engine ? KH_GATHER_SZ : ENTRY_SZ; }
+
 static kh_gather *gather_for(kh_store *s, size_t n)
 {
     kh_gather *g = s->waiting_last;
-    if (g == NULL || g->cap - g->size < n || g->size + n > kh_max64(n, KH_GATHER_SZ)) {
-        g = n <= KH_GATHER_SZ ? s->spare : NULL;
+    if (g == NULL || g->cap - g->size < n || g->size + n > kh_max64(n, entry_sz(s))) {
+        g = n <= entry_sz(s) ? s->spare : NULL;
         if (g != NULL) {
             s->spare = g->next;
             s->spare_cnt--;
         } else {
             g = calloc(1, sizeof *g);
             if (g == NULL) return NULL;
-            g->cap = n < 4096 && s->options.inline_engine ? 65536 : kh_max64(n, KH_GATHER_SZ);
+            g->cap = n < 4096 && s->options.inline_engine ? 65536 : kh_max64(n, entry_sz(s));
             if ((g->bytes = malloc(g->cap)) == NULL) {
                 free(g);
                 return NULL;
@@ -108,13 +111,15 @@ kh_err kh_store_try_submit(kh_store *s, const kh_store_batch *batch, uint64_t *r
     return submit(s, batch, false, ret_ticket);
 }
 
-/* How small an entry may be: the more are in flight, the longer it gathers. */
+/* How small an entry may be: the more are in flight, the longer it gathers. The second goes while the first is being written,
+ * since a disk makes several writes durable in the time of one; each costs the processor as much as a hundred operations, though.
+ */
 static size_t least_size(uint32_t in_flight)
 {
     if (in_flight == 0) return 1;
-    if (in_flight < 4) return 32u << 10;
-    if (in_flight < 12) return 128u << 10;
-    return KH_GATHER_SZ / 2;
+    if (in_flight < 4) return (size_t)(4u << 10) << in_flight;
+    if (in_flight < 12) return 64u << 10;
+    return ENTRY_SZ / 2;
 }
 
 kh_gather *kh_queue_take(kh_store *s, uint32_t in_flight, bool flush)
@@ -137,7 +142,7 @@ void kh_queue_recycle(kh_store *s, kh_gather *g, bool done)
     s->waiting_sz -= g->size;
     if (done) s->done_ticket = g->ticket;
     g->size = g->op_cnt = g->batch_cnt = 0;
-    bool keep = s->spare_cnt < SPARES_MAX && g->cap == KH_GATHER_SZ;
+    bool keep = (s->spare_cnt + 1) * g->cap <= SPARES_MAX_SZ && g->cap == entry_sz(s);
     if (keep) {
         g->next = s->spare;
         s->spare = g;

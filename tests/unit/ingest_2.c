@@ -127,6 +127,59 @@ Test(udp, addresses)
     }
 }
 
+/* Replies of one length to one peer leave together: each must still be a datagram of its own, whole, and at its own client. */
+static void run_of(int fd, const uint32_t sizes[], uint32_t n, char first)
+{
+    static char out[32][KH_DATAGRAM_MAX_SZ];
+    struct mmsghdr messages[32] = {0};
+    struct iovec parts[32];
+    for (uint32_t i = 0; i < n; i++) {
+        memset(out[i], (char)(first + i), sizes[i]);
+        out[i][0] = 'x';
+        parts[i] = (struct iovec){out[i], sizes[i]};
+        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+    }
+    cr_assert(sendmmsg(fd, messages, n, 0) == (int)n);
+}
+
+static void run_back(int fd, const uint32_t sizes[], uint32_t n, char first)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        char in[2048];
+        cr_assert(poll(&ready, 1, SOON) == 1, "reply %u of %u", i, n);
+        ssize_t got = recv(fd, in, sizeof in, 0);
+        cr_assert(got == (ssize_t)sizes[i], "reply %u has %zd bytes of %u", i, got, sizes[i]);
+        cr_assert(in[0] == 'X');
+        for (ssize_t k = 1; k < got; k++) cr_assert(in[k] == (char)(first + i));
+    }
+}
+
+Test(udp, runs)
+{
+    static const uint32_t sizes[] = {100, 100, 100, 60, 60,   100, 61, 1452, 1452, 1452, 1452, 1,
+                                     1,   1,   2,   2,  1452, 9,   9,  9,    9,    9,    9,    9};
+    enum { N = sizeof sizes / sizeof sizes[0] };
+    static const char *const listens[] = {"127.0.0.1:0", "0.0.0.0:0", "[::]:0"};
+    for (size_t i = 0; i < sizeof listens / sizeof listens[0]; i++) {
+        kh_ingest *g;
+        cr_assert(start((kh_ingest_options){.listen = listens[i], .poller_cnt = 1}, &g) == KH_OK, "%s", why);
+        int a = client(AF_INET, "127.0.0.1", kh_ingest_port(g)), b = client(AF_INET, "127.0.0.1", kh_ingest_port(g));
+        for (int round = 0; round < 50; round++) {
+            run_of(a, sizes, N, 'a');
+            run_of(b, sizes, N, 'A');
+            run_back(a, sizes, N, 'a');
+            run_back(b, sizes, N, 'A');
+        }
+        wait_for(g, "kanhe_ingest_tx_total", 2 * 50 * N);
+        cr_assert(metric(g, "kanhe_ingest_tx_total").sum == 2 * 50 * N && metric(g, "kanhe_ingest_dropped_send_total").sum == 0);
+        cr_assert(metric(g, "kanhe_ingest_tx_bytes_total").sum == metric(g, "kanhe_ingest_rx_bytes_total").sum);
+        close(a);
+        close(b);
+        stop(g, 1);
+    }
+}
+
 Test(udp, pollers_share_clients)
 {
     kh_ingest *g;
