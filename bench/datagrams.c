@@ -7,6 +7,7 @@
  * on: session, seal (AES-256-GCM), replay window, access, limits. Replies are opened and read afterwards. The stages are timed
  * alone on the same data: what they add up to is more than the path takes, since look-ups wait while packets are decrypted.
  * Volatile. */
+#include "papers.h"
 #include "client/datagram.h"
 #include "host/host.h"
 #include "index/flow.h"
@@ -20,14 +21,12 @@
 #include <sys/mman.h>
 #include <time.h>
 
-enum { PACKETS = 32768, STRIDE = 2048, HEADROOM = 128 + 42, BURST = 32, BATCH = 512, OWNERS = 1000, BANK = 11, USD = 840 };
+enum { PACKETS = 32768, STRIDE = 2048, HEADROOM = 128 + 42, BURST = 32 };
 
 static struct kh_store store;
 static uint64_t documents = 10000000, seed = 88172645463325252ull;
 static uint8_t *memory;
 static kh_packet packets[PACKETS], *pointers[PACKETS];
-static uint32_t owner_checks[OWNERS];
-static char owners[OWNERS][20];
 static kh_lane lane;
 static uint8_t keys[2][KH_AEAD_KEY_SZ];
 
@@ -65,73 +64,7 @@ static void say(const char *name, double value, const char *unit, const char *ag
     fprintf(stderr, "  %-52s %12.5g %s\n", name, value, unit);
 }
 
-static kh_text number_of(uint64_t i, char buf[32])
-{
-    return (kh_text){buf,
-                     (uint32_t)snprintf(buf, 32, "%04u20260%09u", (unsigned)(1000 + i / 1000000000), (unsigned)(i % 1000000000))};
-}
-
-/* ---- the documents ---- */
-
-static void apply(const uint8_t *ops, size_t n, uint32_t cnt)
-{
-    kh_entry entry = {.height = kh_ledger_height(store.machine.ledger) + 1,
-                      .time_ns = UINT64_C(1790000000) * KH_NS_PER_S,
-                      .body = ops,
-                      .body_sz = (uint32_t)n,
-                      .op_cnt = cnt};
-    if (kh_machine_apply(&store.machine, &entry, &kh_sink_none) != KH_OK) abort();
-}
-
-static void fill(void)
-{
-    static uint8_t ops[BATCH * 512];
-    size_t n = 0, sz;
-    char number[32];
-    if (kh_machine_reserve(&store.machine) != KH_OK) abort();
-    kh_state_use_huge_pages(&store.machine.state);
-    if (kh_machine_start(&store.machine, (const uint8_t *)"bench datagrams!") != KH_OK) abort();
-    (void)pthread_rwlock_init(&store.gate, NULL);
-    kh_op op = {.type = KH_OP_PARTY_ADD, .party_add = {BANK, KH_ROLE_BANK, kh_text_of("Bank"), {0}}};
-    if (kh_op_encode(&op, ops, sizeof ops, &n) != KH_OK) abort();
-    apply(ops, n, 1);
-    for (uint32_t i = 0; i < OWNERS; i++) {
-        (void)snprintf(owners[i], sizeof owners[i], "91350211M%09u", i);
-        owner_checks[i] = kh_owner_check(kh_text_of(owners[i]));
-    }
-    n = 0;
-    uint32_t cnt = 0;
-    for (uint64_t i = 0; i < documents; i++) {
-        op = (kh_op){.type = KH_OP_DOCUMENT, .sequence = i};
-        op.document = (kh_op_document){.action = KH_DOC_PUT,
-                                       .kind = KH_KIND_EXPORT_DECLARATION,
-                                       .status = KH_STATUS_CLEARED,
-                                       .date = 9000,
-                                       .balance_cnt = 1,
-                                       .number = number_of(i, number),
-                                       .owner = kh_text_of(owners[i % OWNERS])};
-        op.document.balances[0] = (kh_op_balance){USD, 100000 + i};
-        if (kh_op_encode(&op, ops + n, sizeof ops - n, &sz) != KH_OK) abort();
-        n += sz;
-        if (++cnt < BATCH && i + 1 < documents) continue;
-        apply(ops, n, cnt);
-        n = cnt = 0;
-    }
-}
-
 /* ---- the requests ---- */
-
-static void query_of(kh_query *ret)
-{
-    char number[32];
-    uint64_t i = draw() % documents;
-    *ret = (kh_query){.key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, number_of(i, number), (kh_text){0}),
-                      .amount = 100000 + i,
-                      .owner_check = owner_checks[i % OWNERS],
-                      .currency = USD,
-                      .date = 9000,
-                      .want = KH_AMOUNT_NONE};
-}
 
 static kh_query *all_queries; /* drawn once; every round asks them in another order */
 
@@ -191,7 +124,7 @@ static void check(uint32_t per_packet, bool plain)
 static double path(kh_poller *p, uint32_t per_packet, bool plain, uint32_t rounds)
 {
     double rates[64];
-    const kh_principal bank = {BANK, KH_ROLE_BANK, false};
+    const kh_principal bank = {PAPERS_BANK, KH_ROLE_BANK, false};
     for (uint32_t round = 0; round < rounds; round++) {
         requests(per_packet, plain);
         double began = seconds();
@@ -238,7 +171,7 @@ static void stages(uint32_t rounds)
                     abort();
                 questions[i] = (kh_question){.key = q.key,
                                              .kind = KH_KIND_EXPORT_DECLARATION,
-                                             .bank = BANK,
+                                             .bank = PAPERS_BANK,
                                              .owner_check = q.owner_check,
                                              .amount = q.amount,
                                              .currency = q.currency,
@@ -295,13 +228,13 @@ int main(int argc, char **argv)
         else return fprintf(stderr, "usage: bench_datagrams [--quick] [--documents N] [--rounds N]\n"), 2;
     }
     fprintf(stderr, "datagrams: storing %llu documents\n", (unsigned long long)documents);
-    fill();
+    papers_store(&store, documents);
     memory = mmap(NULL, (size_t)PACKETS * STRIDE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return 1;
     (void)madvise(memory, (size_t)PACKETS * STRIDE, MADV_HUGEPAGE);
     all_queries = malloc((size_t)PACKETS * 32 * sizeof *all_queries);
     if (all_queries == NULL) return 1;
-    for (uint32_t i = 0; i < PACKETS * 32u; i++) query_of(&all_queries[i]);
+    for (uint32_t i = 0; i < PACKETS * 32u; i++) papers_query(draw() % documents, &all_queries[i]);
     for (uint32_t i = 0; i < PACKETS; i++) pointers[i] = &packets[i];
 
     kh_clock clock_ = kh_host_clock();
@@ -310,7 +243,7 @@ int main(int argc, char **argv)
     const kh_limit_rate rates[KH_LIMIT_CNT] = {{10000, 100}, {KH_LIMIT_BURST_MAX, KH_LIMIT_PER_S_MAX}, {10000, 10000}};
     kh_poller *poller;
     kh_session_grant grant;
-    const kh_principal bank = {BANK, KH_ROLE_BANK, false};
+    const kh_principal bank = {PAPERS_BANK, KH_ROLE_BANK, false};
     if (kh_limits_new(rates, (kh_limit_rate){100, 100}, &limits) != KH_OK) return 1;
     const kh_service_options options = {
         .store = &store, .limits = limits, .clock = &clock_, .entropy = &entropy, .poller_cnt = 1};

@@ -7,6 +7,7 @@
  * card; kernel sockets go over loopback. Both front ends wait at once, and runs take turns. Volatile. bench_datagrams has the
  * path alone. */
 #include "network.h"
+#include "papers.h"
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -20,80 +21,14 @@
 #include "service/session.h"
 #include "store/parts.h"
 
-enum { BATCH = 512, OWNERS = 1000, BANK = 11, USD = 840, RUNS_MAX = 9 };
+enum { RUNS_MAX = 9 };
 
 extern char **environ;
 static struct kh_store store;
 static uint64_t documents = 10000000;
 static uint8_t keys[2][KH_AEAD_KEY_SZ];
-static const kh_principal bank = {BANK, KH_ROLE_BANK, false};
+static const kh_principal bank = {PAPERS_BANK, KH_ROLE_BANK, false};
 static atomic_bool plain;
-
-/* ---- the documents ---- */
-
-static kh_text number_of(uint64_t i, char buf[32])
-{
-    int n = snprintf(buf, 32, "%04u20260%09u", (unsigned)(1000 + i / 1000000000), (unsigned)(i % 1000000000));
-    return (kh_text){buf, (uint32_t)n};
-}
-
-static kh_text owner_of(uint64_t i, char buf[32])
-{
-    return (kh_text){buf, (uint32_t)snprintf(buf, 32, "91350211M%09u", (unsigned)(i % OWNERS))};
-}
-
-void network_query(uint64_t i, kh_query *ret)
-{
-    char number[32], owner[32];
-    *ret = (kh_query){.key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, number_of(i, number), (kh_text){0}),
-                      .amount = 100000 + i,
-                      .owner_check = kh_owner_check(owner_of(i, owner)),
-                      .currency = USD,
-                      .date = 9000,
-                      .want = KH_AMOUNT_NONE};
-}
-
-static void apply(const uint8_t *ops, size_t n, uint32_t cnt)
-{
-    kh_entry entry = {.height = kh_ledger_height(store.machine.ledger) + 1,
-                      .time_ns = UINT64_C(1790000000) * KH_NS_PER_S,
-                      .body = ops,
-                      .body_sz = (uint32_t)n,
-                      .op_cnt = cnt};
-    if (kh_machine_apply(&store.machine, &entry, &kh_sink_none) != KH_OK) abort();
-}
-
-static void fill(void)
-{
-    static uint8_t ops[BATCH * 512];
-    size_t n = 0, sz;
-    uint32_t cnt = 0;
-    char number[32], owner[32];
-    if (kh_machine_reserve(&store.machine) != KH_OK) abort();
-    kh_state_use_huge_pages(&store.machine.state);
-    if (kh_machine_start(&store.machine, (const uint8_t *)"bench network!!!") != KH_OK) abort();
-    (void)pthread_rwlock_init(&store.gate, NULL);
-    kh_op op = {.type = KH_OP_PARTY_ADD, .party_add = {BANK, KH_ROLE_BANK, kh_text_of("Bank"), {0}}};
-    if (kh_op_encode(&op, ops, sizeof ops, &n) != KH_OK) abort();
-    apply(ops, n, 1);
-    n = 0;
-    for (uint64_t i = 0; i < documents; i++) {
-        op = (kh_op){.type = KH_OP_DOCUMENT, .sequence = i};
-        op.document = (kh_op_document){.action = KH_DOC_PUT,
-                                       .kind = KH_KIND_EXPORT_DECLARATION,
-                                       .status = KH_STATUS_CLEARED,
-                                       .date = 9000,
-                                       .balance_cnt = 1,
-                                       .number = number_of(i, number),
-                                       .owner = owner_of(i, owner)};
-        op.document.balances[0] = (kh_op_balance){USD, 100000 + i};
-        if (kh_op_encode(&op, ops + n, sizeof ops - n, &sz) != KH_OK) abort();
-        n += sz;
-        if (++cnt < BATCH && i + 1 < documents) continue;
-        apply(ops, n, cnt);
-        n = cnt = 0;
-    }
-}
 
 /* ---- one run ---- */
 
@@ -278,7 +213,7 @@ int main(int argc, char **argv)
         else return fprintf(stderr, "usage: bench_network [--quick] [--documents N]\n"), 2;
     }
     fprintf(stderr, "network: storing %llu documents\n", (unsigned long long)documents);
-    fill();
+    papers_store(&store, documents);
     kh_clock clock = kh_host_clock();
     kh_entropy entropy = kh_host_entropy();
     kh_limits *limits;

@@ -13,7 +13,5 @@ typedef struct network_run {
     uint8_t session[8], up[KH_AEAD_KEY_SZ], down[KH_AEAD_KEY_SZ];
 } network_run;
 
-/* network_query: a question about document i that its store answers OK. */
-void network_query(uint64_t i, kh_query *ret);
 int network_client(const network_run *run);
 #endif

@@ -1,5 +1,6 @@
 /* The other end of bench_network: a process of its own on a core of its own, that keeps a window of datagrams in flight. */
 #include "network.h"
+#include "papers.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -34,7 +35,7 @@ static void draw_queries(void)
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
-        network_query(seed % run->documents, &queries[i]);
+        papers_query(seed % run->documents, &queries[i]);
     }
 }
 
