@@ -40,6 +40,12 @@ static const int allowed[] = {
     CALL(getrandom), CALL(uname), CALL(sysinfo), CALL(getrusage), CALL(getrlimit), CALL(getuid), CALL(geteuid), CALL(getgid),
     CALL(getegid), CALL(getresuid), CALL(getresgid), CALL(getgroups), CALL(times)};
 
+/* is: the call's n-th argument equals `value`. */
+static struct scmp_arg_cmp is(unsigned n, scmp_datum_t value)
+{
+    return (struct scmp_arg_cmp){.arg = n, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 /* What only an intruder would try. */
 static const int fatal[] = {CALL(execve),
                             CALL(execveat),
@@ -85,9 +91,9 @@ static int with_conditions(scmp_filter_ctx f, bool loads_code)
     const uint64_t exec = loads_code ? 0 : PROT_EXEC;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof families / sizeof families[0]; i++)
-        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(socket), 1, is(0, (scmp_datum_t)families[i]));
     for (size_t i = 0; rc == 0 && i < sizeof options / sizeof options[0]; i++)
-        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(prctl), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)options[i]));
+        rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(prctl), 1, is(0, (scmp_datum_t)options[i]));
     /* Nothing becomes executable; where exec is 0 the condition always holds. */
     if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, exec, 0));
     if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, exec, 0));
@@ -96,10 +102,10 @@ static int with_conditions(scmp_filter_ctx f, bool loads_code)
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
     if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0);
     /* Limits are read, not set; a log that is looked at is asked whether it is a terminal. */
-    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(prlimit64), 1, SCMP_A2(SCMP_CMP_EQ, 0));
-    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, 0x5401 /* TCGETS */));
-    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, 0x5421 /* FIONBIO */));
-    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, 0x541b /* FIONREAD */));
+    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(prlimit64), 1, is(2, 0));
+    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1, is(1, 0x5401 /* TCGETS */));
+    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1, is(1, 0x5421 /* FIONBIO */));
+    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1, is(1, 0x541b /* FIONREAD */));
     return rc;
 }
 

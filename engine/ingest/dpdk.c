@@ -113,9 +113,10 @@ static uint32_t serve(kh_dpdk_front *f, uint32_t queue, flight *t, uint64_t now_
 
 static const kh_dpdk_port *port_of(const kh_dpdk_front *f, const kh_packet *packet)
 {
-    for (uint32_t i = 0; i < f->port_cnt; i++)
-        if (f->ports[i].id == packet->peer[0]) return &f->ports[i];
-    KH_ASSERT(!"a packet came from a port");
+    uint32_t i = 0;
+    while (i < f->port_cnt && f->ports[i].id != packet->peer[0]) i++;
+    KH_ASSERT(i < f->port_cnt); /* it came from one */
+    return &f->ports[i];
 }
 
 static uint32_t send_late(kh_dpdk_front *f, uint32_t queue, flight *t)
