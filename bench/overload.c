@@ -127,7 +127,7 @@ static void *calls(void *number)
     return NULL;
 }
 
-enum { PER_CALL = 8192 };
+enum { PER_CALL = 2048 };
 static void *submits(const uint32_t *number, bool one)
 {
     kh_client *c = open_client();
@@ -141,6 +141,7 @@ static void *submits(const uint32_t *number, bool one)
         for (uint32_t i = 0; i < n; i++) requests[i] = reserve(++id, documents[one ? 0 : i]);
         double since = kh_client_now_s();
         if (kh_client_submit(c, requests, n, one ? 1 : 256, one ? 1 : 4, answers) != KH_DONE) {
+            if (refused == 0) fprintf(stderr, "bench_overload: %s\n", kh_client_message(c));
             refused += n;
             continue;
         }
@@ -298,12 +299,19 @@ int main(int argc, char *argv[])
     for (uint32_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         if (strcmp(argv[1], kinds[k].name) != 0) continue;
         if (n > THREADS_MAX) n = THREADS_MAX;
+        /* The hub knows this address: it takes any number of connections from one that has shown a good certificate. */
+        kh_client *known = open_client();
+        const kh_result_sink nobody = {.row = no_row, .ctx = &(uint64_t){0}};
+        if (kh_client_me(known, &nobody) != KH_DONE) fail(kh_client_message(known));
+        began = kh_client_now_s();
+        ends_at = began + seconds;
         for (uint32_t i = 0; i < n; i++) {
             numbers[i] = i;
             if (pthread_create(&threads[i], NULL, kinds[k].run, &numbers[i]) != 0) fail("thread");
         }
         for (uint32_t i = 0; i < n; i++) (void)pthread_join(threads[i], NULL);
         say(began, 0);
+        kh_client_close(known);
         return 0;
     }
     return fprintf(stderr, "bench_overload: what is %s?\n", argv[1]), 2;

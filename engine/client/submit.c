@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define FIRST_WAIT_S 0.016
 enum { FRAME_SZ = 256, HEAD_SZ = 12 }; /* a one-document application is shorter; height and size before a receipt */
 
 typedef struct batch {
@@ -13,6 +14,7 @@ typedef struct batch {
     uint8_t *frames, *answer;
     size_t frames_n, answer_n, answer_cap;
     double since_s; /* when it was sent first */
+    double wait_s;  /* before it is sent again, if this party has too much under way */
 } batch;
 
 static bool take_answer(void *ctx, const char *p, size_t n)
@@ -54,19 +56,22 @@ static kh_result begin(kh_client *c, batch *b, const kh_reserve requests[], size
 {
     b->frames_n = 0;
     b->since_s = kh_client_now_s();
+    b->wait_s = FIRST_WAIT_S;
     for (uint32_t i = 0; i < b->cnt; i++)
         if (encode(b, &requests[b->first + i], cap) != KH_OK)
             return kh_client_say(c, KH_MISUSE, "application %u: a field is out of range", b->first + i);
     return send_frames(c, b);
 }
 
-/* send_again: as for any other request, a hub that was too busy is asked again when it said; and after a second where this party
-   has too much under way. */
+/* send_again: as for any other request, a hub that was too busy is asked again when it said. Where this party has too much under
+   way (429), its own answers make room: that is soon, and if not, each wait is twice as long, up to a second. */
 static bool send_again(kh_client *c, batch *b)
 {
     bool too_many = b->transfer.ended && b->transfer.code == CURLE_OK && b->transfer.http_status == 429;
-    double wait_s = too_many ? 1.0 : kh_transfer_busy_s(&b->transfer), left_s = b->since_s + c->timeout_s - kh_client_now_s();
+    double wait_s = too_many ? b->wait_s : kh_transfer_busy_s(&b->transfer),
+           left_s = b->since_s + c->timeout_s - kh_client_now_s();
     if (wait_s <= 0 || left_s <= 0) return false;
+    if (too_many) b->wait_s = wait_s < 0.5 ? wait_s * 2 : 1;
     kh_transfers_wait(c, wait_s < left_s ? wait_s : left_s);
     kh_transfer_end(c, &b->transfer);
     return send_frames(c, b) == KH_DONE;
