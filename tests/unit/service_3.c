@@ -16,16 +16,7 @@ static void send_ops(ops_buf *b)
 /* A bank's application for one document; event: what happens to it after, KH_EV_NONE nothing. */
 static void apply_op(ops_buf *b, uint32_t bank, uint64_t id, uint32_t doc, uint64_t amount)
 {
-    kh_op_line line = {.key = ops_key(doc), .allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
-    kh_op op = {.type = KH_OP_APPLY, .party = bank, .sequence = id};
-    op.apply = (kh_op_apply){.id = id,
-                             .enterprise = FX_ENTERPRISE,
-                             .currency = OPS_USD,
-                             .amount = amount,
-                             .product = kh_text_of("export_receivable"),
-                             .line_cnt = 1,
-                             .lines = &line};
-    ops_add(b, &op);
+    ops_apply(b, bank, FX_ENTERPRISE, id, doc, amount);
 }
 
 static kh_query_answer one(kh_lane *lane, kh_query q, bool is_long)
