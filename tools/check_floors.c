@@ -23,18 +23,29 @@ static const module floors[] = {
     {"formats", " base doc wire ", " libxml/ jansson libconfig iconv "},
     {"ledger", " base mem doc wire index ", " "},
     {"log", " base mem crypto wire ", " zstd "},
+    {"abci", " base ", " "},
+    {"proof", " base crypto ", " jansson "},
+    {"link", " base crypto ", " openssl/ "},
+    {"order", " base crypto doc wire ", " "},
+    {"attest", " base crypto doc wire ", " "},
+    {"cluster", " base crypto doc wire index ledger log store order attest ", " "},
     {"store", " base mem crypto wire index ledger log ", " zstd urcu urcu-qsbr ck/ "},
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
-    {"embed", " base mem host doc wire formats log store service ledger index crypto kanhe ", " jansson urcu-qsbr "},
+    {"embed", " base mem host doc wire formats log store service ledger index crypto order attest cluster kanhe ",
+     " jansson urcu-qsbr "},
     {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
-    {"app", " base mem host crypto doc wire formats index ledger log store service embed ingest http kanhe ", " libconfig seccomp iconv "},
+    {"app",
+     " base mem host crypto doc wire formats index ledger log store service embed ingest http abci link order attest cluster "
+     "kanhe ",
+     " libconfig seccomp iconv "},
     {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ jansson "},
     {"ingest", " base host service wire ", " rte "},
     {"kanhe", " kanhe ", " "},
 };
 /* Libraries whose headers must be looked for: anything else between <> is libc or the compiler's. */
-static const char *const libraries[] = {"xxhash",  "ck_",       "jemalloc/", "openssl/", "liburing", "urcu",       "libxml/",
-                                        "jansson", "curl/",  "libconfig", "iconv",     "zstd",     "rte_",     "microhttpd", "gnutls/", "intel-ipsec-mb", "seccomp"};
+static const char *const libraries[] = {"xxhash",  "ck_",        "jemalloc/", "openssl/",       "liburing", "urcu",
+                                        "libxml/", "jansson",    "curl/",     "libconfig",      "iconv",    "zstd",
+                                        "rte_",    "microhttpd", "gnutls/",   "intel-ipsec-mb", "seccomp"};
 
 static int wrong;
 

@@ -76,6 +76,35 @@ KH_MUST kh_err kh_store_wait(kh_store *s, uint64_t ticket);
 /* kh_store_tick writes the tick if something is due (and not sooner than a second after the last). */
 KH_MUST kh_err kh_store_tick(kh_store *s);
 
+/* ---- driven: the order comes from elsewhere (a cluster) ---- */
+/* A driven store gives what is submitted to its driver, which answers it (reply, as above; height: the cluster's) when it is
+   final; kh_store_wait waits by the driver. It writes no ticks of its own. The driver, where this is a hub, has each decided
+   entry executed: the same log, journals and images, the time given. Its own entries stay numbered without gaps; the cluster's
+   height stands in KH_OP_BLOCK, each entry's first operation, and kh_store_block_of finds it again. */
+typedef struct kh_store_driver {
+    void *self;
+    KH_MUST kh_err (*submit)(void *self, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket);
+    KH_MUST kh_err (*wait)(void *self, uint64_t ticket);
+} kh_store_driver;
+void kh_store_drive(kh_store *s, const kh_store_driver *driver); /* before anything is submitted; NULL: not any more */
+bool kh_store_is_driven(const kh_store *s);
+/* outcome: each outcome of the entry, in order (from the engine's thread, readers kept out: copy and return); the last call has
+   outcome NULL and the outcome chain after the entry: it is durable and applied. first (number 0): the store stopped. */
+typedef struct kh_store_execution {
+    uint64_t time_ns; /* not below the last entry's */
+    const uint8_t *ops;
+    size_t ops_sz; /* <= KH_ENTRY_MAX_SZ */
+    uint32_t op_cnt;
+    void (*outcome)(void *ctx, uint64_t number, const kh_outcome *outcome, const uint8_t chain[32]);
+    void *ctx;
+} kh_store_execution;
+/* kh_store_execute queues one entry; several may be under way. ops is copied. */
+KH_MUST kh_err kh_store_execute(kh_store *s, const kh_store_execution *execution);
+/* kh_store_block_of: the height that users are told for an entry: of its KH_OP_BLOCK, or its own number. */
+uint64_t kh_store_block_of(kh_store *s, uint64_t number);
+/* kh_store_last_block: of the newest entry with a KH_OP_BLOCK; 0: none. */
+uint64_t kh_store_last_block(kh_store *s);
+
 /* kh_store_clock_report: the clock and the newest entry's time, after KH_E_CLOCK. */
 void kh_store_clock_report(kh_store *s, uint64_t *ret_clock_ns, uint64_t *ret_last_ns);
 
