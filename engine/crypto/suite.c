@@ -1,5 +1,5 @@
-/* suite: which suite it is, and what both have in common: keys that are copied and wiped, and the library's list of errors left as
- * it was found (whoever drives TLS on the same thread reads it). */
+/* suite: which suite it is, and what both have in common: keys that are copied and wiped, and the library's list of errors left
+ * as it was found (whoever drives TLS on the same thread reads it). */
 #include "crypto/digest.h"
 #include "crypto/suite_inside.h"
 #include <limits.h>
@@ -106,6 +106,8 @@ void kh_box_free(kh_box *box)
     EVP_PKEY_free(box->key.key);
     free(box);
 }
+
+kh_suite kh_box_suite(const kh_box *box) { return box->suite == &kh_suite_gm ? KH_SUITE_GM : KH_SUITE_INTL; }
 
 void kh_box_public(const kh_box *box, uint8_t ret[KH_PUBLIC_SZ]) { memcpy(ret, box->key.public_key, KH_PUBLIC_SZ); }
 
