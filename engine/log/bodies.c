@@ -1,5 +1,5 @@
-/* bodies: what is called from outside, and the writer: puts wait in a queue; a group of them is written and made durable together,
- * then entered into the table, then told. */
+/* bodies: what is called from outside, and the writer: puts wait in a queue; a group of them is written and made durable
+ * together, then entered into the table, then told. */
 #include "log/bodies_inside.h"
 #include "crypto/digest.h"
 #include <stdio.h>

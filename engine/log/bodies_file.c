@@ -1,5 +1,5 @@
-/* bodies_file: records, appended in groups to the newest file. Before a new file is begun the one before is durable, so only the newest
- * can end in a torn group. */
+/* bodies_file: records, appended in groups to the newest file. Before a new file is begun the one before is durable, so only the
+ * newest can end in a torn group. */
 #include "log/bodies_inside.h"
 #include <stdio.h>
 #include <stdlib.h>

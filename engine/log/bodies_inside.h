@@ -107,7 +107,8 @@ KH_MUST kh_err kh_bodies_path(const kh_bodies *b, uint32_t number, char ret[KH_B
 kh_body_file *kh_bodies_file_add(kh_bodies *b, uint32_t number);
 /* kh_bodies_write writes a group and makes it durable; call with writing held, not lock. Each written job holds its file. */
 KH_MUST kh_err kh_bodies_write(kh_bodies *b, kh_body_job *jobs);
-/* kh_bodies_reap takes the files in which nothing is needed off the list, with lock held; kh_bodies_unlink removes them, without. */
+/* kh_bodies_reap takes the files in which nothing is needed off the list, with lock held; kh_bodies_unlink removes them, without.
+ */
 kh_body_file *kh_bodies_reap(kh_bodies *b);
 void kh_bodies_unlink(kh_bodies *b, kh_body_file *files);
 

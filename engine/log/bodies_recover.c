@@ -1,6 +1,6 @@
-/* bodies_recover: every file is walked from record to record. In all but the newest each record must stand; in the newest the bytes are
- * held against their sums too, and what does not stand is either the end, torn by a power cut and never acknowledged, or damage: then
- * a later record says that all before its group was durable. */
+/* bodies_recover: every file is walked from record to record. In all but the newest each record must stand; in the newest the
+ * bytes are held against their sums too, and what does not stand is either the end, torn by a power cut and never acknowledged,
+ * or damage: then a later record says that all before its group was durable. */
 #include "log/bodies_inside.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -25,7 +25,10 @@ void kh_bodies_table_free(kh_bodies *b)
     free(b->senders);
 }
 
-static kh_body **bucket_of(kh_bodies *b, const uint8_t digest[32]) { return &b->buckets[kh_load64(digest) & (b->bucket_cnt - 1)]; }
+static kh_body **bucket_of(kh_bodies *b, const uint8_t digest[32])
+{
+    return &b->buckets[kh_load64(digest) & (b->bucket_cnt - 1)];
+}
 
 kh_body *kh_bodies_find(kh_bodies *b, const uint8_t digest[32])
 {

@@ -1,9 +1,11 @@
-/* sim_bodies: the store of bodies on the simulated disk: for every k of a short run power fails in its k-th changing call, and again in
- * the recovery. Then every body that was acknowledged and may not be forgotten is there with its bytes, what is there was put, and the
- * store can be written on.
+/* sim_bodies: the store of bodies on the simulated disk: for every k of a short run power fails in its k-th changing call, and
+ * again in the recovery. Then every body that was acknowledged and may not be forgotten is there with its bytes, what is there
+ * was put, and the store can be written on.
  *
- * sim_bodies [--lie] [--seed N] [--cut K] [--every N]     prints what failed with the line that repeats it. With --lie the disk does
- * not do what it says: then some checks must fail. */
+ * The same with a k-th call that fails, and then a power cut.
+ *
+ * sim_bodies [--lie] [--seed N] [--cut K] [--fault K] [--every N]     prints what failed with the line that repeats it. With
+ * --lie the disk does not do what it says: then some checks must fail. */
 #include "log/bodies_inside.h"
 #include "crypto/digest.h"
 #include "sim_disk.h"
@@ -36,7 +38,8 @@ static size_t body_of(const scenario *r, uint64_t number, uint8_t *ret, kh_body_
     uint64_t x = (r->seed + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ (number + 1) * UINT64_C(0xd1342543de82ef95);
     size_t n = 1 + (x >> 33) % BODY_MAX;
     for (size_t i = 0; i < n; i++) ret[i] = (uint8_t)((x = x * UINT64_C(6364136223846793005) + 1442695040888963407u) >> 56);
-    *name = (kh_body_name){.sender = 11 + (uint32_t)(number % 3), .incarnation = 1, .sequence = number, .expires_ns = 100 + 10 * number};
+    *name = (kh_body_name){
+        .sender = 11 + (uint32_t)(number % 3), .incarnation = 1, .sequence = number, .expires_ns = 100 + 10 * number};
     kh_sha256(ret, n, name->digest);
     return n;
 }
@@ -73,9 +76,12 @@ static kh_err put_some(scenario *r, kh_bodies *b, uint64_t from, uint64_t upto)
             r->ordered[i] = true;
         }
         r->put[i] = true;
+        b->inline_writer = i % 5 == 4 || i % 8 == 7; /* else it waits, and one that does not writes all of the group */
         kh_err err = kh_bodies_put(b, &name, bytes, n, noted, &r->acked[i]);
+        bool alone = b->inline_writer;
+        b->inline_writer = true;
         if (err != KH_OK) return err;
-        if (!r->acked[i]) return KH_E_IO;
+        if (alone && !r->acked[i]) return KH_E_IO;
         if (i % 4 == 2) {
             kh_bodies_ordered(b, name.digest, name.sender);
             r->ordered[i] = true;
@@ -129,7 +135,7 @@ static void start(scenario *r, uint64_t seed, bool lie)
     sim_disk_lie(r->sd, lie);
 }
 
-static void finish(scenario *r, uint64_t k)
+static void finish(scenario *r, uint64_t k, const char *what)
 {
     sim_disk_free(r->sd);
     if (r->wrong == NULL) {
@@ -137,8 +143,8 @@ static void finish(scenario *r, uint64_t k)
         return;
     }
     failed++;
-    printf("# failed: %s (body %llu); repeat: sim_bodies --seed %llu --cut %llu\n", r->wrong, (unsigned long long)r->wrong_number,
-           (unsigned long long)r->seed, (unsigned long long)k);
+    printf("# failed: %s (body %llu); repeat: sim_bodies --seed %llu --%s %llu\n", r->wrong, (unsigned long long)r->wrong_number,
+           (unsigned long long)r->seed, what, (unsigned long long)k);
 }
 
 static void cut_round(uint64_t seed, uint64_t k, bool lie)
@@ -168,7 +174,36 @@ static void cut_round(uint64_t seed, uint64_t k, bool lie)
     } else {
         wrong(&r, "the store cannot be opened", 0);
     }
-    finish(&r, k);
+    finish(&r, k, "cut");
+}
+
+/* A call fails, the process ends and begins again; what the store then says that it has, it has after a power cut too. */
+static void fault_round(uint64_t seed, uint64_t k)
+{
+    static scenario r;
+    kh_bodies *b;
+    start(&r, seed, false);
+    sim_disk_fail_after(r.sd, k, KH_E_IO, k % 2 == 0);
+    run(&r);
+    sim_disk_fail_after(r.sd, UINT32_MAX, KH_E_IO, false);
+    for (int round = 0; round < 2; round++) {
+        if (open_store(&r, &b) != KH_OK) {
+            wrong(&r, "the store cannot be opened after a fault", k);
+            break;
+        }
+        check(&r, b);
+        for (uint64_t i = 0; i < BODIES; i++) {
+            uint8_t bytes[BODY_MAX];
+            kh_body_name name;
+            (void)body_of(&r, i, bytes, &name);
+            if (!kh_bodies_has(b, name.digest)) continue;
+            r.acked[i] = true;
+            r.expired[i] = false;
+        }
+        kh_bodies_close(b);
+        sim_disk_restart(r.sd);
+    }
+    finish(&r, k, "fault");
 }
 
 static uint64_t calls_of_run(uint64_t seed)
@@ -178,27 +213,31 @@ static uint64_t calls_of_run(uint64_t seed)
     run(&r);
     uint64_t calls = sim_disk_calls(r.sd);
     if (!r.acked[49]) wrong(&r, "the run without faults did not end", 49);
-    finish(&r, 0);
+    finish(&r, 0, "cut");
     return calls;
 }
 
 int main(int argc, char **argv)
 {
     bool lie = false;
-    uint64_t seed = 0, cut = UINT64_MAX, every = 1;
+    uint64_t seed = 0, cut = UINT64_MAX, fault = UINT64_MAX, every = 1;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--lie") == 0) lie = true;
         if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) seed = strtoull(argv[++i], NULL, 10);
         if (strcmp(argv[i], "--cut") == 0 && i + 1 < argc) cut = strtoull(argv[++i], NULL, 10);
+        if (strcmp(argv[i], "--fault") == 0 && i + 1 < argc) fault = strtoull(argv[++i], NULL, 10);
         if (strcmp(argv[i], "--every") == 0 && i + 1 < argc) every = kh_max64(1, strtoull(argv[++i], NULL, 10));
     }
     printf("# seed %llu\n", (unsigned long long)seed);
     if (cut != UINT64_MAX) {
         cut_round(seed, cut, lie);
+    } else if (fault != UINT64_MAX) {
+        fault_round(seed, fault);
     } else {
         for (uint64_t s = seed; s < seed + 8; s++) {
             uint64_t calls = calls_of_run(s);
             for (uint64_t k = s % every; k < calls; k += every) cut_round(s, k, lie);
+            for (uint64_t k = s % every; k < calls && !lie; k += every) fault_round(s, k);
         }
     }
     printf("%llu passed, %llu failed\n", (unsigned long long)passed, (unsigned long long)failed);

@@ -1,5 +1,5 @@
-/* Unit tests of bodies, on a real disk (with a writer of its own) and on the simulated one (inline): what is put is there, also after
- * opening again; torn tails and damage; quotas; expiry and files given back; many threads. */
+/* Unit tests of bodies, on a real disk (with a writer of its own) and on the simulated one (inline): what is put is there, also
+ * after opening again; torn tails and damage; quotas; expiry and files given back; many threads. */
 #include "log/bodies_inside.h"
 #include "crypto/digest.h"
 #include "host/host.h"
@@ -105,7 +105,8 @@ Test(bodies, put_and_opened_again)
         for (uint64_t i = 0; i < 50; i++) cr_assert(get(&p, i, 1 + i * 37) == KH_OK);
         cr_assert(get(&p, 50, 10) == KH_E_NOT_FOUND && kh_bodies_bytes(p.b) == bytes);
     }
-    cr_assert(put(&p, 50, 10) == KH_OK && open_again(&p) == KH_OK && get(&p, 50, 10) == KH_OK && get(&p, 49, 1 + 49 * 37) == KH_OK);
+    cr_assert(put(&p, 50, 10) == KH_OK && open_again(&p) == KH_OK && get(&p, 50, 10) == KH_OK &&
+              get(&p, 49, 1 + 49 * 37) == KH_OK);
     cr_assert(kh_bodies_put(p.b, &(kh_body_name){0}, NULL, 0, noted, NULL) == KH_E_ARG);
     close_all(&p);
 }
@@ -139,7 +140,8 @@ Test(bodies, told_by_sequence)
         cr_assert(kh_bodies_each(p.b, 11, see, &s) == KH_OK && s.cnt == 3);
         for (uint32_t i = 0; i < 3; i++) {
             const kh_body_name *n = &s.names[i];
-            cr_assert(n->sender == 11 && n->size == 64 && n->incarnation == 1 && n->expires_ns == 1000 + n->sequence && !n->ordered);
+            cr_assert(n->sender == 11 && n->size == 64 && n->incarnation == 1 && n->expires_ns == 1000 + n->sequence &&
+                      !n->ordered);
             cr_assert(i == 0 || n->sequence > s.names[i - 1].sequence);
         }
         cr_assert(open_again(&p) == KH_OK);
@@ -180,7 +182,8 @@ Test(bodies, expired_and_ordered)
     for (uint64_t i = 0; i < 10; i++) cr_assert(put(&p, i, 100) == KH_OK);
     for (uint64_t i = 0; i < 10; i += 2) ordered(&p, i, 100);
     kh_bodies_expire(p.b, 1005); /* those up to 1004 */
-    for (uint64_t i = 0; i < 10; i++) cr_assert(get(&p, i, 100) == (i % 2 == 0 || i >= 5 ? KH_OK : KH_E_NOT_FOUND), "body %u", (unsigned)i);
+    for (uint64_t i = 0; i < 10; i++)
+        cr_assert(get(&p, i, 100) == (i % 2 == 0 || i >= 5 ? KH_OK : KH_E_NOT_FOUND), "body %u", (unsigned)i);
     cr_assert(put(&p, 1, 100) == KH_OK && get(&p, 1, 100) == KH_OK, "it may come again");
     cr_assert(open_again(&p) == KH_OK);
     cr_assert(get(&p, 3, 100) == KH_OK, "the file has it still");
@@ -327,7 +330,8 @@ Test(bodies, a_failed_write_ends_it)
     cr_assert(kh_bodies_put(p.b, &name, bytes, 500, noted, &done) == KH_OK && done == KH_E_NOSPACE);
     cr_assert(!kh_bodies_has(p.b, name.digest));
     cr_assert(put(&p, 2, 500) == KH_E_CLOSED && get(&p, 0, 500) == KH_OK);
-    cr_assert(open_again(&p) == KH_OK && get(&p, 0, 500) == KH_OK && get(&p, 1, 500) == KH_E_NOT_FOUND && put(&p, 1, 500) == KH_OK);
+    cr_assert(open_again(&p) == KH_OK && get(&p, 0, 500) == KH_OK && get(&p, 1, 500) == KH_E_NOT_FOUND &&
+              put(&p, 1, 500) == KH_OK);
     close_all(&p);
 }
 
