@@ -154,6 +154,19 @@ bool kh_quota_take(kh_quota *q, uint32_t party, uint64_t bytes);
 void kh_quota_grow(kh_quota *q, uint32_t party, uint64_t bytes); /* an answer: it is there, so it counts */
 void kh_quota_give_back(kh_quota *q, uint32_t party, uint64_t bytes);
 
+/* ---- turns.c: operations that wait for tokens that their party's own operations hold ---- */
+typedef struct kh_turns kh_turns;
+kh_err kh_turns_new(kh_turns **ret);
+void kh_turns_free(kh_turns *t);
+void kh_turns_begin(kh_turns *t, uint32_t party);  /* a request of it goes to the store */
+void kh_turns_cancel(kh_turns *t, uint32_t party); /* it was not taken */
+/* kh_turns_wait: false: nothing of the party is under way that could make room. Else the request waits, and kh_turns_end or
+   kh_turns_next gives it to whoever makes it try again. */
+bool kh_turns_wait(kh_turns *t, kh_request *r);
+/* kh_turns_end: a request was answered; the one whose turn it is, or NULL. kh_turns_next: one more. */
+kh_request *kh_turns_end(kh_turns *t, uint32_t party);
+kh_request *kh_turns_next(kh_turns *t, uint32_t party);
+
 /* ---- workers.c ---- */
 typedef struct kh_workers kh_workers;
 kh_err kh_workers_new(uint32_t threads, uint32_t queue, void (*run)(kh_request *r), kh_workers **ret);
@@ -204,12 +217,14 @@ struct kh_request {
     kh_answer_text out;
     kh_engine *engine;       /* this request's own handle */
     uint64_t quota;          /* bytes taken */
+    uint32_t op_cnt;         /* of operations as frames */
     uint32_t tokens, probes; /* of operations: tokens of the probe limit taken, and those that stay taken */
     /* of the rows so far */
     uint64_t row_cnt;
     uint32_t first_code;
     bool first_is_code_alone;
     bool begun, refused, dispatched, done, lines, queued;
+    bool in_turn;    /* its operations were looked at, and wait or waited for tokens */
     unsigned status; /* HTTP */
     unsigned retry_after_s;
     const char *content_type;
@@ -231,6 +246,7 @@ struct kh_http {
     kh_connections *connections;
     kh_quota *quota;
     kh_quota *frames; /* operations that the store has not answered */
+    kh_turns *turns;
     kh_workers *workers;
     kh_metrics *metrics;
     char *openapi;

@@ -194,8 +194,9 @@ static void run(kh_request *r)
 
 void kh_request_run(kh_request *r)
 {
+    bool goes_on = (r->route->flags & KH_R_ASYNC) != 0; /* whose turn came: it is answered when the store has */
     run(r);
-    kh_http_done(r);
+    if (!goes_on) kh_http_done(r);
 }
 
 void kh_http_done(kh_request *r)

@@ -153,6 +153,7 @@ static void free_all(kh_http *h)
     kh_connections_free(h->connections);
     kh_quota_free(h->quota);
     kh_quota_free(h->frames);
+    kh_turns_free(h->turns);
     kh_metrics_free(h->metrics);
     kh_tls_free(h->tls);
     free(h->openapi);
@@ -177,6 +178,7 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
         err = kh_connections_new(h->o.max_connections, h->o.max_connections_per_address, h->o.idle_s, &h->connections);
     if (err == KH_OK) err = kh_quota_new((uint64_t)h->o.max_body * 16, h->o.queue, &h->quota);
     if (err == KH_OK) err = kh_quota_new(kh_max64(FRAMES_SZ, (uint64_t)h->o.max_body * 4), h->o.queue, &h->frames);
+    if (err == KH_OK) err = kh_turns_new(&h->turns);
     if (err == KH_OK) err = kh_metrics_new(&h->metrics);
     if (err == KH_OK) err = kh_http_listen(options->listen, why, cap, &h->listen_fd, &h->port);
     if (err == KH_OK) err = kh_connections_sweep(h->connections);
