@@ -1,6 +1,6 @@
-/* turns: requests with operations that wait for their party's probe tokens, which its own operations under way hold. Each answer gives
- * tokens back and lets the first of them try again, in the order they came. Parties fall together by a hash: they then share a line.
- * Bounded by the bytes of operations that may be in memory (quota.c). */
+/* turns: requests with operations that wait for their party's probe tokens, which its own operations under way hold. Each answer
+ * gives tokens back and lets the first of them try again, in the order they came. Parties fall together by a hash: they then
+ * share a line. Bounded by the bytes of operations that may be in memory (quota.c). */
 #include "http/inside.h"
 #include <stdlib.h>
 
