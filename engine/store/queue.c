@@ -3,11 +3,13 @@
 #include "store/parts.h"
 
 #define FRAME_MIN_SZ 24u
+#define TYPE_AT 4u
 #define ENTRY_SZ (256u << 10) /* beside others: an entry keeps readers of the settled state out while it is applied */
 #define SPARES_MAX_SZ (8u << 20)
 #define INLINE_QUEUE_SZ (8u << 20) /* inline: submit waits for the disk beyond this */
 
-/* Whole frames, as many as said: else one batch could make the next one's operations unreadable. */
+/* Whole frames, as many as said: else one batch could make the next one's operations unreadable. None that execution alone
+ * writes. */
 static bool frames_whole(const kh_store_batch *batch)
 {
     size_t at = 0;
@@ -16,6 +18,7 @@ static bool frames_whole(const kh_store_batch *batch)
         if (batch->ops_sz - at < FRAME_MIN_SZ) return false;
         uint32_t size = kh_load32(batch->ops + at);
         if (size < FRAME_MIN_SZ || size % 8 != 0 || size > KH_OP_MAX_SZ || size > batch->ops_sz - at) return false;
+        if (kh_op_of_execution(batch->ops[at + TYPE_AT])) return false;
         at += size;
         n++;
     }
