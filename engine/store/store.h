@@ -121,6 +121,7 @@ const kh_ledger *kh_store_ledger(const kh_store *s);
 typedef struct kh_journal_item {
     kh_place place;
     uint64_t time_ns;
+    uint32_t op_index; /* in its entry */
     bool is_notice;
     kh_receipt receipt; /* lines in `lines` */
     kh_notice notice;
