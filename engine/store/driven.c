@@ -1,5 +1,5 @@
-/* driven: a store whose order comes from elsewhere: entries that are executed as decided, and the heights that a cluster knows them
- * by. Each executed entry begins with its KH_OP_BLOCK; from the first such entry on every entry has one. */
+/* driven: a store whose order comes from elsewhere: entries that are executed as decided, and the heights that a cluster knows
+ * them by. Each executed entry begins with its KH_OP_BLOCK; from the first such entry on every entry has one. */
 #include <stdlib.h>
 #include "store/parts.h"
 
@@ -61,7 +61,8 @@ void kh_driven_block(kh_store *s, uint64_t number, uint64_t height)
     kh_blocks *b = &s->blocks;
     remember(b, number, height);
     atomic_store_explicit(&b->last, height, memory_order_release);
-    if (atomic_load_explicit(&b->first, memory_order_relaxed) == 0) atomic_store_explicit(&b->first, number, memory_order_release);
+    if (atomic_load_explicit(&b->first, memory_order_relaxed) == 0)
+        atomic_store_explicit(&b->first, number, memory_order_release);
 }
 
 /* The height that an entry's first operation names; 0: it names none. In front of that one's receipt stand only notices of what

@@ -1,5 +1,5 @@
-/* store, driven: submissions go to the driver; decided entries are executed, told with their outcome chain, and found again by the
- * cluster's heights. */
+/* store, driven: submissions go to the driver; decided entries are executed, told with their outcome chain, and found again by
+ * the cluster's heights. */
 #include "store/parts.h"
 #include "store_fixture.h"
 #include <stdatomic.h>
@@ -76,10 +76,7 @@ static void take(void *ctx, uint64_t number, const kh_outcome *o, const uint8_t 
     if (o->receipt->line_cnt != 0) r->line = o->receipt->lines[0];
 }
 
-static void op_block(ops_buf *b, uint64_t height)
-{
-    ops_add(b, &(kh_op){.type = KH_OP_BLOCK, .block = {height, 0, 0}});
-}
+static void op_block(ops_buf *b, uint64_t height) { ops_add(b, &(kh_op){.type = KH_OP_BLOCK, .block = {height, 0, 0}}); }
 
 static kh_err execute(kh_store *s, const ops_buf *b, uint64_t time_ns, run *r)
 {
