@@ -56,7 +56,8 @@ uint32_t kh_merkle_path(uint8_t (*leaves)[32], uint32_t n, uint32_t index, uint8
     }
     return used + 1;
 }
-bool kh_merkle_fold(const uint8_t leaf[32], uint32_t index, uint32_t n, const uint8_t (*path)[32], uint32_t path_n, uint8_t ret[32])
+bool kh_merkle_fold(const uint8_t leaf[32], uint32_t index, uint32_t n, const uint8_t (*path)[32], uint32_t path_n,
+                    uint8_t ret[32])
 {
     if (index >= n) return false;
     if (n == 1) {
