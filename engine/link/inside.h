@@ -29,7 +29,7 @@ enum {
 };
 #define KH_LINK_MS UINT64_C(1000000)
 #define KH_LINK_HANDSHAKE_NS (5000 * KH_LINK_MS)
-#define KH_LINK_ALIVE_NS (1000 * KH_LINK_MS)    /* asked so often */
+#define KH_LINK_ALIVE_NS (1000 * KH_LINK_MS)     /* asked so often */
 #define KH_LINK_PATIENCE_NS (10000 * KH_LINK_MS) /* without an answer, or a byte taken by the kernel */
 #define KH_LINK_REDIAL_MIN_NS (100 * KH_LINK_MS)
 #define KH_LINK_REDIAL_MAX_NS (2000 * KH_LINK_MS)
@@ -80,7 +80,7 @@ struct kh_connection {
     int fd;
     SSL *ssl;
     bool dialled, readable, writable, runnable, asked_sent; /* asked_sent: the question is with the kernel, whole */
-    kh_connection_state state; /* PROVEN: dialled, and not yet welcome */
+    kh_connection_state state;                              /* PROVEN: dialled, and not yet welcome */
     struct sockaddr_storage from;
     uint64_t deadline;     /* of the state; UP and taken in: silence */
     uint64_t alive_at;     /* dialled: when to ask next; UINT64_MAX: asked */

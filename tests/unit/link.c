@@ -23,7 +23,8 @@ static node nodes[5];
 
 Test(link, two_links_carry_all_sizes_whole_and_in_order)
 {
-    static const size_t sizes[] = {8, 9, 160, 16375, 16376, 16377, 65528, 65529, 131071, 131072, 131073, 1 << 20, KH_LINK_MESSAGE_MAX};
+    static const size_t sizes[] = {
+        8, 9, 160, 16375, 16376, 16377, 65528, 65529, 131071, 131072, 131073, 1 << 20, KH_LINK_MESSAGE_MAX};
     uint64_t total = 0, number = 0;
     town_start(nodes, 2, &ca, 0);
     for (int round = 0; round < 3; round++)
@@ -66,7 +67,8 @@ static void *send_to_all(void *ctx)
     sender *s = ctx;
     for (uint64_t i = 1; i <= s->each; i++)
         for (uint32_t j = 0; j < s->n; j++)
-            if (nodes[j].id != s->me->id && node_send(s->me, nodes[j].id, i, 8 + (i * 977) % 3000 + (i % 50 == 0) * 200000) == KH_OK)
+            if (nodes[j].id != s->me->id &&
+                node_send(s->me, nodes[j].id, i, 8 + (i * 977) % 3000 + (i % 50 == 0) * 200000) == KH_OK)
                 atomic_fetch_add(&s->sent[j], 1);
     return NULL;
 }
@@ -89,8 +91,8 @@ Test(link, five_links_all_to_all)
             if (i == j) continue;
             WAIT_FOR(atomic_load(&nodes[j].received[11 + i]) == EACH, 30000);
             cr_assert(atomic_load(&senders[i].sent[j]) == EACH);
-            cr_assert(atomic_load(&nodes[j].received[11 + i]) == EACH, "%u of %u", (unsigned)atomic_load(&nodes[j].received[11 + i]),
-                      EACH);
+            cr_assert(atomic_load(&nodes[j].received[11 + i]) == EACH, "%u of %u",
+                      (unsigned)atomic_load(&nodes[j].received[11 + i]), EACH);
         }
     for (uint32_t i = 0; i < N; i++) cr_assert(atomic_load(&nodes[i].disordered) == 0 && atomic_load(&nodes[i].damaged) == 0);
     town_stop(nodes, N);
@@ -228,7 +230,8 @@ static void *run_relay(void *ctx)
     relay *r = ctx;
     static char bytes[65536];
     while (!atomic_load(&r->stop)) {
-        struct pollfd p[3] = {{.fd = r->listener, .events = POLLIN}, {.fd = r->in, .events = POLLIN}, {.fd = r->out, .events = POLLIN}};
+        struct pollfd p[3] = {
+            {.fd = r->listener, .events = POLLIN}, {.fd = r->in, .events = POLLIN}, {.fd = r->out, .events = POLLIN}};
         if (poll(p, 3, 20) <= 0) continue;
         if (p[0].revents != 0) {
             if (r->in >= 0) (void)close(r->in), (void)close(r->out);

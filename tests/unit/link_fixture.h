@@ -123,11 +123,11 @@ static void sleep_ms(long ms)
     (void)nanosleep(&t, NULL);
 }
 
-#define WAIT_FOR(condition, ms)                                                                                                    \
+#define WAIT_FOR(condition, ms)                                                                                                  \
     for (uint64_t wait_end_ = now_ms() + (ms); !(condition) && now_ms() < wait_end_;) sleep_ms(1)
 
-/* A node of a test: each message is {number 8, filling}: the numbers of one sender must ascend; the filling must be what the number
- * says. */
+/* A node of a test: each message is {number 8, filling}: the numbers of one sender must ascend; the filling must be what the
+ * number says. */
 typedef struct node {
     kh_link *link;
     uint32_t id;
