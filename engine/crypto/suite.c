@@ -1,5 +1,5 @@
-/* suite: which suite it is, and what both have in common: keys that are copied and wiped, and the library's list of errors left as
- * it was found (whoever drives TLS on the same thread reads it). */
+/* suite: which suite it is, and what both have in common: keys that are copied and wiped, and the library's list of errors left
+ * as it was found (whoever drives TLS on the same thread reads it). */
 #include "crypto/digest.h"
 #include "crypto/suite_inside.h"
 #include <limits.h>

@@ -183,8 +183,7 @@ static bool hmac_sm3(const uint8_t key[32], const piece pieces[], size_t piece_c
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     EVP_MAC_CTX *ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
     bool good = ctx != NULL && EVP_MAC_init(ctx, key, 32, params) == 1;
-    for (size_t i = 0; i < piece_cnt && good; i++)
-        good = pieces[i].n == 0 || EVP_MAC_update(ctx, pieces[i].p, pieces[i].n) == 1;
+    for (size_t i = 0; i < piece_cnt && good; i++) good = pieces[i].n == 0 || EVP_MAC_update(ctx, pieces[i].p, pieces[i].n) == 1;
     good = good && EVP_MAC_final(ctx, ret, &n, 32) == 1 && n == 32;
     EVP_MAC_CTX_free(ctx);
     EVP_MAC_free(mac);

@@ -161,8 +161,8 @@ static bool wrap_key(EVP_PKEY *own, const uint8_t peer[32], const uint8_t epheme
 }
 
 /* One message under a key of its own. */
-static kh_err seal_once(const uint8_t key[32], const uint8_t nonce[KH_AEAD_NONCE_SZ], const void *aad, size_t aad_n, uint8_t *text,
-                        size_t n, uint8_t *ret_tag)
+static kh_err seal_once(const uint8_t key[32], const uint8_t nonce[KH_AEAD_NONCE_SZ], const void *aad, size_t aad_n,
+                        uint8_t *text, size_t n, uint8_t *ret_tag)
 {
     kh_aead_key *k;
     kh_err err = kh_aead_key_new(KH_AEAD_BEST, key, 1, &k);

@@ -35,8 +35,9 @@ typedef struct checker {
 
 const char *kh_proof_step_word(kh_proof_step step)
 {
-    static const char *const words[KH_PROOF_STEP_CNT] = {"proven", "genesis",      "form",   "chain",   "entry",      "app_hash",     "hubs",
-                                                         "attestations", "output", "payload", "validators", "commit", "hub_signatures"};
+    static const char *const words[KH_PROOF_STEP_CNT] = {"proven",     "genesis", "form",          "chain",  "entry",
+                                                         "app_hash",   "hubs",    "attestations",  "output", "payload",
+                                                         "validators", "commit",  "hub_signatures"};
     return step < KH_PROOF_STEP_CNT ? words[step] : "unknown";
 }
 
@@ -81,7 +82,8 @@ static bool entry(checker *c)
 {
     static const uint8_t head[4] = {1, 1, 0, 0};
     const kh_proof_bytes *tx = &c->parts->transaction;
-    if (tx->n < ACK_HEAD_SZ || memcmp(tx->p, head, sizeof head) != 0) return fail(c, KH_PROOF_ENTRY, "the entry is no certificate");
+    if (tx->n < ACK_HEAD_SZ || memcmp(tx->p, head, sizeof head) != 0)
+        return fail(c, KH_PROOF_ENTRY, "the entry is no certificate");
     if (memcmp(tx->p + 4, c->genesis->chain, 32) != 0) return fail(c, KH_PROOF_ENTRY, "the certificate is of another chain");
     uint32_t cnt = kh_load16(tx->p + ACK_HEAD_SZ - 4);
     bool sound = tx->n == ACK_HEAD_SZ + (size_t)cnt * ACK_SIGNATURE_SZ && zeros(tx->p + ACK_HEAD_SZ - 2, 2);
@@ -147,8 +149,10 @@ static bool attestations(checker *c)
         return fail(c, KH_PROOF_ATTESTATIONS, "%u attestations, a quorum is %u", p->attestation_cnt, hub_quorum(c));
     for (uint32_t i = 0; i < p->attestation_cnt; i++) {
         const uint8_t *a = p->attestations[i], *hub = a + 4 + STATEMENT_SZ;
-        if (memcmp(a, head, sizeof head) != 0 || !zeros(hub + 4, 4)) return fail(c, KH_PROOF_ATTESTATIONS, "number %u is malformed", i);
-        if (memcmp(a + 4, p->attestations[0] + 4, STATEMENT_SZ) != 0) return fail(c, KH_PROOF_ATTESTATIONS, "number %u states something else", i);
+        if (memcmp(a, head, sizeof head) != 0 || !zeros(hub + 4, 4))
+            return fail(c, KH_PROOF_ATTESTATIONS, "number %u is malformed", i);
+        if (memcmp(a + 4, p->attestations[0] + 4, STATEMENT_SZ) != 0)
+            return fail(c, KH_PROOF_ATTESTATIONS, "number %u states something else", i);
         if (i > 0 && kh_load32(hub) <= kh_load32(p->attestations[i - 1] + 4 + STATEMENT_SZ))
             return fail(c, KH_PROOF_ATTESTATIONS, "hubs do not ascend");
         if (hub_key(c, kh_load32(hub)) == NULL) return fail(c, KH_PROOF_ATTESTATIONS, "%u is not in the hub set", kh_load32(hub));
@@ -156,7 +160,8 @@ static bool attestations(checker *c)
     const uint8_t *s = p->attestations[0] + 4;
     if (memcmp(s, c->genesis->chain, 32) != 0) return fail(c, KH_PROOF_ATTESTATIONS, "they are of another chain");
     if (kh_load64(s + 32) != p->height) return fail(c, KH_PROOF_ATTESTATIONS, "they are of another height");
-    if (kh_load32(s + 40) != kh_load32(p->hubs.p)) return fail(c, KH_PROOF_ATTESTATIONS, "they are of another epoch than the hub set");
+    if (kh_load32(s + 40) != kh_load32(p->hubs.p))
+        return fail(c, KH_PROOF_ATTESTATIONS, "they are of another epoch than the hub set");
     if (kh_load32(s + 44) > 1) return fail(c, KH_PROOF_ATTESTATIONS, "unknown flags");
     if (memcmp(s + 48, p->header.app_hash, 32) != 0) return fail(c, KH_PROOF_ATTESTATIONS, "they state another app hash");
     return true;
@@ -176,14 +181,16 @@ static bool output(checker *c)
     kh_store32(bank, p->bank);
     fold(leaf, sizeof leaf, &p->output_path, bank + 4);
     fold(bank, sizeof bank, &p->bank_path, root);
-    return memcmp(root, p->attestations[0] + 4 + 112, 32) == 0 || fail(c, KH_PROOF_OUTPUT, "the output is not under what the hubs attested");
+    return memcmp(root, p->attestations[0] + 4 + 112, 32) == 0 ||
+           fail(c, KH_PROOF_OUTPUT, "the output is not under what the hubs attested");
 }
 
 static bool payload(checker *c)
 {
     const kh_proof_bytes *b = &c->parts->payload;
     const uint8_t *r = b->p + RECEIPT_AT;
-    if (b->n < RECEIPT_AT + RECEIPT_SZ || b->p[0] != 1 || !zeros(b->p + 1, 3)) return fail(c, KH_PROOF_PAYLOAD, "it is no receipt");
+    if (b->n < RECEIPT_AT + RECEIPT_SZ || b->p[0] != 1 || !zeros(b->p + 1, 3))
+        return fail(c, KH_PROOF_PAYLOAD, "it is no receipt");
     uint32_t lines = kh_load32(r + 44);
     if (lines > RECEIPT_LINES_MAX || kh_load32(r) != RECEIPT_SZ + lines * RECEIPT_LINE_SZ || kh_load32(r) > b->n - RECEIPT_AT)
         return fail(c, KH_PROOF_PAYLOAD, "the receipt is malformed");
@@ -227,7 +234,8 @@ static bool validators(checker *c)
         if (memcmp(hashes[i + 1], change->header.next_validators_hash, 32) != 0)
             return fail(c, KH_PROOF_VALIDATORS, "change %u: not the set that its header announces", i);
         for (uint32_t k = 0; k <= i; k++)
-            if (memcmp(hashes[i + 1], hashes[k], 32) == 0) return fail(c, KH_PROOF_VALIDATORS, "change %u: a set that was there before", i);
+            if (memcmp(hashes[i + 1], hashes[k], 32) == 0)
+                return fail(c, KH_PROOF_VALIDATORS, "change %u: a set that was there before", i);
     }
     return header_of(c, &p->header, &p->commit, hashes[p->change_cnt]);
 }
@@ -236,12 +244,13 @@ static bool signed_by(checker *c, const kh_comet_set *set, uint64_t height, cons
 {
     uint32_t quorum = kh_comet_quorum(set->cnt);
     if (commit->signature_cnt != quorum)
-        return fail(c, KH_PROOF_COMMIT, "height %llu: %u signatures, %u are just more than two thirds", (unsigned long long)height,
-                    commit->signature_cnt, quorum);
+        return fail(c, KH_PROOF_COMMIT, "height %llu: %u signatures, %u are just more than two thirds",
+                    (unsigned long long)height, commit->signature_cnt, quorum);
     for (uint32_t i = 0; i < quorum; i++) {
         const kh_comet_signature *s = &commit->signatures[i];
         if (s->index >= set->cnt || (i > 0 && s->index <= commit->signatures[i - 1].index))
-            return fail(c, KH_PROOF_COMMIT, "height %llu: indexes of signatures do not ascend within the set", (unsigned long long)height);
+            return fail(c, KH_PROOF_COMMIT, "height %llu: indexes of signatures do not ascend within the set",
+                        (unsigned long long)height);
     }
     for (uint32_t i = 0; i < quorum; i++) {
         const kh_comet_signature *s = &commit->signatures[i];
@@ -249,7 +258,8 @@ static bool signed_by(checker *c, const kh_comet_set *set, uint64_t height, cons
         memcpy(key, set->keys[s->index], 32);
         size_t n = kh_comet_sign_bytes(c->genesis->chain_id, height, commit, s, message);
         if (!kh_verify(KH_SUITE_INTL, key, message, n, s->signature))
-            return fail(c, KH_PROOF_COMMIT, "height %llu: the signature of validator %u is not good", (unsigned long long)height, s->index);
+            return fail(c, KH_PROOF_COMMIT, "height %llu: the signature of validator %u is not good", (unsigned long long)height,
+                        s->index);
     }
     return true;
 }
@@ -282,7 +292,8 @@ static bool hub_signatures(checker *c)
 
 static void steps(checker *c)
 {
-    static bool (*const all[])(checker *) = {chain, entry, app_hash, hubs, attestations, output, payload, validators, commits, hub_signatures};
+    static bool (*const all[])(checker *) = {chain,  entry,   app_hash,   hubs,    attestations,
+                                             output, payload, validators, commits, hub_signatures};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (!all[i](c)) return;
     c->ret->step = KH_PROOF_PROVEN;

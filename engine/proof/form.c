@@ -248,7 +248,8 @@ static void receipt(form *f, kh_proof_parts *p)
     bytes(f, ",\"value\":", &p->hubs);
     plain(f, "},\"attestations\":");
     uint32_t i = 0;
-    for (; more(f, i, p->attestation_cnt, KH_PROOF_ATTESTATIONS_MAX); i++) hex(f, "", p->attestations[i], KH_PROOF_ATTESTATION_SZ);
+    for (; more(f, i, p->attestation_cnt, KH_PROOF_ATTESTATIONS_MAX); i++)
+        hex(f, "", p->attestations[i], KH_PROOF_ATTESTATION_SZ);
     p->attestation_cnt = i;
     f->bad |= i == 0;
     number32(f, ",\"bank\":{\"party\":", &p->bank, UINT32_MAX);

@@ -29,7 +29,7 @@ const char *kh_proof_step_word(kh_proof_step step); /* "proven", "genesis", "for
 
 typedef struct kh_proof_result {
     kh_proof_step step;
-    char why[160]; /* a sentence; "" where proven */
+    char why[160];     /* a sentence; "" where proven */
     uint8_t chain[32]; /* digest of genesis, where that was sound */
     /* where proven: */
     uint32_t bank;

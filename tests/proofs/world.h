@@ -13,59 +13,59 @@
 
 typedef enum pw_lie {
     PW_TRUTH,
-    PW_RESULT_CODE,          /* the entry's result is not OK */
-    PW_ENTRY_TYPE,           /* the entry is a change */
-    PW_ENTRY_CHAIN,          /* the certificate is another chain's */
-    PW_ENTRY_LONG,           /* a byte too many behind the certificate */
-    PW_ENTRY_PADDING,        /* a byte that should be zero */
-    PW_HEADER_HEIGHT,        /* the header is two heights above */
-    PW_EARLY,                /* before the initial height */
-    PW_CHAIN_ID,             /* another chain id, signed so */
-    PW_HUBS_QUORUM,          /* a hub set that wants a hub fewer */
-    PW_HUBS_ORDER,           /* hub ids do not ascend */
-    PW_HUBS_LONG,            /* a byte too many */
-    PW_HUBS_KEY,             /* the hub set stands under another key */
-    PW_ATTEST_FEWER,         /* a hub fewer than a quorum */
-    PW_ATTEST_MORE,          /* one more */
-    PW_ATTEST_TWICE,         /* one hub's twice */
-    PW_ATTEST_STRANGER,      /* signed by an id that is no hub */
-    PW_ATTEST_FORGED,        /* a hub's, signed with another key */
-    PW_ATTEST_HEIGHT,        /* of another height */
-    PW_ATTEST_EPOCH,         /* of another epoch */
-    PW_ATTEST_FLAGS,         /* unknown flags */
-    PW_ATTEST_HASH,          /* over another app hash */
-    PW_ATTEST_CHAIN,         /* of another chain */
-    PW_ATTEST_DIFFER,        /* one states another digest */
-    PW_ATTEST_PADDING,       /* a byte that should be zero */
-    PW_OUTPUT_HEIGHT,        /* the output binds another height */
-    PW_OUTPUT_BATCH,         /* the output binds another batch */
-    PW_OUTPUT_CHAIN,         /* the output binds another chain */
-    PW_OUTPUT_KIND,          /* a notice */
-    PW_BANK,                 /* the receipt says another bank than the tree */
-    PW_PAYLOAD_PARTY,        /* the payload is another party's */
-    PW_PAYLOAD_TYPE,         /* of an operation on a document */
-    PW_PAYLOAD_EVENT,        /* of an event that nobody orders */
-    PW_PAYLOAD_KIND,         /* a notice */
-    PW_PAYLOAD_SHORT,        /* fewer bytes than a receipt has */
-    PW_PAYLOAD_LINES,        /* lines that are not there */
-    PW_VALIDATORS_OTHER,     /* the header is of a set that nothing announced */
-    PW_COMMIT_OTHER,         /* signed for another header */
-    PW_COMMIT_FEWER,         /* two thirds and no more */
-    PW_COMMIT_MORE,          /* one signature that is not needed */
-    PW_COMMIT_TWICE,         /* one validator's twice */
-    PW_COMMIT_ORDER,         /* indexes swapped, with their signatures */
-    PW_COMMIT_STRANGER,      /* signed by a key that is in no set */
-    PW_COMMIT_INDEX,         /* an index behind the set */
-    PW_COMMIT_PREVOTE,       /* prevotes */
-    PW_COMMIT_CHAIN,         /* signed for another chain */
-    PW_CHANGE_HEIGHT,        /* at the height of the one before it, or of genesis' past */
-    PW_CHANGE_LATE,          /* above the receipt's header */
-    PW_CHANGE_UNANNOUNCED,   /* the header announces another set */
-    PW_CHANGE_ORDER,         /* keys not in order of address */
-    PW_CHANGE_NOTHING,       /* announces the set that is there */
-    PW_CHANGE_BACK,          /* there and back again */
-    PW_CHANGE_FORGED,        /* signed by the set that it brings */
-    PW_CHANGE_MISSING,       /* left out */
+    PW_RESULT_CODE,        /* the entry's result is not OK */
+    PW_ENTRY_TYPE,         /* the entry is a change */
+    PW_ENTRY_CHAIN,        /* the certificate is another chain's */
+    PW_ENTRY_LONG,         /* a byte too many behind the certificate */
+    PW_ENTRY_PADDING,      /* a byte that should be zero */
+    PW_HEADER_HEIGHT,      /* the header is two heights above */
+    PW_EARLY,              /* before the initial height */
+    PW_CHAIN_ID,           /* another chain id, signed so */
+    PW_HUBS_QUORUM,        /* a hub set that wants a hub fewer */
+    PW_HUBS_ORDER,         /* hub ids do not ascend */
+    PW_HUBS_LONG,          /* a byte too many */
+    PW_HUBS_KEY,           /* the hub set stands under another key */
+    PW_ATTEST_FEWER,       /* a hub fewer than a quorum */
+    PW_ATTEST_MORE,        /* one more */
+    PW_ATTEST_TWICE,       /* one hub's twice */
+    PW_ATTEST_STRANGER,    /* signed by an id that is no hub */
+    PW_ATTEST_FORGED,      /* a hub's, signed with another key */
+    PW_ATTEST_HEIGHT,      /* of another height */
+    PW_ATTEST_EPOCH,       /* of another epoch */
+    PW_ATTEST_FLAGS,       /* unknown flags */
+    PW_ATTEST_HASH,        /* over another app hash */
+    PW_ATTEST_CHAIN,       /* of another chain */
+    PW_ATTEST_DIFFER,      /* one states another digest */
+    PW_ATTEST_PADDING,     /* a byte that should be zero */
+    PW_OUTPUT_HEIGHT,      /* the output binds another height */
+    PW_OUTPUT_BATCH,       /* the output binds another batch */
+    PW_OUTPUT_CHAIN,       /* the output binds another chain */
+    PW_OUTPUT_KIND,        /* a notice */
+    PW_BANK,               /* the receipt says another bank than the tree */
+    PW_PAYLOAD_PARTY,      /* the payload is another party's */
+    PW_PAYLOAD_TYPE,       /* of an operation on a document */
+    PW_PAYLOAD_EVENT,      /* of an event that nobody orders */
+    PW_PAYLOAD_KIND,       /* a notice */
+    PW_PAYLOAD_SHORT,      /* fewer bytes than a receipt has */
+    PW_PAYLOAD_LINES,      /* lines that are not there */
+    PW_VALIDATORS_OTHER,   /* the header is of a set that nothing announced */
+    PW_COMMIT_OTHER,       /* signed for another header */
+    PW_COMMIT_FEWER,       /* two thirds and no more */
+    PW_COMMIT_MORE,        /* one signature that is not needed */
+    PW_COMMIT_TWICE,       /* one validator's twice */
+    PW_COMMIT_ORDER,       /* indexes swapped, with their signatures */
+    PW_COMMIT_STRANGER,    /* signed by a key that is in no set */
+    PW_COMMIT_INDEX,       /* an index behind the set */
+    PW_COMMIT_PREVOTE,     /* prevotes */
+    PW_COMMIT_CHAIN,       /* signed for another chain */
+    PW_CHANGE_HEIGHT,      /* at the height of the one before it, or of genesis' past */
+    PW_CHANGE_LATE,        /* above the receipt's header */
+    PW_CHANGE_UNANNOUNCED, /* the header announces another set */
+    PW_CHANGE_ORDER,       /* keys not in order of address */
+    PW_CHANGE_NOTHING,     /* announces the set that is there */
+    PW_CHANGE_BACK,        /* there and back again */
+    PW_CHANGE_FORGED,      /* signed by the set that it brings */
+    PW_CHANGE_MISSING,     /* left out */
     PW_LIE_CNT
 } pw_lie;
 
@@ -174,7 +174,8 @@ static inline void pw_path_of(uint8_t (*leaves)[32], uint32_t n, uint32_t index,
     pw_root(right ? leaves : leaves + k, right ? k : n - k, path->node[path->n++]);
 }
 /* pw_tree: the root over random leaves with `leaf` among them from `from` on, and the path to it. */
-static inline void pw_tree(uint64_t *seed, const void *leaf, size_t leaf_n, uint32_t n, uint32_t from, pw_path *path, uint8_t ret[32])
+static inline void pw_tree(uint64_t *seed, const void *leaf, size_t leaf_n, uint32_t n, uint32_t from, pw_path *path,
+                           uint8_t ret[32])
 {
     uint8_t leaves[256][32];
     uint32_t index = from + pw_below(seed, n - from);
@@ -251,7 +252,8 @@ typedef struct pw_header {
     uint64_t app, height, s;
     uint32_t ns;
     pw_block_id last;
-    uint8_t hashes[8][32], proposer[20]; /* last commit, data, validators, next validators, consensus, app, last results, evidence */
+    uint8_t hashes[8][32],
+        proposer[20]; /* last commit, data, validators, next validators, consensus, app, last results, evidence */
 } pw_header;
 static const char *const pw_hash_names[8] = {"last_commit_hash", "data_hash", "validators_hash",   "next_validators_hash",
                                              "consensus_hash",   "app_hash",  "last_results_hash", "evidence_hash"};
@@ -317,7 +319,9 @@ static inline void pw_header_random(uint64_t *seed, uint64_t height, pw_header *
 }
 static inline void pw_header_text(pw_buffer *b, const pw_header *h)
 {
-    pw_text(b, "\"header\":{\"version_block\":\"11\",\"version_app\":\"%llu\",\"height\":\"%llu\",\"time_s\":\"%llu\",\"time_ns\":\"%u\"",
+    pw_text(b,
+            "\"header\":{\"version_block\":\"11\",\"version_app\":\"%llu\",\"height\":\"%llu\",\"time_s\":\"%llu\",\"time_ns\":"
+            "\"%u\"",
             (unsigned long long)h->app, (unsigned long long)h->height, (unsigned long long)h->s, h->ns);
     pw_hex_field(b, ",\"last_block_id\":{\"hash\":", h->last.hash, 32);
     pw_text(b, ",\"total\":\"%u\"", h->last.total);
@@ -330,8 +334,8 @@ static inline void pw_header_text(pw_buffer *b, const pw_header *h)
     pw_hex_field(b, ",\"proposer\":", h->proposer, 20);
     pw_text(b, "}");
 }
-static inline void pw_vote_bytes(pw_buffer *b, int type, const char *chain_id, uint64_t height, uint64_t round, const pw_block_id *id,
-                                 uint64_t s, uint32_t ns)
+static inline void pw_vote_bytes(pw_buffer *b, int type, const char *chain_id, uint64_t height, uint64_t round,
+                                 const pw_block_id *id, uint64_t s, uint32_t ns)
 {
     pw_buffer vote = {0}, inner = {0};
     pw_number_field(&vote, 1, (uint64_t)type);
@@ -356,7 +360,8 @@ static inline void pw_commit_text(pw_buffer *b, uint64_t *seed, pw_set *set, con
                                   const pw_key *stranger)
 {
     pw_block_id id;
-    uint32_t quorum = 2 * set->n / 3 + 1, want = quorum - (lie == PW_COMMIT_FEWER) + (lie == PW_COMMIT_MORE), round = pw_below(seed, 2);
+    uint32_t quorum = 2 * set->n / 3 + 1, want = quorum - (lie == PW_COMMIT_FEWER) + (lie == PW_COMMIT_MORE),
+             round = pw_below(seed, 2);
     pw_random(seed, &id, sizeof id);
     id.total = 1 + pw_below(seed, 2);
     pw_header other = *h;
@@ -381,7 +386,8 @@ static inline void pw_commit_text(pw_buffer *b, uint64_t *seed, pw_set *set, con
         uint32_t ns = pw_below(seed, 1000000000);
         uint8_t signature[64];
         pw_buffer vote = {0};
-        pw_vote_bytes(&vote, lie == PW_COMMIT_PREVOTE ? 1 : 2, lie == PW_COMMIT_CHAIN ? "another" : chain_id, h->height, round, &id, s, ns);
+        pw_vote_bytes(&vote, lie == PW_COMMIT_PREVOTE ? 1 : 2, lie == PW_COMMIT_CHAIN ? "another" : chain_id, h->height, round,
+                      &id, s, ns);
         bool strange = (lie == PW_COMMIT_STRANGER && i == 0) || lie == PW_COMMIT_INDEX;
         pw_sign(strange ? stranger : &set->keys[indexes[i]], vote.p, vote.n, signature);
         free(vote.p);
@@ -403,7 +409,8 @@ static inline void pw_both(pw_genesis *w, const char *before, const void *p, siz
     pw_add(&w->g, p, n);
     pw_hex_field(&w->json, before, p, n);
 }
-static inline void pw_member(pw_genesis *w, uint64_t *seed, bool first, uint32_t id, uint8_t role, const char *word, const uint8_t *consensus)
+static inline void pw_member(pw_genesis *w, uint64_t *seed, bool first, uint32_t id, uint8_t role, const char *word,
+                             const uint8_t *consensus)
 {
     static const uint8_t none[64];
     char name[40];
@@ -417,8 +424,8 @@ static inline void pw_member(pw_genesis *w, uint64_t *seed, bool first, uint32_t
     pw_le(&w->g, strlen(uscc), 1);
     pw_add(&w->g, name, strlen(name));
     pw_add(&w->g, uscc, strlen(uscc));
-    pw_text(&w->json, "%s{\"id\":%u,\"role\":\"%s\",\"flags\":%d,\"name\":\"Member \\u52d8 %u\",\"uscc\":\"%s\"", first ? "" : ",", id,
-            word, consensus != NULL ? 4 : 0, id, uscc);
+    pw_text(&w->json, "%s{\"id\":%u,\"role\":\"%s\",\"flags\":%d,\"name\":\"Member \\u52d8 %u\",\"uscc\":\"%s\"",
+            first ? "" : ",", id, word, consensus != NULL ? 4 : 0, id, uscc);
     pw_random(seed, key, 64);
     pw_both(w, ",\"sender\":", key, 64);
     if (consensus != NULL) {
@@ -438,7 +445,8 @@ static inline void pw_member(pw_genesis *w, uint64_t *seed, bool first, uint32_t
     }
     pw_text(&w->json, "}");
 }
-static inline void pw_genesis_make(pw_genesis *w, uint64_t *seed, const pw_shape *shape, const char *chain_id, uint64_t initial, pw_set *first)
+static inline void pw_genesis_make(pw_genesis *w, uint64_t *seed, const pw_shape *shape, const char *chain_id, uint64_t initial,
+                                   pw_set *first)
 {
     uint8_t bytes[64];
     uint64_t time_ns = UINT64_C(1790000000000000000);
@@ -451,7 +459,8 @@ static inline void pw_genesis_make(pw_genesis *w, uint64_t *seed, const pw_shape
     pw_le(&w->g, initial, 8);
     pw_le(&w->g, time_ns, 8);
     pw_text(&w->json, "{\n \"chain_id\": \"%s\",\n \"app_hash\": \"\",\n \"app_state\": {\"kanhe\": {", chain_id);
-    pw_text(&w->json, "\"hubs_speak\": true, \"suite\": \"%s\", \"chain_id\": \"%s\", \"initial_height\": \"%llu\", \"time_ns\": \"%llu\"",
+    pw_text(&w->json,
+            "\"hubs_speak\": true, \"suite\": \"%s\", \"chain_id\": \"%s\", \"initial_height\": \"%llu\", \"time_ns\": \"%llu\"",
             shape->suite == KH_SUITE_GM ? "gm" : "intl", chain_id, (unsigned long long)initial, (unsigned long long)time_ns);
     pw_random(seed, bytes, 64);
     pw_both(w, ",\"group\":", bytes, 64);
@@ -485,3 +494,4 @@ static inline void pw_genesis_make(pw_genesis *w, uint64_t *seed, const pw_shape
     pw_text(&w->json, "]}}}\n");
     kh_sha256(w->g.p, w->g.n, w->chain);
 }
+#endif

@@ -237,7 +237,8 @@ static inline void pw_changes_text(pw_making *m, pw_buffer *b)
         pw_change *c = &m->changes[i];
         pw_text(b, i > 0 ? ",{" : "{");
         pw_header_text(b, &c->header);
-        pw_commit_text(b, &m->seed, current, &c->header, m->chain_id, m->lie == PW_CHANGE_FORGED ? PW_COMMIT_STRANGER : PW_TRUTH, &m->stranger);
+        pw_commit_text(b, &m->seed, current, &c->header, m->chain_id, m->lie == PW_CHANGE_FORGED ? PW_COMMIT_STRANGER : PW_TRUTH,
+                       &m->stranger);
         pw_text(b, ",\"next\":[");
         for (uint32_t k = 0; k < c->next.n; k++) pw_hex_field(b, k > 0 ? "," : "", c->next.keys[k].public, 32);
         pw_text(b, "]}");
@@ -286,7 +287,7 @@ static inline pw_world pw_make(const pw_shape *shape)
     pw_world w = {0};
     pw_making *m = calloc(1, sizeof *m);
     uint8_t entries_root[32];
-    char genesis_id[51];
+    char genesis_id[20];
     if (m == NULL) abort();
     m->shape = shape;
     m->lie = shape->lie;
@@ -334,7 +335,8 @@ static inline size_t pw_find(uint64_t *seed, const pw_buffer *text, const char *
 }
 static inline pw_damage pw_damage_draw(uint64_t *seed, const pw_buffer *text)
 {
-    static const char *const inserts[] = {" ", "\n", "\t", "0", "00", "-", "+", ",", "\"", "{", "}", "[", "]", "a", "F", "\\u0030", "null", "1.0"};
+    static const char *const inserts[] = {" ", "\n", "\t", "0", "00", "-", "+",       ",",    "\"",
+                                          "{", "}",  "[",  "]", "a",  "F", "\\u0030", "null", "1.0"};
     static const char digits[] = "0123456789abcdef";
     pw_damage d = {.at = pw_below(seed, (uint32_t)text->n), .cut = 1};
     size_t comma = pw_find(seed, text, ","), end = comma + 1;
@@ -374,9 +376,7 @@ static inline pw_damage pw_damage_draw(uint64_t *seed, const pw_buffer *text)
         pw_add(&d.put, text->p + end, behind - end);
         pw_add(&d.put, text->p + comma, end - comma);
         break;
-    case 8: /* cut off */
-        d.cut = text->n - d.at;
-        break;
+    case 8: /* cut off */ d.cut = text->n - d.at; break;
     case 9: /* a field that nobody knows */
         d.at = pw_find(seed, text, "{}");
         d.cut = 0;

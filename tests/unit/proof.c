@@ -13,8 +13,9 @@ static kh_proof_result check(const pw_world *w, const pw_buffer *receipt)
 }
 
 static const pw_shape shapes[] = {
-    {KH_SUITE_INTL, 4, 1, 0, 1, 1, 2, 1, 0},  {KH_SUITE_INTL, 4, 3, 2, 3, 4, 2, 2, 0}, {KH_SUITE_INTL, 1, 2, 1, 2, 3, 4, 3, 0},
-    {KH_SUITE_INTL, 7, 5, 5, 100, 200, 256, 4, 0}, {KH_SUITE_GM, 4, 3, 0, 3, 5, 8, 5, 0},  {KH_SUITE_GM, 10, 4, 1, 9, 11, 64, 6, 0},
+    {KH_SUITE_INTL, 4, 1, 0, 1, 1, 2, 1, 0}, {KH_SUITE_INTL, 4, 3, 2, 3, 4, 2, 2, 0},
+    {KH_SUITE_INTL, 1, 2, 1, 2, 3, 4, 3, 0}, {KH_SUITE_INTL, 7, 5, 5, 100, 200, 256, 4, 0},
+    {KH_SUITE_GM, 4, 3, 0, 3, 5, 8, 5, 0},   {KH_SUITE_GM, 10, 4, 1, 9, 11, 64, 6, 0},
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -40,8 +41,13 @@ static void every_byte(const pw_shape *shape)
     pw_world w = pw_make(shape);
     pw_buffer damaged = {0};
     for (size_t at = 0; at < w.receipt.n; at++) {
-        char c = w.receipt.p[at], digit = c >= 'a' && c < 'f' ? c + 1 : c >= '1' && c < '9' ? c + 1 : c == '0' ? '1' : c == 'l' ? 'r' : 'a';
-        const pw_damage all[] = {{at, 1, {&digit, 1, 1}}, {at, 1, {&(char){(char)(c ^ 32)}, 1, 1}}, {at, 1, {0}}, {at, 0, {&c, 1, 1}}};
+        char c = w.receipt.p[at], digit = c >= 'a' && c < 'f'   ? c + 1
+                                          : c >= '1' && c < '9' ? c + 1
+                                          : c == '0'            ? '1'
+                                          : c == 'l'            ? 'r'
+                                                                : 'a';
+        const pw_damage all[] = {
+            {at, 1, {&digit, 1, 1}}, {at, 1, {&(char){(char)(c ^ 32)}, 1, 1}}, {at, 1, {0}}, {at, 0, {&c, 1, 1}}};
         for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
             if (!pw_damaged(&w.receipt, &all[i], &damaged)) continue;
             kh_proof_result r = check(&w, &damaged);
@@ -136,12 +142,14 @@ Test(proof, each_lie_fails_at_its_step)
 {
     for (int lie = 0; lie < PW_LIE_CNT; lie++)
         for (uint64_t seed = 1; seed <= 8; seed++) {
-            pw_shape shape = {seed % 2 == 0 ? KH_SUITE_GM : KH_SUITE_INTL, 4 + seed % 4, 3, 1 + seed % 3, 1 + seed, 3, 8, seed, lie};
+            pw_shape shape = {
+                seed % 2 == 0 ? KH_SUITE_GM : KH_SUITE_INTL, 4 + seed % 4, 3, 1 + seed % 3, 1 + seed, 3, 8, seed, lie};
             pw_world w = pw_make(&shape);
             kh_proof_result r = check(&w, &w.receipt);
             bool apply = lie == PW_PAYLOAD_EVENT && strcmp(w.operation, "apply") == 0; /* there is no event to lie about */
             kh_proof_step step = apply ? KH_PROOF_PROVEN : lie_steps[lie];
-            cr_assert(r.step == step, "lie %d, seed %llu: %s: %s", lie, (unsigned long long)seed, kh_proof_step_word(r.step), r.why);
+            cr_assert(r.step == step, "lie %d, seed %llu: %s: %s", lie, (unsigned long long)seed, kh_proof_step_word(r.step),
+                      r.why);
             cr_assert((r.why[0] == '\0') == (step == KH_PROOF_PROVEN));
             pw_free(&w);
         }
@@ -189,9 +197,9 @@ Test(proof, header_hash_of_upstream)
     const struct {
         const char *text;
         uint8_t *at;
-    } sums[] = {{"last_commit_hash", h.last_commit_hash}, {"data_hash", h.data_hash},
-                {"validators_hash", h.validators_hash},   {"next_validators_hash", h.next_validators_hash},
-                {"consensus_hash", h.consensus_hash},     {"app_hash", h.app_hash},
+    } sums[] = {{"last_commit_hash", h.last_commit_hash},   {"data_hash", h.data_hash},
+                {"validators_hash", h.validators_hash},     {"next_validators_hash", h.next_validators_hash},
+                {"consensus_hash", h.consensus_hash},       {"app_hash", h.app_hash},
                 {"last_results_hash", h.last_results_hash}, {"evidence_hash", h.evidence_hash}};
     for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) kh_sha256(sums[i].text, strlen(sums[i].text), sums[i].at);
     uint8_t digest[32];
@@ -215,11 +223,25 @@ Test(proof, more_than_two_thirds)
 Test(proof, genesis_that_is_none)
 {
     static const char *const spoils[][2] = {
-        {"\"suite\"", "\"suits\""}, {"\"intl\"", "\"int1\""}, {"\"hubs_speak\": true", "\"hubs_speak\": 1   "}, {"\"officers\"", "\"officer_\""},
-        {"\"k\":2", "\"k\":-2"}, {"\"role\":\"bank\"", "\"role\":\"bunk\""}, {"\"id\":12", "\"id\":11"}, {"\"id\":11", "\"id\":\"11\""},
-        {"\"key\":\"7261616", "\"key\":\"726G616"}, {"\"key\":\"7261616", "\"key\":\"7161616"}, {"\"value\":\"38", "\"value\":\"3"},
-        {"\"name\"", "\"nam_\""}, {"\"initial_height\": \"", "\"initial_height\": \"0"}, {"\"flags\":4", "\"flags\":256"}, {"\"flags\":4", "\"flags\":0"},
-        {"\"sender\":\"", "\"sender\":\"00"}, {"\"kanhe\"", "\"kanh_\""}, {"\"time_ns\"", "\"suite\""}, {"\"checkpoint\":\"", "\"checkpoint\":\"\",\"x\":\""},
+        {"\"suite\"", "\"suits\""},
+        {"\"intl\"", "\"int1\""},
+        {"\"hubs_speak\": true", "\"hubs_speak\": 1   "},
+        {"\"officers\"", "\"officer_\""},
+        {"\"k\":2", "\"k\":-2"},
+        {"\"role\":\"bank\"", "\"role\":\"bunk\""},
+        {"\"id\":12", "\"id\":11"},
+        {"\"id\":11", "\"id\":\"11\""},
+        {"\"key\":\"7261616", "\"key\":\"726G616"},
+        {"\"key\":\"7261616", "\"key\":\"7161616"},
+        {"\"value\":\"38", "\"value\":\"3"},
+        {"\"name\"", "\"nam_\""},
+        {"\"initial_height\": \"", "\"initial_height\": \"0"},
+        {"\"flags\":4", "\"flags\":256"},
+        {"\"flags\":4", "\"flags\":0"},
+        {"\"sender\":\"", "\"sender\":\"00"},
+        {"\"kanhe\"", "\"kanh_\""},
+        {"\"time_ns\"", "\"suite\""},
+        {"\"checkpoint\":\"", "\"checkpoint\":\"\",\"x\":\""},
     };
     pw_shape shape = {KH_SUITE_INTL, 2, 1, 0, 1, 1, 2, 9, 0};
     for (size_t i = 0; i < sizeof spoils / sizeof spoils[0]; i++) {
@@ -240,7 +262,8 @@ Test(proof, genesis_that_is_none)
         free(w.genesis.p);
         w.genesis = json;
         kh_proof_result r = check(&w, &w.receipt);
-        cr_assert(r.step == KH_PROOF_GENESIS && r.why[0] != '\0', "%s -> %s: %s", spoils[i][0], spoils[i][1], kh_proof_step_word(r.step));
+        cr_assert(r.step == KH_PROOF_GENESIS && r.why[0] != '\0', "%s -> %s: %s", spoils[i][0], spoils[i][1],
+                  kh_proof_step_word(r.step));
         pw_free(&w);
     }
     pw_world w = pw_make(&shape);

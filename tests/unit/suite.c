@@ -1,8 +1,8 @@
 /* Unit tests of suite: vectors of the standards, what an independent implementation made from the same bytes, round trips, use
  * from many threads. suite_2.c: what is refused.
  *
- * Sources: RFC 8032 section 7.1, RFC 7748 section 6.1, RFC 4231, RFC 5869 appendix A, GB/T 32918.5 annexes A and C (a signature and
- * an encryption with the key of annex A). */
+ * Sources: RFC 8032 section 7.1, RFC 7748 section 6.1, RFC 4231, RFC 5869 appendix A, GB/T 32918.5 annexes A and C (a signature
+ * and an encryption with the key of annex A). */
 #include "crypto/suite.h"
 #include "host/host.h"
 #include "suite_keys.h"
@@ -24,15 +24,18 @@ static const struct {
 } ed25519[] = {
     {"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
      "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
-     "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a1"
+     "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7"
+     "a1"
      "00b"},
     {"4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
      "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
-     "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0"
+     "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612b"
+     "b0"
      "c00"},
     {"c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
      "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
-     "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec"
+     "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1"
+     "ec"
      "40a"},
 };
 

@@ -119,10 +119,9 @@ Test(suite_refused, x25519_points)
 
 Test(suite_refused, sm2_keys_and_points)
 {
-    static const char *const bad_secrets[] = {
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54122", /* n - 1 */
-        SM2_N, "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"};
+    static const char *const bad_secrets[] = {"0000000000000000000000000000000000000000000000000000000000000000",
+                                              "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54122", /* n - 1 */
+                                              SM2_N, "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"};
     static const char last_secret[] = "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54121"; /* n - 2 */
     uint8_t secret[32], key[64], p[32], other[64];
     kh_signer *signer;
@@ -196,10 +195,10 @@ Test(suite_refused, wraps_and_bodies_with_a_changed_byte)
         cr_assert(kh_seal(suites[i], secret, aad, sizeof aad, text, sizeof text, tag) == KH_OK);
         memcpy(sealed, text, sizeof text);
         for (size_t at = 0; at < sizeof text + tag_n + sizeof aad + 32; at++) {
-            uint8_t *p = at < sizeof text               ? &text[at]
-                         : at < sizeof text + tag_n     ? &tag[at - sizeof text]
+            uint8_t *p = at < sizeof text                ? &text[at]
+                         : at < sizeof text + tag_n      ? &tag[at - sizeof text]
                          : at < sizeof text + tag_n + 32 ? &secret[at - sizeof text - tag_n]
-                                                        : &aad[at - sizeof text - tag_n - 32];
+                                                         : &aad[at - sizeof text - tag_n - 32];
             *p ^= 2;
             cr_assert(!kh_unseal(suites[i], secret, aad, sizeof aad, text, sizeof text, tag), "place %zu", at);
             memcpy(text, sealed, sizeof text);

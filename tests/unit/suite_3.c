@@ -1,5 +1,5 @@
-/* Unit tests of merkle: the vectors of Certificate Transparency's reference tree (RFC 6962; CometBFT's tree is held against the same),
- * paths of every leaf of every small tree, and paths that are not theirs. */
+/* Unit tests of merkle: the vectors of Certificate Transparency's reference tree (RFC 6962; CometBFT's tree is held against the
+ * same), paths of every leaf of every small tree, and paths that are not theirs. */
 #include "crypto/merkle.h"
 #include "suite_keys.h"
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
-/* suite_keys: keys of the standards' examples, bytes that an independent implementation made, hexadecimal: for the tests of suites
- * and envelopes. */
+/* suite_keys: keys of the standards' examples, bytes that an independent implementation made, hexadecimal: for the tests of
+ * suites and envelopes. */
 #ifndef KH_TESTS_SUITE_KEYS_H
 #define KH_TESTS_SUITE_KEYS_H
 #include <stddef.h>
@@ -30,8 +30,8 @@ static inline size_t unhex(const char *hex, uint8_t *ret)
 #define SM2_SIGNATURE                                                                                                            \
     "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3"                                                           \
     "b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa"
-/* The bytes 0..31 wrapped with info "info": from Alice's key to Bob's by pyca/cryptography; to the SM2 key with the standard's k by
- * sixty lines of Python that give the standard's own example (annex C) too. */
+/* The bytes 0..31 wrapped with info "info": from Alice's key to Bob's by pyca/cryptography; to the SM2 key with the standard's k
+ * by sixty lines of Python that give the standard's own example (annex C) too. */
 #define WRAP_TO_BOB                                                                                                              \
     "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"                                                           \
     "90b285039bd0efdfa7d3042c44a66dc664ee094e5e339de818d85bf4da4bf3190c9ffe6d6ef5e3f5130b6ec613de24c5"
