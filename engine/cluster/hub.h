@@ -31,8 +31,8 @@ typedef struct kh_hub_options {
 KH_MUST kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret);
 void kh_hub_stop(kh_hub *hub);
 void kh_hub_decided(kh_hub *hub, uint64_t height);                      /* a block is kept in memory or on disk: look for work */
-/* kh_hub_ordered: own submissions stand in the order (kh_node_effects.ordered), before the block is decided. */
-void kh_hub_ordered(kh_hub *hub, const uint8_t digest[32], const uint64_t *tags, const uint32_t *op_cnts, uint32_t n);
+/* kh_hub_ordered: kh_node_effects.ordered, which comes before the block is decided. */
+void kh_hub_ordered(kh_hub *hub, const uint8_t digest[32], uint64_t height, const uint64_t *tags, const uint32_t *op_cnts, uint32_t n);
 void kh_hub_attested(kh_hub *hub, const kh_attestation *attestation);   /* answers what waited for it */
 void kh_hub_outputs_wanted(kh_hub *hub, uint32_t bank, uint64_t above); /* sends packages again */
 const kh_store_driver *kh_hub_driver(kh_hub *hub);                      /* for kh_store_drive */
