@@ -111,8 +111,8 @@ void kh_package_free(kh_package *package)
     package->item_cnt = 0;
 }
 
-kh_err kh_package_path(const uint8_t *p, size_t n, const uint8_t chain[32], uint32_t item,
-                       uint8_t ret[KH_MERKLE_PATH_MAX][32], uint32_t *ret_n)
+kh_err kh_package_path(const uint8_t *p, size_t n, const uint8_t chain[32], uint32_t item, uint8_t ret[KH_MERKLE_PATH_MAX][32],
+                       uint32_t *ret_n)
 {
     kh_package package;
     uint8_t(*leaves)[32];

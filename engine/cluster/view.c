@@ -7,6 +7,7 @@
 #define SAVE_TICKS 10u /* between two writes to the disk */
 #define TELL_TICKS 50u /* between two words to the hubs of what is on disk here */
 #define SAVE_SZ (8u << 20)
+#define SNAPSHOT_SZ (256u << 20)
 
 /* ---- life ---- */
 
@@ -74,6 +75,7 @@ kh_err kh_view_open(const kh_view_options *options, char *why, size_t cap, kh_vi
         return KH_E_NOMEM;
     }
     v->options = *options;
+    if (v->options.snapshot_sz == 0) v->options.snapshot_sz = SNAPSHOT_SZ;
     memcpy(v->disk_secret, options->disk_secret, sizeof v->disk_secret);
     (void)snprintf(v->dir, sizeof v->dir, "%s/view", options->dir);
     (void)pthread_mutex_init(&v->lock, NULL);

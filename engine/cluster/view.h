@@ -3,8 +3,9 @@
  *
  * A package that a hub sent is taken when q hubs attested its root for that height, its app hash is this node's own, the chain
  * goes on without a gap, and each own operation that was ordered at that height has its receipt: else an alert names the hub and
- * nothing is taken. In memory in the clear; on disk sealed under keys of its own, one a record (DIR/view/, append only, a snapshot
- * now and then; docs/CLUSTER.md). What was taken and is not on disk yet is asked of the hubs again, who keep it until then.
+ * nothing is taken. In memory in the clear; on disk sealed under keys of its own, one a record (DIR/view/, append only, a
+ * snapshot now and then; docs/CLUSTER.md). What was taken and is not on disk yet is asked of the hubs again, who keep it until
+ * then.
  *
  * Threads  any; a lock inside, and a thread of its own that opens, checks and takes packages and writes them. kh_view_outputs,
  * kh_view_attested and kh_view_ordered call nothing of the node: they may be called from its effects; the others may not.
@@ -24,7 +25,7 @@
 typedef struct kh_view kh_view;
 typedef struct kh_view_options {
     kh_node *node;
-    kh_kept *kept; /* own app hashes, and what of this bank was ordered */
+    kh_kept *kept;       /* own app hashes, and what of this bank was ordered */
     const kh_disk *disk; /* the view's alone: its thread uses it */
     const kh_entropy *entropy;
     const char *dir;
@@ -33,6 +34,7 @@ typedef struct kh_view_options {
     const kh_box *box;
     const uint8_t *disk_secret; /* 32 bytes: seals what is on disk */
     bool inline_work;           /* no thread: tests and simulations */
+    uint64_t snapshot_sz;       /* bytes of packages between two snapshots; 0: 256 MiB */
     /* alert: "DIFFERING_OUTPUTS" (a package that is not what was attested), "BAD_PACKAGE" (one that does not open or read),
        "MISSING_RECEIPT", "BROKEN_CHAIN", "DIFFERING_APP_HASH", "WITHHELD_OUTPUTS" (none fills the gap before the hub's). */
     void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height);

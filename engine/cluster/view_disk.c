@@ -5,6 +5,7 @@
 
 #define FILE_MAGIC 0x3156484bu   /* "KHV1" */
 #define RECORD_MAGIC 0x5256484bu /* "KHVR" */
+#define CLOSING_SZ (1u << 20)    /* since the last snapshot: closing makes one */
 #define TEXT_HEAD_SZ 16u         /* of a package's record: height, block time */
 
 char *kh_view_path(const kh_view *v, const char *name, char ret[512])
@@ -257,7 +258,7 @@ void kh_view_save(kh_view *v)
         }
         v->counts.durable_height = height;
     } else kh_view_file_close(v, &v->segment);
-    bool wanted = v->since_snapshot > (closing ? 1u << 20 : KH_VIEW_SNAPSHOT_SZ);
+    bool wanted = v->since_snapshot > (closing && v->options.snapshot_sz > CLOSING_SZ ? CLOSING_SZ : v->options.snapshot_sz);
     if (err == KH_OK && wanted && v->saved_cnt == v->place_cnt && kh_view_snapshot_make(v) == KH_OK) v->since_snapshot = 0;
     (void)pthread_mutex_unlock(&v->lock);
 }

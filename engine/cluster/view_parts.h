@@ -7,7 +7,8 @@
  *   state       what an output changes                               view_state.c
  *   disk        segments of sealed records, snapshots, recovery      view_disk.c, view_snapshot.c
  *
- * Lock: `lock` covers all of kh_view but what is marked. While it is held nothing of the node is called; the kept order may be. */
+ * Lock: `lock` covers all of kh_view but what is marked. While it is held nothing of the node is called; the kept order may be.
+ */
 #ifndef KH_CLUSTER_VIEW_PARTS_H
 #define KH_CLUSTER_VIEW_PARTS_H
 #include <pthread.h>
@@ -25,12 +26,12 @@ typedef struct kh_view_fin { /* one, with its texts and lines behind */
 #define KH_VIEW_LINE_SZ 40u /* key 16, amount 8, allocated 8, currency 2, code 2, kind 1, number_n 1, issuer_n 1, 0 */
 typedef struct kh_view_table {
     kh_view_fin **rows;
-    uint32_t *slots; /* row + 1; 0: empty */
+    uint32_t *slots;  /* row + 1; 0: empty */
     uint64_t *sorted; /* ids of the first sorted_cnt rows, ascending */
     uint32_t cnt, cap, slot_cnt, sorted_cnt, sorted_cap;
 } kh_view_table;
 void kh_view_table_free(kh_view_table *t);
-kh_view_fin **kh_view_table_find(kh_view_table *t, uint64_t id); /* NULL: none */
+kh_view_fin **kh_view_table_find(kh_view_table *t, uint64_t id);      /* NULL: none */
 KH_MUST kh_err kh_view_table_add(kh_view_table *t, kh_view_fin *fin); /* its id is not there yet; takes it over */
 /* kh_view_table_order makes `sorted` cover all rows. */
 KH_MUST kh_err kh_view_table_order(kh_view_table *t);
@@ -49,12 +50,11 @@ typedef struct kh_view_told {
 /* ---- packages on disk ---- */
 typedef struct kh_view_place {
     uint64_t height, time_ns, offset, number; /* number: of the record in its segment */
-    uint32_t segment, size;          /* size: of the record's text; segment 0: not on disk yet */
-    uint8_t *bytes;                  /* not on disk yet: the package */
+    uint32_t segment, size;                   /* size: of the record's text; segment 0: not on disk yet */
+    uint8_t *bytes;                           /* not on disk yet: the package */
 } kh_view_place;
 #define KH_VIEW_SEGMENT_SZ (64u << 20)
-#define KH_VIEW_SNAPSHOT_SZ (256u << 20) /* written since the last snapshot: another is made */
-#define KH_VIEW_UNSAVED_SZ (256u << 20)  /* nothing more is taken before the disk has some of it */
+#define KH_VIEW_UNSAVED_SZ (256u << 20) /* nothing more is taken before the disk has some of it */
 #define KH_VIEW_ID_SZ 32u
 typedef struct kh_view_segment {
     kh_file *file;
@@ -141,13 +141,13 @@ struct kh_view {
     kh_view_warning warnings[KH_VIEW_WARNINGS];
     uint32_t warning_cnt;
     kh_view_counts counts;
-    kh_output output;                      /* scratch */
-    kh_view_line lines[KH_LINES_MAX];      /* scratch */
+    kh_output output;                 /* scratch */
+    kh_view_line lines[KH_LINES_MAX]; /* scratch */
     /* the disk: of the thread that works alone */
     kh_view_segment segment;
     uint64_t since_snapshot;
     uint32_t last_segment; /* the highest name */
-    kh_err failed; /* not KH_OK: nothing more is taken */
+    kh_err failed;         /* not KH_OK: nothing more is taken */
 };
 
 void kh_view_warn(kh_view *v, const char *word, uint32_t member, uint64_t height);
@@ -204,7 +204,8 @@ KH_MUST kh_err kh_view_record_read(kh_view *v, const kh_view_segment *file, uint
 char *kh_view_path(const kh_view *v, const char *name, char ret[512]);
 void kh_view_segment_name(uint32_t segment, char ret[32]);
 KH_MUST kh_err kh_view_snapshot_make(kh_view *v); /* lock held, everything saved */
-/* kh_view_snapshot_load: KH_E_NOT_FOUND: none, or none that is whole; the view is as new then. *ret_covered: segments up to it. */
+/* kh_view_snapshot_load: KH_E_NOT_FOUND: none, or none that is whole; the view is as new then. *ret_covered: segments up to it.
+ */
 KH_MUST kh_err kh_view_snapshot_load(kh_view *v, uint32_t *ret_covered);
 void kh_view_forget(kh_view *v); /* all that is known */
 #endif

@@ -3,7 +3,13 @@
 #include "cluster/view_parts.h"
 
 enum { HEAD = 1, FINANCINGS = 2, ALERTS = 3, PLACES = 4, END = 5 }; /* a record's first 4 bytes; then entries back to back */
-enum { CHUNK_SZ = 1 << 20, ENTRY_MAX_SZ = 256 << 10, HEAD_SZ = 4 + 4 + 8 + 8 + 32 + 12, ALERT_SZ = 24 + KH_NOTICE_SZ + 4, PLACE_SZ = 40 };
+enum {
+    CHUNK_SZ = 1 << 20,
+    ENTRY_MAX_SZ = 256 << 10,
+    HEAD_SZ = 4 + 4 + 8 + 8 + 32 + 12,
+    ALERT_SZ = 24 + KH_NOTICE_SZ + 4,
+    PLACE_SZ = 40
+};
 _Static_assert(sizeof(kh_view_fin) == 72, "a financing has no padding: it stands in snapshots as in memory");
 _Static_assert(sizeof(kh_view_fin) + KH_PRODUCT_MAX + KH_LINES_MAX * (KH_VIEW_LINE_SZ + KH_NUMBER_MAX + KH_ISSUER_MAX) <=
                    ENTRY_MAX_SZ,

@@ -126,10 +126,9 @@ static void take(kh_view *v, uint32_t i, uint64_t time_ns)
     }
     bool kept = held->package.item_cnt > 0;
     if (err == KH_OK && kept)
-        err = kh_view_place_add(v, &(kh_view_place){.height = held->package.height,
-                                                    .time_ns = time_ns,
-                                                    .size = (uint32_t)held->n,
-                                                    .bytes = held->bytes});
+        err = kh_view_place_add(
+            v, &(kh_view_place){
+                   .height = held->package.height, .time_ns = time_ns, .size = (uint32_t)held->n, .bytes = held->bytes});
     if (err != KH_OK) {
         v->failed = err;
         return;

@@ -289,8 +289,8 @@ Test(attest, every_byte_matters)
                 kh_package p;
                 x.packages[party][at] ^= (uint8_t)(1u << bit);
                 if (kh_package_read(x.packages[party], x.sizes[party], chain, &p) == KH_OK) {
-                    bool same_chain = p.count_before == before.counts[party] &&
-                                      memcmp(p.head_before, before.heads[party], 32) == 0;
+                    bool same_chain =
+                        p.count_before == before.counts[party] && memcmp(p.head_before, before.heads[party], 32) == 0;
                     cr_assert(memcmp(p.root, x.root, 32) != 0 || p.height != 5 || !same_chain, "party %u byte %zu bit %u", party,
                               at, bit);
                     if (p.item_cnt > 0) cr_assert(memcmp(p.root, x.root, 32) != 0, "party %u byte %zu bit %u", party, at, bit);
