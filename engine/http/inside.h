@@ -290,6 +290,7 @@ ROUTE(party_add);
 ROUTE(party_list);
 ROUTE(party_freeze);
 ROUTE(party_unfreeze);
+ROUTE(party_key);
 ROUTE(rule_set);
 ROUTE(rule_list);
 ROUTE(rate_set);
@@ -321,5 +322,8 @@ ROUTE(risk_account);
 ROUTE(session_open);
 ROUTE(session_close);
 ROUTE(operations);
+ROUTE(bundles);
+ROUTE(cluster);
+ROUTE(changes);
 #undef ROUTE
 #endif
