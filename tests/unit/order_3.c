@@ -42,9 +42,14 @@ Test(order_changes, officers_and_numbers)
         uint8_t turn;
         kh_order_code code;
         bool voted;
-    } cases[] = {{2, 3, 0, KH_R_BAD_SEQUENCE, true},   {0, 3, 0, KH_R_BAD_SEQUENCE, true},  {1, 1, 0, KH_R_NOT_AUTHORISED, false},
-                 {1, 7, 0, KH_R_NOT_AUTHORISED, false}, {1, 3, 1, KH_R_NOT_AUTHORISED, false}, {1, 9, 0, KH_R_NOT_AUTHORISED, false},
-                 {1, 6, 0, KH_R_OK, true},              {1, 6, 0, KH_R_BAD_SEQUENCE, true}};
+    } cases[] = {{2, 3, 0, KH_R_BAD_SEQUENCE, true},
+                 {0, 3, 0, KH_R_BAD_SEQUENCE, true},
+                 {1, 1, 0, KH_R_NOT_AUTHORISED, false},
+                 {1, 7, 0, KH_R_NOT_AUTHORISED, false},
+                 {1, 3, 1, KH_R_NOT_AUTHORISED, false},
+                 {1, 9, 0, KH_R_NOT_AUTHORISED, false},
+                 {1, 6, 0, KH_R_OK, true},
+                 {1, 6, 0, KH_R_BAD_SEQUENCE, true}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         fx_change_by(&c, cases[i].number, KH_CHANGE_EPOCH, key, sizeof key, cases[i].who, cases[i].turn);
         cr_assert(fx_process(&c) == cases[i].voted);
@@ -130,15 +135,16 @@ Test(order_changes, who_may_vote)
     static const struct {
         uint32_t id, power;
         kh_order_code code;
-    } cases[] = {{11, 1, KH_R_REFUSED}, {15, 0, KH_R_REFUSED}, {1, 1, KH_R_REFUSED}, {99, 1, KH_R_REFUSED}, {15, 2, KH_R_MALFORMED},
-                 {11, 0, KH_R_OK},      {12, 0, KH_R_OK},      {13, 0, KH_R_OK},     {14, 0, KH_R_REFUSED}, {51, 1, KH_R_OK}};
+    } cases[] = {{11, 1, KH_R_REFUSED},   {15, 0, KH_R_REFUSED}, {1, 1, KH_R_REFUSED}, {99, 1, KH_R_REFUSED},
+                 {15, 2, KH_R_MALFORMED}, {11, 0, KH_R_OK},      {12, 0, KH_R_OK},     {13, 0, KH_R_OK},
+                 {14, 0, KH_R_REFUSED},   {51, 1, KH_R_OK}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         fx_change_validator(&c, cases[i].id, cases[i].power);
         cr_assert(done() == cases[i].code, "case %zu", i);
         fx_next(&c, 10);
         fx_next(&c, 10);
     }
-    kh_member m = *kh_order_member(c.order, 15);
+    kh_member m = fx_member_now(&c, 15);
     memset(m.ack, 0, sizeof m.ack);
     cr_assert(member_becomes(&m) == KH_R_OK);
     fx_change_validator(&c, 15, 1); /* it could acknowledge nothing */
@@ -203,7 +209,7 @@ Test(order_changes, keys_rotate)
 {
     fx_begin(&c);
     /* A sender's. */
-    kh_member m = *kh_order_member(c.order, 15);
+    kh_member m = fx_member_now(&c, 15);
     fx_public(c.suite, 15, USE_SENDER, 1, m.sender);
     cr_assert(member_becomes(&m) == KH_R_OK && c.block.item_cnt == 0);
     fx_incarnate(&c, 15, 2, 0);
@@ -213,7 +219,7 @@ Test(order_changes, keys_rotate)
     /* A validator's acknowledgement key: another set. */
     kh_order_validators v;
     kh_ack before = fx_ack(&c, 11, 1);
-    m = *kh_order_member(c.order, 12);
+    m = fx_member_now(&c, 12);
     fx_public(c.suite, 12, USE_ACK, 1, m.ack);
     m.flags = 0;
     cr_assert(member_becomes(&m) == KH_R_OK && c.block.validator_cnt == 0);
@@ -226,7 +232,7 @@ Test(order_changes, keys_rotate)
     /* And its consensus key: the old goes, the new comes, in one block. */
     uint8_t consensus[KH_PUBLIC_SZ];
     fx_public(KH_SUITE_INTL, 12, USE_CONSENSUS, 1, consensus);
-    m = *kh_order_member(c.order, 12);
+    m = fx_member_now(&c, 12);
     uint8_t old[32];
     memcpy(old, m.consensus, 32);
     memcpy(m.consensus, consensus, 32);
@@ -236,11 +242,11 @@ Test(order_changes, keys_rotate)
     memset(m.consensus, 0, 32); /* a validator without one */
     cr_assert(member_becomes(&m) == KH_R_REFUSED);
     /* A name is for ever. */
-    m = *kh_order_member(c.order, 13);
+    m = fx_member_now(&c, 13);
     m.name[0] = 'N';
     cr_assert(member_becomes(&m) == KH_R_REFUSED);
     /* A hub's attestation key: at once. */
-    m = *kh_order_member(c.order, 51);
+    m = fx_member_now(&c, 51);
     fx_public(c.suite, 51, USE_ATTEST, 1, m.attest);
     cr_assert(member_becomes(&m) == KH_R_OK);
     fx_attest(&c, 51, 5);
@@ -255,7 +261,7 @@ Test(order_changes, expelled_and_frozen)
     kh_op op;
     size_t n;
     fx_begin(&c);
-    kh_member m = *kh_order_member(c.order, 11);
+    kh_member m = fx_member_now(&c, 11);
     m.flags |= KH_MEMBER_FROZEN;
     cr_assert(member_becomes(&m) == KH_R_OK);
     cr_assert(c.block.item_cnt == 1 && kh_op_decode(c.block.items[0].ops, c.block.items[0].ops_sz, &scratch, &op, &n) == KH_OK);
@@ -280,17 +286,17 @@ Test(order_changes, expelled_and_frozen)
     fx_change_validator(&c, 11, 1);
     cr_assert(done() == KH_R_REFUSED);
     /* A hub: its word ends at once, and the quorum is of those who stay. */
-    m = *kh_order_member(c.order, 53);
+    m = fx_member_now(&c, 53);
     m.flags = KH_MEMBER_EXPELLED;
     cr_assert(member_becomes(&m) == KH_R_OK && c.block.item_cnt == 0);
     kh_order_hub_set(c.order, &h);
     cr_assert(h.cnt == 2 && h.quorum == 2 && h.ids[1] == 52 && h.epoch == 1);
     fx_attest(&c, 53, kh_order_height(c.order));
     cr_assert(done() == KH_R_NOT_AUTHORISED);
-    m = *kh_order_member(c.order, 52);
+    m = fx_member_now(&c, 52);
     m.flags = KH_MEMBER_EXPELLED;
     cr_assert(member_becomes(&m) == KH_R_OK);
-    m = *kh_order_member(c.order, 51);
+    m = fx_member_now(&c, 51);
     m.flags = KH_MEMBER_EXPELLED; /* the last */
     cr_assert(member_becomes(&m) == KH_R_REFUSED);
     fx_end(&c);
