@@ -64,7 +64,8 @@ static inline void fx_genesis(kh_suite suite, uint32_t hubs, uint8_t **ret, size
 {
     static kh_member members[16];
     kh_public_leaf leaf = {.key_n = 17, .value_n = 3, .value = (const uint8_t *)"30d"};
-    kh_genesis g = {.chain_id = "test-chain", .suite = suite, .initial_height = 5, .time_ns = T0, .officer_k = 2, .officer_cnt = 3};
+    kh_genesis g = {
+        .chain_id = "test-chain", .suite = suite, .initial_height = 5, .time_ns = T0, .officer_k = 2, .officer_cnt = 3};
     memcpy(leaf.key, "rhold_ttl_applied", 17);
     g.members = members;
     fx_member(suite, 1, KH_MEMBER_REGULATOR, 0, &members[g.member_cnt++]);
@@ -199,7 +200,8 @@ static inline uint32_t fx_attest(chain *c, uint32_t hub, uint64_t height)
 }
 
 /* A change signed by the officers of `who` (bits), turn: which keys they have. */
-static inline uint32_t fx_change_by(chain *c, uint64_t number, uint32_t kind, const void *body, size_t n, uint32_t who, uint8_t turn)
+static inline uint32_t fx_change_by(chain *c, uint64_t number, uint32_t kind, const void *body, size_t n, uint32_t who,
+                                    uint8_t turn)
 {
     static uint8_t buf[KH_TX_MAX_SZ], statement[KH_TX_MAX_SZ];
     kh_change change = {.number = number, .kind = kind, .body_sz = (uint32_t)n, .body = body};
@@ -229,20 +231,27 @@ static inline uint32_t fx_change_validator(chain *c, uint32_t id, uint32_t power
     return fx_change(c, KH_CHANGE_VALIDATOR, body, sizeof body);
 }
 
+static inline kh_member fx_member_now(const chain *c, uint32_t id)
+{
+    const kh_member *m = kh_order_member(c->order, id);
+    KH_ASSERT(m != NULL);
+    return *m;
+}
+
 static inline uint32_t fx_change_member(chain *c, const kh_member *m)
 {
-    uint8_t body[1024], *p = body;
-    kh_store32(p, m->id);
-    p[4] = m->role, p[5] = m->flags, p[6] = m->name_n, p[7] = m->uscc_n;
-    p += 8;
-    memcpy(p, m->name, m->name_n), p += m->name_n;
-    memcpy(p, m->uscc, m->uscc_n), p += m->uscc_n;
-    memcpy(p, m->sender, 64), p += 64;
-    memcpy(p, m->ack, 64), p += 64;
-    memcpy(p, m->attest, 64), p += 64;
-    memcpy(p, m->box, 64), p += 64;
-    memcpy(p, m->consensus, 32), p += 32;
-    return fx_change(c, KH_CHANGE_MEMBER, body, (size_t)(p - body));
+    uint8_t body[1024] = {0};
+    size_t n = 8;
+    kh_store32(body, m->id);
+    body[4] = m->role, body[5] = m->flags, body[6] = m->name_n, body[7] = m->uscc_n;
+    memcpy(body + n, m->name, m->name_n), n += m->name_n;
+    memcpy(body + n, m->uscc, m->uscc_n), n += m->uscc_n;
+    memcpy(body + n, m->sender, 64);
+    memcpy(body + n + 64, m->ack, 64);
+    memcpy(body + n + 128, m->attest, 64);
+    memcpy(body + n + 192, m->box, 64);
+    memcpy(body + n + 256, m->consensus, 32);
+    return fx_change(c, KH_CHANGE_MEMBER, body, n + 288);
 }
 
 static inline uint32_t fx_change_op(chain *c, const kh_op *op)
@@ -264,7 +273,10 @@ static inline uint32_t fx_incarnate(chain *c, uint32_t sender, uint32_t incarnat
 }
 
 /* fx_process: would the gathered block be voted for? fx_next executes it, ms later than the one before. */
-static inline bool fx_process(const chain *c) { return kh_order_process(c->order, kh_order_height(c->order) + 1, c->time, c->spans, c->n); }
+static inline bool fx_process(const chain *c)
+{
+    return kh_order_process(c->order, kh_order_height(c->order) + 1, c->time, c->spans, c->n);
+}
 
 static inline void fx_next(chain *c, uint64_t ms)
 {
