@@ -52,8 +52,9 @@ static bool leaves_sound(const kh_genesis *g)
 
 static bool sound(const kh_genesis *g)
 {
-    return kh_suite_word(g->suite) != NULL && g->initial_height >= 1 && g->initial_height <= INT64_MAX && g->time_ns <= INT64_MAX &&
-           kh_public_sound(g->suite, true, g->group) && officers_sound(g) && members_sound(g) && leaves_sound(g);
+    return kh_suite_word(g->suite) != NULL && g->initial_height >= 1 && g->initial_height <= INT64_MAX &&
+           g->time_ns <= INT64_MAX && kh_public_sound(g->suite, true, g->group) && officers_sound(g) && members_sound(g) &&
+           leaves_sound(g);
 }
 
 kh_err kh_genesis_encode(const kh_genesis *g, uint8_t **ret, size_t *ret_n)

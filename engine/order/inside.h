@@ -1,20 +1,21 @@
-/* inside: what the files of order share: the replicated state, the cached tree over its public leaves, and one block's judging. */
+/* inside: what the files of order share: the replicated state, the cached tree over its public leaves, and one block's judging.
+ */
 #ifndef KH_ORDER_INSIDE_H
 #define KH_ORDER_INSIDE_H
 #include "crypto/digest.h"
 #include "order/bytes.h"
 #include "order/order.h"
 
-#define KH_PUBLIC_MAX (1u << 17)      /* public leaves */
+#define KH_PUBLIC_MAX (1u << 17) /* public leaves */
 #define KH_PUBLIC_KEY_MAX 80u
-#define KH_PUBLIC_SPARE 1024u         /* of them that rules and rates leave to the rest */
+#define KH_PUBLIC_SPARE 1024u /* of them that rules and rates leave to the rest */
 #define KH_CHANGE_BODY_MAX (64u << 10)
-#define KH_BODY_MAX_SZ (9u << 20)     /* a certified envelope's length, as KH_ENVELOPE_MAX_SZ */
-#define KH_APP_HASHES 4096u           /* of the last blocks with transactions */
-#define KH_WORDS_MAX 16384u           /* attestations that are remembered, lowest heights forgotten first */
-#define KH_UNATTESTED_MAX 65536u      /* batches ordered above the attested height: then KH_R_BUSY */
-#define KH_VALIDATOR_PAUSE 2u         /* blocks from one change of the validators to the next */
-#define KH_SIGNATURES_SEEN 8192u      /* transactions whose signatures are remembered as good */
+#define KH_BODY_MAX_SZ (9u << 20) /* a certified envelope's length, as KH_ENVELOPE_MAX_SZ */
+#define KH_APP_HASHES 4096u       /* of the last blocks with transactions */
+#define KH_WORDS_MAX 16384u       /* attestations that are remembered, lowest heights forgotten first */
+#define KH_UNATTESTED_MAX 65536u  /* batches ordered above the attested height: then KH_R_BUSY */
+#define KH_VALIDATOR_PAUSE 2u     /* blocks from one change of the validators to the next */
+#define KH_SIGNATURES_SEEN 8192u  /* transactions whose signatures are remembered as good */
 
 /* ---- members, genesis ---- */
 #define KH_MEMBER_MAX_SZ (8u + 128u + 36u + 4u * KH_PUBLIC_SZ + 32u)
@@ -88,7 +89,7 @@ typedef struct kh_tree { /* public leaves, ascending, and the tree over them */
     uint32_t cnt, cap;
     uint8_t (*levels[KH_MERKLE_PATH_MAX])[32];
     uint32_t level_cap[KH_MERKLE_PATH_MAX];
-    uint32_t shifted;                 /* leaves from here on moved since the last root; cnt: none */
+    uint32_t shifted;                  /* leaves from here on moved since the last root; cnt: none */
     uint32_t changed[64], changed_cnt; /* places whose value changed */
 } kh_tree;
 typedef struct kh_seen {
@@ -116,8 +117,8 @@ struct kh_order {
     kh_word *words;
     kh_unattested *unattested;
     uint32_t unattested_cap;
-    kh_seen *seen;   /* KH_SIGNATURES_SEEN */
-    bool broken;     /* memory ran out inside a block: nothing more is said */
+    kh_seen *seen;    /* KH_SIGNATURES_SEEN */
+    bool broken;      /* memory ran out inside a block: nothing more is said */
     struct kh_built { /* the block's result: arrays that grow */
         uint16_t *codes;
         uint8_t (*digests)[32], *types;
@@ -151,24 +152,21 @@ KH_MUST kh_err kh_public_all(kh_order *o);
 /* ---- state ---- */
 kh_seat *kh_seat_find(const kh_order *o, uint32_t id);
 kh_seat *kh_seat_add(kh_order *o, const kh_member *member); /* room must be there */
-static inline bool kh_seat_sends(const kh_seat *seat)
-{
-    return (seat->member.role & (KH_MEMBER_BANK | KH_MEMBER_HUB)) != 0;
-}
+static inline bool kh_seat_sends(const kh_seat *seat) { return (seat->member.role & (KH_MEMBER_BANK | KH_MEMBER_HUB)) != 0; }
 static inline bool kh_member_attests(const kh_member *m)
 {
     return m->role == KH_MEMBER_HUB && (m->flags & KH_MEMBER_EXPELLED) == 0 && !kh_all_zero(m->attest, KH_PUBLIC_SZ);
 }
-uint32_t kh_quorum_of(uint32_t validators); /* 2f + 1 */
-void kh_voters_make(kh_order *o);           /* the set of the members that carry the flag, under the number that it has */
-void kh_hubs_make(kh_order *o, bool joining); /* joining: all hubs; else those of the set that are still members */
+uint32_t kh_quorum_of(uint32_t validators);       /* 2f + 1 */
+void kh_voters_make(kh_order *o);                 /* the set of the members that carry the flag, under the number that it has */
+void kh_hubs_make(kh_order *o, bool joining);     /* joining: all hubs; else those of the set that are still members */
 int kh_hub_place(const kh_order *o, uint32_t id); /* -1: not in the set */
 
 /* ---- judging ---- */
 typedef struct kh_at {
     uint64_t height, time_ns;
-    bool apply; /* else nothing is changed */
-    kh_err err; /* of applying: no memory */
+    bool apply;  /* else nothing is changed */
+    kh_err err;  /* of applying: no memory */
     bool forged; /* signatures that the keys of this state contradict */
     bool effect; /* refused, and yet something is to be recorded */
 } kh_at;

@@ -1,8 +1,8 @@
 /* words: what hubs attest: which heights a quorum agrees on, and who contradicts whom.
  *
- * Of each height and hub one statement counts, the first. Who contradicts this chain's own app hash, itself, or a quorum, lies and
- * is named as proven; where two differ and there is no quorum yet, both are named as not proven, and the quorum, when it comes,
- * proves the others. */
+ * Of each height and hub one statement counts, the first. Who contradicts this chain's own app hash, itself, or a quorum, lies
+ * and is named as proven; where two differ and there is no quorum yet, both are named as not proven, and the quorum, when it
+ * comes, proves the others. */
 #include "order/inside.h"
 
 static uint32_t place_of(const kh_order *o, uint64_t height, uint32_t hub)

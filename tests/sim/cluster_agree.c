@@ -1,4 +1,5 @@
-/* cluster_agree: the agreement, blocks applied and replayed, what clients do, and execution at a hub as far as a test needs it. */
+/* cluster_agree: the agreement, blocks applied and replayed, what clients do, and execution at a hub as far as a test needs it.
+ */
 #include "cluster_world.h"
 
 #define BLOCK_SZ (64u << 10)

@@ -34,7 +34,8 @@ static struct twin *twin_at(sim_node *n, uint64_t sequence, uint32_t incarnation
     kh_box_public(n->box, box);
     const kh_entropy entropy = {sim_fill, n};
     *t = (struct twin){.sequence = sequence, .expires_ns = expires_ns};
-    if (kh_envelope_make(&head, n->sender, n->w->genesis.group, box, &entropy, text, sizeof text, &t->p, &t->n, t->digest) != KH_OK)
+    if (kh_envelope_make(&head, n->sender, n->w->genesis.group, box, &entropy, text, sizeof text, &t->p, &t->n, t->digest) !=
+        KH_OK)
         return NULL;
     n->twin_cnt++;
     return t;
@@ -51,7 +52,11 @@ static void send_twin(sim_node *n, const struct twin *t, uint32_t to)
 
 static kh_ack ack_of(const sim_node *n, const struct twin *t)
 {
-    kh_ack ack = {.set = 1, .sender = n->id, .incarnation = 1, .length = (uint32_t)t->n, .sequence = t->sequence,
+    kh_ack ack = {.set = 1,
+                  .sender = n->id,
+                  .incarnation = 1,
+                  .length = (uint32_t)t->n,
+                  .sequence = t->sequence,
                   .expires_ns = t->expires_ns};
     memcpy(ack.chain, n->w->chain_id, 32);
     memcpy(ack.digest, t->digest, 32);
@@ -87,7 +92,14 @@ bool lie_send(sim_node *n, uint32_t to, uint8_t type, const uint8_t *p, size_t s
     kh_envelope_head head;
     if (type == KH_MSG_BODY || type == KH_MSG_TX) record(n, type, p, sz);
     if ((n->lies & LIE_WITHHOLD) != 0 && (type == KH_MSG_GIVE || (type == KH_MSG_BODY && to == n->w->nodes[0].id))) return true;
-    if ((n->lies & LIE_NOT_STORED) != 0 && type == KH_MSG_GIVE) return true;
+    if ((n->lies & LIE_NOT_STORED) != 0 && type == KH_MSG_GIVE) { /* another body than was asked for, or a damaged one */
+        uint8_t *other = malloc(sz + 400);
+        memcpy(other, p, sz);
+        sim_fill(n, other + 32, sz - 32 + (sz == 32 ? 400 : 0));
+        world_send(n->w, n, to, type, other, sz + (sz == 32 ? 400 : 0));
+        free(other);
+        return true;
+    }
     if ((n->lies & LIE_EQUIVOCATE) != 0 && type == KH_MSG_BODY && to % 2 == 0 &&
         kh_envelope_read(p + 8, sz - 8, &head) == KH_OK && head.sequence % 2 == 0) {
         struct twin *t = twin_at(n, head.sequence, head.incarnation, kh_load64(p));
@@ -111,7 +123,8 @@ bool lie_send(sim_node *n, uint32_t to, uint8_t type, const uint8_t *p, size_t s
 bool lie_received(sim_node *n, uint32_t from, uint8_t type, const uint8_t *p, size_t sz)
 {
     if (type == KH_MSG_BODY || type == KH_MSG_TX || type == KH_MSG_ATTESTATION) record(n, type, p, sz);
-    if ((n->lies & (LIE_EQUIVOCATE | LIE_JUMP)) == 0 || type != KH_MSG_ACK || sz != KH_ACK_STATEMENT_SZ + KH_SIGNATURE_SZ) return false;
+    if ((n->lies & (LIE_EQUIVOCATE | LIE_JUMP)) == 0 || type != KH_MSG_ACK || sz != KH_ACK_STATEMENT_SZ + KH_SIGNATURE_SZ)
+        return false;
     kh_ack ack;
     kh_ack_decode(p, &ack);
     for (uint32_t i = 0; i < n->twin_cnt; i++)
@@ -127,8 +140,12 @@ static size_t forge(sim_node *n, uint8_t *tx, size_t cap)
     uint64_t kind = world_random(w, 7);
     uint32_t quorum = 2 * ((w->validators - 1) / 3) + 1, cnt = quorum;
     sim_node *victim = &w->nodes[world_random(w, w->validators)];
-    kh_ack ack = {.set = kind == 1 ? 7 : 1, .sender = victim->id, .incarnation = 1, .length = 2000,
-                  .sequence = 1 + world_random(w, 40), .expires_ns = w->now + 5 * KH_NS_PER_S};
+    kh_ack ack = {.set = kind == 1 ? 7 : 1,
+                  .sender = victim->id,
+                  .incarnation = 1,
+                  .length = 2000,
+                  .sequence = 1 + world_random(w, 40),
+                  .expires_ns = w->now + 5 * KH_NS_PER_S};
     if (kind == 2) ack.expires_ns = w->now - KH_NS_PER_S;
     if (kind == 3) ack.expires_ns = w->now + 7200 * KH_NS_PER_S;
     memcpy(ack.chain, w->chain_id, 32);

@@ -67,8 +67,13 @@ void world_send(world *w, const sim_node *from, uint32_t to, uint8_t type, const
 {
     sim_node *peer = world_node(w, to);
     if (peer == NULL || world_random(w, 100) < w->s->drop_percent) return;
-    event e = {.at = w->now + (1 + world_random(w, 20)) * MS, .kind = EVENT_MESSAGE, .from = from->id, .to = to, .type = type,
-               .p = malloc(n + 1), .n = n};
+    event e = {.at = w->now + (1 + world_random(w, 20)) * MS,
+               .kind = EVENT_MESSAGE,
+               .from = from->id,
+               .to = to,
+               .type = type,
+               .p = malloc(n + 1),
+               .n = n};
     if (n != 0) memcpy(e.p, p, n);
     push(w, e);
 }
@@ -125,7 +130,8 @@ static kh_err fx_body_put(void *self, const kh_body_name *name, const uint8_t *p
         memcpy(b->p, p, n);
     }
     node->disk_free_at = kh_max64(node->disk_free_at, w->now) + world_random(w, 4) * MS;
-    event e = {.at = node->disk_free_at, .kind = EVENT_STORED, .to = node->id, .life = node->life, .token = token, .pretend = pretend};
+    event e = {
+        .at = node->disk_free_at, .kind = EVENT_STORED, .to = node->id, .life = node->life, .token = token, .pretend = pretend};
     memcpy(e.digest, name->digest, 32);
     push(w, e);
     return KH_OK;
@@ -214,13 +220,36 @@ static void fx_ordered(void *self, const uint8_t digest[32], uint64_t height, co
 void sim_start(sim_node *n)
 {
     world *w = n->w;
-    n->fx = (kh_node_effects){n, fx_send, fx_now, fx_now, sim_fill, fx_body_put, fx_body_has, fx_body_get, fx_body_ordered,
-                              fx_body_expire, fx_body_each, fx_decided, fx_attested, fx_outputs, fx_outputs_wanted, fx_alert,
+    n->fx = (kh_node_effects){n,
+                              fx_send,
+                              fx_now,
+                              fx_now,
+                              sim_fill,
+                              fx_body_put,
+                              fx_body_has,
+                              fx_body_get,
+                              fx_body_ordered,
+                              fx_body_expire,
+                              fx_body_each,
+                              fx_decided,
+                              fx_attested,
+                              fx_outputs,
+                              fx_outputs_wanted,
+                              fx_alert,
                               fx_ordered};
-    kh_node_options o = {.self = n->id, .genesis = &w->genesis, .genesis_bytes = w->genesis_bytes, .genesis_sz = w->genesis_n,
-                         .sender = n->sender, .ack = n->ack, .attest = n->attest, .box = n->box, .expires_ns = w->s->expires_ns,
+    kh_node_options o = {.self = n->id,
+                         .genesis = &w->genesis,
+                         .genesis_bytes = w->genesis_bytes,
+                         .genesis_sz = w->genesis_n,
+                         .sender = n->sender,
+                         .ack = n->ack,
+                         .attest = n->attest,
+                         .box = n->box,
+                         .expires_ns = w->s->expires_ns,
                          .effects = &n->fx};
     uint8_t hash[32];
+    for (uint64_t h = 0; h < n->saved_height; h++) /* marks are not on the disk: what was kept says them again */
+        for (uint32_t i = 0; i < w->blocks[h].item_cnt; i++) fx_body_ordered(n, w->blocks[h].items[i].digest, 0);
     if (kh_node_new(&o, n->saved, n->saved_n, &n->node) != KH_OK) abort();
     n->height = kh_node_kept_height(n->node, hash);
     if (n->height != n->saved_height) world_wrong(w, "Info says another height than was saved", n, n->height);
@@ -234,11 +263,13 @@ void sim_crash(sim_node *n)
     n->node = NULL;
     n->life++;
     n->disk_free_at = 0;
-    for (uint32_t i = n->body_cnt; i-- > 0;)
+    for (uint32_t i = n->body_cnt; i-- > 0;) {
+        n->bodies[i].name.ordered = false;
         if (!n->bodies[i].durable) {
             free(n->bodies[i].p);
             memmove(&n->bodies[i], &n->bodies[i + 1], (--n->body_cnt - i) * sizeof *n->bodies);
         }
+    }
 }
 
 /* ---- members ---- */
@@ -247,7 +278,7 @@ static kh_signer *signer_of(uint32_t id, uint8_t use)
     uint8_t secret[32];
     kh_signer *s = NULL;
     memset(secret, use, sizeof secret);
-    kh_store32(secret, id);
+    kh_store32(secret + 8, id); /* X25519 leaves out bits of the first byte */
     if (kh_signer_new(KH_SUITE_INTL, secret, &s) != KH_OK) abort();
     return s;
 }
@@ -257,7 +288,7 @@ static kh_box *box_of(uint32_t id, uint8_t use)
     uint8_t secret[32];
     kh_box *b = NULL;
     memset(secret, use, sizeof secret);
-    kh_store32(secret, id);
+    kh_store32(secret + 8, id); /* X25519 leaves out bits of the first byte */
     if (kh_box_new(KH_SUITE_INTL, secret, &b) != KH_OK) abort();
     return b;
 }
@@ -306,7 +337,12 @@ void world_start(world *w, const scenario *s, uint64_t seed)
     w->validators = s->banks;
     for (uint32_t i = 0; i < w->node_cnt; i++) {
         sim_node *n = &w->nodes[i];
-        *n = (sim_node){.w = w, .index = i, .id = 11 + i, .hub = i >= s->banks, .votes = i < s->banks, .sends = i < s->banks,
+        *n = (sim_node){.w = w,
+                        .index = i,
+                        .id = 11 + i,
+                        .hub = i >= s->banks,
+                        .votes = i < s->banks,
+                        .sends = i < s->banks,
                         .lies = s->lies[i]};
         make_member(n, &w->members[i]);
         n->planned = n->sends ? s->records : 0;

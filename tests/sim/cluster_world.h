@@ -2,8 +2,8 @@
  *
  * network    every message waits 1-20 ms (some are lost), none crosses a partition
  * disk       a body is durable when its turn is over, in the order of puts; a crash forgets what was not
- * agreement  proposers in turn; a block is decided when more than two thirds of the validators that are up, on one side and at the
- *            height before accept it; every node applies decided blocks at its own pace, also after a restart, from what it saved
+ * agreement  proposers in turn; a block is decided when more than two thirds of the validators that are up, on one side and at
+ * the height before accept it; every node applies decided blocks at its own pace, also after a restart, from what it saved
  * clients    of each sender: numbered records; after a crash a client sends again what was neither answered nor stored
  * Liars      a node whose messages, disk or proposals lie (cluster_liars.c); its core is an honest one. */
 #ifndef CLUSTER_WORLD_H

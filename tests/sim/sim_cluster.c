@@ -15,7 +15,14 @@ static const scenario scenarios[] = {
     {.name = "lossy", .banks = 4, .hubs = 1, .records = 40, .drop_percent = 20, .big_percent = 20},
     {.name = "crashes", .banks = 4, .hubs = 1, .records = 60, .crashes = true, .drop_percent = 5, .big_percent = 10},
     {.name = "partitions", .banks = 4, .hubs = 1, .records = 60, .partitions = true},
-    {.name = "expiring", .banks = 4, .hubs = 1, .records = 40, .partitions = true, .crashes = true, .drop_percent = 20, .expires_ns = 150 * MS},
+    {.name = "expiring",
+     .banks = 4,
+     .hubs = 1,
+     .records = 40,
+     .partitions = true,
+     .crashes = true,
+     .drop_percent = 20,
+     .expires_ns = 150 * MS},
     {.name = "one dead", .banks = 4, .hubs = 1, .records = 40, .lies = {[2] = LIE_SILENT}},
     {.name = "lost store", .banks = 4, .hubs = 1, .records = 60, .wipe = true},
     {.name = "new epochs", .banks = 4, .hubs = 1, .records = 60, .epochs = true, .partitions = true, .expires_ns = 300 * MS},
@@ -27,9 +34,17 @@ static const scenario scenarios[] = {
     {.name = "garbage", .banks = 4, .hubs = 1, .records = 40, .lies = {[3] = LIE_GARBAGE}},
     {.name = "proposes badly", .banks = 4, .hubs = 1, .records = 40, .lies = {[0] = LIE_PROPOSE}},
     {.name = "stores nothing", .banks = 4, .hubs = 1, .records = 40, .lies = {[2] = LIE_NOT_STORED}, .drop_percent = 10},
-    {.name = "all of it", .banks = 4, .hubs = 1, .records = 40, .crashes = true, .partitions = true,
+    {.name = "all of it",
+     .banks = 4,
+     .hubs = 1,
+     .records = 40,
+     .crashes = true,
+     .partitions = true,
      .lies = {[3] = LIE_EQUIVOCATE | LIE_WITHHOLD | LIE_FORGE | LIE_REPLAY | LIE_GARBAGE | LIE_PROPOSE | LIE_NOT_STORED}},
-    {.name = "two of seven", .banks = 7, .hubs = 1, .records = 20,
+    {.name = "two of seven",
+     .banks = 7,
+     .hubs = 1,
+     .records = 20,
      .lies = {[1] = LIE_WITHHOLD | LIE_PROPOSE | LIE_FORGE, [4] = LIE_NOT_STORED | LIE_EQUIVOCATE | LIE_GARBAGE}},
     {.name = "hub lies", .banks = 4, .hubs = 3, .records = 30, .lies = {[5] = LIE_HUB_POSTED}},
     {.name = "hub lies of the hash", .banks = 4, .hubs = 1, .records = 30, .lies = {[4] = LIE_HUB_HASH}},
@@ -167,18 +182,20 @@ static bool run(const scenario *s, uint64_t seed)
         for (uint32_t i = 0; i < w.node_cnt; i++) {
             kh_node_counts c = {0};
             if (w.nodes[i].node != NULL) kh_node_count(w.nodes[i].node, &c);
-            printf("# node %u height %llu made %llu answered %llu batches %llu certificates %llu acks %llu resent %llu wanted %llu given %llu "
+            printf("# node %u height %llu made %llu answered %llu batches %llu certificates %llu acks %llu resent %llu wanted "
+                   "%llu given %llu "
                    "dropped %llu pending %llu bad %llu alerts %llu executed %llu attested %u\n",
                    w.nodes[i].id, (unsigned long long)w.nodes[i].height, (unsigned long long)w.nodes[i].made,
-                   (unsigned long long)w.nodes[i].answered, (unsigned long long)c.sent_batches, (unsigned long long)c.certificates,
-                   (unsigned long long)c.acks, (unsigned long long)c.resent, (unsigned long long)c.wanted, (unsigned long long)c.given,
-                   (unsigned long long)c.dropped, (unsigned long long)c.pending, (unsigned long long)c.bad_signatures,
-                   (unsigned long long)c.alerts, (unsigned long long)w.nodes[i].executed, w.nodes[i].attested_cnt);
+                   (unsigned long long)w.nodes[i].answered, (unsigned long long)c.sent_batches,
+                   (unsigned long long)c.certificates, (unsigned long long)c.acks, (unsigned long long)c.resent,
+                   (unsigned long long)c.wanted, (unsigned long long)c.given, (unsigned long long)c.dropped,
+                   (unsigned long long)c.pending, (unsigned long long)c.bad_signatures, (unsigned long long)c.alerts,
+                   (unsigned long long)w.nodes[i].executed, w.nodes[i].attested_cnt);
         }
     bool good = w.wrong == NULL;
     if (!good)
-        printf("%s, seed %llu: %s (%s)\n  again: sim_cluster --scenario \"%s\" --seed %llu\n", s->name, (unsigned long long)seed, w.wrong,
-               w.detail, s->name, (unsigned long long)seed);
+        printf("%s, seed %llu: %s (%s)\n  again: sim_cluster --scenario \"%s\" --seed %llu\n", s->name, (unsigned long long)seed,
+               w.wrong, w.detail, s->name, (unsigned long long)seed);
     world_end(&w);
     return good;
 }
