@@ -4,7 +4,7 @@
 
 #define GATHER_SZ (8u << 10) /* a batch beside others under way is worth its signatures from here */
 #define GATHER_NS (5 * KH_MS)
-#define SUBMISSION_MAX_SZ (KH_ENVELOPE_TEXT_MAX - KH_SECTION_HEAD_SZ)
+#define SUBMISSION_MAX_SZ (7u << 20) /* it must get below an envelope's 8 MiB, packed or not */
 
 static size_t text_sz(const kh_queued *q) { return q->n == 0 ? 0 : q->n + (q->signed_section ? 0 : KH_SECTION_HEAD_SZ); }
 
@@ -21,8 +21,8 @@ static kh_err submit(kh_node *n, const uint8_t *frames, size_t sz, uint32_t op_c
     if (n->own.waiting_sz + sizeof(kh_queued) + sz > KH_NODE_QUEUE_SZ) return KH_E_AGAIN;
     kh_queued *q = malloc(sizeof *q + sz);
     if (q == NULL) return KH_E_NOMEM;
-    *q = (kh_queued){.tag = tag, .at_ns = kh_node_monotonic(n), .n = (uint32_t)sz, .op_cnt = op_cnt,
-                     .signed_section = signed_section};
+    *q = (kh_queued){
+        .tag = tag, .at_ns = kh_node_monotonic(n), .n = (uint32_t)sz, .op_cnt = op_cnt, .signed_section = signed_section};
     if (sz != 0) memcpy(q->bytes, frames, sz);
     if (n->own.last != NULL) n->own.last->next = q;
     else n->own.first = q;
