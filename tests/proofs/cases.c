@@ -1,8 +1,8 @@
 /* cases: receipts for both checkers, and what ours says of them.
  *
  * cases DIR SEED DAMAGES: writes DIR/N.genesis and DIR/N.receipt for each made-up cluster, and to stdout a line a case:
- * N receipt|genesis AT CUT HEX VERDICT: of that file CUT bytes at AT are replaced by those in HEX ("-": none). VERDICT is "proven BANK FINANCING
- * OPERATION CODE HEIGHT" or the word of the step that failed. */
+ * N receipt|genesis AT CUT HEX VERDICT: of that file CUT bytes at AT are replaced by those in HEX ("-": none). VERDICT is "proven
+ * BANK FINANCING OPERATION CODE HEIGHT" or the word of the step that failed. */
 #include "proof/proof.h"
 #include "world_make.h"
 
@@ -42,8 +42,15 @@ int main(int argc, char **argv)
     /* the truth twice in each suite, with all damages; each lie once */
     for (unsigned nth = 0; nth < 8 + PW_LIE_CNT; nth++) {
         pw_lie lie = nth < 8 ? PW_TRUTH : (pw_lie)(nth - 8);
-        pw_shape shape = {nth % 2 == 0 ? KH_SUITE_INTL : KH_SUITE_GM, 4 + pw_below(&seed, 4), 3,  1 + pw_below(&seed, 3), 1 + pw_below(&seed, 20),
-                          1 + pw_below(&seed, 9), 8,  pw_next(&seed), lie};
+        pw_shape shape = {nth % 2 == 0 ? KH_SUITE_INTL : KH_SUITE_GM,
+                          4 + pw_below(&seed, 4),
+                          3,
+                          1 + pw_below(&seed, 3),
+                          1 + pw_below(&seed, 20),
+                          1 + pw_below(&seed, 9),
+                          8,
+                          pw_next(&seed),
+                          lie};
         pw_world w = pw_make(&shape);
         pw_damage none = {0};
         keep(argv[1], nth, "genesis", &w.genesis);
