@@ -107,6 +107,8 @@ void kh_box_free(kh_box *box)
     free(box);
 }
 
+kh_suite kh_box_suite(const kh_box *box) { return box->suite == &kh_suite_gm ? KH_SUITE_GM : KH_SUITE_INTL; }
+
 void kh_box_public(const kh_box *box, uint8_t ret[KH_PUBLIC_SZ]) { memcpy(ret, box->key.public_key, KH_PUBLIC_SZ); }
 
 size_t kh_wrap_sz(kh_suite suite)

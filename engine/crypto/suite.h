@@ -40,6 +40,7 @@ KH_MUST bool kh_public_sound(kh_suite suite, bool box, const uint8_t public_key[
 typedef struct kh_box kh_box; /* a private key that unwraps */
 KH_MUST kh_err kh_box_new(kh_suite suite, const uint8_t secret[KH_SECRET_SZ], kh_box **ret);
 void kh_box_free(kh_box *box);
+kh_suite kh_box_suite(const kh_box *box);
 void kh_box_public(const kh_box *box, uint8_t ret[KH_PUBLIC_SZ]);
 size_t kh_wrap_sz(kh_suite suite); /* intl 80: ephemeral key 32, sealed secret 32, tag 16; gm 128: C1 64, C3 32, C2 32 */
 /* kh_wrap: info is bound to it (intl: HKDF's info; gm: not bound here: the caller binds it by the AAD of what the secret seals).
