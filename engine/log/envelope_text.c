@@ -1,5 +1,5 @@
-/* envelope_text: the sections of a text, and bundles that a party signed itself. Each section is whole by its own size; the frames in
- * it are whoever executes them's to judge. */
+/* envelope_text: the sections of a text, and bundles that a party signed itself. Each section is whole by its own size; the
+ * frames in it are whoever executes them's to judge. */
 #include "log/envelope.h"
 #include <stdlib.h>
 
@@ -26,7 +26,8 @@ static bool is_zero(const uint8_t *p, size_t n)
 static bool own_read(const uint8_t *p, size_t size, kh_section *ret)
 {
     if (size < KH_SECTION_HEAD_SZ || !is_zero(p + 8, 8)) return false;
-    *ret = (kh_section){.kind = KH_SECTION_OWN, .frames = p + KH_SECTION_HEAD_SZ, .frames_sz = (uint32_t)(size - KH_SECTION_HEAD_SZ)};
+    *ret = (kh_section){
+        .kind = KH_SECTION_OWN, .frames = p + KH_SECTION_HEAD_SZ, .frames_sz = (uint32_t)(size - KH_SECTION_HEAD_SZ)};
     return true;
 }
 
@@ -96,5 +97,5 @@ kh_err kh_bundle_make(const kh_signer *signer, const uint8_t chain[32], uint32_t
 bool kh_bundle_signed_by(kh_suite suite, const kh_section *section, const uint8_t public_key[KH_PUBLIC_SZ])
 {
     return section->kind == KH_SECTION_SIGNED &&
-           kh_verify(suite, public_key, section->statement, section->statement_sz, section->signature);
+           kh_verify_signature(suite, public_key, section->statement, section->statement_sz, section->signature);
 }
