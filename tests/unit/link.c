@@ -124,6 +124,30 @@ Test(link, a_peer_that_restarts_is_found_again)
     town_stop(nodes, 2);
 }
 
+Test(link, what_waited_on_a_broken_connection_is_dropped_and_counted)
+{
+    kh_link_counts counts;
+    uint64_t number = 0, came;
+    town_start(nodes, 2, &ca, 0);
+    atomic_store(&nodes[1].slow_ms, 100);
+    while (number < 300) cr_assert(node_send(&nodes[0], 12, ++number, 100000) == KH_OK);
+    kh_link_stop(nodes[1].link);
+    WAIT_FOR(!kh_link_is_up(nodes[0].link, 12), 5000);
+    kh_link_count(nodes[0].link, &counts);
+    came = atomic_load(&nodes[1].received[11]);
+    cr_assert(came < 300 && counts.sent + counts.dropped_down == 300 && counts.dropped_down > 0);
+    atomic_store(&nodes[1].slow_ms, 0);
+    node_start(&nodes[1], &ca, 0);
+    cr_assert(kh_link_peer(nodes[1].link, 11, nodes[0].address) == KH_OK);
+    WAIT_FOR(kh_link_is_up(nodes[0].link, 12), 5000);
+    cr_assert(node_send(&nodes[0], 12, ++number, 100) == KH_OK);
+    WAIT_FOR(atomic_load(&nodes[1].last[11]) == number, 5000);
+    cr_assert(atomic_load(&nodes[1].received[11]) == came + 1 && atomic_load(&nodes[1].damaged) == 0);
+    kh_link_count(nodes[1].link, &counts);
+    cr_assert(counts.refused == 0);
+    town_stop(nodes, 2);
+}
+
 Test(link, peers_are_moved_and_removed)
 {
     town_start(nodes, 3, &ca, 0);
