@@ -208,7 +208,7 @@ static void change(kh_link *link, kh_peer *peer)
     (void)pthread_mutex_unlock(&peer->lock);
     if (!changed) return;
     if (peer->out != NULL) kh_link_close(peer->out);
-    if (peer->in != NULL) kh_link_close(peer->in);
+    if (gone && peer->in != NULL) kh_link_close(peer->in);
     peer->backoff_ns = 0;
     peer->redial_at = gone ? UINT64_MAX : link->now;
     kh_link_due(link, peer->redial_at);
