@@ -108,6 +108,8 @@ typedef struct kh_order_block {
     uint32_t liar_cnt;   /* hubs that contradicted others or themselves in this block */
     const struct kh_order_liar {
         uint32_t hub;
+        bool
+            proven; /* contradicts itself, this chain's app hash or a quorum; else another hub, and no quorum says yet who lies */
         uint64_t height;
     } * liars;
 } kh_order_block;

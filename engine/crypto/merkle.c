@@ -1,0 +1,70 @@
+/* merkle: level by level, a last odd node going up unchanged: the same tree as RFC 6962's recursion. */
+#include "crypto/merkle.h"
+#include "crypto/digest.h"
+
+void kh_merkle_leaf(const void *data, size_t n, uint8_t ret[32])
+{
+    kh_sha256_state state;
+    kh_sha256_init(&state);
+    kh_sha256_update(&state, "\0", 1);
+    if (n > 0) kh_sha256_update(&state, data, n);
+    kh_sha256_final(&state, ret);
+}
+
+void kh_merkle_node(const uint8_t left[32], const uint8_t right[32], uint8_t ret[32])
+{
+    uint8_t buf[65];
+    buf[0] = 1;
+    memcpy(buf + 1, left, 32);
+    memcpy(buf + 33, right, 32);
+    kh_sha256(buf, sizeof buf, ret);
+}
+
+/* One level up; returns how many nodes it has. */
+static uint32_t level_up(uint8_t (*nodes)[32], uint32_t n)
+{
+    for (uint32_t i = 0; i + 1 < n; i += 2) kh_merkle_node(nodes[i], nodes[i + 1], nodes[i / 2]);
+    if (n % 2 == 1) memmove(nodes[n / 2], nodes[n - 1], 32);
+    return n / 2 + n % 2;
+}
+
+void kh_merkle_root(uint8_t (*leaves)[32], uint32_t n, uint8_t ret[32])
+{
+    if (n == 0) {
+        kh_sha256("", 0, ret);
+        return;
+    }
+    while (n > 1) n = level_up(leaves, n);
+    memcpy(ret, leaves[0], 32);
+}
+
+/* Has node `index` of a level of n a neighbour? Only the last of an odd number has none. */
+static bool paired(uint32_t index, uint32_t n) { return index % 2 == 1 || index + 1 < n; }
+
+uint32_t kh_merkle_path(uint8_t (*leaves)[32], uint32_t n, uint32_t index, uint8_t ret[KH_MERKLE_PATH_MAX][32])
+{
+    uint32_t path_n = 0;
+    KH_ASSERT(index < n);
+    for (; n > 1; n = level_up(leaves, n), index /= 2)
+        if (paired(index, n)) memcpy(ret[path_n++], leaves[index ^ 1], 32);
+    return path_n;
+}
+
+bool kh_merkle_fold(const uint8_t leaf[32], uint32_t index, uint32_t n, const uint8_t (*path)[32], uint32_t path_n,
+                    uint8_t ret[32])
+{
+    uint8_t node[32];
+    uint32_t used = 0;
+    if (index >= n) return false;
+    memcpy(node, leaf, 32);
+    for (; n > 1; n = n / 2 + n % 2, index /= 2) {
+        if (!paired(index, n)) continue;
+        if (used == path_n) return false;
+        const uint8_t *other = path[used++];
+        if (index % 2 == 1) kh_merkle_node(other, node, node);
+        else kh_merkle_node(node, other, node);
+    }
+    if (used != path_n) return false;
+    memcpy(ret, node, 32);
+    return true;
+}
