@@ -15,7 +15,8 @@ typedef struct kh_proto_field {
     kh_span bytes;
 } kh_proto_field;
 
-/* kh_proto_varint_read: KH_E_AGAIN: it goes on behind n; KH_E_FORMAT: it has more than 64 bits. Longer forms than needed are taken. */
+/* kh_proto_varint_read: KH_E_AGAIN: it goes on behind n; KH_E_FORMAT: it has more than 64 bits. Longer forms than needed are
+ * taken. */
 KH_MUST kh_err kh_proto_varint_read(const uint8_t *p, size_t n, uint64_t *ret, size_t *ret_used);
 /* kh_proto_next reads the field at *at and moves behind it. KH_E_NOT_FOUND: the end; KH_E_FORMAT. */
 KH_MUST kh_err kh_proto_next(kh_span message, size_t *at, kh_proto_field *ret);

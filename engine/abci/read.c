@@ -23,7 +23,10 @@ typedef struct call_fields {
     bool known;
     uint8_t fields[FIELDS_MAX]; /* by field number, from 1 at [1] */
 } call_fields;
-#define BLOCK_FIELDS {[1] = TXS, [4] = HASH, [5] = HEIGHT, [6] = TIME, [8] = PROPOSER}
+#define BLOCK_FIELDS                                                                                                             \
+    {                                                                                                                            \
+        [1] = TXS, [4] = HASH, [5] = HEIGHT, [6] = TIME, [8] = PROPOSER                                                          \
+    }
 
 static const call_fields calls[] = {
     [KH_ABCI_ECHO] = {true, {[1] = DATA}},

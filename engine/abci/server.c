@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 16u
-#define READ_SZ (64u << 10)        /* the least room that is read into */
-#define WRITE_AT_SZ (256u << 10)   /* answers wait for the rest of the input up to here */
-#define KEPT_SZ (2u << 20)         /* of a buffer that once was larger */
+#define READ_SZ (64u << 10)      /* the least room that is read into */
+#define WRITE_AT_SZ (256u << 10) /* answers wait for the rest of the input up to here */
+#define KEPT_SZ (2u << 20)       /* of a buffer that once was larger */
 
 typedef struct connection {
     kh_abci_server *server;

@@ -15,8 +15,8 @@ static void within(kh_span part, const uint8_t *p, size_t n)
 static void answers(const kh_abci_request *r, const kh_span *txs, const uint16_t *codes)
 {
     static const kh_abci_call calls[] = {KH_ABCI_ECHO, KH_ABCI_QUERY, KH_ABCI_PREPARE, KH_ABCI_FINALIZE};
-    const kh_abci_answer a = {.txs = txs, .tx_cnt = r->tx_cnt, .codes = codes, .code_cnt = r->tx_cnt, .value = r->data,
-                              .height = r->height};
+    const kh_abci_answer a = {
+        .txs = txs, .tx_cnt = r->tx_cnt, .codes = codes, .code_cnt = r->tx_cnt, .value = r->data, .height = r->height};
     kh_abci_buffer b = {0};
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         size_t head = 0, n = 0, at = 0;

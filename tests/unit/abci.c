@@ -77,7 +77,13 @@ Test(abci, init_chain_and_its_validators)
     size_t at = 0;
     /* {chain_id "k", validators {ed25519 07…, power 1}, {ed25519 08…, power -1}, app_state "{}", initial_height 5} */
     static const char key[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddee";
-    (void)snprintf(message, sizeof message, "2a6212016b2226" "0a220a2007%s1001" "222f" "0a220a2008%s10ffffffffffffffffff01" "2a027b7d3005", key, key);
+    (void)snprintf(message, sizeof message,
+                   "2a6212016b2226"
+                   "0a220a2007%s1001"
+                   "222f"
+                   "0a220a2008%s10ffffffffffffffffff01"
+                   "2a027b7d3005",
+                   key, key);
     cr_assert(read_hex(message, &r) == KH_OK);
     cr_assert(r.call == KH_ABCI_INIT_CHAIN && same(r.chain_id, "k") && same(r.app_state, "{}") && r.initial_height == 5);
     cr_assert(kh_abci_validator_next(&r, &at, &v) && v.public_key[0] == 7 && v.public_key[31] == 0xee && v.power == 1);
@@ -96,7 +102,9 @@ Test(abci, numbers_below_zero)
     /* Go's zero time is year 1; nanoseconds beyond a second, or below 0, are none; the year 2600 is not had. */
     cr_assert(read_hex("a2010d320b088092b8c398feffffff01", &r) == KH_OK);
     cr_assert(r.call == KH_ABCI_FINALIZE && r.time_ns == 0);
-    cr_assert(read_hex("a20108320610" "8094ebdc03", &r) == KH_E_FORMAT);
+    cr_assert(read_hex("a20108320610"
+                       "8094ebdc03",
+                       &r) == KH_E_FORMAT);
     cr_assert(read_hex("a2010d320b10ffffffffffffffffff01", &r) == KH_E_FORMAT);
     cr_assert(read_hex("a20108320608808fd7a14a", &r) == KH_E_FORMAT);
     /* As a number without a sign it would be beyond every bound. */
@@ -108,10 +116,23 @@ Test(abci, unknown_fields_are_skipped)
 {
     kh_abci_request r;
     /* Of every wire type, in front of a known one and within it. */
-    cr_assert(read_hex("e80701" "e1070102030405060708" "e5070102030405" "0000", &r) == KH_E_FORMAT); /* field number 0 */
-    cr_assert(read_hex("e80701" "e1070102030405060708" "ed0701020304" "ea0703aabbcc" "5a00", &r) == KH_OK);
+    cr_assert(read_hex("e80701"
+                       "e1070102030405060708"
+                       "e5070102030405"
+                       "0000",
+                       &r) == KH_E_FORMAT); /* field number 0 */
+    cr_assert(read_hex("e80701"
+                       "e1070102030405060708"
+                       "ed0701020304"
+                       "ea0703aabbcc"
+                       "5a00",
+                       &r) == KH_OK);
     cr_assert(r.call == KH_ABCI_COMMIT);
-    cr_assert(read_hex("3210" "e1070102030405060708" "1809" "ea0701aa", &r) == KH_OK);
+    cr_assert(read_hex("3210"
+                       "e1070102030405060708"
+                       "1809"
+                       "ea0701aa",
+                       &r) == KH_OK);
     cr_assert(r.call == KH_ABCI_QUERY && r.height == 9);
     cr_assert(read_hex("ea0703aabbcc", &r) == KH_E_FORMAT); /* and nothing that is known */
     cr_assert(read_hex("", &r) == KH_E_FORMAT);
@@ -120,24 +141,36 @@ Test(abci, unknown_fields_are_skipped)
 Test(abci, what_is_malformed)
 {
     static const char *const bad[] = {
-        "0b",                         /* a group begins */
-        "0c",                         /* and ends */
-        "0e00",                       /* no wire type */
+        "0b",   /* a group begins */
+        "0c",   /* and ends */
+        "0e00", /* no wire type */
         "0f00",
-        "1200" "1a00",                /* two calls */
-        "1001",                       /* a flush that is a number */
-        "0a05" "0a0568",              /* an echo that ends before its text */
-        "0a07" "0a0568656c6c",        /* a call beyond the frame */
-        "3202" "0801",                /* QUERY: data that is a number */
-        "3203" "1a0105",              /* a height that is bytes */
-        "320c" "18ffffffffffffffffff02", /* a varint of more than 64 bits */
-        "320c" "18ffffffffffffffffffff",
-        "3202" "18ff",                /* one that goes on behind the end */
-        "8a0105" "2203010203",        /* PROCESS: a hash of 3 bytes */
-        "8a0105" "4203010203",        /* a proposer of 3 */
-        "8a0104" "32020900",          /* a time whose seconds are a fixed number */
-        "8a0103" "0a05aa",            /* a transaction that is cut */
-        "8080808080808080808001",     /* a tag beyond 2^29 */
+        "1200"
+        "1a00", /* two calls */
+        "1001", /* a flush that is a number */
+        "0a05"
+        "0a0568", /* an echo that ends before its text */
+        "0a07"
+        "0a0568656c6c", /* a call beyond the frame */
+        "3202"
+        "0801", /* QUERY: data that is a number */
+        "3203"
+        "1a0105", /* a height that is bytes */
+        "320c"
+        "18ffffffffffffffffff02", /* a varint of more than 64 bits */
+        "320c"
+        "18ffffffffffffffffffff",
+        "3202"
+        "18ff", /* one that goes on behind the end */
+        "8a0105"
+        "2203010203", /* PROCESS: a hash of 3 bytes */
+        "8a0105"
+        "4203010203", /* a proposer of 3 */
+        "8a0104"
+        "32020900", /* a time whose seconds are a fixed number */
+        "8a0103"
+        "0a05aa",                 /* a transaction that is cut */
+        "8080808080808080808001", /* a tag beyond 2^29 */
         "80808080800100",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -149,7 +182,14 @@ Test(abci, what_is_malformed)
 
 Test(abci, every_cut_is_refused)
 {
-    static const char whole[] = "820138" "08e807" "1202aabb" "1200" "1201cc" "2807" "320408051009" "3a0c000000000000000000000000"
+    static const char whole[] = "820138"
+                                "08e807"
+                                "1202aabb"
+                                "1200"
+                                "1201cc"
+                                "2807"
+                                "320408051009"
+                                "3a0c000000000000000000000000"
                                 "42140102030405060708090a0b0c0d0e0f1011121314";
     uint8_t bytes[128];
     size_t n = hex(whole, bytes);
@@ -228,12 +268,14 @@ Test(abci, responses_of_the_vectors)
     writes(KH_ABCI_OFFER_SNAPSHOT, &(kh_abci_answer){0}, "72020803");
     writes(KH_ABCI_APPLY_CHUNK, &(kh_abci_answer){0}, "8201020802");
     writes(KH_ABCI_FINALIZE, &(kh_abci_answer){.codes = codes, .code_cnt = 2, .app_hash = hash32()},
-           "aa0128120012020801" "2a20" HASH_HEX);
+           "aa0128120012020801"
+           "2a20" HASH_HEX);
     const kh_abci_validator out = {.power = 0};
     kh_abci_validator in = {.power = -1};
     memcpy(in.public_key, hash32(), 32);
     writes(KH_ABCI_FINALIZE, &(kh_abci_answer){.validators = &out, .validator_cnt = 1},
-           "aa01261a240a220a20" "0000000000000000000000000000000000000000000000000000000000000000");
+           "aa01261a240a220a20"
+           "0000000000000000000000000000000000000000000000000000000000000000");
     writes(KH_ABCI_FINALIZE, &(kh_abci_answer){.validators = &in, .validator_cnt = 1},
            "aa01311a2f0a220a20" HASH_HEX "10ffffffffffffffffff01");
 }
@@ -329,11 +371,15 @@ Test(abci, server_answers_in_order)
     cr_assert(stat(socket_path, &st) == 0 && S_ISSOCK(st.st_mode) && (st.st_mode & 0777) == 0600);
     int a = dial(), b = dial();
     /* Two frames at once; a frame in pieces; another connection between. */
-    say(a, "021a00" "021200");
-    hear(a, "0b22090a056b616e68652005" "021a00");
+    say(a, "021a00"
+           "021200");
+    hear(a, "0b22090a056b616e68652005"
+            "021a00");
     say(a, "0632040a02aa");
-    say(b, "090a070a0568656c6c6f" "021200");
-    hear(b, "0912070a0568656c6c6f" "021a00");
+    say(b, "090a070a0568656c6c6f"
+           "021200");
+    hear(b, "0912070a0568656c6c6f"
+            "021a00");
     say(a, "bb");
     hear(a, "063a043a02aabb");
     (void)close(a);
@@ -352,10 +398,14 @@ Test(abci, server_closes_on_what_it_cannot_read)
     say(a, "81808008");
     cr_assert(closed(a));
     int b = dial();
-    say(b, "021200" "021300" "021200");
-    hear(b, "021a00" "320a300a2e");
+    say(b, "021200"
+           "021300"
+           "021200");
+    hear(b, "021a00"
+            "320a300a2e");
     int c = dial();
-    say(c, "025a00" "021200");
+    say(c, "025a00"
+           "021200");
     hear(c, "200a1e0a1c");
     char text[29] = "";
     cr_assert(recv(c, text, 28, MSG_WAITALL) == 28 && strcmp(text, "the application cannot go on") == 0);
@@ -426,7 +476,10 @@ Test(abci, server_takes_a_large_frame)
     uint8_t *frame = calloc(1, n + 32);
     int fd = dial();
     /* QUERY {data: n zeros}, n = 2^23: length 2^23 + 10, message 2^23 + 5. */
-    size_t at = hex("8a808004" "3285808004" "0a80808004", frame);
+    size_t at = hex("8a808004"
+                    "3285808004"
+                    "0a80808004",
+                    frame);
     for (size_t done = 0; done < at + n;) {
         ssize_t sent = send(fd, frame + done, at + n - done, MSG_NOSIGNAL);
         cr_assert(sent > 0);
