@@ -27,6 +27,11 @@ typedef struct kh_client_options {
     const char *ca;         /* PEM file of the authority that signed the hub's certificate; NULL: the system's */
     const char *cert, *key; /* PEM files, or pkcs11: URIs; NULL: nobody (only the hub's health may be asked) */
     double timeout_s;       /* without any progress; > 0 */
+    /* sign: a file with the party's own key (64 hexadecimal digits, mode 0600), of a cluster: what the regulator, a source or an
+       enterprise changes is signed here, and a hub passes it on whole: import, party add, freeze, unfreeze and key, grant add and
+       revoke, risk remove. Files are read here. FILE.number keeps the numbers of what was signed. NULL: nothing is signed.
+       sources: of a source that signs, its settings, as conf/sources.conf; NULL: the defaults. */
+    const char *sign, *sources;
 } kh_client_options;
 KH_API kh_client_options kh_client_options_default(const char *url);
 /* kh_client_open makes a client without touching the network. KH_MISUSE with the sentence in ret_message (cap bytes, may be NULL)
