@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHANGE_WAIT_NS (30 * KH_NS_PER_S)
+#define CHANGE_WAIT_NS (8 * KH_NS_PER_S) /* below what a client waits without a sign of life */
 enum { MEMBER_FIELDS = 6, KEY_HEX_SZ = 2 * KH_PUBLIC_SZ + 1 };
 
 typedef struct shown_member {
@@ -164,8 +164,7 @@ static void read_basics(void *ctx, kh_order *order)
 
 void kh_cluster_http_fill(kh_cluster_http *ret, kh_node *node, kh_changes *changes, bool hubs_speak)
 {
-    *ret = (kh_cluster_http){.api = {.self = ret, .hubs_speak = hubs_speak, .show = show, .change = change},
-                             .node = node,
-                             .changes = changes};
+    *ret = (kh_cluster_http){
+        .api = {.self = ret, .hubs_speak = hubs_speak, .show = show, .change = change}, .node = node, .changes = changes};
     kh_node_read(node, read_basics, &ret->api);
 }

@@ -41,8 +41,10 @@ kh_result kh_secret_read(const char *path, kh_suite suite, kh_signer **ret, char
     kh_result result = KH_MISUSE;
     if (n < 0) (void)snprintf(why, cap, "%s cannot be read", path);
     else if ((st.st_mode & 077) != 0) (void)snprintf(why, cap, "%s is open to others: chmod 600 it", path);
-    else if (!kh_hex_read(text, (size_t)n, secret, sizeof secret)) (void)snprintf(why, cap, "%s is no key: 64 hexadecimal digits", path);
-    else if (kh_signer_new(suite, secret, ret) != KH_OK) (void)snprintf(why, cap, "%s is no key of suite %s", path, kh_suite_word(suite));
+    else if (!kh_hex_read(text, (size_t)n, secret, sizeof secret))
+        (void)snprintf(why, cap, "%s is no key: 64 hexadecimal digits", path);
+    else if (kh_signer_new(suite, secret, ret) != KH_OK)
+        (void)snprintf(why, cap, "%s is no key of suite %s", path, kh_suite_word(suite));
     else result = KH_DONE;
     explicit_bzero(text, sizeof text);
     explicit_bzero(secret, sizeof secret);

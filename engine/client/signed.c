@@ -1,5 +1,5 @@
-/* signed: calls of the API done by a signed operation: the request as any other, its operation encoded and signed here, and the row
- * that the hub would give. */
+/* signed: calls of the API done by a signed operation: the request as any other, its operation encoded and signed here, and the
+ * row that the hub would give. */
 #include "client/signing.h"
 #include "client/row.h"
 #include "client/secret.h"
@@ -87,7 +87,8 @@ static kh_result party_add(ask *a)
     uint64_t id = number_said(a, "id");
     const char *name = said(a, "name"), *code = said(a, "uscc"), *word = said(a, "role");
     if (word == NULL || !kh_role_of_word(kh_text_of(word), &role))
-        return kh_client_say(a->c, KH_MISUSE, "\"%.40s\" is no role: regulator, bank, enterprise or source", word != NULL ? word : "");
+        return kh_client_say(a->c, KH_MISUSE, "\"%.40s\" is no role: regulator, bank, enterprise or source",
+                             word != NULL ? word : "");
     if (id == 0 || id > UINT32_MAX || name == NULL || *name == '\0')
         return kh_client_say(a->c, KH_MISUSE, "a party has an id from 1 on and a name");
     if (code != NULL && *code != '\0' && kh_owner_canonical(kh_text_of(code), uscc, &n) == KH_C_FORMAT)
@@ -122,7 +123,8 @@ static kh_result party_key(ask *a)
     a->op.type = KH_OP_PARTY_KEY;
     a->what = "party";
     if (key == NULL || (strcmp(key, "none") != 0 && !kh_hex_read(key, strlen(key), a->op.party_key.key, KH_PARTY_KEY_SZ)))
-        return kh_client_say(a->c, KH_MISUSE, "a public key is 128 hexadecimal digits, or none: `kanhe-key SUITE sign FILE` prints it");
+        return kh_client_say(a->c, KH_MISUSE,
+                             "a public key is 128 hexadecimal digits, or none: `kanhe-key SUITE sign FILE` prints it");
     kh_result result = kh_signed_party(a->c, a->word, &a->op.party_key.id);
     number(a, "id", a->op.party_key.id);
     text(a, "key", key);
@@ -143,7 +145,8 @@ static const char *moment(const char *date) { return date != NULL && *date != '\
 static kh_result grant_add(ask *a)
 {
     kh_op_grant *g = &a->op.grant;
-    const char *scope = said(a, "scope"), *bank = said(a, "bank"), *from = moment(said(a, "from")), *until = moment(said(a, "until"));
+    const char *scope = said(a, "scope"), *bank = said(a, "bank"), *from = moment(said(a, "from")),
+               *until = moment(said(a, "until"));
     a->op.type = KH_OP_GRANT;
     a->what = "grant";
     g->id = number_said(a, "id");
@@ -177,7 +180,8 @@ static kh_result grant_revoke(ask *a)
     a->op.type = KH_OP_GRANT_REVOKE;
     a->what = "grant";
     g->id = strtoull(a->word, &end, 10);
-    if (*a->word < '0' || *a->word > '9' || *end != '\0') return kh_client_say(a->c, KH_MISUSE, "which grant? give the enterprise's number of it");
+    if (*a->word < '0' || *a->word > '9' || *end != '\0')
+        return kh_client_say(a->c, KH_MISUSE, "which grant? give the enterprise's number of it");
     kh_result result = enterprise_of(a, &g->enterprise);
     number(a, "enterprise", g->enterprise);
     number(a, "id", g->id);
@@ -190,8 +194,8 @@ static const struct {
     const char *before, *behind;
     kh_result (*encode)(ask *a);
 } calls[] = {
-    {"/v1/parties", NULL, party_add},         {"/v1/parties/", "/freeze", party_freeze}, {"/v1/parties/", "/unfreeze", party_unfreeze},
-    {"/v1/parties/", "/key", party_key},      {"/v1/grants", NULL, grant_add},           {"/v1/grants/", "/revoke", grant_revoke},
+    {"/v1/parties", NULL, party_add},    {"/v1/parties/", "/freeze", party_freeze}, {"/v1/parties/", "/unfreeze", party_unfreeze},
+    {"/v1/parties/", "/key", party_key}, {"/v1/grants", NULL, grant_add},           {"/v1/grants/", "/revoke", grant_revoke},
 };
 #define CALL_CNT (sizeof calls / sizeof calls[0])
 

@@ -1,5 +1,5 @@
-/* signed_import: a file of documents read here, as `import` on a machine of its own reads it, and sent in bundles that the source,
- * or the regulator, signs. */
+/* signed_import: a file of documents read here, as `import` on a machine of its own reads it, and sent in bundles that the
+ * source, or the regulator, signs. */
 #include "client/signing.h"
 #include "formats/intake.h"
 #include <fcntl.h>
@@ -82,11 +82,11 @@ static void on_refused(void *self, const kh_intake_refusal *r)
 {
     const import *im = self;
     char raw[4097];
-    (void)snprintf(raw, sizeof raw, "%.*s", r->raw_n < sizeof raw ? (int)r->raw_n : (int)sizeof raw - 1, r->raw_n > 0 ? r->raw : "");
-    const kh_result_field fields[] = {text("file", im->file),         number("line", r->line),
-                                      number("code", r->code),        text("name", kh_code_name(r->code)),
-                                      text("why", r->why),            number("byte", r->byte),
-                                      text("text", raw)};
+    (void)snprintf(raw, sizeof raw, "%.*s", r->raw_n < sizeof raw ? (int)r->raw_n : (int)sizeof raw - 1,
+                   r->raw_n > 0 ? r->raw : "");
+    const kh_result_field fields[] = {
+        text("file", im->file), number("line", r->line), number("code", r->code), text("name", kh_code_name(r->code)),
+        text("why", r->why),    number("byte", r->byte), text("text", raw)};
     im->sink->row(im->sink->ctx, &(kh_result_row){"refused", fields, sizeof fields / sizeof fields[0]});
 }
 
@@ -150,7 +150,8 @@ static kh_result feed_of(kh_client *c, const kh_client_request *q, kh_feed *feed
     kh_err err = kh_feed_load(c->sources, name, feed);
     if (err == KH_E_NOT_FOUND) err = kh_feed_load(c->sources, id, feed);
     feed->source = party;
-    return err == KH_OK || err == KH_E_NOT_FOUND ? KH_DONE : kh_client_say(c, KH_MISUSE, "%s is no description of sources", c->sources);
+    return err == KH_OK || err == KH_E_NOT_FOUND ? KH_DONE
+                                                 : kh_client_say(c, KH_MISUSE, "%s is no description of sources", c->sources);
 }
 
 static kh_result open_file(import *im)
@@ -172,11 +173,13 @@ static kh_result take_in(import *im, const kh_client_request *q, kh_format forma
     kh_reader *reader = NULL;
     kh_err err = kh_reader_open(&source, format, kind, feed, &reader);
     if (err == KH_OK)
-        err = kh_intake_run(reader, im->c->signing->party, force != NULL && strcmp(force, "true") == 0, &out, &im->n, &first, &under_way);
-    kh_result result = err == KH_OK ? give_summary(im, reader)
-                       : im->failed != KH_DONE
-                           ? im->failed
-                           : kh_client_say(im->c, KH_FAILED, err == KH_E_NOMEM ? "%s: out of memory" : "%s cannot be read to its end", im->file);
+        err = kh_intake_run(reader, im->c->signing->party, force != NULL && strcmp(force, "true") == 0, &out, &im->n, &first,
+                            &under_way);
+    kh_result result =
+        err == KH_OK ? give_summary(im, reader)
+        : im->failed != KH_DONE
+            ? im->failed
+            : kh_client_say(im->c, KH_FAILED, err == KH_E_NOMEM ? "%s: out of memory" : "%s cannot be read to its end", im->file);
     if (reader != NULL) kh_reader_close(reader);
     return result;
 }
@@ -191,7 +194,7 @@ kh_result kh_signed_import(kh_client *c, const kh_client_request *q, const kh_re
         return kh_client_say(c, KH_MISUSE, "\"%.40s\" is no format: csv jsonl ubl cii edifact wco decmessage", format_word);
     if (kind_word != NULL && !kh_kind_of_word(kh_text_of(kind_word), &kind))
         return kh_client_say(c, KH_MISUSE, "\"%.40s\" is no kind of document", kind_word);
-    import im = {.c = c, .file = q->file, .sink = sink, .fd = -1};
+import im = {.c = c, .file = q->file, .sink = sink, .fd = - 1 };
     kh_result result = feed_of(c, q, &feed);
     if (result == KH_DONE) result = open_file(&im);
     if (result != KH_DONE) return result;

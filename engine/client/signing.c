@@ -42,8 +42,7 @@ static kh_result ask_who(kh_client *c, struct kh_signing *s, kh_suite *ret_suite
     if (result != KH_DONE) return result;
     if (!m.has_chain || !m.has_suite || !m.has_role)
         return kh_client_say(c, KH_MISUSE, "%s is of no cluster: operations are not signed there: leave --sign out", c->url);
-    if (s->role == KH_ROLE_BANK)
-        return kh_client_say(c, KH_MISUSE, "a bank signs by its own node: leave --sign out");
+    if (s->role == KH_ROLE_BANK) return kh_client_say(c, KH_MISUSE, "a bank signs by its own node: leave --sign out");
     if (c->party != 0 && c->party != s->party)
         return kh_client_say(c, KH_FAILED, "%s takes us for party %u; the certificate says %u", c->url, s->party, c->party);
     *ret_suite = m.suite;
@@ -66,7 +65,8 @@ static kh_result take_numbers(kh_client *c, struct kh_signing *s)
     kh_hex_write(s->chain, 32, chain);
     char *end = NULL;
     if (n == RECORD_SZ && text[64] == ' ') s->number = strtoull(text + 65, &end, 10);
-    if (end != text + RECORD_SZ - 1) return kh_client_say(c, KH_FAILED, "%s is damaged; without it the clock gives the numbers", path);
+    if (end != text + RECORD_SZ - 1)
+        return kh_client_say(c, KH_FAILED, "%s is damaged; without it the clock gives the numbers", path);
     if (memcmp(text, chain, 64) == 0) return KH_DONE;
     return kh_client_say(c, KH_MISUSE,
                          "%s says that it is of chain %.16s..., and this key has signed for %.16s...: a key is of one chain (%s)",
@@ -153,7 +153,8 @@ static kh_result give_receipts(kh_client *c, const answer *a, uint32_t op_cnt, k
         uint64_t height = kh_load64(a->p + at);
         uint32_t size = kh_load32(a->p + at + 8);
         at += HEAD_SZ;
-        if (size > a->n - at || kh_receipt_decode(a->p + at, size, lines, &receipt, &used) != KH_OK || used != size) return no_hub(c);
+        if (size > a->n - at || kh_receipt_decode(a->p + at, size, lines, &receipt, &used) != KH_OK || used != size)
+            return no_hub(c);
         at += size;
         if (receipt.code == KH_C_BAD_SEQUENCE)
             return kh_client_say(c, KH_FAILED,
@@ -177,7 +178,8 @@ static kh_result once(kh_client *c, const uint8_t *frames, size_t n, answer *a, 
     kh_err err = kh_bundle_make(s->signer, s->chain, s->party, number, frames, (uint32_t)n, &bundle, &bundle_n);
     if (err != KH_OK) return kh_client_say(c, KH_FAILED, "the bundle could not be signed");
     a->n = 0;
-    result = kh_transfer_begin(c, &t, "POST", "/v1/bundles", "application/octet-stream", "application/octet-stream", bundle, bundle_n);
+    result =
+        kh_transfer_begin(c, &t, "POST", "/v1/bundles", "application/octet-stream", "application/octet-stream", bundle, bundle_n);
     while (result == KH_DONE && !t.ended) kh_transfers_step(c, 1.0);
     if (result == KH_DONE) result = kh_transfer_say(c, &t);
     *ret_status = t.http_status;
@@ -196,8 +198,9 @@ kh_result kh_signing_send(kh_client *c, const uint8_t *frames, size_t n, uint32_
     while ((result = once(c, frames, n, &a, &status, &wait_s)) == KH_DONE && wait_s > 0 && kh_client_now_s() < until_s)
         kh_transfers_wait(c, wait_s);
     if (result == KH_DONE && status != 200)
-        result = kh_client_say(c, status == 400 || status == 409 ? KH_MISUSE : KH_FAILED, "%s refused the bundle (HTTP status %ld): %.*s",
-                               c->url, status, (int)(a.n < 400 ? a.n : 400), a.p != NULL ? (const char *)a.p : "");
+        result = kh_client_say(c, status == 400 || status == 409 ? KH_MISUSE : KH_FAILED,
+                               "%s refused the bundle (HTTP status %ld): %.*s", c->url, status, (int)(a.n < 400 ? a.n : 400),
+                               a.p != NULL ? (const char *)a.p : "");
     if (result == KH_DONE) result = give_receipts(c, &a, op_cnt, give, ctx);
     free(a.p);
     return result;

@@ -1,11 +1,10 @@
 /* signing: what a party changes, signed by itself: operations as frames in signed bundles (log/envelope.h), which a cluster's hub
  * passes on whole and cannot alter.
  *
- * Numbers  of bundles rise: the wall clock's, and never below the last. KEYFILE.number keeps the chain that the key signed for and
- * the last number, written before a bundle goes out; it is locked while a client uses the key. A hub that names another chain is
- * not signed for.
- * Order    one bundle at a time. A bundle that had no answer is sent again under a new number: the operations that are signed so
- * are harmless when they come twice. */
+ * Numbers  of bundles rise: the wall clock's, and never below the last. KEYFILE.number keeps the chain that the key signed for
+ * and the last number, written before a bundle goes out; it is locked while a client uses the key. A hub that names another chain
+ * is not signed for. Order    one bundle at a time. A bundle that had no answer is sent again under a new number: the operations
+ * that are signed so are harmless when they come twice. */
 #ifndef KH_CLIENT_SIGNING_H
 #define KH_CLIENT_SIGNING_H
 #include "client/connection.h"

@@ -169,7 +169,7 @@ kh_result kh_import_input(kh_engine *engine, const kh_input *input, const kh_imp
     kh_reader *reader = NULL;
     kh_result result = kh_embed_format(engine, options->format, options->kind, &format, &kind);
     if (result != KH_DONE) return result;
-    import im = {.e = engine, .input = input, .sink = sink};
+import im = {.e = engine, .input = input, .sink = sink };
     kh_input_source_begin(&im.source, input);
     result = enter(engine, input->size > (256u << 10) ? KH_STREAMING : KH_WRITING, options->source, sink, &feed, &im.party);
     if (result != KH_DONE) return result;

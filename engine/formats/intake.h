@@ -32,8 +32,8 @@ typedef struct kh_intake_out {
     void (*refused)(void *self, const kh_intake_refusal *refusal);
     void (*progress)(void *self);
 } kh_intake_out;
-/* kh_intake_run reads to the end. party: who sends the operations; 0: each document's source. *ret_under_way, on an error: batches
-   that were sent and are not settled, from number *ret_first on. */
+/* kh_intake_run reads to the end. party: who sends the operations; 0: each document's source. *ret_under_way, on an error:
+   batches that were sent and are not settled, from number *ret_first on. */
 KH_MUST kh_err kh_intake_run(kh_reader *reader, uint32_t party, bool force, const kh_intake_out *out, kh_intake_counts *ret,
                              uint32_t *ret_first, uint32_t *ret_under_way);
 #endif

@@ -75,6 +75,19 @@ KH_API kh_result kh_client_balance(kh_client *client, const kh_paper *paper, con
 KH_API kh_result kh_client_history(kh_client *client, const kh_paper *paper, const kh_result_sink *sink);
 KH_API kh_result kh_client_alerts(kh_client *client, const kh_result_sink *sink);
 
+/* ---- officers' changes of a cluster (docs/CLI.md, change) ----
+   A change is a text (JSON) that is made by one, signed by k officers one after the other, and submitted by whoever has a
+   member's certificate. *ret_json: malloc'ed. kind and fields: member {id role name uscc sender ack attest box consensus status},
+   validator {member power}, epoch {group}, rule {name value}, rate {from to value date source}, party {id status}, lost {digest},
+   officers {k, key: as often as there are}; status: active, frozen, expelled. */
+KH_API kh_result kh_client_change_make(kh_client *client, const char *kind, const kh_client_param fields[], uint32_t field_cnt,
+                                       char **ret_json);
+/* kh_client_change_sign adds officer's signature, counted from 1; key_file as of `sign` above. No hub is asked. */
+KH_API kh_result kh_client_change_sign(const char *json, uint32_t officer, const char *key_file, char *ret_message, size_t cap,
+                                       char **ret_json);
+/* kh_client_change_submit gives the row {result height} when it is ordered. */
+KH_API kh_result kh_client_change_submit(kh_client *client, const char *json, const kh_result_sink *sink);
+
 /* ---- financings (融资) ---- */
 KH_API kh_result kh_client_apply(kh_client *client, const kh_apply_request *request, const kh_result_sink *sink);
 KH_API kh_result kh_client_apply_file(kh_client *client, const char *file, bool allow_partial, const kh_result_sink *sink);
