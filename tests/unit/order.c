@@ -379,6 +379,14 @@ Test(order, a_signature_is_verified_once)
         fx_next(&c, 10);
         cr_assert((c.block.codes[0] == KH_R_NOT_AUTHORISED) == (same == 0));
     }
+    uint8_t digest[32], keys[32];
+    fx_attest(&c, 53, 5);
+    c.txs[0][KH_ATTESTATION_SZ - 1] ^= 1; /* as if it had been found good */
+    kh_sha256(c.spans[0].p, c.spans[0].n, digest);
+    kh_sha256(c.order->hubs.attest[2], KH_PUBLIC_SZ, keys);
+    cr_assert(!fx_process(&c));
+    kh_seen_now(c.order, digest, keys);
+    cr_assert(fx_process(&c));
     fx_end(&c);
 }
 
