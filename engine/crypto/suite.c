@@ -68,8 +68,8 @@ kh_err kh_sign(const kh_signer *signer, const void *message, size_t n, uint8_t r
     return err;
 }
 
-bool kh_verify(kh_suite suite, const uint8_t public_key[KH_PUBLIC_SZ], const void *message, size_t n,
-               const uint8_t signature[KH_SIGNATURE_SZ])
+bool kh_verify_signature(kh_suite suite, const uint8_t public_key[KH_PUBLIC_SZ], const void *message, size_t n,
+                         const uint8_t signature[KH_SIGNATURE_SZ])
 {
     const kh_suite_vtable *v = vtable_of(suite);
     if (v == NULL) return false;
@@ -106,6 +106,8 @@ void kh_box_free(kh_box *box)
     EVP_PKEY_free(box->key.key);
     free(box);
 }
+
+kh_suite kh_box_suite(const kh_box *box) { return box->suite == &kh_suite_gm ? KH_SUITE_GM : KH_SUITE_INTL; }
 
 void kh_box_public(const kh_box *box, uint8_t ret[KH_PUBLIC_SZ]) { memcpy(ret, box->key.public_key, KH_PUBLIC_SZ); }
 

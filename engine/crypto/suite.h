@@ -31,8 +31,8 @@ KH_MUST kh_err kh_signer_new(kh_suite suite, const uint8_t secret[KH_SECRET_SZ],
 void kh_signer_free(kh_signer *signer);
 void kh_signer_public(const kh_signer *signer, uint8_t ret[KH_PUBLIC_SZ]);
 KH_MUST kh_err kh_sign(const kh_signer *signer, const void *message, size_t n, uint8_t ret[KH_SIGNATURE_SZ]);
-KH_MUST bool kh_verify(kh_suite suite, const uint8_t public_key[KH_PUBLIC_SZ], const void *message, size_t n,
-                       const uint8_t signature[KH_SIGNATURE_SZ]);
+KH_MUST bool kh_verify_signature(kh_suite suite, const uint8_t public_key[KH_PUBLIC_SZ], const void *message, size_t n,
+                                 const uint8_t signature[KH_SIGNATURE_SZ]);
 /* kh_public_sound: may this be a public key of the suite? box: of wrapping (X25519: not of small order), else of signing. */
 KH_MUST bool kh_public_sound(kh_suite suite, bool box, const uint8_t public_key[KH_PUBLIC_SZ]);
 
@@ -40,6 +40,7 @@ KH_MUST bool kh_public_sound(kh_suite suite, bool box, const uint8_t public_key[
 typedef struct kh_box kh_box; /* a private key that unwraps */
 KH_MUST kh_err kh_box_new(kh_suite suite, const uint8_t secret[KH_SECRET_SZ], kh_box **ret);
 void kh_box_free(kh_box *box);
+kh_suite kh_box_suite(const kh_box *box);
 void kh_box_public(const kh_box *box, uint8_t ret[KH_PUBLIC_SZ]);
 size_t kh_wrap_sz(kh_suite suite); /* intl 80: ephemeral key 32, sealed secret 32, tag 16; gm 128: C1 64, C3 32, C2 32 */
 /* kh_wrap: info is bound to it (intl: HKDF's info; gm: not bound here: the caller binds it by the AAD of what the secret seals).
