@@ -3,7 +3,7 @@
 #include "cluster_world.h"
 
 #define BLOCK_SZ (64u << 10)
-#define SAVE_EVERY 7u
+#define SAVE_EVERY 20u
 
 /* ---- agreement ---- */
 static uint32_t copy_block(world *w, const kh_tx_span *txs, uint32_t n)
@@ -93,6 +93,9 @@ static void save(sim_node *n)
     n->saved_n = sz;
     n->saved_height = height;
     kh_node_kept(n->node, height);
+    uint8_t hash[32];
+    if (kh_node_kept_height(n->node, hash) != height || memcmp(hash, n->w->blocks[height - 1].app_hash, 32) != 0)
+        world_wrong(n->w, "Info does not say what is durable", n, height);
 }
 
 static bool finalize(sim_node *n, uint64_t height)

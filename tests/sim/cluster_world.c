@@ -183,6 +183,8 @@ static void fx_decided(void *self, const kh_order_block *b) { sim_decided(self, 
 static void fx_attested(void *self, const kh_attestation *a)
 {
     sim_node *n = self;
+    if (a->height > n->w->block_cnt || memcmp(a->app_hash, n->w->blocks[a->height - 1].app_hash, 32) != 0)
+        world_wrong(n->w, "another hash is called attested", n, a->height);
     n->attested = realloc(n->attested, (n->attested_cnt + 1) * sizeof *n->attested);
     n->attested[n->attested_cnt++] = a->height;
 }
