@@ -66,7 +66,8 @@ Test(acks, what_is_not_stored_for_anybody)
 Test(acks, one_digest_a_sequence_until_its_time_has_passed)
 {
     fx_start(1);
-    fx_batch first = fx_batch_of(12, 1, 1, START_NS + KH_NS_PER_S, 100), second = fx_batch_of(12, 1, 1, START_NS + 9 * KH_NS_PER_S, 100);
+    fx_batch first = fx_batch_of(12, 1, 1, START_NS + KH_NS_PER_S, 100),
+             second = fx_batch_of(12, 1, 1, START_NS + 9 * KH_NS_PER_S, 100);
     fx_tell_body(&first);
     cr_assert(fx_count(12, KH_MSG_ACK) == 1);
     cr_assert(refused(&second, 12));
@@ -89,7 +90,8 @@ Test(acks, one_digest_a_sequence_until_its_time_has_passed)
 Test(acks, a_restart_remembers_what_was_said)
 {
     fx_start(1);
-    fx_batch first = fx_batch_of(12, 1, 1, START_NS + KH_NS_PER_S, 100), second = fx_batch_of(12, 1, 1, START_NS + KH_NS_PER_S, 100);
+    fx_batch first = fx_batch_of(12, 1, 1, START_NS + KH_NS_PER_S, 100),
+             second = fx_batch_of(12, 1, 1, START_NS + KH_NS_PER_S, 100);
     fx_tell_body(&first);
     kh_node_free(fx.node);
     fx.node = fx_node(NULL, 0);
@@ -126,8 +128,12 @@ static void acknowledge(const fx_message *body, uint32_t id)
     uint8_t message[KH_ACK_STATEMENT_SZ + KH_SIGNATURE_SZ];
     kh_envelope_head head;
     cr_assert(kh_envelope_read(body->p + 8, body->n - 8, &head) == KH_OK);
-    kh_ack ack = {.set = 1, .sender = SELF, .incarnation = head.incarnation, .length = (uint32_t)(body->n - 8),
-                  .sequence = head.sequence, .expires_ns = kh_load64(body->p)};
+    kh_ack ack = {.set = 1,
+                  .sender = SELF,
+                  .incarnation = head.incarnation,
+                  .length = (uint32_t)(body->n - 8),
+                  .sequence = head.sequence,
+                  .expires_ns = kh_load64(body->p)};
     memcpy(ack.chain, fx.chain, 32);
     kh_sha256(body->p + 8, body->n - 8, ack.digest);
     cr_assert(kh_ack_sign(fx.ack[place(id)], &ack, message + KH_ACK_STATEMENT_SZ) == KH_OK);

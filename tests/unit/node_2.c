@@ -8,7 +8,12 @@ static void tell_tx(uint32_t from, const uint8_t *tx, size_t n) { kh_node_receiv
 static kh_ack tell_certificate(uint32_t sender, uint64_t sequence, uint32_t length)
 {
     uint8_t tx[1024];
-    kh_ack ack = {.set = 1, .sender = sender, .incarnation = 1, .length = length, .sequence = sequence, .expires_ns = START_NS + KH_NS_PER_S};
+    kh_ack ack = {.set = 1,
+                  .sender = sender,
+                  .incarnation = 1,
+                  .length = length,
+                  .sequence = sequence,
+                  .expires_ns = START_NS + KH_NS_PER_S};
     memcpy(ack.chain, fx.chain, 32);
     kh_store64(ack.digest, sequence << 8 | sender);
     tell_tx(13, tx, fx_certificate(&ack, tx, sizeof tx));

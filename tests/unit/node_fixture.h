@@ -1,5 +1,5 @@
-/* node_fixture: one node of a cluster of four banks (11 to 14, all vote) and three hubs (15 to 17), with everybody's keys at hand:
- * what it sends is noted, what it stores is kept here, time and blocks are the test's. */
+/* node_fixture: one node of a cluster of four banks (11 to 14, all vote) and three hubs (15 to 17), with everybody's keys at
+ * hand: what it sends is noted, what it stores is kept here, time and blocks are the test's. */
 #ifndef NODE_FIXTURE_H
 #define NODE_FIXTURE_H
 #include <criterion/criterion.h>
@@ -165,10 +165,17 @@ static kh_box *fx_box(kh_suite suite, uint32_t id, uint8_t use)
 static kh_node *fx_node(const uint8_t *saved, size_t saved_n)
 {
     kh_node *node = NULL;
-    fx.effects = (kh_node_effects){NULL, fx_send, fx_now, fx_now, fx_entropy, fx_put, fx_has, fx_get, fx_body_ordered, fx_expire,
-                                   fx_each, fx_decided, fx_attested, fx_outputs, fx_wanted, fx_alert, fx_ordered};
-    kh_node_options o = {.self = SELF, .genesis = &fx.genesis, .genesis_bytes = fx.genesis_bytes, .genesis_sz = fx.genesis_n,
-                         .sender = fx.sender[0], .ack = fx.ack[0], .box = fx.box[0], .effects = &fx.effects};
+    fx.effects = (kh_node_effects){NULL,        fx_send,    fx_now,          fx_now,    fx_entropy, fx_put,
+                                   fx_has,      fx_get,     fx_body_ordered, fx_expire, fx_each,    fx_decided,
+                                   fx_attested, fx_outputs, fx_wanted,       fx_alert,  fx_ordered};
+    kh_node_options o = {.self = SELF,
+                         .genesis = &fx.genesis,
+                         .genesis_bytes = fx.genesis_bytes,
+                         .genesis_sz = fx.genesis_n,
+                         .sender = fx.sender[0],
+                         .ack = fx.ack[0],
+                         .box = fx.box[0],
+                         .effects = &fx.effects};
     cr_assert(kh_node_new(&o, saved, saved_n, &node) == KH_OK);
     return node;
 }
@@ -198,8 +205,14 @@ static void fx_start(uint32_t hubs)
         memcpy(m->consensus, key, 32);
         kh_signer_free(consensus);
     }
-    fx.genesis = (kh_genesis){.chain_id = "unit", .suite = KH_SUITE_INTL, .initial_height = 1, .time_ns = START_NS, .officer_k = 1,
-                              .officer_cnt = 1, .member_cnt = BANKS + hubs, .members = fx.members};
+    fx.genesis = (kh_genesis){.chain_id = "unit",
+                              .suite = KH_SUITE_INTL,
+                              .initial_height = 1,
+                              .time_ns = START_NS,
+                              .officer_k = 1,
+                              .officer_cnt = 1,
+                              .member_cnt = BANKS + hubs,
+                              .members = fx.members};
     kh_signer_public(fx.officer, fx.genesis.officers[0]);
     kh_box_public(fx.group, fx.genesis.group);
     cr_assert(kh_genesis_encode(&fx.genesis, &fx.genesis_bytes, &fx.genesis_n) == KH_OK);
@@ -234,7 +247,11 @@ static fx_batch fx_batch_of(uint32_t id, uint32_t incarnation, uint64_t sequence
     b.n = 8 + n;
     kh_store64(b.message, expires_ns);
     memcpy(b.message + 8, p, n);
-    b.ack = (kh_ack){.set = 1, .sender = id, .incarnation = incarnation, .length = (uint32_t)n, .sequence = sequence,
+    b.ack = (kh_ack){.set = 1,
+                     .sender = id,
+                     .incarnation = incarnation,
+                     .length = (uint32_t)n,
+                     .sequence = sequence,
                      .expires_ns = expires_ns};
     memcpy(b.ack.chain, fx.chain, 32);
     memcpy(b.ack.digest, b.digest, 32);
@@ -256,7 +273,8 @@ static size_t fx_certificate(const kh_ack *ack, uint8_t *buf, size_t cap)
     return kh_certificate_encode(ack, s, 3, buf, cap);
 }
 
-__attribute__((unused)) static void fx_attestation(uint32_t hub, uint64_t height, const uint8_t app_hash[32], uint8_t root, uint8_t ret[KH_ATTESTATION_SZ])
+__attribute__((unused)) static void fx_attestation(uint32_t hub, uint64_t height, const uint8_t app_hash[32], uint8_t root,
+                                                   uint8_t ret[KH_ATTESTATION_SZ])
 {
     kh_attestation a = {.height = height, .epoch = 1, .hub = hub};
     memcpy(a.chain, fx.chain, 32);
