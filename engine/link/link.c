@@ -179,7 +179,7 @@ static kh_err admit(const kh_link *link, const kh_peer *peer, uint32_t id, size_
     if (peer->gone || atomic_load_explicit(&peer->id, memory_order_relaxed) != id) return KH_E_NOT_FOUND;
     if (!peer->up) return KH_E_AGAIN;
     return n > link->options.queue_sz - kh_min64(peer->queue.bytes + peer->queue.promised, link->options.queue_sz) ? KH_E_FULL
-                                                                                                                  : KH_OK;
+                                                                                                                   : KH_OK;
 }
 
 /* A large frame is copied while others may send to the peer; its place in the order is where it is appended. */

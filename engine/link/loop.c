@@ -247,7 +247,8 @@ static void ask_alive(kh_link *link, kh_connection *c)
     kh_link_runnable(c);
 }
 
-/* Does a dialled connection still live? Silence counts from when the kernel last took a byte of ours: a long queue is no death. */
+/* Does a dialled connection still live? Silence counts from when the kernel last took a byte of ours: a long queue is no death.
+ */
 static uint64_t alive_until(const kh_connection *c)
 {
     return c->state == KH_UP && c->dialled && c->alive_at == UINT64_MAX ? c->last_written + KH_LINK_PATIENCE_NS : c->deadline;

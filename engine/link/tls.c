@@ -94,8 +94,7 @@ kh_err kh_link_tls_open(kh_link *link, const kh_link_options *options, char *why
 {
     link->tls = SSL_CTX_new(TLS_method());
     link->bio = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "kanhe link");
-    if (link->tls == NULL || link->bio == NULL ||
-        SSL_CTX_set_min_proto_version(link->tls, TLS1_3_VERSION) != 1 ||
+    if (link->tls == NULL || link->bio == NULL || SSL_CTX_set_min_proto_version(link->tls, TLS1_3_VERSION) != 1 ||
         SSL_CTX_set_ciphersuites(link->tls, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
         SSL_CTX_set_num_tickets(link->tls, 0) != 1 || BIO_meth_set_write_ex(link->bio, stage) != 1 ||
         BIO_meth_set_read_ex(link->bio, receive) != 1 || BIO_meth_set_ctrl(link->bio, control) != 1) {
