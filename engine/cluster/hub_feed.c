@@ -131,11 +131,20 @@ static kh_code judge(feed *f, const batch *b, const kh_section *s, bool bundle_g
     return bundle_good ? kh_judge_bundled(f->w, s->party, &op) : KH_C_NOT_AUTHORISED;
 }
 
-static kh_err feed_frame(feed *f, batch *b, const uint8_t *frame, size_t n, kh_code code)
+/* Who is told of a refusal: who sent it; of what stands in a bundle whoever may sign one: not who carried it, nor who is named.
+ */
+static uint32_t hears(const kh_work *w, const batch *b, const kh_section *s)
+{
+    if (s->kind == KH_SECTION_OWN) return b->item->sender;
+    const kh_kept_member *m = kh_work_member(w, s->party);
+    return m != NULL && (m->role == KH_MEMBER_REGULATOR || m->role == KH_MEMBER_SOURCE) ? m->id : 0;
+}
+
+static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const uint8_t *frame, size_t n, kh_code code)
 {
     kh_origin origin = {.batch = b->nth, .op_index = b->op_index++};
     kh_sha256(frame, n, origin.digest);
-    if (code != KH_C_OK) return refuse(f, b->item->sender, kh_load64(frame + SEQUENCE_AT), code, &origin);
+    if (code != KH_C_OK) return refuse(f, hears(f->w, b, s), kh_load64(frame + SEQUENCE_AT), code, &origin);
     return kh_run_add(f->run, frame, n, &origin);
 }
 
@@ -160,7 +169,7 @@ static kh_err feed_section(feed *f, batch *b, const kh_section *s)
         const uint8_t *frame = s->frames + at;
         size_t n = kh_load32(frame);
         if (!good) err = make_room(f, n + FRAME_SMALL_SZ, 1);
-        if (err == KH_OK) err = feed_frame(f, b, frame, n, judge(f, b, s, good, frame, n));
+        if (err == KH_OK) err = feed_frame(f, b, s, frame, n, judge(f, b, s, good, frame, n));
         at += n;
     }
     return err;
