@@ -1,6 +1,6 @@
-/* hub: one thread that takes the order's blocks, keeps entries of several under way in the store, and finishes them in order. What
- * it cannot go on from (a store that executed something else, a group key that it lacks, a disk that fails) stops it, with an alert;
- * the order goes on without it. */
+/* hub: one thread that takes the order's blocks, keeps entries of several under way in the store, and finishes them in order.
+ * What it cannot go on from (a store that executed something else, a group key that it lacks, a disk that fails) stops it, with
+ * an alert; the order goes on without it. */
 #include "cluster/hub_parts.h"
 #include <stdlib.h>
 #include <time.h>
@@ -164,7 +164,8 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     if (packed > whole) return KH_E_DAMAGED; /* the store is older than what was given out of it */
     if (n.height == 0) packed = kh_max64(packed, h->options.genesis->initial_height - 1);
     h->recorded = n.number;
-    h->next_number = n.height != 0 ? first_above(h, kh_max64(packed, h->options.genesis->initial_height - 1), n.number) : n.number + 1;
+    h->next_number =
+        n.height != 0 ? first_above(h, kh_max64(packed, h->options.genesis->initial_height - 1), n.number) : n.number + 1;
     h->last_time = stats.time_ns;
     h->lost_upto = packed;
     *ret_fed = packed;
@@ -192,7 +193,7 @@ static kh_err step(kh_hub *h, uint64_t *fed)
     kh_err err = kh_kept_after(h->options.kept, *fed, &block);
     if (err == KH_OK) {
         err = kh_feed_block(h, block);
-            if (err == KH_OK) *fed = block->height;
+        if (err == KH_OK) *fed = block->height;
         kh_kept_block_free(block);
         if (err == KH_OK) err = kh_hub_settle(h, KH_RUNS_MAX);
     } else if (err == KH_E_NOT_FOUND) {

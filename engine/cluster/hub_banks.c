@@ -1,6 +1,6 @@
-/* hub_banks: DIR/outputs/ID.packages: what each bank is given, by height, until it has acknowledged it: {count before, head before,
- * count, head} in the clear, which a restart goes on from, and the sealed parcel. Not synced with each block: what is missing is
- * made again from the store's journal. */
+/* hub_banks: DIR/outputs/ID.packages: what each bank is given, by height, until it has acknowledged it: {count before, head
+ * before, count, head} in the clear, which a restart goes on from, and the sealed parcel. Not synced with each block: what is
+ * missing is made again from the store's journal. */
 #include "cluster/hub_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 enum { RECORD_HEAD_SZ = 80, SENT_AT_ONCE = 64 };
 #define SENT_AT_ONCE_SZ (8u << 20)
 #define PACKAGE_MAX_SZ (384u << 20)
-#define DROP_FROM_SZ (32u << 20)    /* of a bank's file, before what was acknowledged is taken away */
+#define DROP_FROM_SZ (32u << 20) /* of a bank's file, before what was acknowledged is taken away */
 #define POSTS_SZ (64u << 20)
 #define SYNC_EVERY 256u
 
@@ -56,8 +56,8 @@ kh_err kh_bank_of(kh_hub *h, uint32_t id, kh_bank **ret)
     return KH_OK;
 }
 
-kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count, const uint8_t head[32],
-                    const uint8_t *package, size_t n, uint8_t **ret_parcel, size_t *ret_n)
+kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count,
+                    const uint8_t head[32], const uint8_t *package, size_t n, uint8_t **ret_parcel, size_t *ret_n)
 {
     uint8_t record[RECORD_HEAD_SZ];
     static const uint8_t none[KH_PUBLIC_SZ];

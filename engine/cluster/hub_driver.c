@@ -141,7 +141,8 @@ static kh_sub *by_ticket(kh_hub *h, kh_sub *from, uint64_t ticket)
     return s != NULL && s->ticket == ticket ? s : NULL;
 }
 
-void kh_hub_ordered(kh_hub *h, const uint8_t digest[32], uint64_t height, const uint64_t *tags, const uint32_t *op_cnts, uint32_t n)
+void kh_hub_ordered(kh_hub *h, const uint8_t digest[32], uint64_t height, const uint64_t *tags, const uint32_t *op_cnts,
+                    uint32_t n)
 {
     uint32_t first_op = 0;
     (void)pthread_mutex_lock(&h->lock);
@@ -165,7 +166,8 @@ void kh_hub_ordered(kh_hub *h, const uint8_t digest[32], uint64_t height, const 
 
 static bool has(const kh_sub *s, const uint8_t batch[32], uint32_t op_index)
 {
-    return s != NULL && s->ordered && op_index >= s->first_op && op_index - s->first_op < s->op_cnt && memcmp(s->digest, batch, 32) == 0;
+    return s != NULL && s->ordered && op_index >= s->first_op && op_index - s->first_op < s->op_cnt &&
+           memcmp(s->digest, batch, 32) == 0;
 }
 
 void kh_driver_receipt(kh_hub *h, const uint8_t batch[32], uint32_t op_index, const kh_receipt *receipt)

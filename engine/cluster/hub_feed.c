@@ -1,5 +1,5 @@
-/* hub_feed: a block of the order becomes runs: each batch is waited for, opened, judged operation by operation, and laid behind the
- * ones before it. Where a run is full, the block goes on in the next. */
+/* hub_feed: a block of the order becomes runs: each batch is waited for, opened, judged operation by operation, and laid behind
+ * the ones before it. Where a run is full, the block goes on in the next. */
 #include "cluster/hub_parts.h"
 #include <stdlib.h>
 #include "crypto/digest.h"

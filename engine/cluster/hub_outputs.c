@@ -1,5 +1,5 @@
-/* hub_outputs: what an executed block gives: outputs of each bank, the tree over them, packages, and the attestation. Nothing in it
- * is this hub's own: all hubs make the same bytes, and so does one that makes them again from its journal. */
+/* hub_outputs: what an executed block gives: outputs of each bank, the tree over them, packages, and the attestation. Nothing in
+ * it is this hub's own: all hubs make the same bytes, and so does one that makes them again from its journal. */
 #include "cluster/hub_parts.h"
 #include <stdlib.h>
 
@@ -184,7 +184,8 @@ kh_err kh_outputs_take(kh_hub *h, kh_run *r)
     for (size_t at = 0; at < r->results_sz && err == KH_OK;) {
         const uint8_t *p = r->results + at;
         uint32_t op_index = kh_load32(p), n = kh_load32(p + 8);
-        err = kh_load32(p + 4) != 0 ? take_notice(h, p + RESULT_HEAD_SZ, n) : take_receipt(h, r, &r->origins[op_index], p + RESULT_HEAD_SZ, n);
+        err = kh_load32(p + 4) != 0 ? take_notice(h, p + RESULT_HEAD_SZ, n)
+                                    : take_receipt(h, r, &r->origins[op_index], p + RESULT_HEAD_SZ, n);
         at += RESULT_HEAD_SZ + n;
     }
     return err == KH_OK && r->last ? end(h, r) : err;

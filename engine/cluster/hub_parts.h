@@ -16,9 +16,9 @@
 /* An entry takes operations until it has this many bytes or operations; all hubs cut alike (docs/CLUSTER.md). */
 #define KH_RUN_SZ (256u << 10)
 #define KH_RUN_OPS 8192u
-#define KH_BUNDLE_MAX_SZ (2u << 20)     /* of a signed bundle's frames: it stands in one entry */
+#define KH_BUNDLE_MAX_SZ (2u << 20)    /* of a signed bundle's frames: it stands in one entry */
 #define KH_SENDER_TEXT_MAX (16u << 20) /* of one sender in one block; a batch beyond is refused whole */
-#define KH_RUNS_MAX 16u                 /* entries under way */
+#define KH_RUNS_MAX 16u                /* entries under way */
 #define KH_NO_BATCH UINT32_MAX
 
 /* ---- a block under way ---- */
@@ -87,7 +87,7 @@ typedef struct kh_bank {
 } kh_bank;
 typedef struct kh_banks {
     uint32_t cnt, cap;
-    kh_bank *all; /* ascending ids; those that ever were */
+    kh_bank *all;      /* ascending ids; those that ever were */
     kh_heights *posts; /* DIR/outputs/posts: {app hash, posted, outputs root} of each height whose packages are all written */
 } kh_banks;
 /* kh_banks_open takes away what lies above the newest height that all have; *ret_height: that. */
@@ -95,14 +95,14 @@ KH_MUST kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height);
 void kh_banks_close(kh_hub *h);
 KH_MUST kh_err kh_bank_of(kh_hub *h, uint32_t id, kh_bank **ret); /* makes it where it is new */
 /* kh_bank_keep writes what a bank gets of a height; count and head are what it had before, and move on. */
-KH_MUST kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count, const uint8_t head[32],
-                            const uint8_t *package, size_t n, uint8_t **ret_parcel, size_t *ret_n);
+KH_MUST kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count,
+                            const uint8_t head[32], const uint8_t *package, size_t n, uint8_t **ret_parcel, size_t *ret_n);
 void kh_banks_answer(kh_hub *h); /* what was asked for since; takes away what was acknowledged */
 
 /* ---- outputs ---- */
 typedef struct kh_outputs {
     kh_maker *maker;
-    kh_output output; /* scratch */
+    kh_output output;  /* scratch */
     uint32_t *parties; /* the banks of the block, ascending */
     uint32_t bank_cnt;
     uint64_t height; /* of the block that is gathered; 0: none */

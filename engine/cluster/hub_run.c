@@ -129,7 +129,8 @@ static kh_err take_item(void *ctx, const kh_journal_item *item)
     receipt.lines = item->lines;
     if (receipt.type == KH_OP_BLOCK) {
         rec->block_seen = true;
-        rec->wrong |= receipt.amount != r->work->height || receipt.version != r->part || (receipt.state == KH_BLOCK_MORE) == r->last;
+        rec->wrong |=
+            receipt.amount != r->work->height || receipt.version != r->part || (receipt.state == KH_BLOCK_MORE) == r->last;
     }
     rec->wrong |= item->op_index >= r->op_cnt;
     if (receipt.ref_height != 0) {
