@@ -81,7 +81,7 @@ static void add_names(kh_hub *h, const kh_run *r, const kh_origin *origin)
         else memset(&o->papers[i], 0, sizeof o->papers[i]);
     }
     const uint8_t *frame = r->ops + origin->frame_at;
-    if (kh_op_decode(frame, kh_load32(frame), &scratch, &op, &used) == KH_OK && op.type == KH_OP_APPLY)
+    if (kh_op_decode(frame, kh_load32(frame), &scratch, &op, &used) == KH_OK && op.type == KH_OP_APPLY && op.apply.product.n != 0)
         memcpy(o->product, op.apply.product.p, op.apply.product.n);
 }
 

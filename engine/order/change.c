@@ -198,7 +198,8 @@ static bool ordered_by_officers(kh_order *o, const kh_change *c, const uint8_t d
     size_t n = kh_change_statement(c, statement, sizeof statement);
     KH_ASSERT(n > 0);
     for (uint32_t i = 0; i < c->signature_cnt; i++)
-        if (!kh_verify(o->suite, o->officers[c->signatures[i].index], statement, n, c->signatures[i].signature)) return false;
+        if (!kh_verify_signature(o->suite, o->officers[c->signatures[i].index], statement, n, c->signatures[i].signature))
+            return false;
     kh_seen_now(o, digest, keys);
     return true;
 }
