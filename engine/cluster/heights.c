@@ -87,7 +87,8 @@ static kh_err walk(kh_heights *h, uint64_t last, uint64_t whole, bool sound)
         head of = {0};
         uint8_t *p = NULL;
         err = read_head(h, h->end, &of);
-        if (err == KH_OK && (of.height <= h->newest || of.size > (sound ? size : whole) - h->end)) err = KH_E_DAMAGED;
+        if (err == KH_OK && (of.height <= h->newest || of.size > kh_min64(size, sound ? size : whole) - h->end))
+            err = KH_E_DAMAGED;
         if (err == KH_OK && of.height > last) break;
         if (err == KH_OK && sound) err = read_record(h, h->end, &of, &p);
         free(p);
