@@ -41,7 +41,8 @@ static kh_err read_head(const kh_heights *h, uint64_t at, head *ret)
     kh_err err = read_exact(h, at, p, sizeof p);
     if (err != KH_OK) return err;
     *ret = (head){kh_load64(p + AT_HEIGHT), kh_load64(p + AT_CHECK), kh_load32(p + AT_SIZE)};
-    bool good = memcmp(p, h->magic, 4) == 0 && ret->size >= HEAD_SZ && ret->size <= KH_HEIGHTS_RECORD_MAX_SZ && kh_load64(p + AT_ZERO) == 0;
+    bool good = memcmp(p, h->magic, 4) == 0 && ret->size >= HEAD_SZ && ret->size <= KH_HEIGHTS_RECORD_MAX_SZ &&
+                kh_load64(p + AT_ZERO) == 0;
     return good ? KH_OK : KH_E_DAMAGED;
 }
 
@@ -95,10 +96,11 @@ static kh_err walk(kh_heights *h, uint64_t last, uint64_t whole, bool sound)
     return sound && err == KH_E_DAMAGED ? KH_OK : err;
 }
 
-kh_err kh_heights_open(const kh_disk *disk, const char *path, const char magic[4], uint64_t whole, uint64_t *ret_at, kh_heights **ret)
+kh_err kh_heights_open(const kh_disk *disk, const char *path, const char magic[4], uint64_t whole, uint64_t *ret_at,
+                       kh_heights **ret)
 {
     *ret_at = 0;
-    if (strlen(path) + 8 > sizeof ((kh_heights *)0)->path) return KH_E_ARG;
+    if (strlen(path) + 8 > sizeof((kh_heights *)0)->path) return KH_E_ARG;
     kh_heights *h = calloc(1, sizeof *h);
     if (h == NULL) return KH_E_NOMEM;
     h->disk = disk;
@@ -128,7 +130,8 @@ void kh_heights_close(kh_heights *h)
 
 kh_err kh_heights_add(kh_heights *h, uint64_t height, const void *a, size_t a_n, const void *b, size_t b_n)
 {
-    if (height <= h->newest || a_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 || b_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 - HEAD_SZ) return KH_E_ARG;
+    if (height <= h->newest || a_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 || b_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 - HEAD_SZ)
+        return KH_E_ARG;
     size_t n = HEAD_SZ + a_n + b_n;
     uint8_t *p = calloc(1, n);
     if (p == NULL) return KH_E_NOMEM;

@@ -1,8 +1,8 @@
 /* heights: a file of records by rising height, growing at its end: blocks of the order, outputs of a bank.
  *
- * A record: head {magic 4, size of all of it 4, check 8, height 8, 0 8}, then its bytes; check: XXH3-64 from byte 16 on. In memory
- * stands the place of every 64th; opening walks all heads.
- * Threads  one writer; readers any. Errors  KH_E_DAMAGED where a record is not as it was written. Not durable before sync. */
+ * A record: head {magic 4, size of all of it 4, check 8, height 8, 0 8}, then its bytes; check: XXH3-64 from byte 16 on. In
+ * memory stands the place of every 64th; opening walks all heads. Threads  one writer; readers any. Errors  KH_E_DAMAGED where a
+ * record is not as it was written. Not durable before sync. */
 #ifndef KH_CLUSTER_HEIGHTS_H
 #define KH_CLUSTER_HEIGHTS_H
 #include "base/base.h"

@@ -80,7 +80,8 @@ static kh_err load_state(kh_kept *k, char *why, size_t cap)
 }
 
 /* What the saved order goes with must be there whole; what is behind it CometBFT gives again: it is cut. */
-static kh_err open_file(kh_kept *k, const char *name, const char magic[4], uint64_t whole, char *why, size_t cap, kh_heights **ret)
+static kh_err open_file(kh_kept *k, const char *name, const char magic[4], uint64_t whole, char *why, size_t cap,
+                        kh_heights **ret)
 {
     char path[PATH_MAX_SZ];
     uint64_t at = 0;

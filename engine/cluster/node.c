@@ -149,8 +149,7 @@ kh_err kh_node_new(const kh_node_options *options, const uint8_t *saved, size_t 
         return err;
     }
     err = make_done_room(n);
-    if (err == KH_OK && saved_n != 0)
-        err = kh_order_load(options->genesis_bytes, options->genesis_sz, saved, saved_n, &n->order);
+    if (err == KH_OK && saved_n != 0) err = kh_order_load(options->genesis_bytes, options->genesis_sz, saved, saved_n, &n->order);
     else if (err == KH_OK) err = kh_order_new(options->genesis_bytes, options->genesis_sz, &n->order);
     if (err != KH_OK) {
         kh_node_free(n);

@@ -30,8 +30,12 @@ void kh_acks_load(kh_node *n) { n->fx->body_each(n->fx->self, 0, note, n); }
 /* ---- a body comes ---- */
 static void acknowledge(kh_node *n, uint32_t sender, const kh_acked *a, uint64_t expires_ns)
 {
-    kh_ack ack = {.set = n->set.set_id, .sender = sender, .incarnation = a->incarnation, .length = a->size,
-                  .sequence = a->sequence, .expires_ns = expires_ns};
+    kh_ack ack = {.set = n->set.set_id,
+                  .sender = sender,
+                  .incarnation = a->incarnation,
+                  .length = a->size,
+                  .sequence = a->sequence,
+                  .expires_ns = expires_ns};
     uint8_t message[KH_ACK_STATEMENT_SZ + KH_SIGNATURE_SZ];
     memcpy(ack.chain, n->chain_id, 32);
     memcpy(ack.digest, a->digest, 32);
@@ -114,8 +118,6 @@ void kh_acks_body(kh_node *n, uint32_t from, const uint8_t *p, size_t sz)
     uint64_t token = a->token = kh_node_token(n, KH_TOKEN_ACK);
     if (n->fx->body_put(n->fx->self, &name, p + 8, sz - 8, token) != KH_OK) kh_acks_stored(n, token, KH_E_FULL);
 }
-
-
 
 void kh_acks_stored(kh_node *n, uint64_t token, kh_err err)
 {

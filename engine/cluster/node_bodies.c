@@ -1,5 +1,5 @@
-/* node_bodies: bodies of the order that this node lacks: asked for in the background, of those who said that they have them first;
- * and what others ask of this node. */
+/* node_bodies: bodies of the order that this node lacks: asked for in the background, of those who said that they have them
+ * first; and what others ask of this node. */
 #include <stdlib.h>
 #include "cluster/node_parts.h"
 
@@ -7,10 +7,7 @@
 #define REST_NS (50 * KH_MS)    /* between two turns of one body */
 
 /* ---- what lacks ---- */
-static uint32_t *bucket_of(kh_wants *w, const uint8_t digest[32])
-{
-    return &w->buckets[kh_load32(digest) % KH_WANT_BUCKETS];
-}
+static uint32_t *bucket_of(kh_wants *w, const uint8_t digest[32]) { return &w->buckets[kh_load32(digest) % KH_WANT_BUCKETS]; }
 
 static kh_want *want_of(kh_wants *w, const uint8_t digest[32])
 {

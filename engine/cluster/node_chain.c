@@ -114,8 +114,13 @@ static kh_err finalize_again(kh_node *n, uint64_t height, uint64_t time_ns, cons
         return KH_OK;
     }
     c->again = true;
-    c->repeated = (kh_order_block){.height = height, .time_ns = time_ns, .tx_cnt = cnt, .codes = r->codes,
-                                   .digests = r->digests, .validator_cnt = r->validator_cnt, .validators = r->validators};
+    c->repeated = (kh_order_block){.height = height,
+                                   .time_ns = time_ns,
+                                   .tx_cnt = cnt,
+                                   .codes = r->codes,
+                                   .digests = r->digests,
+                                   .validator_cnt = r->validator_cnt,
+                                   .validators = r->validators};
     memcpy(c->repeated.app_hash, r->app_hash, 32);
     *ret = &c->repeated;
     return KH_OK;

@@ -38,9 +38,9 @@ typedef struct kh_own { /* a batch under way */
     kh_own_state state;
     uint32_t incarnation, set, ack_cnt, tag_cnt;
     uint64_t sequence, token;
-    uint64_t expires_ns;         /* that acknowledgements are asked for with */
-    uint64_t other_after_ns;     /* another digest may be asked for once block time is above it */
-    uint64_t at_ns, wait_ns;     /* monotonic: last put, sent; until it is done again */
+    uint64_t expires_ns;          /* that acknowledgements are asked for with */
+    uint64_t other_after_ns;      /* another digest may be asked for once block time is above it */
+    uint64_t at_ns, wait_ns;      /* monotonic: last put, sent; until it is done again */
     uint8_t digest[32], *message; /* BODY: expires 8, envelope */
     size_t message_n;
     uint64_t acked[KH_MEMBERS_MAX / 64]; /* by place in the set */
@@ -93,9 +93,9 @@ typedef struct kh_acked { /* a body of another sender that this node stores or h
     uint64_t sequence, expires_ns, token; /* token: being stored */
     uint8_t digest[32];
 } kh_acked;
-#define KH_ACKED_MAX 64u            /* of a sender */
-#define KH_ACKED_SZ (96u << 20)     /* bytes of a sender */
-#define KH_GIVE_BURST (64u << 20)   /* bytes that a peer is given at once */
+#define KH_ACKED_MAX 64u          /* of a sender */
+#define KH_ACKED_SZ (96u << 20)   /* bytes of a sender */
+#define KH_GIVE_BURST (64u << 20) /* bytes that a peer is given at once */
 #define KH_GIVE_A_SECOND (64u << 20)
 typedef struct kh_peer {
     uint32_t id;
@@ -151,9 +151,9 @@ typedef struct kh_want {
 #define KH_WANT_BUCKETS 16384u
 typedef struct kh_wants {
     kh_want *of;
-    uint32_t cnt, cap, next;                 /* next: whose turn it is */
-    uint8_t under_way[KH_WANTS_ASKED][32];   /* those that were asked for; zeros: free */
-    uint32_t buckets[KH_WANT_BUCKETS];       /* by digest: place in `of`, from 1 */
+    uint32_t cnt, cap, next;               /* next: whose turn it is */
+    uint8_t under_way[KH_WANTS_ASKED][32]; /* those that were asked for; zeros: free */
+    uint32_t buckets[KH_WANT_BUCKETS];     /* by digest: place in `of`, from 1 */
 } kh_wants;
 void kh_wants_add(kh_node *n, const uint8_t digest[32], uint32_t sender, const uint64_t signers[KH_MEMBERS_MAX / 64]);
 void kh_wants_tick(kh_node *n);
@@ -216,7 +216,7 @@ typedef struct kh_chain {
     kh_order_block block; /* finalized; open: not committed yet */
     kh_order_block repeated;
     bool open, again; /* again: the last finalize repeated a result */
-    uint8_t *bytes;       /* copies of that block's transactions */
+    uint8_t *bytes;   /* copies of that block's transactions */
     kh_tx_span *txs;
 } kh_chain;
 void kh_chain_free(kh_node *n);
@@ -241,7 +241,7 @@ struct kh_node {
     /* what the order says, looked up anew after each block */
     kh_order_validators set;
     kh_order_hubs hubs;
-    int32_t place; /* this node's in the set; -1: none */
+    int32_t place;                                /* this node's in the set; -1: none */
     uint32_t peers[KH_MEMBERS_MAX], peer_cnt;     /* every member with a node, but this one */
     uint32_t storers[KH_MEMBERS_MAX], storer_cnt; /* of those: validators and hubs */
     kh_sender own;

@@ -160,7 +160,8 @@ void kh_pending_add(kh_node *n, uint32_t from, const uint8_t *tx, size_t sz)
 static bool in_block(const kh_order_block *block, const uint8_t digest[32])
 {
     for (uint32_t i = 0; i < block->tx_cnt; i++)
-        if (memcmp(block->digests[i], digest, 32) == 0) return block->codes[i] != KH_R_BAD_SEQUENCE && block->codes[i] != KH_R_BUSY;
+        if (memcmp(block->digests[i], digest, 32) == 0)
+            return block->codes[i] != KH_R_BAD_SEQUENCE && block->codes[i] != KH_R_BUSY;
     return false;
 }
 
@@ -173,8 +174,7 @@ static bool over(kh_node *n, const kh_pending *tx)
     case KH_TX_CERTIFICATE:
         return !kh_order_next(n->order, tx->sender, &incarnation, &next) || tx->incarnation < incarnation ||
                (tx->incarnation == incarnation && tx->sequence < next) || tx->expires_ns < kh_order_time(n->order);
-    case KH_TX_INCARNATION:
-        return !kh_order_next(n->order, tx->sender, &incarnation, &next) || tx->sequence <= incarnation;
+    case KH_TX_INCARNATION: return !kh_order_next(n->order, tx->sender, &incarnation, &next) || tx->sequence <= incarnation;
     case KH_TX_CHANGE: return tx->sequence < kh_order_change_number(n->order);
     default: return m == NULL || (m->flags & KH_MEMBER_EXPELLED) != 0;
     }

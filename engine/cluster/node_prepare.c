@@ -4,7 +4,7 @@
 #include "cluster/node_parts.h"
 
 typedef struct share { /* of one sender */
-    uint32_t at, end; /* its certificates among the sorted ones */
+    uint32_t at, end;  /* its certificates among the sorted ones */
     uint64_t bytes;
 } share;
 
@@ -61,7 +61,8 @@ static share share_of(choice *c, kh_pending **txs, uint32_t at, uint32_t cnt)
     uint32_t sender = txs[at]->sender, incarnation = 0;
     uint64_t next = 0;
     if (!kh_order_next(c->n->order, sender, &incarnation, &next)) return s;
-    while (s.at < cnt && txs[s.at]->sender == sender && (txs[s.at]->incarnation != incarnation || txs[s.at]->sequence < next)) s.at++;
+    while (s.at < cnt && txs[s.at]->sender == sender && (txs[s.at]->incarnation != incarnation || txs[s.at]->sequence < next))
+        s.at++;
     for (s.end = s.at; s.end < cnt && txs[s.end]->sender == sender; s.end++) {
         kh_pending *tx = txs[s.end];
         if (tx->incarnation != incarnation || tx->sequence != next++) break;

@@ -21,8 +21,8 @@ static kh_err submit(kh_node *n, const uint8_t *frames, size_t sz, uint32_t op_c
     if (n->own.waiting_sz + sizeof(kh_queued) + sz > KH_NODE_QUEUE_SZ) return KH_E_AGAIN;
     kh_queued *q = malloc(sizeof *q + sz);
     if (q == NULL) return KH_E_NOMEM;
-    *q = (kh_queued){.tag = tag, .at_ns = kh_node_monotonic(n), .n = (uint32_t)sz, .op_cnt = op_cnt,
-                     .signed_section = signed_section};
+    *q = (kh_queued){
+        .tag = tag, .at_ns = kh_node_monotonic(n), .n = (uint32_t)sz, .op_cnt = op_cnt, .signed_section = signed_section};
     if (sz != 0) memcpy(q->bytes, frames, sz);
     if (n->own.last != NULL) n->own.last->next = q;
     else n->own.first = q;

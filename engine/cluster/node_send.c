@@ -35,7 +35,8 @@ kh_err kh_own_make(kh_node *n, kh_own *own, uint32_t incarnation, uint64_t seque
     size_t envelope_n = 0;
     kh_box_public(n->options.box, box);
     const kh_entropy entropy = {n->fx->entropy, n->fx->self};
-    kh_err err = kh_envelope_make(&head, n->options.sender, n->hubs.group, box, &entropy, text, sz, &envelope, &envelope_n, digest);
+    kh_err err =
+        kh_envelope_make(&head, n->options.sender, n->hubs.group, box, &entropy, text, sz, &envelope, &envelope_n, digest);
     uint8_t *message = err == KH_OK ? malloc(8 + envelope_n) : NULL;
     if (err == KH_OK && message == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) {
@@ -59,12 +60,14 @@ kh_err kh_own_make(kh_node *n, kh_own *own, uint32_t incarnation, uint64_t seque
 void kh_own_put(kh_node *n, kh_own *own)
 {
     /* Its own store keeps it until it is ordered, whatever expires with others. */
-    kh_body_name name = {{0}, n->options.self, own->incarnation, own->sequence, UINT64_MAX, (uint32_t)(own->message_n - 8), false};
+    kh_body_name name = {{0},  n->options.self, own->incarnation, own->sequence, UINT64_MAX, (uint32_t)(own->message_n - 8),
+                         false};
     memcpy(name.digest, own->digest, 32);
     own->state = KH_OWN_STORING;
     own->token = kh_node_token(n, KH_TOKEN_OWN);
     own->at_ns = kh_node_monotonic(n);
-    if (n->fx->body_put(n->fx->self, &name, own->message + 8, own->message_n - 8, own->token) != KH_OK) own->state = KH_OWN_SEALED;
+    if (n->fx->body_put(n->fx->self, &name, own->message + 8, own->message_n - 8, own->token) != KH_OK)
+        own->state = KH_OWN_SEALED;
 }
 
 void kh_own_stored(kh_node *n, uint64_t token, kh_err err)
@@ -89,8 +92,12 @@ static uint64_t expires_now(kh_node *n)
 
 static kh_ack statement_of(const kh_node *n, const kh_own *own)
 {
-    kh_ack ack = {.set = own->set, .sender = n->options.self, .incarnation = own->incarnation,
-                  .length = (uint32_t)(own->message_n - 8), .sequence = own->sequence, .expires_ns = own->expires_ns};
+    kh_ack ack = {.set = own->set,
+                  .sender = n->options.self,
+                  .incarnation = own->incarnation,
+                  .length = (uint32_t)(own->message_n - 8),
+                  .sequence = own->sequence,
+                  .expires_ns = own->expires_ns};
     memcpy(ack.chain, n->chain_id, 32);
     memcpy(ack.digest, own->digest, 32);
     return ack;

@@ -12,8 +12,8 @@ struct kh_pace {
     pthread_cond_t some;
     pthread_t thread;
     bool running, end;
-    kh_request *first;        /* by when they may go */
-    uint64_t next_ns[LINES];  /* when the party's next one may */
+    kh_request *first;       /* by when they may go */
+    uint64_t next_ns[LINES]; /* when the party's next one may */
     void (*done)(kh_request *r);
 };
 

@@ -142,8 +142,8 @@ static void head_make(const kh_envelope_head *head, uint8_t size_class, const ui
     commitment_of(key, p + AT_COMMITMENT);
 }
 
-static kh_err wrap_make(const uint8_t *public_key, const kh_entropy *entropy, uint8_t whose, const uint8_t key[32], const parts *s,
-                        uint8_t *p)
+static kh_err wrap_make(const uint8_t *public_key, const kh_entropy *entropy, uint8_t whose, const uint8_t key[32],
+                        const parts *s, uint8_t *p)
 {
     uint8_t info[WRAP_INFO_SZ];
     wrap_info(p, whose, info);
@@ -225,8 +225,8 @@ static void *must(void *p)
 static bool unpack(const uint8_t *packed, size_t packed_sz, size_t text_sz, uint8_t **ret)
 {
     if ((text_sz == 0) != (packed_sz == 0)) return false;
-    if (text_sz > 0 && (ZSTD_getFrameContentSize(packed, packed_sz) != text_sz ||
-                        ZSTD_findFrameCompressedSize(packed, packed_sz) != packed_sz))
+    if (text_sz > 0 &&
+        (ZSTD_getFrameContentSize(packed, packed_sz) != text_sz || ZSTD_findFrameCompressedSize(packed, packed_sz) != packed_sz))
         return false;
     uint8_t *text = must(malloc(text_sz > 0 ? text_sz : 1));
     size_t n = text_sz > 0 ? ZSTD_decompress(text, text_sz, packed, packed_sz) : 0;

@@ -1,5 +1,5 @@
-/* envelope_text: the sections of a text, and bundles that a party signed itself. Each section is whole by its own size; the frames in
- * it are whoever executes them's to judge. */
+/* envelope_text: the sections of a text, and bundles that a party signed itself. Each section is whole by its own size; the
+ * frames in it are whoever executes them's to judge. */
 #include "log/envelope.h"
 #include <stdlib.h>
 
@@ -26,7 +26,8 @@ static bool is_zero(const uint8_t *p, size_t n)
 static bool own_read(const uint8_t *p, size_t size, kh_section *ret)
 {
     if (size < KH_SECTION_HEAD_SZ || !is_zero(p + 8, 8)) return false;
-    *ret = (kh_section){.kind = KH_SECTION_OWN, .frames = p + KH_SECTION_HEAD_SZ, .frames_sz = (uint32_t)(size - KH_SECTION_HEAD_SZ)};
+    *ret = (kh_section){
+        .kind = KH_SECTION_OWN, .frames = p + KH_SECTION_HEAD_SZ, .frames_sz = (uint32_t)(size - KH_SECTION_HEAD_SZ)};
     return true;
 }
 

@@ -1,5 +1,6 @@
-/* fuzz_envelope: any bytes as an envelope, as the body of one that is sealed well around them, and as the text of sections. Nothing may
- * crash; what opens is within its bound, and what the sections say lies inside the text. The first byte says which of the three. */
+/* fuzz_envelope: any bytes as an envelope, as the body of one that is sealed well around them, and as the text of sections.
+ * Nothing may crash; what opens is within its bound, and what the sections say lies inside the text. The first byte says which of
+ * the three. */
 #include "crypto/digest.h"
 #include "log/envelope.h"
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static void sections(const uint8_t *text, size_t n)
     while (kh_section_next(text, n, &at, &s) == KH_OK) {
         KH_ASSERT(at <= n && s.frames >= text && s.frames + s.frames_sz <= text + at);
         if (s.kind != KH_SECTION_SIGNED) continue;
-        KH_ASSERT(s.statement >= text && s.statement + s.statement_sz == s.signature && s.signature + KH_SIGNATURE_SZ == text + at);
+        KH_ASSERT(s.statement >= text && s.statement + s.statement_sz == s.signature &&
+                  s.signature + KH_SIGNATURE_SZ == text + at);
         KH_ASSERT(!kh_bundle_signed_by(KH_SUITE_INTL, &s, signer_public));
     }
 }

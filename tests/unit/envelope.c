@@ -1,5 +1,6 @@
-/* Unit tests of envelope: round trips, and everything that must be one and the same "no". The bytes are also made by hand here, from
- * docs/CLUSTER.md alone, to put what no maker would put: bounds that lie, commitments to another key, wraps for another head. */
+/* Unit tests of envelope: round trips, and everything that must be one and the same "no". The bytes are also made by hand here,
+ * from docs/CLUSTER.md alone, to put what no maker would put: bounds that lie, commitments to another key, wraps for another
+ * head. */
 #include "log/envelope.h"
 #include "crypto/digest.h"
 #include "host/host.h"
@@ -61,7 +62,8 @@ static void cast_free(cast *c)
 static uint8_t *make(cast *c, const uint8_t *text, size_t n, size_t *ret_n)
 {
     uint8_t *p, digest[32], want[32];
-    cr_assert(kh_envelope_make(&c->head, c->sender, c->group_public, c->own_public, &c->entropy, text, n, &p, ret_n, digest) == KH_OK);
+    cr_assert(kh_envelope_make(&c->head, c->sender, c->group_public, c->own_public, &c->entropy, text, n, &p, ret_n, digest) ==
+              KH_OK);
     kh_sha256(p, *ret_n, want);
     cr_assert(memcmp(digest, want, 32) == 0);
     return p;
@@ -143,9 +145,10 @@ Test(envelope, what_is_not_made)
     uint8_t *text = calloc(1, KH_ENVELOPE_TEXT_MAX + 1), *p = NULL, digest[32], bad[64] = {0}, *back;
     size_t n, back_n;
     const kh_entropy *e = &c.entropy;
-    cr_assert(kh_envelope_make(&c.head, c.sender, c.group_public, c.own_public, e, text, KH_ENVELOPE_TEXT_MAX + 1, &p, &n, digest) ==
-              KH_E_FULL);
-    cr_assert(kh_envelope_make(&c.head, c.sender, c.group_public, c.own_public, e, text, KH_ENVELOPE_TEXT_MAX, &p, &n, digest) == KH_OK);
+    cr_assert(kh_envelope_make(&c.head, c.sender, c.group_public, c.own_public, e, text, KH_ENVELOPE_TEXT_MAX + 1, &p, &n,
+                               digest) == KH_E_FULL);
+    cr_assert(kh_envelope_make(&c.head, c.sender, c.group_public, c.own_public, e, text, KH_ENVELOPE_TEXT_MAX, &p, &n, digest) ==
+              KH_OK);
     cr_assert(opens(&c, p, n, &back, &back_n) && back_n == KH_ENVELOPE_TEXT_MAX);
     free(back);
     free(p);
@@ -156,7 +159,8 @@ Test(envelope, what_is_not_made)
     cr_assert(kh_envelope_make(&c.head, c.sender, bad, c.own_public, e, text, 1, &p, &n, digest) == KH_E_ARG);
     cr_assert(kh_envelope_make(&c.head, c.sender, c.group_public, bad, e, text, 1, &p, &n, digest) == KH_E_ARG);
     c.head.suite = (kh_suite)3;
-    cr_assert(kh_envelope_make(&c.head, c.sender, c.group_public, c.own_public, e, text, 1, &p, &n, digest) == KH_E_ARG && p == NULL);
+    cr_assert(kh_envelope_make(&c.head, c.sender, c.group_public, c.own_public, e, text, 1, &p, &n, digest) == KH_E_ARG &&
+              p == NULL);
     free(text);
     cast_free(&c);
 }
@@ -284,7 +288,8 @@ Test(envelope, lies_inside)
         cr_assert(!hand_opens(&c, (hand){.packed = packed, .packed_n = n, .text_sz = 500}));
         cr_assert(!hand_opens(&c, (hand){.packed = packed, .packed_n = n, .text_sz = KH_ENVELOPE_TEXT_MAX}));
         n = ZSTD_compress(packed, sizeof packed, zeros, KH_ENVELOPE_TEXT_MAX, 1);
-        cr_assert(hand_opens(&c, (hand){.packed = packed, .packed_n = n, .text_sz = KH_ENVELOPE_TEXT_MAX}), "the bound itself is good");
+        cr_assert(hand_opens(&c, (hand){.packed = packed, .packed_n = n, .text_sz = KH_ENVELOPE_TEXT_MAX}),
+                  "the bound itself is good");
         ZSTD_CCtx *z = ZSTD_createCCtx();
         cr_assert(z != NULL && !ZSTD_isError(ZSTD_CCtx_setParameter(z, ZSTD_c_contentSizeFlag, 0)));
         n = ZSTD_compress2(z, packed, sizeof packed, text, sizeof text);

@@ -64,7 +64,8 @@ static inline void fx_genesis(kh_suite suite, uint32_t hubs, uint8_t **ret, size
 {
     static kh_member members[16];
     kh_public_leaf leaf = {.key_n = 17, .value_n = 3, .value = (const uint8_t *)"30d"};
-    kh_genesis g = {.chain_id = "test-chain", .suite = suite, .initial_height = 5, .time_ns = T0, .officer_k = 2, .officer_cnt = 3};
+    kh_genesis g = {
+        .chain_id = "test-chain", .suite = suite, .initial_height = 5, .time_ns = T0, .officer_k = 2, .officer_cnt = 3};
     memcpy(leaf.key, "rhold_ttl_applied", 17);
     g.members = members;
     fx_member(suite, 1, KH_MEMBER_REGULATOR, 0, &members[g.member_cnt++]);
@@ -199,7 +200,8 @@ static inline uint32_t fx_attest(chain *c, uint32_t hub, uint64_t height)
 }
 
 /* A change signed by the officers of `who` (bits), turn: which keys they have. */
-static inline uint32_t fx_change_by(chain *c, uint64_t number, uint32_t kind, const void *body, size_t n, uint32_t who, uint8_t turn)
+static inline uint32_t fx_change_by(chain *c, uint64_t number, uint32_t kind, const void *body, size_t n, uint32_t who,
+                                    uint8_t turn)
 {
     static uint8_t buf[KH_TX_MAX_SZ], statement[KH_TX_MAX_SZ];
     kh_change change = {.number = number, .kind = kind, .body_sz = (uint32_t)n, .body = body};
@@ -264,7 +266,10 @@ static inline uint32_t fx_incarnate(chain *c, uint32_t sender, uint32_t incarnat
 }
 
 /* fx_process: would the gathered block be voted for? fx_next executes it, ms later than the one before. */
-static inline bool fx_process(const chain *c) { return kh_order_process(c->order, kh_order_height(c->order) + 1, c->time, c->spans, c->n); }
+static inline bool fx_process(const chain *c)
+{
+    return kh_order_process(c->order, kh_order_height(c->order) + 1, c->time, c->spans, c->n);
+}
 
 static inline void fx_next(chain *c, uint64_t ms)
 {
