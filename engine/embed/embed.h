@@ -76,7 +76,8 @@ void kh_embed_options(kh_engine *e, kh_store_options *ret);
 kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret, kh_code *ret_code);
 /* kh_embed_enter opens for reading or writing, resolves and refuses: on a refusal the row {code name} was given. */
 kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret);
-/* kh_embed_refuse gives the row {code name} and KH_DONE_NOT_OK, with a sentence in the message. */
+/* kh_embed_refuse gives the row {code name} and KH_DONE_NOT_OK, with a sentence in the message. A bank's node answers NOT_CHECKED
+   what only a hub's ledger knows, where no hub could be asked (http.h: forward). */
 kh_result kh_embed_refuse(kh_engine *e, kh_code code, const kh_result_sink *sink);
 /* kh_embed_party finds the party of an id, a USCC, or a name: any, to the operator; through a party's handle those that `who` may
    see (kh_access_may_see_party). A name that it may not see finds nothing, as one that there is not. [S] */
@@ -132,7 +133,7 @@ void kh_row_issuer(kh_row_builder *b, const char *issuer);
 void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh_code code);
 
 /* kh_embed_give_document gives a row a currency of a document, as `balance` does. */
-void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink);
+void kh_embed_give_document(const kh_engine *e, const kh_doc_view *doc, const kh_result_sink *sink);
 
 /* ---- operations ---- */
 typedef struct kh_answer { /* what came back for one operation */
