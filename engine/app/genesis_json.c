@@ -216,7 +216,7 @@ static bool read_kanhe(json_t *kanhe, kh_genesis *ret, char *why, size_t cap)
 
 static bool read_from(const char *json, size_t n, bool whole, kh_genesis *ret, char *why, size_t cap)
 {
-    json_error_t error;
+    json_error_t error = {.line = 0};
     json_t *root = n <= KH_GENESIS_FILE_MAX_SZ ? json_loadb(json, n, JSON_REJECT_DUPLICATES, &error) : NULL;
     if (root == NULL) {
         (void)snprintf(why, cap, n > KH_GENESIS_FILE_MAX_SZ ? "larger than 16 MiB" : "line %d: no JSON: %s", error.line,

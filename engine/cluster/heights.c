@@ -198,6 +198,16 @@ static kh_err place_of(const kh_heights *h, uint64_t height, uint64_t *ret_at, u
     return KH_OK;
 }
 
+kh_err kh_heights_bytes_upto(kh_heights *h, uint64_t height, uint64_t *ret)
+{
+    uint64_t at = 0, above = 0;
+    (void)pthread_rwlock_rdlock(&h->lock);
+    kh_err err = h->newest <= height ? KH_OK : place_of(h, height, &at, &above);
+    if (err == KH_OK) *ret = h->newest <= height ? h->end : above;
+    (void)pthread_rwlock_unlock(&h->lock);
+    return err;
+}
+
 static kh_err find(kh_heights *h, uint64_t height, bool above, uint64_t *ret_height, uint8_t **ret, size_t *ret_n)
 {
     uint64_t at = 0, next = 0;
