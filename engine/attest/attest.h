@@ -4,7 +4,8 @@
  * An output is a receipt of an operation or a notice, of one party. A party's outputs are numbered from 1 without gaps and
  * chained: head' = SHA-256("kanhe/output\0" || head || SHA-256(payload)). At a height each bank has a subtree: leaf 0 its hidden
  * head {salt, party, count, head}, then a leaf an output, then salted filling up to a power of two; the outputs root is the tree
- * over {party, subtree root} of all banks that are members, ascending. All trees are crypto/merkle.h's. */
+ * over {party, subtree root} of all banks that are members, ascending, filled up to a power of two by {0, zeros}: so that no
+ * other number of leaves leads to its root. All trees are crypto/merkle.h's. */
 #ifndef KH_ATTEST_ATTEST_H
 #define KH_ATTEST_ATTEST_H
 #include "crypto/merkle.h"
@@ -13,7 +14,9 @@
 #include "wire/wire.h"
 
 #define KH_SALT_SZ 16u
-#define KH_PAYLOAD_MAX_SZ (KH_RECEIPT_MAX_SZ + 64u + KH_LINES_MAX * 128u)
+#define KH_PAYLOAD_PAPER_SZ (4u + KH_NUMBER_MAX + KH_ISSUER_MAX)
+#define KH_PAYLOAD_MAX_SZ (KH_RECEIPT_MAX_SZ + 64u + KH_LINES_MAX * KH_PAYLOAD_PAPER_SZ)
+#define KH_OUTPUTS_MAX (1u << 24) /* of a party at one height */
 
 /* ---- salts and posted digests: hubs alone know the secret ---- */
 /* kh_attest_secret: what hubs share in an epoch: HMAC-SHA-256(group secret, "kanhe/hubs\0"). */
@@ -42,8 +45,8 @@ typedef struct kh_output { /* decoded, or to be encoded */
     uint32_t paper_cnt;               /* receipts of APPLY: a line each; of EVENT: 0; notices with a key: 1 */
     kh_paper_text papers[KH_LINES_MAX];
 } kh_output;
-/* kh_payload_encode: the bytes that outcome and chain cover: {kind, 0 0 0, paper_cnt 4, receipt or notice bytes, product,
- * papers}. */
+/* kh_payload_encode: the bytes that outcome and chain cover: {kind, 0 0 0, paper_cnt 4, receipt or notice bytes, of APPLY the
+ * product, papers}. */
 size_t kh_payload_encode(const kh_output *output, uint8_t buf[KH_PAYLOAD_MAX_SZ]);
 KH_MUST kh_err kh_payload_decode(const uint8_t *p, size_t n, kh_output *ret); /* all but batch, op_index, op_digest */
 void kh_output_chain(const uint8_t head[32], const uint8_t payload_digest[32], uint8_t ret[32]);
@@ -69,7 +72,7 @@ uint32_t kh_attest_padded(uint32_t output_cnt); /* leaves of a subtree: the powe
 typedef struct kh_maker kh_maker; /* gathers a height's outputs, party by party, in execution order */
 KH_MUST kh_err kh_maker_new(kh_maker **ret);
 void kh_maker_free(kh_maker *m);
-/* parties: the bank members, ascending; counts and heads: as of before this height. */
+/* parties: the bank members, ascending; counts and heads: as of before this height. What fails here, end says. */
 void kh_maker_begin(kh_maker *m, const uint8_t chain[32], const uint8_t secret[32], uint64_t height, const uint32_t *parties,
                     const uint64_t *counts, const uint8_t (*heads)[32], uint32_t n);
 /* kh_maker_add: an output of a party; of one that is no bank member: nothing is done. */

@@ -1,5 +1,6 @@
 /* kept: a node's own record of the order: the saved order state and, for each block with entries, what execution, audit and
- * proofs need of it. DIR/order/state, DIR/order/blocks (append only; docs/CLUSTER.md). CometBFT replays what is above the saved
+ * proofs need of it, and the members each time that they changed. DIR/order/state, DIR/order/blocks and DIR/order/members (append
+ * only; docs/CLUSTER.md). CometBFT replays what is above the saved
  * height. Threads: one writer; readers any. */
 #ifndef KH_CLUSTER_KEPT_H
 #define KH_CLUSTER_KEPT_H
@@ -40,4 +41,12 @@ KH_MUST kh_err kh_kept_at(kh_kept *k, uint64_t height, kh_kept_block **ret);
 /* kh_kept_after: the first above height. */
 KH_MUST kh_err kh_kept_after(kh_kept *k, uint64_t height, kh_kept_block **ret);
 void kh_kept_block_free(kh_kept_block *b);
+
+typedef struct kh_kept_member { /* what execution needs to know of a member */
+    uint32_t id;
+    uint8_t role, flags;
+    uint8_t sender[KH_PUBLIC_SZ], box[KH_PUBLIC_SZ];
+} kh_kept_member;
+/* kh_kept_members: who were members as of after the block of a height, ascending; *ret malloc'ed. */
+KH_MUST kh_err kh_kept_members(kh_kept *k, uint64_t height, kh_kept_member **ret, uint32_t *ret_cnt);
 #endif

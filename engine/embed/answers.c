@@ -103,7 +103,7 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
         if (code == KH_C_NOT_FOUND && doc.code == KH_C_FORMAT && r->lines[i].code == KH_C_NOT_FOUND) code = KH_C_FORMAT;
         document_row(&documents, i, &doc);
     }
-    uint64_t height = a != NULL ? a->height : kh_ledger_height(l);
+    uint64_t height = a != NULL ? a->height : kh_store_block_of(e->store, kh_ledger_height(l));
     kh_store_read_end(e->store);
     kh_row_begin(b);
     kh_row_number(b, "id", asked->id);
@@ -135,7 +135,7 @@ void kh_embed_financing_free(kh_fin_row *row)
     free(row);
 }
 
-kh_fin_row *kh_embed_financing_row(const kh_ledger *l, const kh_fin_view *f)
+kh_fin_row *kh_embed_financing_row(kh_store *store, const kh_ledger *l, const kh_fin_view *f)
 {
     kh_fin_row *row = calloc(1, sizeof *row);
     if (row == NULL || !rows_init(&row->documents, f->line_cnt)) {
@@ -160,7 +160,7 @@ kh_fin_row *kh_embed_financing_row(const kh_ledger *l, const kh_fin_view *f)
     kh_row_number(b, "version", f->version);
     kh_row_text(b, "currency", kh_currency_alpha(f->currency));
     kh_row_amount(b, "amount", f->amount, f->currency);
-    kh_row_number(b, "height", f->last.height);
+    kh_row_number(b, "height", kh_store_block_of(store, f->last.height));
     kh_row_rows(b, "documents", row->documents.rows, f->line_cnt);
     kh_row_number(b, "enterprise", f->enterprise);
     kh_row_text(b, "product", f->product);

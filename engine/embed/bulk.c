@@ -37,10 +37,13 @@ static void question_of(const kh_lookup_question *in, uint32_t bank, kh_question
         ret->owner_check = kh_owner_check((kh_text){owner, n});
 }
 
-static kh_lookup_answer answer_of(const kh_verdict *v)
+static kh_lookup_answer answer_of(kh_store *store, const kh_verdict *v)
 {
-    return (kh_lookup_answer){
-        .code = v->code, .currency = v->currency, .version = v->version, .free = v->free, .as_of = v->as_of};
+    return (kh_lookup_answer){.code = v->code,
+                              .currency = v->currency,
+                              .version = v->version,
+                              .free = v->free,
+                              .as_of = kh_store_block_of(store, v->as_of)};
 }
 
 static kh_principal asker(kh_engine *e, uint32_t as)
@@ -106,10 +109,10 @@ kh_result kh_lookup(kh_engine *engine, uint32_t as, const kh_lookup_question que
             for (uint32_t i = 0; i < rest_cnt; i++) verdicts[where[i]] = more[i];
         }
         for (uint32_t i = 0; i < cnt; i++) {
-            ret[at + i] = answer_of(&verdicts[i]);
+            ret[at + i] = answer_of(engine->store, &verdicts[i]);
             if (proof && group[i].owner_check == 0) ret[at + i] = (kh_lookup_answer){.code = KH_C_FORMAT, .free = KH_AMOUNT_NONE};
             else if (proof && kh_access_unproven(&group[i], &verdicts[i]))
-                ret[at + i] = (kh_lookup_answer){.code = KH_C_FIELD_MISMATCH, .free = KH_AMOUNT_NONE, .as_of = verdicts[i].as_of};
+                ret[at + i] = (kh_lookup_answer){.code = KH_C_FIELD_MISMATCH, .free = KH_AMOUNT_NONE, .as_of = ret[at + i].as_of};
             probes += kh_limit_is_probe(ret[at + i].code);
         }
         kh_probe_end(&probe, probes);

@@ -14,7 +14,7 @@ kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink)
     kh_store_get_stats(engine->store, &t);
     kh_row_builder b;
     kh_row_begin(&b);
-    kh_row_number(&b, "height", t.height);
+    kh_row_number(&b, "height", kh_store_block_of(engine->store, t.height));
     kh_row_time(&b, "time", t.time_ns);
     kh_row_number(&b, "documents", s.documents);
     kh_row_number(&b, "balances", s.balances);
@@ -29,7 +29,7 @@ kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink)
     kh_row_number(&b, "state_bytes", s.state_bytes);
     kh_row_number(&b, "log_bytes", t.log_bytes);
     kh_row_number(&b, "journal_bytes", t.journal_bytes);
-    kh_row_number(&b, "image_height", t.image_height);
+    kh_row_number(&b, "image_height", kh_store_block_of(engine->store, t.image_height));
     kh_row_number(&b, "image_bytes", t.image_bytes);
     kh_row_text(&b, "disk", kh_host_disk_method(&engine->disk));
     kh_row_give(&b, "stats", sink);
@@ -90,7 +90,7 @@ kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink)
     kh_store_get_stats(engine->store, &stats);
     kh_row_builder b;
     kh_row_begin(&b);
-    kh_row_number(&b, "height", height);
+    kh_row_number(&b, "height", kh_store_block_of(engine->store, height));
     kh_row_number(&b, "bytes", stats.image_bytes);
     kh_row_give(&b, "snapshot", sink);
     return KH_DONE;

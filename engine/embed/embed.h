@@ -164,8 +164,8 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
                               const kh_result_sink *sink);
 /* A financing's row is built with the gate held and given without. */
 typedef struct kh_fin_row kh_fin_row;
-kh_fin_row *kh_embed_financing_row(const kh_ledger *l, const kh_fin_view *f); /* NULL: out of memory. [S] */
-void kh_embed_give_financing(kh_fin_row *row, const kh_result_sink *sink);    /* frees it */
+kh_fin_row *kh_embed_financing_row(kh_store *store, const kh_ledger *l, const kh_fin_view *f); /* NULL: out of memory. [S] */
+void kh_embed_give_financing(kh_fin_row *row, const kh_result_sink *sink);                     /* frees it */
 void kh_embed_financing_free(kh_fin_row *row);
 bool kh_embed_code_ok(kh_code code); /* OK or a warning */
 

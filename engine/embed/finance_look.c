@@ -18,7 +18,7 @@ typedef struct walk { /* over the financings that the asker may see */
 
 static kh_fin_row *row_of(walk *w, const kh_ledger *l)
 {
-    kh_fin_row *row = kh_embed_financing_row(l, w->view);
+    kh_fin_row *row = kh_embed_financing_row(w->e->store, l, w->view);
     if (row == NULL) w->err = KH_E_NOMEM;
     return row;
 }

@@ -190,7 +190,7 @@ static void give_lookup(kh_walk *walk, const kh_journal_item *item)
 {
     kh_row_builder b;
     kh_row_begin(&b);
-    kh_row_number(&b, "height", item->place.height);
+    kh_row_number(&b, "height", kh_store_block_of(walk->e->store, item->place.height));
     kh_row_time(&b, "time", item->time_ns);
     kh_row_number(&b, "enterprise", item->notice.party);
     kh_row_number(&b, "bank", item->notice.version);

@@ -85,12 +85,13 @@ static void add_financing_event(kh_row_builder *b, const kh_receipt *r, const kh
     if (n > 1) kh_row_words(b, "amounts", held); /* each of the document's balances */
 }
 
-static void give_history(const kh_journal_item *item, const kh_principal *who, const kh_key *key, const kh_result_sink *sink)
+static void give_history(kh_store *store, const kh_journal_item *item, const kh_principal *who, const kh_key *key,
+                         const kh_result_sink *sink)
 {
     char changes[1200];
     kh_row_builder b;
     kh_row_begin(&b);
-    kh_row_number(&b, "height", item->place.height);
+    kh_row_number(&b, "height", kh_store_block_of(store, item->place.height));
     kh_row_time(&b, "time", item->time_ns);
     kh_row_text(&b, "operation", operation_word(item));
     if (item->is_notice) {
@@ -165,7 +166,7 @@ kh_result kh_history(kh_engine *e, const kh_paper *paper, kh_page *page, const k
             break;
         }
         err = kh_store_journal_read(e->store, at, item);
-        if (err == KH_OK) give_history(item, &who, &doc.key, sink);
+        if (err == KH_OK) give_history(e->store, item, &who, &doc.key, sink);
     }
     free(all.p);
     free(item);
@@ -186,7 +187,7 @@ static void give_alert(kh_walk *walk, const kh_journal_item *item)
         kh_store_read_end(walk->e->store);
     }
     kh_row_begin(&b);
-    kh_row_number(&b, "height", item->place.height);
+    kh_row_number(&b, "height", kh_store_block_of(walk->e->store, item->place.height));
     kh_row_time(&b, "time", item->time_ns);
     kh_row_text(&b, "alert", kh_notice_word((kh_notice_type)n->type));
     if (n->party != 0) kh_row_number(&b, "bank", n->party);

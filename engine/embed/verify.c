@@ -103,7 +103,7 @@ static void give(checker *c, const asked *a, const kh_verdict *v)
     kh_row_amount(&b, "free", v->free, v->currency);
     if (v->version != 0) kh_row_number(&b, "version", v->version);
     else kh_row_null(&b, "version");
-    kh_row_number(&b, "as_of", v->as_of);
+    kh_row_number(&b, "as_of", kh_store_block_of(c->e->store, v->as_of));
     if (v->code == KH_C_NOT_FOUND) kh_row_time(&b, "watermark", v->watermark);
     if (a->refused != 0) kh_row_text(&b, "why", a->why);
     if (v->code != KH_C_OK && !kh_code_is_warning(v->code)) c->not_ok = true;

@@ -56,15 +56,22 @@ static void begin_row(kh_request *r)
     else kh_answer_put(&r->out, ",\n", 2);
 }
 
+static bool is_code(const kh_result_row *row, uint32_t at)
+{
+    return at < row->field_cnt && row->fields[at].type == KH_FIELD_NUMBER && strcmp(row->fields[at].name, "code") == 0;
+}
+
 static void on_row(void *ctx, const kh_result_row *row)
 {
     kh_request *r = ctx;
     kh_answer_text *a = &r->out;
     begin_row(r);
+    if (!is_code(row, r->code_at))
+        for (r->code_at = 0; r->code_at < row->field_cnt && !is_code(row, r->code_at); r->code_at++) {}
+    uint32_t code = r->code_at < row->field_cnt ? (uint32_t)row->fields[r->code_at].number : 0;
+    r->limited |= code == KH_C_RATE_LIMITED;
     if (r->row_cnt++ == 0) {
-        for (uint32_t i = 0; i < row->field_cnt; i++)
-            if (row->fields[i].type == KH_FIELD_NUMBER && strcmp(row->fields[i].name, "code") == 0)
-                r->first_code = (uint32_t)row->fields[i].number;
+        r->first_code = code;
         r->first_is_code_alone = row->field_cnt == 2 && strcmp(row->fields[0].name, "code") == 0;
     }
     if (!kh_answer_room(a, 256)) return;

@@ -154,6 +154,28 @@ bool kh_quota_take(kh_quota *q, uint32_t party, uint64_t bytes);
 void kh_quota_grow(kh_quota *q, uint32_t party, uint64_t bytes); /* an answer: it is there, so it counts */
 void kh_quota_give_back(kh_quota *q, uint32_t party, uint64_t bytes);
 
+/* ---- turns.c: operations that wait for tokens that their party's own operations hold ---- */
+typedef struct kh_turns kh_turns;
+kh_err kh_turns_new(kh_turns **ret);
+void kh_turns_free(kh_turns *t);
+void kh_turns_begin(kh_turns *t, uint32_t party);  /* a request of it goes to the store */
+void kh_turns_cancel(kh_turns *t, uint32_t party); /* it was not taken */
+/* kh_turns_wait: false: nothing of the party is under way that could make room. Else the request waits, and kh_turns_end or
+   kh_turns_next gives it to whoever makes it try again. */
+bool kh_turns_wait(kh_turns *t, kh_request *r);
+/* kh_turns_end: a request was answered; the one whose turn it is, or NULL. kh_turns_next: one more. */
+kh_request *kh_turns_end(kh_turns *t, uint32_t party);
+kh_request *kh_turns_next(kh_turns *t, uint32_t party);
+
+/* ---- pace.c: answers that say RATE_LIMITED ---- */
+#define KH_HTTP_PACE_NS UINT64_C(10000000) /* between two of a party */
+typedef struct kh_pace kh_pace;
+/* kh_pace_new: done is called from a thread of its own when an answer may go. */
+kh_err kh_pace_new(void (*done)(kh_request *r), kh_pace **ret);
+bool kh_pace_add(kh_pace *p, kh_request *r); /* false: it was flushed: nothing waits any more */
+void kh_pace_flush(kh_pace *p);              /* all go at once; then nothing waits any more */
+void kh_pace_free(kh_pace *p);
+
 /* ---- workers.c ---- */
 typedef struct kh_workers kh_workers;
 kh_err kh_workers_new(uint32_t threads, uint32_t queue, void (*run)(kh_request *r), kh_workers **ret);
@@ -195,7 +217,8 @@ struct kh_request {
     struct kh_request *next; /* in the workers' queue */
     kh_principal who;
     uint64_t begun_ns;
-    char *uri; /* as it came; taken apart in place */
+    uint64_t goes_ns; /* pace.c: not before */
+    char *uri;        /* as it came; taken apart in place */
     char *path[KH_HTTP_PATH_PARAMS];
     char *query[KH_HTTP_PARAMS]; /* by the route's params */
     uint8_t *body;
@@ -204,12 +227,16 @@ struct kh_request {
     kh_answer_text out;
     kh_engine *engine;       /* this request's own handle */
     uint64_t quota;          /* bytes taken */
+    uint32_t op_cnt;         /* of operations as frames */
     uint32_t tokens, probes; /* of operations: tokens of the probe limit taken, and those that stay taken */
     /* of the rows so far */
     uint64_t row_cnt;
+    uint32_t code_at; /* where the rows have their code */
     uint32_t first_code;
     bool first_is_code_alone;
     bool begun, refused, dispatched, done, lines, queued;
+    bool limited;    /* the answer says RATE_LIMITED */
+    bool in_turn;    /* its operations were looked at, and wait or waited for tokens */
     unsigned status; /* HTTP */
     unsigned retry_after_s;
     const char *content_type;
@@ -231,6 +258,8 @@ struct kh_http {
     kh_connections *connections;
     kh_quota *quota;
     kh_quota *frames; /* operations that the store has not answered */
+    kh_turns *turns;
+    kh_pace *pace;
     kh_workers *workers;
     kh_metrics *metrics;
     char *openapi;
@@ -246,6 +275,7 @@ struct kh_http {
 uint64_t kh_http_now_ns(void);
 /* kh_http_done: the answer is complete; any thread. The request is not touched any more by the caller. */
 void kh_http_done(kh_request *r);
+void kh_http_release(kh_request *r); /* the end of kh_http_done, once the answer may go */
 /* kh_http_listen makes the socket of "ADDRESS:PORT". */
 kh_err kh_http_listen(const char *text, char *why, size_t cap, int *ret_fd, uint16_t *ret_port);
 

@@ -194,8 +194,9 @@ static void run(kh_request *r)
 
 void kh_request_run(kh_request *r)
 {
+    bool goes_on = (r->route->flags & KH_R_ASYNC) != 0; /* whose turn came: it is answered when the store has */
     run(r);
-    kh_http_done(r);
+    if (!goes_on) kh_http_done(r);
 }
 
 void kh_http_done(kh_request *r)
@@ -210,6 +211,12 @@ void kh_http_done(kh_request *r)
         kh_quota_grow(h->quota, r->who.party, r->out.cap);
         r->quota += r->out.cap;
     }
+    if (!r->limited || !kh_pace_add(h->pace, r)) kh_http_release(r);
+}
+
+void kh_http_release(kh_request *r)
+{
+    kh_http *h = r->http;
     r->done = true;
     MHD_resume_connection(r->mhd); /* the request may be gone from here on */
     (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
@@ -239,27 +246,41 @@ static bool within_rate(kh_request *r)
     return false;
 }
 
+/* suspend takes the connection out of the polling thread's hands until kh_http_done; false: the hub is stopping. */
+static bool suspend(kh_request *r)
+{
+    kh_http *h = r->http;
+    /* pairs with kh_http_stop, which says closed first and waits for suspended then: one of the two sees the other */
+    (void)atomic_fetch_add_explicit(&h->suspended, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&h->closed, memory_order_seq_cst)) {
+        (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
+        return false;
+    }
+    MHD_suspend_connection(r->mhd);
+    return true;
+}
+
 /* dispatch starts the work once the body is here. */
 static enum MHD_Result dispatch(kh_request *r)
 {
     kh_http *h = r->http;
     r->dispatched = true;
     if (r->body_n < r->body_cap) return MHD_NO; /* libmicrohttpd gives all of Content-Length, or ends the connection */
-    if (!within_rate(r)) return answer(r);
+    if (!within_rate(r)) {
+        if (!suspend(r)) return answer(r);
+        kh_http_done(r);
+        return MHD_YES;
+    }
     kh_connections_phase(h->connections, r->conn, KH_PH_WORK, 0);
     if (r->route->flags & KH_R_INLINE) {
         run(r);
         r->done = true;
         return kh_answer_queue(r);
     }
-    /* pairs with kh_http_stop, which says closed first and waits for suspended then: one of the two sees the other */
-    (void)atomic_fetch_add_explicit(&h->suspended, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(&h->closed, memory_order_seq_cst)) {
-        (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
+    if (!suspend(r)) {
         (void)busy(r, KH_RD_STOPPING, "the hub is stopping");
         return answer(r);
     }
-    MHD_suspend_connection(r->mhd);
     if (r->route->flags & KH_R_ASYNC) {
         r->route->run(r);
         return MHD_YES;

@@ -2,7 +2,8 @@
  *
  * Operations take no worker: the polling thread submits them, the store's thread writes the receipts into the answer and lets the
  * connection go on. A polling thread never waits for room: the bytes under way are bounded, in all and for one party, and where
- * the store's queue is full of others' the request is refused. */
+ * the store's queue is full of others' the request is refused. Where a party's own operations under way hold the tokens that a
+ * request needs, it waits for its turn (turns.c): who sends more than is answered is slowed down, not read and refused. */
 #include "doc/code.h"
 #include "http/inside.h"
 #include "service/limits.h"
@@ -70,9 +71,42 @@ void kh_route_session_close(kh_request *r)
 
 static void finish(kh_request *r)
 {
-    kh_submit_answered(r->http->o.service, &r->who, r->tokens, r->probes);
     kh_quota_give_back(r->http->frames, r->who.party, r->body_n);
     kh_http_done(r);
+}
+
+static void refuse(kh_request *r, kh_code code)
+{
+    if (code == KH_C_FORMAT)
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, NULL, "the body is not one or more whole frames of known operations");
+    else if (code == KH_C_RATE_LIMITED) {
+        r->retry_after_s = 1;
+        kh_answer_refuse_code(
+            r, MHD_HTTP_TOO_MANY_REQUESTS, code,
+            "too many operations at once, or too many for papers that are not there or another's; send fewer, later");
+    } else kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, code, "an operation is of another party, or not this role's");
+    finish(r);
+}
+
+static void busy(kh_request *r)
+{
+    kh_metrics_dropped(r->http->metrics, KH_RD_QUEUE);
+    r->retry_after_s = 1;
+    kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub is busy; try again");
+}
+
+static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index);
+
+/* The tokens are back before the next one tries. It tries on a worker: the store's thread has work of its own. */
+static void answered(kh_request *r)
+{
+    kh_http *h = r->http;
+    kh_submit_answered(h->o.service, &r->who, r->tokens, r->probes);
+    kh_request *next = kh_turns_end(h->turns, r->who.party);
+    finish(r);
+    if (next == NULL || kh_workers_add(h->workers, next)) return;
+    busy(next);
+    finish(next);
 }
 
 /* on_reply runs on the store's thread. */
@@ -100,48 +134,16 @@ static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
         r->status = MHD_HTTP_OK;
         r->content_type = "application/octet-stream";
     }
-    finish(r);
+    answered(r);
 }
 
-static void refuse(kh_request *r, kh_code code)
-{
-    if (code == KH_C_FORMAT)
-        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, NULL, "the body is not one or more whole frames of known operations");
-    else if (code == KH_C_RATE_LIMITED) {
-        r->retry_after_s = 1;
-        kh_answer_refuse_code(
-            r, MHD_HTTP_TOO_MANY_REQUESTS, code,
-            "too many operations at once, or too many for papers that are not there or another's; send fewer, later");
-    } else kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, code, "an operation is of another party, or not this role's");
-    finish(r);
-}
+typedef enum outcome { AT_STORE, WAITS, REFUSED } outcome; /* REFUSED: it is answered */
 
-static void busy(kh_request *r)
+static outcome refused(kh_request *r, kh_err err, kh_code code)
 {
-    kh_metrics_dropped(r->http->metrics, KH_RD_QUEUE);
-    r->retry_after_s = 1;
-    kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub is busy; try again");
-}
-
-void kh_route_operations(kh_request *r)
-{
-    uint32_t op_cnt = 0;
-    if (!kh_quota_take(r->http->frames, r->who.party, r->body_n)) {
-        busy(r);
-        kh_http_done(r);
-        return;
-    }
-    kh_code code = kh_submit_check(&r->who, r->body, r->body_n, &op_cnt);
-    if (code != KH_C_OK) {
+    if (err == KH_OK || err == KH_E_BUSY) {
         refuse(r, code);
-        return;
-    }
-    (void)kh_answer_room(&r->out, (size_t)op_cnt * RECEIPT_GUESS);
-    kh_err err = kh_submit_frames(r->http->o.service, &r->who, r->body, r->body_n, op_cnt, false, on_reply, r, &r->tokens, &code);
-    if (err == KH_OK && code == KH_C_OK) return; /* the request is the store's now */
-    if (err == KH_OK) {
-        refuse(r, code);
-        return;
+        return REFUSED;
     }
     if (err == KH_E_AGAIN) busy(r);
     else if (err == KH_E_ARG)
@@ -151,4 +153,45 @@ void kh_route_operations(kh_request *r)
         kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the hub takes no operations now");
     }
     finish(r);
+    return REFUSED;
+}
+
+static outcome submit(kh_request *r)
+{
+    kh_http *h = r->http;
+    uint32_t party = r->who.party;
+    kh_code code;
+    kh_err err = KH_E_BUSY;
+    for (int tries = 0; tries < 2 && err == KH_E_BUSY; tries++) { /* what it waited for may have come in between */
+        kh_turns_begin(h->turns, party);
+        err = kh_submit_frames(h->o.service, &r->who, r->body, r->body_n, r->op_cnt, false, on_reply, r, &r->tokens, &code);
+        if (err == KH_OK && code == KH_C_OK) return AT_STORE; /* the request is the store's now */
+        kh_turns_cancel(h->turns, party);
+        if (err == KH_E_BUSY && kh_turns_wait(h->turns, r)) return WAITS;
+    }
+    return refused(r, err, code);
+}
+
+static outcome first_try(kh_request *r)
+{
+    if (!kh_quota_take(r->http->frames, r->who.party, r->body_n)) {
+        busy(r);
+        kh_http_done(r);
+        return REFUSED;
+    }
+    kh_code code = kh_submit_check(&r->who, r->body, r->body_n, &r->op_cnt);
+    if (code != KH_C_OK) return refused(r, KH_OK, code);
+    (void)kh_answer_room(&r->out, (size_t)r->op_cnt * RECEIPT_GUESS);
+    return submit(r);
+}
+
+void kh_route_operations(kh_request *r)
+{
+    kh_turns *turns = r->http->turns;
+    uint32_t party = r->who.party;
+    bool first = !r->in_turn;
+    outcome got = first ? first_try(r) : submit(r);
+    if (first && got == AT_STORE) return;
+    /* while there is room those behind it follow, and who is refused leaves nobody waiting for it */
+    while (got != WAITS && (r = kh_turns_next(turns, party)) != NULL) got = submit(r);
 }

@@ -153,6 +153,8 @@ static void free_all(kh_http *h)
     kh_connections_free(h->connections);
     kh_quota_free(h->quota);
     kh_quota_free(h->frames);
+    kh_turns_free(h->turns);
+    kh_pace_free(h->pace);
     kh_metrics_free(h->metrics);
     kh_tls_free(h->tls);
     free(h->openapi);
@@ -177,6 +179,8 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
         err = kh_connections_new(h->o.max_connections, h->o.max_connections_per_address, h->o.idle_s, &h->connections);
     if (err == KH_OK) err = kh_quota_new((uint64_t)h->o.max_body * 16, h->o.queue, &h->quota);
     if (err == KH_OK) err = kh_quota_new(kh_max64(FRAMES_SZ, (uint64_t)h->o.max_body * 4), h->o.queue, &h->frames);
+    if (err == KH_OK) err = kh_turns_new(&h->turns);
+    if (err == KH_OK) err = kh_pace_new(kh_http_release, &h->pace);
     if (err == KH_OK) err = kh_metrics_new(&h->metrics);
     if (err == KH_OK) err = kh_http_listen(options->listen, why, cap, &h->listen_fd, &h->port);
     if (err == KH_OK) err = kh_connections_sweep(h->connections);
@@ -208,6 +212,7 @@ void kh_http_stop(kh_http *h)
     for (uint32_t i = 0; i < STOP_WAIT_S * 200 && atomic_load_explicit(&h->in_flight, memory_order_acquire) > 0; i++)
         (void)nanosleep(&tick, NULL);
     atomic_store_explicit(&h->closed, true, memory_order_seq_cst);
+    kh_pace_flush(h->pace);
     /* who does not fetch its answer is left; what a worker or the store still has comes back for certain */
     while (atomic_load_explicit(&h->suspended, memory_order_seq_cst) > 0) (void)nanosleep(&tick, NULL);
     kh_workers_free(h->workers);

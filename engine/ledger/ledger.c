@@ -126,9 +126,40 @@ static void answer_code(kh_ledger *l, const kh_op *op, kh_code code)
     kh_emit_receipt(l, &receipt);
 }
 
+/* What execution wrote itself: it has looked at who speaks. */
+static void apply_execution(kh_ledger *l, const kh_op *op)
+{
+    kh_receipt receipt = {.type = op->type, .party = op->party, .sequence = op->sequence};
+    switch (op->type) {
+    case KH_OP_BLOCK:
+        receipt.amount = op->block.height;
+        receipt.version = op->block.part;
+        receipt.state = (uint8_t)op->block.flags;
+        break;
+    case KH_OP_REFUSED: receipt.code = op->refused.code; break;
+    default:
+        receipt.code = kh_parties_bundle(l, op->party, op->bundle.number, &receipt.amount);
+        l->bundle_left = op->bundle.op_cnt;
+        l->bundle_code = receipt.code;
+        break;
+    }
+    kh_outcome_begin(l);
+    if (op->type != KH_OP_BLOCK) kh_touch_party(l, op->party);
+    kh_emit_receipt(l, &receipt);
+}
+
 static void apply_one(kh_ledger *l, const kh_op *op, kh_frame frame)
 {
-    kh_code code = kh_access_check(l, op);
+    if (kh_op_of_execution(op->type)) {
+        apply_execution(l, op);
+        return;
+    }
+    kh_code code = KH_C_OK;
+    if (l->bundle_left != 0) {
+        l->bundle_left--;
+        code = l->bundle_code;
+    }
+    if (code == KH_C_OK) code = kh_access_check(l, op);
     if (code == KH_C_OK) {
         switch (op->type) {
         case KH_OP_DOCUMENT: kh_documents_apply(l, op, frame); return;
@@ -150,12 +181,18 @@ static void apply_one(kh_ledger *l, const kh_op *op, kh_frame frame)
     answer_code(l, op, code);
 }
 
+static void answer_undecoded(kh_ledger *l, const kh_op *op)
+{
+    if (l->bundle_left != 0) l->bundle_left--;
+    answer_code(l, op, KH_C_FORMAT);
+}
+
 void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint8_t *ops, size_t ops_sz, uint32_t op_cnt,
                      const kh_sink *sink)
 {
     KH_ASSERT(height == l->head->height + 1);
     l->sink = sink;
-    l->op_index = 0;
+    l->op_index = l->bundle_left = 0;
     /* partners: kh_ledger_verify_fast, kh_ledger_moment */
     __atomic_store_n(&l->head->height, height, __ATOMIC_RELEASE);
     __atomic_store_n(&l->head->time_ns, kh_max64(time_ns, l->head->time_ns), __ATOMIC_RELAXED);
@@ -184,7 +221,7 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
         for (uint32_t i = 0; i < n; i++, l->op_index++) {
             l->now = &l->ahead.found[i];
             if (good[i]) apply_one(l, &l->ahead.ops[i], frames[i]);
-            else answer_code(l, &l->ahead.ops[i], KH_C_FORMAT);
+            else answer_undecoded(l, &l->ahead.ops[i]);
         }
         done += n;
     }

@@ -63,6 +63,8 @@ struct kh_ledger {
     kh_packed here;         /* the place of the outcome to come */
     kh_date today;
     const kh_found *now;          /* the operation being applied */
+    uint32_t bundle_left;         /* operations of a signed bundle still to come ... */
+    kh_code bundle_code;          /* ... and what each is answered with; OK: it is applied */
     uint32_t speaker_id, speaker; /* the party that spoke last, and its row */
     uint32_t product_named;       /* the text of the last application's product */
     kh_currency currency_known;   /* the last application's */
@@ -203,6 +205,8 @@ static inline uint32_t kh_ahead_party(const kh_ledger *l, uint32_t id) /* kh_par
 }
 kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op);
 kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op);
+/* kh_parties_bundle takes note of a signed bundle: BAD_SEQUENCE where its number is not above all before. */
+kh_code kh_parties_bundle(kh_ledger *l, uint32_t party, uint64_t number, uint64_t *ret_highest);
 bool kh_parties_exhausted(kh_ledger *l, uint32_t party);
 static inline bool kh_parties_limited(kh_ledger *l, uint32_t party) /* refusal_limit */
 {

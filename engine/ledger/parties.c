@@ -85,6 +85,17 @@ kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op)
     return KH_C_OK;
 }
 
+kh_code kh_parties_bundle(kh_ledger *l, uint32_t party, uint64_t number, uint64_t *ret_highest)
+{
+    uint32_t row = party == 0 ? 0 : kh_parties_find(l, party);
+    if (row == 0 || (l->party[row].role != KH_ROLE_REGULATOR && l->party[row].role != KH_ROLE_SOURCE)) return KH_C_NOT_AUTHORISED;
+    kh_party_row *p = &l->party[row];
+    kh_code code = number > p->bundle ? KH_C_OK : KH_C_BAD_SEQUENCE;
+    p->bundle = kh_max64(number, p->bundle);
+    *ret_highest = p->bundle;
+    return code;
+}
+
 /* Rule refusal_limit BURST/PER_SECOND: a bucket that fills with refusals and runs out by block time. */
 static void work_off(kh_ledger *l, kh_party_row *p)
 {

@@ -169,6 +169,7 @@ typedef struct kh_party_row {
     union {
         uint64_t asked;        /* of a bank: subjects of its questions to the risk list */
         uint32_t newest_grant; /* of an enterprise */
+        uint64_t bundle;       /* of the regulator, a source: the highest number of a signed bundle */
     };
 } kh_party_row; /* one cache line */
 

@@ -149,7 +149,7 @@ void kh_desk_operations(kh_service *service, kh_late *list)
             err = kh_submit_frames(service, &list->who, list->bytes, list->n, list->cnt, true, on_reply, list, &list->granted,
                                    &code);
         if (err == KH_OK && code == KH_C_OK) continue;
-        if (err == KH_OK) refuse(list, code);
+        if (err == KH_OK || err == KH_E_BUSY) refuse(list, code);
         else {
             list->lost = true;
             kh_late_done(list);

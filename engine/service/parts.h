@@ -159,6 +159,7 @@ struct kh_poller {
     uint64_t counter; /* of replies */
     uint64_t now_ns;
     kh_moment moment;
+    uint64_t as_of; /* the height that users are told for it */
     /* questions on their way through the flow: groups in a ring */
     kh_flow flow;
     uint32_t taken, given; /* items */

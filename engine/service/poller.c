@@ -94,8 +94,8 @@ static uint8_t *answer_at(const kh_pending *d, uint32_t query)
 
 static void finish(kh_poller *p, kh_pending *d)
 {
-    d->packet->n = kh_reply_seal(p, d->session, d->counter, d->lane, d->form, p->moment.height, d->packet->p,
-                                 d->cnt * (uint32_t)KH_ANSWER_SZ);
+    d->packet->n =
+        kh_reply_seal(p, d->session, d->counter, d->lane, d->form, p->as_of, d->packet->p, d->cnt * (uint32_t)KH_ANSWER_SZ);
     if (d->limited && d->allowed > d->probes)
         kh_limits_give_back(p->service->options.limits, KH_LIMIT_PROBE, d->session->who.party, d->allowed - (uint32_t)d->probes);
 }
@@ -231,7 +231,7 @@ static void hand_over(kh_poller *p, uint32_t pending, uint32_t from)
     }
     late->session = d->session->id;
     late->counter = d->counter;
-    late->as_of = p->moment.height;
+    late->as_of = p->as_of;
     late->lane = d->lane;
     late->form = d->form;
     late->cnt = d->cnt;
@@ -268,6 +268,7 @@ static void start(kh_poller *p, uint64_t now_ns)
 {
     p->now_ns = now_ns;
     p->moment = kh_ledger_moment(p->service->ledger);
+    p->as_of = kh_store_block_of(p->service->options.store, p->moment.height);
     p->taken = p->given = p->pending_cnt = 0;
     kh_flow_begin(&p->flow, kh_ledger_index(p->service->ledger));
 }

@@ -83,8 +83,11 @@ kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint
     if (code == KH_C_OK && cnt != op_cnt) code = KH_C_FORMAT;
     if (code == KH_C_OK && kh_limit_applies(service->options.limits, who)) {
         asked = asked_about(frames, n);
-        if (!take_all(service, KH_LIMIT_PROBE, who->party, asked)) code = KH_C_RATE_LIMITED;
-        else if (!take_all(service, KH_LIMIT_OPERATION, who->party, cnt)) {
+        if (!take_all(service, KH_LIMIT_PROBE, who->party, asked)) {
+            *ret_code = KH_C_RATE_LIMITED;
+            return KH_E_BUSY;
+        }
+        if (!take_all(service, KH_LIMIT_OPERATION, who->party, cnt)) {
             code = KH_C_RATE_LIMITED;
             kh_submit_answered(service, who, asked, 0);
         }

@@ -10,9 +10,10 @@
 kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n, uint32_t *ret_op_cnt);
 /* kh_submit_frames checks, takes from the operation limit, and from the probe limit a token for each document applied for, and
    submits. Returns KH_OK with *ret_code OK: reply will be called as kh_store_batch says; KH_OK with another *ret_code: refused,
-   nothing was submitted (also RATE_LIMITED); an error: the store's, KH_E_AGAIN where its queue is full and the caller may not
-   wait: on a polling thread. op_cnt is what the caller says there are: FORMAT where it differs. *ret_tokens is written before
-   the first reply. */
+   nothing was submitted (also RATE_LIMITED); KH_E_BUSY with RATE_LIMITED: the probe tokens that it wants are not there, which the
+   party's own operations under way may be about to give back; an error: the store's, KH_E_AGAIN where its queue is full and the
+   caller may not wait: on a polling thread. op_cnt is what the caller says there are: FORMAT where it differs. *ret_tokens is
+   written before the first reply. */
 KH_MUST kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_cnt,
                                 bool may_wait, kh_store_reply reply, void *ctx, uint32_t *ret_tokens, kh_code *ret_code);
 /* kh_submit_answered, once all is answered: gives back the tokens of what was no probe (limits.h: kh_limit_probes). */

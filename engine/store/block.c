@@ -208,6 +208,7 @@ kh_err kh_item_decode(const uint8_t *p, size_t n, uint64_t height, uint32_t inde
     size_t used = 0;
     ret->place = (kh_place){height, index, 0};
     ret->time_ns = time_ns;
+    ret->op_index = kh_load32(p + 8);
     ret->is_notice = p[16] == 1;
     kh_err err = ret->is_notice ? kh_notice_decode(p + KH_ITEM_HEAD_SZ, bytes_sz, &ret->notice, &used)
                                 : kh_receipt_decode(p + KH_ITEM_HEAD_SZ, bytes_sz, ret->lines, &ret->receipt, &used);

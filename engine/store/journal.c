@@ -168,6 +168,7 @@ static void drain(kh_journal *j)
     (void)pthread_mutex_unlock(&j->lock);
     for (kh_block *b = first;; b = b->next) {
         if (!b->sealed) kh_block_seal(b, j->chain);
+        else memcpy(j->chain, b->bytes + KH_BLOCK_SEALED_AT, 32);
         if (b == last) break;
     }
     if (!j->read_only) err = write_out(j, first, last, &end_at);

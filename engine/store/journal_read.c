@@ -105,6 +105,24 @@ kh_err kh_journal_chain_at(kh_journal *j, uint64_t height, uint8_t ret[32])
     return err;
 }
 
+kh_err kh_journal_count(kh_journal *j, uint64_t height, uint32_t *ret)
+{
+    uint8_t row[KH_TABLE_ROW_SZ], bytes[KH_BLOCK_HEAD_SZ];
+    kh_block_head head;
+    (void)pthread_mutex_lock(&j->lock);
+    bool in_file = height != 0 && height <= j->written;
+    const kh_block *b = in_file ? NULL : pending(j, height);
+    if (b != NULL) *ret = b->item_cnt;
+    (void)pthread_mutex_unlock(&j->lock);
+    if (!in_file) return b != NULL ? KH_OK : KH_E_NOT_FOUND;
+    kh_err err = read_exact(j->disk, j->table, (height - 1) * KH_TABLE_ROW_SZ, row, sizeof row);
+    if (err == KH_OK) err = read_exact(j->disk, j->blocks, kh_load64(row), bytes, sizeof bytes);
+    if (err == KH_OK) err = kh_block_head_read(bytes, sizeof bytes, &head);
+    if (err == KH_OK && head.height != height) err = KH_E_DAMAGED;
+    if (err == KH_OK) *ret = head.item_cnt;
+    return err;
+}
+
 /* A copy of the block of one height, from memory or file. What is in memory may be sealed at this moment: chain and checksum,
  * which nobody reads here, are not copied. */
 static kh_err block_copy(kh_journal *j, uint64_t height, uint8_t **ret, size_t *ret_n)

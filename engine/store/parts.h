@@ -9,6 +9,7 @@
  *   image     a machine as a file                                         image.c, image_write.c, image_load.c
  *   replay    image + log = machine                                       replay.c
  *   engine    queue -> entry -> log -> decided -> applied -> answered     engine.c, queue.c
+ *   driven    entries that are executed for a cluster, and its heights    driven.c
  *   checkpoint who makes images, and when                                 checkpoint.c */
 #ifndef KH_STORE_PARTS_H
 #define KH_STORE_PARTS_H
@@ -158,6 +159,8 @@ KH_MUST kh_err kh_journal_sync(kh_journal *j);
 void kh_journal_close(kh_journal *j);
 void kh_journal_chain(kh_journal *j, uint8_t ret[32]); /* after a flush of all */
 KH_MUST kh_err kh_journal_read(kh_journal *j, kh_place place, kh_journal_item *ret);
+/* kh_journal_count: how many outcomes a height has. */
+KH_MUST kh_err kh_journal_count(kh_journal *j, uint64_t height, uint32_t *ret);
 KH_MUST kh_err kh_journal_scan(kh_journal *j, uint64_t from, uint64_t upto,
                                kh_err (*each)(void *ctx, const kh_journal_item *item), void *ctx);
 /* kh_journal_block_load reads a whole block from the files; *ret is malloc'ed. */
@@ -227,7 +230,23 @@ typedef struct kh_gather { /* batches that become one entry */
     kh_batch_ref *batches;
     uint64_t ticket; /* of the last batch in it */
     uint64_t height;
+    /* an execution (kh_store_execute): an entry by itself, without batches */
+    bool executes;
+    uint64_t time_ns;
+    void (*outcome)(void *ctx, uint64_t number, const kh_outcome *outcome, const uint8_t chain[32]);
+    void *ctx;
 } kh_gather;
+
+/* ---- driven ---- */
+#define KH_BLOCKS_CACHED 1024u
+typedef struct kh_blocks { /* heights of the cluster by entry */
+    pthread_mutex_t lock;
+    struct {
+        uint64_t number, height;
+    } cached[KH_BLOCKS_CACHED];
+    _Atomic uint64_t first,
+        last; /* the first entry with a KH_OP_BLOCK (0: none), all behind it have one; the newest one's height */
+} kh_blocks;
 
 struct kh_store {
     kh_home home;
@@ -252,7 +271,12 @@ struct kh_store {
     kh_err stop_err; /* why nothing more will be done */
     bool told;       /* with it: all who submitted know */
 
+    _Atomic(const kh_store_driver *) driver;
+    kh_blocks blocks;
+    uint64_t execute_time; /* of the newest execution queued; under queue_lock */
+
     /* the engine's own */
+    uint8_t chain[32];               /* driven: the outcome chain after the newest applied entry */
     kh_gather *flying, *flying_last; /* submitted to the log, in order */
     kh_block *block;                 /* of the entry being applied */
     const kh_gather *answering;
@@ -287,9 +311,16 @@ KH_MUST kh_err kh_engine_replayed(kh_store *s, const kh_entry *entry);
 const kh_sink *kh_engine_replay_sink(kh_store *s, const kh_entry *entry);
 KH_MUST kh_err kh_engine_start(kh_store *s);
 void kh_engine_finish(kh_store *s); /* drains, joins */
+/* kh_queue_gather: room for n bytes at the end of the queue, whose lock is held; alone: an entry of its own. NULL: no memory. */
+kh_gather *kh_queue_gather(kh_store *s, size_t n, bool alone);
+bool kh_queue_full(const kh_store *s, size_t more);
+/* kh_queue_frames: p is cnt whole frames. outside: none of them is of a type that execution alone writes. */
+bool kh_queue_frames(const uint8_t *p, size_t n, uint32_t cnt, bool outside);
 kh_gather *kh_queue_take(kh_store *s, uint32_t in_flight, bool flush);
 void kh_queue_recycle(kh_store *s, kh_gather *g, bool done);
 void kh_queue_free(kh_store *s);
+KH_MUST kh_err kh_driven_open(kh_store *s); /* once the state is rebuilt: which entries have heights of a cluster */
+void kh_driven_block(kh_store *s, uint64_t number, uint64_t height); /* [engine] an entry's KH_OP_BLOCK is applied */
 KH_MUST kh_err kh_checkpoint_start(kh_store *s);
 void kh_checkpoint_finish(kh_store *s);
 void kh_checkpoint_consider(kh_store *s, uint64_t tail_sz); /* [engine] */

@@ -3,50 +3,58 @@
 #include "store/parts.h"
 
 #define FRAME_MIN_SZ 24u
+#define TYPE_AT 4u
 #define ENTRY_SZ (256u << 10) /* beside others: an entry keeps readers of the settled state out while it is applied */
 #define SPARES_MAX_SZ (8u << 20)
 #define INLINE_QUEUE_SZ (8u << 20) /* inline: submit waits for the disk beyond this */
 
-/* Whole frames, as many as said: else one batch could make the next one's operations unreadable. */
-static bool frames_whole(const kh_store_batch *batch)
+/* Whole frames: else one batch could make the next one's operations unreadable. */
+bool kh_queue_frames(const uint8_t *p, size_t n, uint32_t cnt, bool outside)
 {
     size_t at = 0;
-    uint32_t n = 0;
-    while (at < batch->ops_sz) {
-        if (batch->ops_sz - at < FRAME_MIN_SZ) return false;
-        uint32_t size = kh_load32(batch->ops + at);
-        if (size < FRAME_MIN_SZ || size % 8 != 0 || size > KH_OP_MAX_SZ || size > batch->ops_sz - at) return false;
+    uint32_t found = 0;
+    while (at < n) {
+        if (n - at < FRAME_MIN_SZ) return false;
+        uint32_t size = kh_load32(p + at);
+        if (size < FRAME_MIN_SZ || size % 8 != 0 || size > KH_OP_MAX_SZ || size > n - at) return false;
+        if (outside && kh_op_of_execution(p[at + TYPE_AT])) return false;
         at += size;
-        n++;
+        found++;
     }
-    return n == batch->op_cnt;
+    return found == cnt;
 }
 
 static size_t entry_sz(const kh_store *s) { return s->options.inline_engine ? KH_GATHER_SZ : ENTRY_SZ; }
 
-static kh_gather *gather_for(kh_store *s, size_t n)
+kh_gather *kh_queue_gather(kh_store *s, size_t n, bool alone)
 {
     kh_gather *g = s->waiting_last;
-    if (g == NULL || g->cap - g->size < n || g->size + n > kh_max64(n, entry_sz(s))) {
-        g = n <= entry_sz(s) ? s->spare : NULL;
-        if (g != NULL) {
-            s->spare = g->next;
-            s->spare_cnt--;
-        } else {
-            g = calloc(1, sizeof *g);
-            if (g == NULL) return NULL;
-            g->cap = n < 4096 && s->options.inline_engine ? 65536 : kh_max64(n, entry_sz(s));
-            if ((g->bytes = malloc(g->cap)) == NULL) {
-                free(g);
-                return NULL;
-            }
+    if (g != NULL && !alone && !g->executes && g->cap - g->size >= n && g->size + n <= kh_max64(n, entry_sz(s))) return g;
+    g = n <= entry_sz(s) ? s->spare : NULL;
+    if (g != NULL) {
+        s->spare = g->next;
+        s->spare_cnt--;
+    } else {
+        g = calloc(1, sizeof *g);
+        if (g == NULL) return NULL;
+        g->cap = n < 4096 && s->options.inline_engine ? 65536 : kh_max64(n, entry_sz(s));
+        if ((g->bytes = malloc(g->cap)) == NULL) {
+            free(g);
+            return NULL;
         }
-        g->next = NULL;
-        if (s->waiting_last != NULL) s->waiting_last->next = g;
-        else s->waiting = g;
-        s->waiting_last = g;
     }
-    if (g->batch_cnt == g->batch_cap) {
+    g->next = NULL;
+    g->executes = alone;
+    if (s->waiting_last != NULL) s->waiting_last->next = g;
+    else s->waiting = g;
+    s->waiting_last = g;
+    return g;
+}
+
+static kh_gather *gather_for(kh_store *s, size_t n)
+{
+    kh_gather *g = kh_queue_gather(s, n, false);
+    if (g != NULL && g->batch_cnt == g->batch_cap) {
         uint32_t cap = g->batch_cap != 0 ? g->batch_cap * 2 : 16;
         kh_batch_ref *p = realloc(g->batches, cap * sizeof *p);
         if (p == NULL) return NULL;
@@ -66,20 +74,23 @@ static kh_err clock_looks_right(kh_store *s)
     return KH_OK;
 }
 
-static bool is_full(const kh_store *s, size_t more)
+bool kh_queue_full(const kh_store *s, size_t more)
 {
     return s->waiting_sz + more > KH_STORE_QUEUE_SZ && s->stop_err == KH_OK && !s->options.inline_engine;
 }
 
 static kh_err submit(kh_store *s, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket)
 {
-    if (s->options.read_only || batch->op_cnt == 0 || batch->ops_sz > KH_ENTRY_MAX_SZ / 2 || !frames_whole(batch))
+    const kh_store_driver *driver = atomic_load_explicit(&s->driver, memory_order_acquire); /* partner: kh_store_drive */
+    if ((s->options.read_only && driver == NULL) || batch->op_cnt == 0 || batch->ops_sz > KH_ENTRY_MAX_SZ / 2 ||
+        !kh_queue_frames(batch->ops, batch->ops_sz, batch->op_cnt, true))
         return KH_E_ARG;
+    if (driver != NULL) return driver->submit(driver->self, batch, may_wait, ret_ticket);
     kh_err err = clock_looks_right(s);
     if (err != KH_OK) return err;
     (void)pthread_mutex_lock(&s->queue_lock);
-    while (is_full(s, batch->ops_sz) && may_wait) (void)pthread_cond_wait(&s->done, &s->queue_lock);
-    err = is_full(s, batch->ops_sz) ? KH_E_AGAIN : s->stop_err;
+    while (kh_queue_full(s, batch->ops_sz) && may_wait) (void)pthread_cond_wait(&s->done, &s->queue_lock);
+    err = kh_queue_full(s, batch->ops_sz) ? KH_E_AGAIN : s->stop_err;
     kh_gather *g = err == KH_OK ? gather_for(s, batch->ops_sz) : NULL;
     if (err == KH_OK && g == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) {
@@ -127,7 +138,7 @@ kh_gather *kh_queue_take(kh_store *s, uint32_t in_flight, bool flush)
     size_t least = flush ? 1 : s->options.inline_engine ? KH_GATHER_SZ / 2 - 4096 : least_size(in_flight);
     (void)pthread_mutex_lock(&s->queue_lock);
     kh_gather *g = s->waiting;
-    if (g != NULL && (g->size >= least || g->next != NULL)) {
+    if (g != NULL && (g->size >= least || g->next != NULL || g->executes)) {
         s->waiting = g->next;
         if (s->waiting == NULL) s->waiting_last = NULL;
         g->next = NULL;
@@ -172,6 +183,8 @@ void kh_queue_free(kh_store *s)
 kh_err kh_store_wait(kh_store *s, uint64_t ticket)
 {
     kh_err err = KH_OK;
+    const kh_store_driver *driver = atomic_load_explicit(&s->driver, memory_order_acquire); /* partner: kh_store_drive */
+    if (driver != NULL) return driver->wait(driver->self, ticket);
     (void)pthread_mutex_lock(&s->queue_lock);
     if (ticket > s->next_ticket) err = KH_E_ARG;
     while (err == KH_OK && s->done_ticket < ticket) {

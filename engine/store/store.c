@@ -139,7 +139,7 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
         err = kh_journal_flush(&s->journal, upto);
         if (err == KH_OK) err = kh_journal_sync(&s->journal);
     }
-    return err;
+    return err == KH_OK ? kh_driven_open(s) : err;
 }
 
 static kh_err open_log(kh_store *s, uint64_t floor, kh_store_report *report, uint64_t *ret_height)
@@ -209,6 +209,7 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
     (void)pthread_cond_init(&s->side_work, NULL);
     (void)pthread_cond_init(&s->side_done, NULL);
     s->first_answer = malloc(sizeof *s->first_answer);
+    (void)pthread_mutex_init(&s->blocks.lock, NULL);
     kh_err err = s->first_answer != NULL ? kh_home_load(options, dir, report, &s->home) : KH_E_NOMEM;
     if (err == KH_OK && options->read_only) {
         uint64_t upto = 0, height = 0;
@@ -250,6 +251,7 @@ void kh_store_close(kh_store *s)
     if (s->locked) kh_lock_drop(&s->lock);
     kh_queue_free(s);
     free(s->first_answer);
+    (void)pthread_mutex_destroy(&s->blocks.lock);
     (void)pthread_cond_destroy(&s->side_done);
     (void)pthread_cond_destroy(&s->side_work);
     (void)pthread_cond_destroy(&s->done);

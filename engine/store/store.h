@@ -65,7 +65,8 @@ typedef struct kh_store_batch {
     kh_store_reply reply; /* once an operation, then once with op_index == UINT32_MAX and receipt NULL: the batch is done */
     void *ctx;
 } kh_store_batch;
-/* kh_store_submit: KH_E_ARG also where ops is not op_cnt whole frames (their sizes are looked at, nothing else); KH_E_CLOCK: see
+/* kh_store_submit: KH_E_ARG also where ops is not op_cnt whole frames, or one is of a type that execution alone writes (sizes and
+   types are looked at, nothing else); KH_E_CLOCK: see
    the report's clock_ns and last_ns through kh_store_clock_report; KH_E_CLOSED after a failed write. */
 KH_MUST kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket);
 /* kh_store_try_submit never waits: KH_E_AGAIN where the queue is full. For threads that others wait for. */
@@ -102,6 +103,8 @@ typedef struct kh_store_execution {
 KH_MUST kh_err kh_store_execute(kh_store *s, const kh_store_execution *execution);
 /* kh_store_block_of: the height that users are told for an entry: of its KH_OP_BLOCK, or its own number. */
 uint64_t kh_store_block_of(kh_store *s, uint64_t number);
+/* kh_store_chain_at: the outcome chain after an entry that is applied. */
+KH_MUST kh_err kh_store_chain_at(kh_store *s, uint64_t number, uint8_t ret[32]);
 /* kh_store_last_block: of the newest entry with a KH_OP_BLOCK; 0: none. */
 uint64_t kh_store_last_block(kh_store *s);
 
@@ -120,6 +123,7 @@ const kh_ledger *kh_store_ledger(const kh_store *s);
 typedef struct kh_journal_item {
     kh_place place;
     uint64_t time_ns;
+    uint32_t op_index; /* in its entry */
     bool is_notice;
     kh_receipt receipt; /* lines in `lines` */
     kh_notice notice;

@@ -61,6 +61,8 @@ void kh_out_document(kh_fields_out *out, const kh_op_document *d);
 /* Grants, look-ups and the risk list; false: op's type is none of these. */
 bool kh_in_consent(kh_fields_in *in, kh_op *ret);
 bool kh_out_consent(kh_fields_out *out, const kh_op *op);
+bool kh_in_execution(kh_fields_in *in, kh_op *ret);
+bool kh_out_execution(kh_fields_out *out, const kh_op *op);
 
 static inline bool kh_wire_amount(uint64_t amount, bool none_allowed)
 {

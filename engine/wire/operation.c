@@ -109,7 +109,7 @@ kh_err kh_op_encode(const kh_op *op, uint8_t *buf, size_t cap, size_t *ret_n)
     case KH_OP_APPLY: out_apply(&out, &op->apply); break;
     case KH_OP_EVENT: out_event(&out, &op->event); break;
     default:
-        if (!kh_out_consent(&out, op)) return KH_E_ARG;
+        if (!kh_out_consent(&out, op) && !kh_out_execution(&out, op)) return KH_E_ARG;
     }
     return kh_out_frame_end(&out, ret_n);
 }
@@ -216,7 +216,7 @@ kh_err kh_op_decode(const uint8_t *p, size_t n, kh_op_scratch *scratch, kh_op *r
     case KH_OP_APPLY: in_apply(&in, scratch, &ret->apply); break;
     case KH_OP_EVENT: in_event(&in, scratch, &ret->event); break;
     default:
-        if (!kh_in_consent(&in, ret)) return KH_E_FORMAT;
+        if (!kh_in_consent(&in, ret) && !kh_in_execution(&in, ret)) return KH_E_FORMAT;
     }
     return kh_in_end(&in) ? KH_OK : KH_E_FORMAT;
 }

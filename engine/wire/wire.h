@@ -8,6 +8,7 @@
 #ifndef KH_WIRE_WIRE_H
 #define KH_WIRE_WIRE_H
 #include "base/base.h"
+#include "doc/code.h"
 #include "doc/consent.h"
 #include "doc/kind.h"
 #include "doc/money.h"
@@ -36,7 +37,11 @@ typedef enum kh_op_type {
     KH_OP_RISK_ADD = 11,
     KH_OP_RISK_REMOVE = 12,
     KH_OP_RISK_ASK = 13,
-    KH_OP_TYPE_CNT = 14
+    /* Execution alone writes these into the log (cluster); from outside they are refused: */
+    KH_OP_BLOCK = 14,
+    KH_OP_REFUSED = 15,
+    KH_OP_BUNDLE = 16,
+    KH_OP_TYPE_CNT = 17
 } kh_op_type;
 
 typedef struct kh_op_party_add {
@@ -156,6 +161,25 @@ typedef struct kh_op_risk_ask {
     const uint8_t *subjects; /* 16 bytes each; decoded ones lie in the frame */
 } kh_op_risk_ask;
 
+/* The block of the cluster's order whose operations follow, to the end of the entry. party 0. A block with more than one entry
+   holds is executed in parts: all but the last say that more follow. */
+enum { KH_BLOCK_MORE = 1 };
+typedef struct kh_op_block {
+    uint64_t height;
+    uint32_t flags, part; /* KH_BLOCK_*; 0, 1, ... */
+} kh_op_block;
+/* An operation that execution may not give to the ledger: party is who sent it, sequence its own. Changes nothing. */
+typedef struct kh_op_refused {
+    kh_code code; /* not OK */
+} kh_op_refused;
+/* The next op_cnt operations of the entry came in the party's signed bundle of this number: where the party had one of this or a
+   higher number before, each is BAD_SEQUENCE. The party is the regulator or a source. */
+typedef struct kh_op_bundle {
+    uint64_t number; /* from 1 */
+    uint32_t op_cnt;
+} kh_op_bundle;
+static inline bool kh_op_of_execution(uint8_t type) { return type >= KH_OP_BLOCK && type <= KH_OP_BUNDLE; }
+
 typedef struct kh_op {
     uint8_t type;
     uint32_t party;    /* who speaks; 0 = the operator (the regulator's rights) */
@@ -174,6 +198,9 @@ typedef struct kh_op {
         kh_op_risk_add risk_add;
         kh_op_risk_remove risk_remove;
         kh_op_risk_ask risk_ask;
+        kh_op_block block;
+        kh_op_refused refused;
+        kh_op_bundle bundle;
     };
 } kh_op;
 typedef struct kh_op_scratch {
@@ -218,16 +245,18 @@ typedef struct kh_receipt {
     uint8_t effect; /* kh_effect, for documents, grants and risk entries */
     kh_code code;
     kh_code warning; /* CHECK_DIGIT, SIMILAR, RED_PART or 0; where code is OK */
-    uint8_t state;   /* kh_fin_state after, for financings; kh_status after, for documents; kh_grant_state, for grants */
-    uint8_t event;   /* kh_event for EVENT; KH_EV_APPLY for APPLY; kh_doc_action for DOCUMENT; scope for GRANT, CREDIT_LOOKUP */
+    uint8_t
+        state; /* kh_fin_state after, for financings; kh_status after, for documents; kh_grant_state, for grants; KH_BLOCK_* */
+    uint8_t event; /* kh_event for EVENT; KH_EV_APPLY for APPLY; kh_doc_action for DOCUMENT; scope for GRANT, CREDIT_LOOKUP */
     uint8_t reason, source; /* as the event said */
     uint32_t party;
     uint64_t sequence;
     uint64_t ref_height; /* not 0: this was answered before, at {height, index}; nothing below is set */
     uint32_t ref_index;
-    uint32_t version;   /* of the financing or document after; RISK_*: entries that the bank has in the list */
+    uint32_t version;   /* of the financing or document after; RISK_*: entries that the bank has in the list; BLOCK: its part */
     uint64_t financing; /* the bank's id; the grant's, for GRANT, GRANT_REVOKE and CREDIT_LOOKUP */
-    uint64_t amount;    /* of the financing after; of the event for history in `moved`; RISK_*: subjects asked about so far */
+    uint64_t amount;    /* of the financing after; of the event for history in `moved`; RISK_*: subjects asked about so far;
+                           BLOCK: the height; BUNDLE: the party's highest number after */
     uint64_t moved;     /* the event's amount, in the financing's currency; RISK_*: subjects that may be asked about in all */
     kh_currency currency;
     uint16_t mismatch; /* KH_FIELD_* */

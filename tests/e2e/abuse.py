@@ -197,6 +197,7 @@ for party, name in ((None, "slow-loris of strangers"), (12, "slow-loris of a ban
 class Flood:
     def __init__(self, threads, call):
         self.read, write = os.pipe()
+        self.since = time.time()
         self.child = os.fork()
         if self.child == 0:
             os.close(self.read)
@@ -232,6 +233,7 @@ class Flood:
         with os.fdopen(self.read) as f:
             self.statuses = json.load(f)
         os.waitpid(self.child, 0)
+        self.seconds = time.time() - self.since
         return self.statuses
 
 
@@ -248,6 +250,8 @@ def probe(client, _):
 flood = Flood(3, probe)
 beside("a bank that probes numbers", flood.end)
 tap.ok(any("RATE_LIMITED" in said or said == "429" for said in flood.statuses), "who probes is limited after the burst", flood.statuses)
+limited = sum(n for said, n in flood.statuses.items() if "RATE_LIMITED" in said or said == "429")
+tap.ok(limited <= 100 * flood.seconds + 3, "beyond it a hundred answers a second at most", f"{limited} in {flood.seconds:.1f} s")
 status, answer = hub.call(11, "POST", "/v1/verify?name=p.csv", declarations(1, first=50000000), kind="text/csv")
 tap.same([r["name"] for r in answer["results"] if r["row"] == "verdict"], ["NOT_FOUND"], "another bank's own mistakes are not charged to it")
 status, answer = hub.call(1, "POST", "/v1/verify?name=p.csv", declarations(1000, first=50000000), kind="text/csv")

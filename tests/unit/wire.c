@@ -134,6 +134,19 @@ static bool sample(uint32_t i, kh_op *op, kh_op_line lines[4])
         op->risk_ask = (kh_op_risk_ask){3, subjects};
         return true;
     }
+    case 15:
+        op->type = KH_OP_BLOCK;
+        op->party = 0;
+        op->block = (kh_op_block){UINT64_C(0x0102030405060708), KH_BLOCK_MORE, 3};
+        return true;
+    case 16:
+        op->type = KH_OP_REFUSED;
+        op->refused = (kh_op_refused){KH_C_UNOPENABLE};
+        return true;
+    case 17:
+        op->type = KH_OP_BUNDLE;
+        op->bundle = (kh_op_bundle){UINT64_C(0x1112131415161718), 5};
+        return true;
     default: return false;
     }
 }
@@ -363,6 +376,12 @@ Test(wire, fields_out_of_range_are_not_encoded)
     BAD(13, op.risk_remove.category = KH_RISK_CNT);
     BAD(14, op.risk_ask.subject_cnt = 0);
     BAD(14, op.risk_ask.subject_cnt = KH_SUBJECTS_MAX + 1);
+    BAD(15, op.block.height = 0);
+    BAD(15, op.block.flags = 2);
+    BAD(15, op.party = 1);
+    BAD(16, op.refused.code = KH_C_OK);
+    BAD(17, op.bundle.number = 0);
+    BAD(17, op.bundle.op_cnt = 0);
 }
 
 /* ---- outcomes ---- */

@@ -1,0 +1,148 @@
+/* ledger, execution: what a cluster's execution writes beside the parties' operations: blocks, refusals, signed bundles. */
+#include "ledger_fixture.h"
+
+TestSuite(ledger_execution, .init = fixture_start, .fini = fixture_stop);
+
+static const kh_receipt *nth(uint32_t n)
+{
+    for (uint32_t i = 0; i < w->out_cnt; i++)
+        if (!w->out[i].is_notice && n-- == 0) return &w->out[i].receipt;
+    cr_assert(false, "too few receipts");
+    return NULL;
+}
+
+static void add_block(uint64_t height, uint32_t flags, uint32_t part)
+{
+    kh_op op = {.type = KH_OP_BLOCK, .block = {height, flags, part}};
+    world_add(w, &op);
+}
+
+static void add_refused(uint32_t party_id, kh_code code)
+{
+    kh_op op = {.type = KH_OP_REFUSED, .party = party_id, .refused = {code}};
+    world_add(w, &op);
+}
+
+static void add_bundle(uint32_t party_id, uint64_t number, uint32_t cnt)
+{
+    kh_op op = {.type = KH_OP_BUNDLE, .party = party_id, .bundle = {number, cnt}};
+    world_add(w, &op);
+}
+
+static void add_paper(uint32_t source, uint32_t n, uint64_t base)
+{
+    kh_op op = doc_op(KH_DOC_PUT, EXPORT, decl(n), "OWNER1", USD, base);
+    op.party = op.document.source = source;
+    world_add(w, &op);
+}
+
+static void content(void *ctx, const void *p, size_t n) { *(uint64_t *)ctx = *(uint64_t *)ctx * 31 + kh_xxh3(p, n); }
+static uint64_t content_of(void)
+{
+    uint64_t all = 0;
+    void *scratch = malloc(kh_ledger_content_scratch(w->l) + 1);
+    kh_ledger_content(w->l, scratch, content, &all);
+    free(scratch);
+    return all;
+}
+
+Test(ledger_execution, a_block_and_refusals_change_nothing)
+{
+    declare(w, 1, USD, 1000);
+    uint64_t before = content_of();
+    add_block(77, KH_BLOCK_MORE, 2);
+    add_refused(1, KH_C_NOT_AUTHORISED);
+    add_refused(1, KH_C_UNOPENABLE);
+    add_refused(999, KH_C_BODY_LOST); /* nobody here */
+    world_run(w);
+    cr_assert(w->out_cnt == 4);
+    const kh_receipt *r = nth(0);
+    cr_assert(r->type == KH_OP_BLOCK && r->code == KH_C_OK && r->amount == 77 && r->version == 2 && r->state == KH_BLOCK_MORE &&
+              r->party == 0);
+    cr_assert(w->out[0].touch_cnt == 0);
+    r = nth(1);
+    cr_assert(r->type == KH_OP_REFUSED && r->code == KH_C_NOT_AUTHORISED && r->party == 1 && r->sequence == w->sequence - 2);
+    cr_assert(w->out[1].touch_cnt == 1);
+    cr_assert(nth(2)->code == KH_C_UNOPENABLE && nth(3)->code == KH_C_BODY_LOST);
+    cr_assert(w->out[3].touch_cnt == 0);
+    cr_assert(content_of() == before);
+}
+
+Test(ledger_execution, a_bundle_has_its_effect_once)
+{
+    add_bundle(50, 5, 2);
+    add_paper(50, 1, 1000);
+    add_paper(50, 2, 1000);
+    world_run(w);
+    cr_assert(nth(0)->type == KH_OP_BUNDLE && nth(0)->code == KH_C_OK && nth(0)->amount == 5);
+    cr_assert(nth(1)->code == KH_C_OK && nth(2)->code == KH_C_OK);
+    uint64_t before = content_of();
+    for (uint64_t number = 4; number <= 5; number++) { /* the same again, or an older one: with other papers or the same */
+        add_bundle(50, number, 2);
+        add_paper(50, 1, 4000);
+        add_paper(50, 3, 1000);
+        add_paper(50, 4, 1000 * number); /* no more of the bundle */
+        world_run(w);
+        cr_assert(nth(0)->code == KH_C_BAD_SEQUENCE && nth(0)->amount == 5);
+        cr_assert(nth(1)->code == KH_C_BAD_SEQUENCE && nth(2)->code == KH_C_BAD_SEQUENCE && nth(3)->code == KH_C_OK);
+    }
+    kh_key key = key_of(EXPORT, decl(3));
+    kh_doc_view v;
+    cr_assert(!kh_ledger_document(w->l, &key, 0, &v));
+    cr_assert(balance(w, 1, 0).base == 1000 && content_of() != before);
+    add_bundle(50, 6, 1);
+    add_paper(50, 3, 1000);
+    world_run(w);
+    cr_assert(nth(0)->code == KH_C_OK && nth(1)->code == KH_C_OK && nth(0)->amount == 6);
+}
+
+Test(ledger_execution, numbers_are_each_partys_own_and_end_with_the_entry)
+{
+    cr_assert(party(w, 60, KH_ROLE_REGULATOR, "Regulator", NULL) == KH_C_OK);
+    add_bundle(50, 9, 9); /* says more than come */
+    add_paper(50, 1, 1000);
+    world_run(w);
+    cr_assert(nth(1)->code == KH_C_OK);
+    add_bundle(50, 9, 5);
+    add_paper(50, 2, 1000);
+    world_run(w);
+    cr_assert(nth(1)->code == KH_C_BAD_SEQUENCE);
+    add_paper(50, 2, 1000); /* the next entry: not of the bundle any more */
+    world_run(w);
+    cr_assert(nth(0)->code == KH_C_OK);
+    add_bundle(60, 1, 1);
+    kh_op op = {.type = KH_OP_PARTY_STATUS, .party = 60, .party_status = {1, 1}};
+    world_add(w, &op);
+    world_run(w);
+    cr_assert(nth(0)->code == KH_C_OK && nth(1)->code == KH_C_OK);
+    add_bundle(50, 8, 1); /* the regulator's number is not the source's */
+    add_paper(50, 3, 1000);
+    world_run(w);
+    cr_assert(nth(1)->code == KH_C_BAD_SEQUENCE);
+}
+
+Test(ledger_execution, who_has_no_bundles)
+{
+    const uint32_t who[] = {0, 1, 100, 999};
+    for (uint32_t i = 0; i < 4; i++) {
+        add_bundle(who[i], 1, 1);
+        add_paper(50, 10 + i, 1000);
+        world_run(w);
+        cr_assert(nth(0)->code == KH_C_NOT_AUTHORISED && nth(1)->code == KH_C_NOT_AUTHORISED, "%u", who[i]);
+    }
+    kh_risk_view account;
+    cr_assert(kh_ledger_risk_account(w->l, 1, &account) && account.asked == 0);
+}
+
+Test(ledger_execution, bytes_that_do_not_decode_are_counted_too)
+{
+    add_bundle(50, 1, 1);
+    world_run(w);
+    add_bundle(50, 1, 2);
+    add_paper(50, 1, 1000);
+    w->ops[w->ops_sz - 1] ^= 0x80; /* an owner that is no text */
+    add_paper(50, 2, 1000);
+    add_paper(50, 3, 1000);
+    world_run(w);
+    cr_assert(nth(2)->code == KH_C_BAD_SEQUENCE && nth(3)->code == KH_C_OK);
+}
