@@ -171,6 +171,13 @@ KH_API kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink);
 /* kh_gen writes `count` sound lines of "declarations", "invoices" or "requests" to path (NULL: stdout); same seed, same lines. */
 KH_API kh_result kh_gen(const char *what, uint64_t count, uint64_t seed, const char *path, char *ret_message, size_t cap);
 
+/* ---- receipts that prove ---- */
+/* kh_check_receipt: is a cluster's receipt proven, by its genesis.json alone (docs/PROOFS.md)? No directory, no network; both are
+   files' names. A row "proof": {proven bank financing operation code name height chain}, or, with KH_DONE_NOT_OK, {proven step
+   why}. */
+KH_API kh_result kh_check_receipt(const char *receipt, const char *genesis, const kh_result_sink *sink, char *ret_message,
+                                  size_t cap);
+
 /* ---- programs: plain structs in bulk ---- */
 /* kh_document_id computes the 16-byte id of KIND:NUMBER[@ISSUER]; false if that is malformed. Pure. */
 KH_API bool kh_document_id(const char *document, kh_id *ret);
