@@ -35,7 +35,7 @@ Test(proof, good_receipts_are_proven)
         }
 }
 
-/* Every byte of a receipt, as another digit, another byte, left out, and with one in front. */
+/* Every byte of a receipt, as another digit, another byte, left out, and with itself and with a zero in front. */
 static void every_byte(const pw_shape *shape)
 {
     pw_world w = pw_make(shape);
@@ -46,8 +46,11 @@ static void every_byte(const pw_shape *shape)
                                           : c == '0'            ? '1'
                                           : c == 'l'            ? 'r'
                                                                 : 'a';
-        const pw_damage all[] = {
-            {at, 1, {&digit, 1, 1}}, {at, 1, {&(char){(char)(c ^ 32)}, 1, 1}}, {at, 1, {0}}, {at, 0, {&c, 1, 1}}};
+        const pw_damage all[] = {{at, 1, {&digit, 1, 1}},
+                                 {at, 1, {&(char){(char)(c ^ 32)}, 1, 1}},
+                                 {at, 1, {0}},
+                                 {at, 0, {&c, 1, 1}},
+                                 {at, 0, {&(char){'0'}, 1, 1}}};
         for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
             if (!pw_damaged(&w.receipt, &all[i], &damaged)) continue;
             kh_proof_result r = check(&w, &damaged);
