@@ -8,7 +8,7 @@
 #include "base/base.h"
 #include "base/effects.h"
 
-#define KH_HEIGHTS_RECORD_MAX_SZ (256u << 20)
+#define KH_HEIGHTS_RECORD_MAX_SZ (1u << 30)
 #define KH_HEIGHTS_SOUND UINT64_MAX
 
 typedef struct kh_heights kh_heights;

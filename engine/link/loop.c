@@ -31,9 +31,8 @@ static void set_up(kh_peer *peer, bool up, kh_link *link)
     (void)pthread_mutex_lock(&peer->lock);
     bool was = peer->up;
     peer->up = up;
-    uint32_t lost = up ? 0 : kh_queue_clear(&peer->queue);
+    if (!up) kh_link_add(&link->counts.dropped_down, kh_queue_clear(&peer->queue));
     (void)pthread_mutex_unlock(&peer->lock);
-    kh_link_add(&link->counts.dropped_down, lost);
     uint32_t id = atomic_load_explicit(&peer->id, memory_order_relaxed);
     if (was != up && link->options.connected != NULL) link->options.connected(link->options.ctx, id, up);
 }
@@ -209,7 +208,7 @@ static void change(kh_link *link, kh_peer *peer)
     (void)pthread_mutex_unlock(&peer->lock);
     if (!changed) return;
     if (peer->out != NULL) kh_link_close(peer->out);
-    if (peer->in != NULL) kh_link_close(peer->in);
+    if (gone && peer->in != NULL) kh_link_close(peer->in);
     peer->backoff_ns = 0;
     peer->redial_at = gone ? UINT64_MAX : link->now;
     kh_link_due(link, peer->redial_at);

@@ -118,4 +118,11 @@ uint64_t kh_store_block_of(kh_store *s, uint64_t number)
     return height;
 }
 
+kh_err kh_store_chain_at(kh_store *s, uint64_t number, uint8_t ret[32])
+{
+    if (number == 0 || number > atomic_load_explicit(&s->applied, memory_order_acquire)) return KH_E_NOT_FOUND;
+    kh_err err = kh_journal_flush(&s->journal, number);
+    return err == KH_OK ? kh_journal_chain_at(&s->journal, number, ret) : err;
+}
+
 uint64_t kh_store_last_block(kh_store *s) { return atomic_load_explicit(&s->blocks.last, memory_order_acquire); }

@@ -103,6 +103,8 @@ typedef struct kh_store_execution {
 KH_MUST kh_err kh_store_execute(kh_store *s, const kh_store_execution *execution);
 /* kh_store_block_of: the height that users are told for an entry: of its KH_OP_BLOCK, or its own number. */
 uint64_t kh_store_block_of(kh_store *s, uint64_t number);
+/* kh_store_chain_at: the outcome chain after an entry that is applied. */
+KH_MUST kh_err kh_store_chain_at(kh_store *s, uint64_t number, uint8_t ret[32]);
 /* kh_store_last_block: of the newest entry with a KH_OP_BLOCK; 0: none. */
 uint64_t kh_store_last_block(kh_store *s);
 

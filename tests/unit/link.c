@@ -51,7 +51,7 @@ Test(link, an_empty_message_is_one)
 {
     town_start(nodes, 2, &ca, 0);
     cr_assert(kh_link_send(nodes[0].link, 12, 3, NULL, 0) == KH_OK);
-    WAIT_FOR(atomic_load(&nodes[1].received[11]) == 1, 5000);
+    WAIT_FOR(atomic_load(&nodes[1].received[11]) == 1, 20000);
     cr_assert(atomic_load(&nodes[1].received[11]) == 1 && atomic_load(&nodes[1].last_type) == 3);
     town_stop(nodes, 2);
 }
@@ -104,23 +104,47 @@ Test(link, a_peer_that_restarts_is_found_again)
     for (uint64_t round = 1; round <= 3; round++) {
         kh_link_stop(nodes[1].link);
         nodes[1].link = NULL;
-        WAIT_FOR(!kh_link_is_up(nodes[0].link, 12), 2000);
+        WAIT_FOR(!kh_link_is_up(nodes[0].link, 12), 20000);
         cr_assert(!kh_link_is_up(nodes[0].link, 12));
         cr_assert(atomic_load(&nodes[0].downs) == round);
         cr_assert(node_send(&nodes[0], 12, 100 * round, 50) == KH_E_AGAIN); /* dropped, and told so */
         sleep_ms(round == 2 ? 700 : 0);
         node_start(&nodes[1], &ca, 0);
         cr_assert(kh_link_peer(nodes[1].link, 11, nodes[0].address) == KH_OK);
-        WAIT_FOR(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11), 5000);
+        WAIT_FOR(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11), 20000);
         cr_assert(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11));
         cr_assert(node_send(&nodes[0], 12, 100 * round + 1, 50) == KH_OK);
-        WAIT_FOR(atomic_load(&nodes[1].received[11]) == round, 5000);
+        WAIT_FOR(atomic_load(&nodes[1].received[11]) == round, 20000);
         cr_assert(atomic_load(&nodes[1].received[11]) == round);
     }
     kh_link_counts counts;
     kh_link_count(nodes[0].link, &counts);
     cr_assert(counts.dropped_down == 3);
     cr_assert(atomic_load(&nodes[0].ups) == 4);
+    town_stop(nodes, 2);
+}
+
+Test(link, what_waited_on_a_broken_connection_is_dropped_and_counted)
+{
+    kh_link_counts counts;
+    uint64_t number = 0, came;
+    town_start(nodes, 2, &ca, 0);
+    atomic_store(&nodes[1].slow_ms, 100);
+    while (number < 300) cr_assert(node_send(&nodes[0], 12, ++number, 100000) == KH_OK);
+    kh_link_stop(nodes[1].link);
+    WAIT_FOR(!kh_link_is_up(nodes[0].link, 12), 20000);
+    kh_link_count(nodes[0].link, &counts);
+    came = atomic_load(&nodes[1].received[11]);
+    cr_assert(came < 300 && counts.sent + counts.dropped_down == 300 && counts.dropped_down > 0);
+    atomic_store(&nodes[1].slow_ms, 0);
+    node_start(&nodes[1], &ca, 0);
+    cr_assert(kh_link_peer(nodes[1].link, 11, nodes[0].address) == KH_OK);
+    WAIT_FOR(kh_link_is_up(nodes[0].link, 12), 20000);
+    cr_assert(node_send(&nodes[0], 12, ++number, 100) == KH_OK);
+    WAIT_FOR(atomic_load(&nodes[1].last[11]) == number, 20000);
+    cr_assert(atomic_load(&nodes[1].received[11]) == came + 1 && atomic_load(&nodes[1].damaged) == 0);
+    kh_link_count(nodes[1].link, &counts);
+    cr_assert(counts.refused == 0);
     town_stop(nodes, 2);
 }
 
@@ -136,12 +160,12 @@ Test(link, peers_are_moved_and_removed)
     /* removed: nothing goes, and nothing is taken in */
     cr_assert(kh_link_peer(nodes[0].link, 12, NULL) == KH_OK);
     cr_assert(node_send(&nodes[0], 12, 1, 20) == KH_E_NOT_FOUND);
-    WAIT_FOR(!kh_link_is_up(nodes[1].link, 11), 5000);
+    WAIT_FOR(!kh_link_is_up(nodes[1].link, 11), 20000);
     sleep_ms(500);
     cr_assert(!kh_link_is_up(nodes[1].link, 11) && kh_link_is_up(nodes[2].link, 11) && kh_link_is_up(nodes[0].link, 13));
     /* back again */
     cr_assert(kh_link_peer(nodes[0].link, 12, nodes[1].address) == KH_OK);
-    WAIT_FOR(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11), 8000);
+    WAIT_FOR(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11), 20000);
     cr_assert(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11));
     /* moved: the node listens elsewhere now */
     kh_link_stop(nodes[1].link);
@@ -149,7 +173,7 @@ Test(link, peers_are_moved_and_removed)
     node_start(&nodes[1], &ca, 0);
     cr_assert(kh_link_peer(nodes[0].link, 12, nodes[1].address) == KH_OK);
     cr_assert(kh_link_peer(nodes[1].link, 11, nodes[0].address) == KH_OK);
-    WAIT_FOR(kh_link_is_up(nodes[0].link, 12), 5000);
+    WAIT_FOR(kh_link_is_up(nodes[0].link, 12), 20000);
     cr_assert(kh_link_is_up(nodes[0].link, 12));
     /* 64 and no more */
     uint32_t added = 2;
@@ -201,9 +225,9 @@ Test(link, a_slow_reader_fills_its_own_queue_only)
     cr_assert(taken * SIZE > QUEUE - SIZE && taken < 1000); /* the queue, and what sockets hold */
     uint64_t begin = now_ms();
     for (uint64_t i = 1; i <= 200; i++) cr_assert(node_send(&nodes[0], 13, i, 1000) == KH_OK);
-    WAIT_FOR(atomic_load(&nodes[2].received[11]) == 200, 5000);
+    WAIT_FOR(atomic_load(&nodes[2].received[11]) == 200, 20000);
     cr_assert(atomic_load(&nodes[2].received[11]) == 200, "a slow peer is no other's trouble");
-    cr_assert(now_ms() - begin < 2000);
+    cr_assert(now_ms() - begin < 10000);
     kh_link_counts counts;
     kh_link_count(nodes[0].link, &counts);
     cr_assert(counts.dropped_full == 1);
@@ -212,7 +236,7 @@ Test(link, a_slow_reader_fills_its_own_queue_only)
     cr_assert(atomic_load(&nodes[1].received[11]) == taken && atomic_load(&nodes[1].disordered) == 0);
     cr_assert(kh_link_is_up(nodes[0].link, 12));
     cr_assert(node_send(&nodes[0], 12, ++number, SIZE) == KH_OK); /* there is room again */
-    WAIT_FOR(atomic_load(&nodes[1].received[11]) == taken + 1, 5000);
+    WAIT_FOR(atomic_load(&nodes[1].received[11]) == taken + 1, 20000);
     cr_assert(atomic_load(&nodes[1].received[11]) == taken + 1);
     cr_assert(node_send(&nodes[0], 12, ++number, QUEUE) == KH_E_FULL); /* larger than the queue will ever be */
     town_stop(nodes, 3);
@@ -270,26 +294,26 @@ Test(link, a_half_open_connection_is_noticed)
     (void)snprintf(r.to, sizeof r.to, "%s", nodes[1].address);
     cr_assert(pthread_create(&thread, NULL, run_relay, &r) == 0);
     cr_assert(kh_link_peer(nodes[0].link, 12, address) == KH_OK);
-    WAIT_FOR(atomic_load(&nodes[0].ups) == 2, 8000);
+    WAIT_FOR(atomic_load(&nodes[0].ups) == 2, 20000);
     cr_assert(atomic_load(&nodes[0].ups) == 2);
     cr_assert(node_send(&nodes[0], 12, 1, 100) == KH_OK);
-    WAIT_FOR(atomic_load(&nodes[1].received[11]) == 1, 5000);
+    WAIT_FOR(atomic_load(&nodes[1].received[11]) == 1, 20000);
     cr_assert(atomic_load(&nodes[1].received[11]) == 1);
     sleep_ms(2500);
     cr_assert(kh_link_is_up(nodes[0].link, 12)); /* an idle one stays */
     atomic_store(&r.swallow, true);
     uint64_t begin = now_ms(), number = 1;
-    while (kh_link_is_up(nodes[0].link, 12) && now_ms() < begin + 25000) { /* what is sent meanwhile does not hide it */
+    while (kh_link_is_up(nodes[0].link, 12) && now_ms() < begin + 60000) { /* what is sent meanwhile does not hide it */
         (void)node_send(&nodes[0], 12, ++number, 100);
         sleep_ms(50);
     }
     uint64_t took = now_ms() - begin;
-    cr_assert(took > 5000 && took < 15000, "%u ms", (unsigned)took);
+    cr_assert(took > 5000 && took < 40000, "%u ms", (unsigned)took);
     atomic_store(&r.swallow, false);
-    WAIT_FOR(kh_link_is_up(nodes[0].link, 12), 10000);
+    WAIT_FOR(kh_link_is_up(nodes[0].link, 12), 20000);
     cr_assert(kh_link_is_up(nodes[0].link, 12));
     cr_assert(node_send(&nodes[0], 12, ++number, 100) == KH_OK);
-    WAIT_FOR(atomic_load(&nodes[1].last[11]) == number, 5000);
+    WAIT_FOR(atomic_load(&nodes[1].last[11]) == number, 20000);
     cr_assert(atomic_load(&nodes[1].last[11]) == number);
     town_stop(nodes, 2);
     atomic_store(&r.stop, true);
@@ -307,7 +331,7 @@ Test(link, a_peer_that_begins_anew_replaces_its_old_connection)
     cr_assert(stranger_is_closed(&old));
     uint8_t frame[16] = {8, 0, 0, 0, 9};
     cr_assert(SSL_write(fresh.ssl, frame, sizeof frame) == sizeof frame);
-    WAIT_FOR(atomic_load(&nodes[0].received[12]) == 1, 5000);
+    WAIT_FOR(atomic_load(&nodes[0].received[12]) == 1, 20000);
     cr_assert(atomic_load(&nodes[0].received[12]) == 1);
     stranger_end(&old);
     stranger_end(&fresh);

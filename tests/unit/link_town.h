@@ -88,7 +88,7 @@ typedef struct stranger {
 static int dial_plain(const char *address)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {8, 0};
+    struct timeval patience = {20, 0};
     a.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -121,7 +121,7 @@ static bool stranger_is_welcome(stranger *s)
 static bool stranger_is_closed(stranger *s)
 {
     uint8_t bytes[256];
-    uint64_t end = now_ms() + 7000;
+    uint64_t end = now_ms() + 19000;
     while (SSL_read(s->ssl, bytes, sizeof bytes) > 0) {}
     return now_ms() < end;
 }
