@@ -189,8 +189,17 @@ static void world_genesis(bool hubs_speak)
     secret_of(200, w.group_secret[0]);
     w.group = box_of(200);
     w.groups[0] = w.group;
-    w.genesis = (kh_genesis){.chain_id = "kanhe-test", .suite = KH_SUITE_INTL, .initial_height = FIRST_HEIGHT, .time_ns = GENESIS_NS, .officer_k = 1,
-                             .officer_cnt = 1, .member_cnt = 5, .members = w.members, .public_cnt = 1, .publics = &rule, .hubs_speak = hubs_speak};
+    w.genesis = (kh_genesis){.chain_id = "kanhe-test",
+                             .suite = KH_SUITE_INTL,
+                             .initial_height = FIRST_HEIGHT,
+                             .time_ns = GENESIS_NS,
+                             .officer_k = 1,
+                             .officer_cnt = 1,
+                             .member_cnt = 5,
+                             .members = w.members,
+                             .public_cnt = 1,
+                             .publics = &rule,
+                             .hubs_speak = hubs_speak};
     kh_signer *officer = signer_of(240);
     kh_signer_public(officer, w.genesis.officers[0]);
     kh_signer_free(officer);
@@ -222,8 +231,7 @@ static void world_open(void)
 {
     char why[256];
     kh_store_report report;
-    const kh_store_options options = {
-        .clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true};
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true};
     kh_err err = kh_store_open(&options, w.store_dir, &report, &w.store);
     cr_assert(err == KH_OK, "%d %s", err, report.why);
     if (w.kept == NULL) cr_assert(kh_kept_open(&w.disk, w.root, why, sizeof why, &w.kept) == KH_OK, "%s", why);
@@ -333,7 +341,8 @@ typedef struct block {
 static void block_body(block *b, uint32_t sender, const uint8_t *p, size_t n)
 {
     kh_order_item *item = &b->items[b->cnt++];
-    *item = (kh_order_item){.kind = KH_ITEM_BATCH, .sender = sender, .incarnation = 1, .size = (uint32_t)n, .sequence = w.sequence[nth(sender)]++};
+    *item = (kh_order_item){
+        .kind = KH_ITEM_BATCH, .sender = sender, .incarnation = 1, .size = (uint32_t)n, .sequence = w.sequence[nth(sender)]++};
     kh_sha256(p, n, item->digest);
     (void)pthread_mutex_lock(&node.lock);
     uint8_t *copy = malloc(n + 1);
@@ -350,7 +359,8 @@ static void block_batch_signed(block *b, uint32_t sender, uint32_t signs, uint64
     size_t n = 0;
     kh_envelope_head head = {.suite = KH_SUITE_INTL, .epoch = 1, .sender = sender, .incarnation = 1, .sequence = sequence};
     memcpy(head.chain, w.chain, 32);
-    kh_err err = kh_envelope_make(&head, w.keys[nth(signs)].sender, w.genesis.group, w.members[nth(sender)].box, &w.entropy, t->p, t->n, &p, &n, digest);
+    kh_err err = kh_envelope_make(&head, w.keys[nth(signs)].sender, w.genesis.group, w.members[nth(sender)].box, &w.entropy, t->p,
+                                  t->n, &p, &n, digest);
     cr_assert(err == KH_OK, "%d", err);
     block_body(b, sender, p, n);
     cr_assert(memcmp(digest, b->items[b->cnt - 1].digest, 32) == 0);
@@ -365,7 +375,13 @@ static uint64_t decide(const block *b)
 {
     uint16_t codes[1] = {0};
     uint8_t types[1] = {KH_TX_CERTIFICATE}, digests[1][32] = {{1}};
-    kh_order_block o = {.height = ++w.height, .time_ns = w.time_ns += KH_NS_PER_S, .tx_cnt = 1, .codes = codes, .types = types, .item_cnt = b->cnt, .items = b->items};
+    kh_order_block o = {.height = ++w.height,
+                        .time_ns = w.time_ns += KH_NS_PER_S,
+                        .tx_cnt = 1,
+                        .codes = codes,
+                        .types = types,
+                        .item_cnt = b->cnt,
+                        .items = b->items};
     o.digests = (const uint8_t(*)[32])digests;
     kh_store64(o.app_hash, w.height * 77);
     cr_assert(kh_kept_add(w.kept, &o, node.order) == KH_OK);
@@ -397,7 +413,8 @@ static void given_to(uint32_t bank, uint64_t height, given *ret)
     for (uint32_t i = parcel_cnt; i > 0 && !found; i--) {
         uint64_t h = 0;
         if (parcels[i - 1].bank != bank) continue;
-        cr_assert(kh_parcel_open(KH_SUITE_INTL, w.keys[nth(bank)].box, w.chain, bank, parcels[i - 1].p, parcels[i - 1].n, &h, &ret->bytes, &ret->n));
+        cr_assert(kh_parcel_open(KH_SUITE_INTL, w.keys[nth(bank)].box, w.chain, bank, parcels[i - 1].p, parcels[i - 1].n, &h,
+                                 &ret->bytes, &ret->n));
         if (h == height) found = true;
         else free(ret->bytes);
     }
@@ -423,12 +440,21 @@ static inline uint64_t begin_with_papers(void)
     block b = {0};
     text t = {0};
     ops_buf ops = {0};
-    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD, .party = REGULATOR, .party_add = {OPS_ENTERPRISE, KH_ROLE_ENTERPRISE, kh_text_of("Exporter"), kh_text_of(ops_owner)}});
+    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD,
+                           .party = REGULATOR,
+                           .party_add = {OPS_ENTERPRISE, KH_ROLE_ENTERPRISE, kh_text_of("Exporter"), kh_text_of(ops_owner)}});
     text_bundle(&t, REGULATOR, REGULATOR, 1, &ops);
     for (uint32_t i = 0; i < 10; i++) {
         char number[32];
         kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
-        op.document = (kh_op_document){.action = KH_DOC_PUT, .kind = KH_KIND_EXPORT_DECLARATION, .status = KH_STATUS_CLEARED, .date = 9000, .source = SOURCE, .balance_cnt = 1, .number = ops_number(number, i), .owner = kh_text_of(ops_owner)};
+        op.document = (kh_op_document){.action = KH_DOC_PUT,
+                                       .kind = KH_KIND_EXPORT_DECLARATION,
+                                       .status = KH_STATUS_CLEARED,
+                                       .date = 9000,
+                                       .source = SOURCE,
+                                       .balance_cnt = 1,
+                                       .number = ops_number(number, i),
+                                       .owner = kh_text_of(ops_owner)};
         op.document.balances[0] = (kh_op_balance){OPS_USD, 1000};
         ops_add(&ops, &op);
     }

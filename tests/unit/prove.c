@@ -1,6 +1,7 @@
 /* prove: a receipt made of what the order, the hubs' maker of outputs and a CometBFT (its answers made up, its keys real) give;
  * and what does not make one. */
 #include "../proofs/world.h"
+#include "app/genesis_json.h"
 #include "app/prove.h"
 #include "attest/attest.h"
 #include "order_fixture.h"
@@ -318,6 +319,18 @@ Test(prove, genesis_json_gives_the_chain_of_the_order)
         cr_assert(kh_proof_genesis_read(t->genesis.p, t->genesis.n, t->why, sizeof t->why, &g) == KH_OK, "%s", t->why);
         cr_assert(memcmp(g.chain, t->chain, 32) == 0);
         cr_assert(g.suite == suite && g.initial_height == 5 && g.validators.cnt == 4);
+        kh_genesis decoded; /* and as the node itself writes it */
+        cr_assert(kh_genesis_decode(t->c.genesis, t->c.genesis_n, &decoded) == KH_OK);
+        char *state = kh_genesis_state_write(&decoded);
+        pw_buffer whole = {0};
+        pw_text(&whole, "{\"app_state\":");
+        pw_add(&whole, state, strlen(state));
+        pw_text(&whole, "}");
+        cr_assert(kh_proof_genesis_read(whole.p, whole.n, t->why, sizeof t->why, &g) == KH_OK, "%s", t->why);
+        cr_assert(memcmp(g.chain, t->chain, 32) == 0);
+        free(state);
+        free(whole.p);
+        kh_genesis_free(&decoded);
         town_free(t);
     }
 }
