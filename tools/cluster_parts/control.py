@@ -24,7 +24,7 @@ def pids_of(node):
 
 def processes(node):
     """{pid} of all that runs for a node: whose words name its home, or that supervise it by name."""
-    found, home = set(), node.home.encode()
+    found, home, programs = set(), node.home.encode(), (kanhed().encode(), cometbft().encode())
     supervising = [b"supervise", node.cluster.dir.encode(), node.name.encode()]
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -37,13 +37,9 @@ def processes(node):
         except OSError:
             continue
         ours = words[-3:] == supervising or any(word.startswith(home + b"/") for word in words)
-        if ours and not zombie and (words[-3:] == supervising or os.path.basename(words[0]) in (b"kanhed", b"cometbft") or words[0] in programs()):
+        if ours and not zombie and (words[-3:] == supervising or words[0] in programs):
             found.add(int(entry))
     return found
-
-
-def programs():
-    return {kanhed().encode(), cometbft().encode()}
 
 
 def kill_all(node):

@@ -19,9 +19,11 @@ PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
 
-def end_with_parent():
-    """A node whose supervisor is killed is dead as a whole."""
+def end_with_parent(parent):
+    """A node whose supervisor is killed is dead as a whole; run in the child, before it is the program."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died meanwhile
+        os._exit(1)
 
 
 def rpc(node, path):
@@ -67,8 +69,10 @@ class Supervisor:
             control.write_env(self.cluster)
 
     def spawn(self, name, command):
+        parent = os.getpid()
         with open(self.node.path(name + ".log"), "a") as log:
-            self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.node.home, preexec_fn=end_with_parent)
+            self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.node.home,
+                                                    preexec_fn=lambda: end_with_parent(parent))
 
     def ended(self):
         return [name for name, process in self.processes.items() if process.poll() is not None]
