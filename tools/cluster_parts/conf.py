@@ -20,7 +20,7 @@ cluster = {{
     genesis = "cometbft/config/genesis.json";
     keys = "keys";
     abci = "abci.sock";
-    cometbft_rpc = "{rpc}";
+    cometbft_rpc = "http://{rpc}";
     links = {{
         listen = "{links}";
         ca = "links.pem";
@@ -43,4 +43,4 @@ def write(cluster):
         write_file(node.path("node.conf"), CONFIG.format(
             name=node.name, role=node.role, member=node.member, https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers,
             datagrams=f'datagrams = {{ listen = "{node.at("datagrams")}"; }};\n' if node.role == "hub" else "",
-            hubs=", ".join(f'"{hub.url}"' for hub in cluster.hubs if hub is not node)))
+            hubs=", ".join(f'{{ member = {hub.member}; url = "{hub.url}"; }}' for hub in cluster.hubs if hub is not node)))

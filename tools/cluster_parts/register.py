@@ -1,4 +1,5 @@
 """register: who is in the cluster, and the data directories that its nodes begin with; all by the embedded `kanhe` command."""
+import fcntl
 import json
 import os
 import shutil
@@ -44,6 +45,14 @@ def add(data, party):
         run([kanhe(), "--data", data, "party", "freeze", party["id"]])
 
 
+def must_be_stopped(data):
+    with open(os.path.join(data, "lock")) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Trouble(f"{data} is being written by process {lock.readline().strip()}: stop it first") from None
+
+
 def copy(source, target):
     subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
 
@@ -55,6 +64,7 @@ def make_data(cluster, from_data):
     for folder in (whole, public):
         shutil.rmtree(folder, ignore_errors=True)
     if from_data:
+        must_be_stopped(from_data)
         copy(from_data, whole)
     else:
         run([kanhe(), "--data", whole, "init"])
