@@ -31,13 +31,13 @@ static const module floors[] = {
     {"cluster", " base crypto doc wire index ledger log store order attest ", " "},
     {"store", " base mem crypto wire index ledger log ", " zstd urcu urcu-qsbr ck/ "},
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
-    {"embed", " base mem host doc wire formats log store service ledger index crypto order attest cluster kanhe ",
+    {"embed", " base mem host doc wire formats log store service ledger index crypto proof order attest cluster kanhe ",
      " jansson urcu-qsbr "},
     {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
     {"app",
-     " base mem host crypto doc wire formats index ledger log store service embed ingest http abci link order attest cluster "
+     " base mem host crypto doc wire formats index ledger log store service embed ingest http abci proof link order attest cluster "
      "kanhe ",
-     " libconfig seccomp iconv "},
+     " libconfig seccomp iconv jansson "},
     {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ jansson "},
     {"ingest", " base host service wire ", " rte "},
     {"kanhe", " kanhe ", " "},

@@ -47,10 +47,13 @@ typedef struct kh_abci_request {
     uint32_t tx_field;                       /* its field number */
     kh_span hash, proposer;                  /* proposer: 20 bytes */
     kh_span chain_id, app_state, validators; /* INIT_CHAIN; validators: walk with kh_abci_validator_next */
-    kh_span data, path;                      /* QUERY; ECHO: data */
+    kh_span data, path;                      /* QUERY; ECHO, CHECK_TX, INSERT_TX: data */
 } kh_abci_request;
-/* kh_abci_frame: the length of the frame at p: KH_E_AGAIN: more bytes are needed; KH_E_FORMAT. *ret_head: bytes of the varint. */
+/* kh_abci_frame: the length of the frame that begins at p, whole or not. KH_E_AGAIN: not even its length is; KH_E_FORMAT.
+ *ret_head: bytes of the varint in front. */
 KH_MUST kh_err kh_abci_frame(const uint8_t *p, size_t n, size_t *ret_head, size_t *ret_n);
+/* kh_abci_read: the bytes behind the length. KH_E_FORMAT also for a call that is not known, two calls, keys that are not ed25519.
+   A time before 1970 is 0. */
 KH_MUST kh_err kh_abci_read(const uint8_t *p, size_t n, kh_abci_request *ret);
 /* kh_abci_tx_next: the next transaction; false at the end. *at begins at 0. */
 bool kh_abci_tx_next(const kh_abci_request *request, size_t *at, kh_span *ret);
@@ -61,18 +64,19 @@ typedef struct kh_abci_answer { /* what to write; unused fields zero */
     uint64_t app_version;
     int64_t height;          /* INFO: last block; COMMIT: retain height; QUERY */
     const uint8_t *app_hash; /* 32 bytes or NULL: INFO, INIT_CHAIN, FINALIZE */
-    const kh_span *txs;      /* PREPARE */
+    const kh_span *txs;      /* PREPARE, REAP_TXS */
     uint32_t tx_cnt;
-    bool accept;           /* PROCESS */
+    bool accept;           /* PROCESS, VERIFY_VOTE, OFFER_SNAPSHOT, APPLY_CHUNK */
     const uint16_t *codes; /* FINALIZE: one a transaction */
     uint32_t code_cnt;
     const kh_abci_validator *validators; /* FINALIZE: updates */
     uint32_t validator_cnt;
-    kh_span value;         /* QUERY; ECHO */
-    uint32_t code;         /* QUERY, CHECK_TX */
+    kh_span value;         /* QUERY, ECHO, LOAD_CHUNK */
+    uint32_t code;         /* QUERY, CHECK_TX, INSERT_TX */
     const char *exception; /* not NULL: this call is answered by an exception */
 } kh_abci_answer;
-/* kh_abci_write: frame with its length before it, appended to a buffer that grows by realloc. */
+/* kh_abci_write: frame with its length before it, appended to a buffer that grows by realloc. KH_E_FULL: beyond
+   KH_ABCI_FRAME_MAX. */
 typedef struct kh_abci_buffer {
     uint8_t *p;
     size_t n, cap;
@@ -82,8 +86,9 @@ KH_MUST kh_err kh_abci_write(kh_abci_call call, const kh_abci_answer *answer, kh
 /* ---- server: a thread a connection, strict order on each ---- */
 typedef struct kh_abci_server kh_abci_server;
 typedef struct kh_abci_handler {
-    /* call fills *ret; what it points to stays good until the next call on this connection. false: the application cannot go on:
-       an exception is answered and the connection closed. lost: a connection of CometBFT ended (it died or stopped). */
+    /* call is asked by several connections at once, but never ECHO and FLUSH, which the server answers. It fills *ret; what it
+       points to stays good until the next call on this connection. false: the application cannot go on: an exception is answered
+       and the connection closed. lost: a connection of CometBFT ended (it died or stopped); NULL: nobody asks. */
     bool (*call)(void *self, const kh_abci_request *request, kh_abci_answer *ret);
     void (*lost)(void *self);
     void *self;

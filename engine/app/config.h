@@ -1,4 +1,5 @@
-/* config: kanhed's configuration: one libconfig file, every key of it checked. conf/hub.conf explains each.
+/* config: kanhed's configuration: one libconfig file, every key of it checked. conf/hub.conf explains each, conf/node.conf and
+ * conf/cluster-hub.conf those of a cluster.
  *
  * A key that is not known, of another type or out of its range is an error that names the key and its line: nothing is ignored.
  * Relative paths are relative to the file's folder. Pure but for kh_config_load's reading. */
@@ -10,6 +11,13 @@
 #define KH_CONFIG_ADDRESS_MAX 120u
 #define KH_CONFIG_CPUS_MAX 64u
 #define KH_CONFIG_FILE_MAX_SZ (1u << 20)
+#define KH_CONFIG_PEERS_MAX 64u
+#define KH_CONFIG_HUBS_MAX 16u
+
+typedef struct kh_config_member { /* another member of the cluster, and where it is */
+    uint32_t member;
+    char at[KH_CONFIG_ADDRESS_MAX];
+} kh_config_member;
 
 typedef struct kh_config {
     char data[KH_CONFIG_PATH_MAX];
@@ -34,6 +42,21 @@ typedef struct kh_config {
     char user[64];                              /* "": stay who we are */
     char log[KH_CONFIG_PATH_MAX];               /* "": stderr */
     bool log_requests, sandbox;
+    struct {
+        bool on;                                                    /* the group stands in the file */
+        uint32_t member;                                            /* who this node is */
+        char genesis[KH_CONFIG_PATH_MAX], abci[KH_CONFIG_PATH_MAX]; /* a file, a socket */
+        char keys[KH_CONFIG_PATH_MAX];                              /* a folder (app/cluster_keys.h) */
+        char cometbft_rpc[KH_CONFIG_ADDRESS_MAX];                   /* http://ADDRESS:PORT; "": none */
+        struct {
+            char listen[KH_CONFIG_ADDRESS_MAX];
+            char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX];
+            uint32_t peer_cnt;
+            kh_config_member peers[KH_CONFIG_PEERS_MAX]; /* ADDRESS:PORT */
+        } links;
+        uint32_t hub_cnt;
+        kh_config_member hubs[KH_CONFIG_HUBS_MAX]; /* https://... */
+    } cluster;
 } kh_config;
 
 /* kh_config_parse reads text; folder is what relative paths are relative to, name what errors call the file. False with a

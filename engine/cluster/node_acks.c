@@ -95,10 +95,13 @@ void kh_acks_body(kh_node *n, uint32_t from, const uint8_t *p, size_t sz)
         return;
     }
     uint64_t expires_ns = kh_load64(p);
-    kh_sha256(p + 8, sz - 8, digest);
     const kh_acked *had = acked_at(peer, &head);
-    bool proven = had != NULL && memcmp(had->digest, digest, 32) == 0; /* then its signature was looked at */
-    if (!proven && !kh_envelope_signed_by(p + 8, sz - 8, m->sender)) {
+    bool proven = false; /* its signature was looked at before */
+    if (had != NULL) {
+        kh_sha256(p + 8, sz - 8, digest);
+        proven = memcmp(had->digest, digest, 32) == 0;
+    }
+    if (!proven && !kh_envelope_verify(p + 8, sz - 8, m->sender, digest)) {
         kh_node_bad_signature(n, from);
         return;
     }

@@ -4,7 +4,7 @@
 
 #define GATHER_SZ (8u << 10) /* a batch beside others under way is worth its signatures from here */
 #define GATHER_NS (5 * KH_MS)
-#define SUBMISSION_MAX_SZ (KH_ENVELOPE_TEXT_MAX - KH_SECTION_HEAD_SZ)
+#define SUBMISSION_MAX_SZ (7u << 20) /* it must get below an envelope's 8 MiB, packed or not */
 
 static size_t text_sz(const kh_queued *q) { return q->n == 0 ? 0 : q->n + (q->signed_section ? 0 : KH_SECTION_HEAD_SZ); }
 

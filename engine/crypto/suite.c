@@ -68,8 +68,8 @@ kh_err kh_sign(const kh_signer *signer, const void *message, size_t n, uint8_t r
     return err;
 }
 
-bool kh_verify(kh_suite suite, const uint8_t public_key[KH_PUBLIC_SZ], const void *message, size_t n,
-               const uint8_t signature[KH_SIGNATURE_SZ])
+bool kh_verify_signature(kh_suite suite, const uint8_t public_key[KH_PUBLIC_SZ], const void *message, size_t n,
+                         const uint8_t signature[KH_SIGNATURE_SZ])
 {
     const kh_suite_vtable *v = vtable_of(suite);
     if (v == NULL) return false;

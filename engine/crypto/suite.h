@@ -31,8 +31,8 @@ KH_MUST kh_err kh_signer_new(kh_suite suite, const uint8_t secret[KH_SECRET_SZ],
 void kh_signer_free(kh_signer *signer);
 void kh_signer_public(const kh_signer *signer, uint8_t ret[KH_PUBLIC_SZ]);
 KH_MUST kh_err kh_sign(const kh_signer *signer, const void *message, size_t n, uint8_t ret[KH_SIGNATURE_SZ]);
-KH_MUST bool kh_verify(kh_suite suite, const uint8_t public_key[KH_PUBLIC_SZ], const void *message, size_t n,
-                       const uint8_t signature[KH_SIGNATURE_SZ]);
+KH_MUST bool kh_verify_signature(kh_suite suite, const uint8_t public_key[KH_PUBLIC_SZ], const void *message, size_t n,
+                                 const uint8_t signature[KH_SIGNATURE_SZ]);
 /* kh_public_sound: may this be a public key of the suite? box: of wrapping (X25519: not of small order), else of signing. */
 KH_MUST bool kh_public_sound(kh_suite suite, bool box, const uint8_t public_key[KH_PUBLIC_SZ]);
 

@@ -86,6 +86,15 @@ typedef struct kh_doc_view {
 /* kh_ledger_document: follows aliases (LRN). bank 0: nobody's own. Returns false when not present. */
 bool kh_ledger_document(const kh_ledger *l, const kh_key *key, uint32_t bank, kh_doc_view *ret);
 
+/* kh_ledger_paper: the texts that a key is made of, which never change: aliases are not followed. False where nothing has the
+   key. */
+typedef struct kh_paper_view {
+    kh_kind kind;
+    char number[KH_NUMBER_MAX + 1], issuer[KH_ISSUER_MAX + 1];
+    uint32_t number_n, issuer_n;
+} kh_paper_view;
+bool kh_ledger_paper(const kh_ledger *l, const kh_key *key, kh_paper_view *ret);
+
 typedef struct kh_fin_line_view {
     kh_key key;
     kh_currency currency;

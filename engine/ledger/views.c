@@ -58,6 +58,19 @@ static void view(const kh_ledger *l, uint32_t first, uint32_t bank, kh_doc_view 
     }
 }
 
+bool kh_ledger_paper(const kh_ledger *l, const kh_key *key, kh_paper_view *ret)
+{
+    uint32_t record = kh_index_find(l->index, key);
+    if (record == KH_RECORD_NONE) return false;
+    const kh_cold *cold = &l->cold[kh_rec(l, record)->cold];
+    *ret = (kh_paper_view){.kind = kh_doc_key_kind(key)};
+    if (cold->number != 0) copy_text(kh_texts_get(l, cold->number), ret->number, &ret->number_n);
+    else ret->number_n = kh_doc_key_number(key, ret->number);
+    ret->number[ret->number_n] = 0;
+    copy_text(kh_texts_get(l, cold->issuer), ret->issuer, &ret->issuer_n);
+    return true;
+}
+
 bool kh_ledger_document(const kh_ledger *l, const kh_key *key, uint32_t bank, kh_doc_view *ret)
 {
     kh_key meant;

@@ -203,7 +203,7 @@ bool kh_envelope_verify(const uint8_t *p, size_t n, const uint8_t sender_public[
     parts s;
     if (!parts_read(p, n, &s)) return false;
     digests_of(p, &s, statement, digest);
-    if (!kh_verify(s.suite, sender_public, statement, sizeof statement, p + s.signature_at)) return false;
+    if (!kh_verify_signature(s.suite, sender_public, statement, sizeof statement, p + s.signature_at)) return false;
     memcpy(ret_digest, digest, 32);
     return true;
 }

@@ -97,5 +97,5 @@ kh_err kh_bundle_make(const kh_signer *signer, const uint8_t chain[32], uint32_t
 bool kh_bundle_signed_by(kh_suite suite, const kh_section *section, const uint8_t public_key[KH_PUBLIC_SZ])
 {
     return section->kind == KH_SECTION_SIGNED &&
-           kh_verify(suite, public_key, section->statement, section->statement_sz, section->signature);
+           kh_verify_signature(suite, public_key, section->statement, section->statement_sz, section->signature);
 }

@@ -5,9 +5,9 @@
 
 /* ---- validators ---- */
 
-static bool may_change_validators(const kh_order *o, const kh_at *at)
+static bool too_soon(const kh_order *o, const kh_at *at)
 {
-    return o->validators_changed == 0 || at->height >= o->validators_changed + KH_VALIDATOR_PAUSE;
+    return o->validators_changed != 0 && at->height < o->validators_changed + KH_VALIDATOR_PAUSE;
 }
 
 static void tell(kh_order *o, const uint8_t consensus[32], int64_t power)
@@ -34,13 +34,14 @@ static kh_order_code validator(kh_order *o, kh_at *at, const kh_change *c)
     if (c->body_sz != 8 || kh_load32(c->body + 4) > 1) return KH_R_MALFORMED;
     kh_seat *seat = kh_seat_find(o, kh_load32(c->body));
     bool in = kh_load32(c->body + 4) == 1;
-    if (seat == NULL || !may_change_validators(o, at)) return KH_R_REFUSED;
+    if (seat == NULL) return KH_R_REFUSED;
     kh_member *m = &seat->member;
     if (((m->flags & KH_MEMBER_VALIDATOR) != 0) == in) return KH_R_REFUSED;
     if (in && (!kh_seat_sends(seat) || (m->flags & KH_MEMBER_EXPELLED) != 0 || kh_all_zero(m->ack, KH_PUBLIC_SZ) ||
                kh_all_zero(m->consensus, 32)))
         return KH_R_REFUSED;
     if (!in && o->now.cnt == 1) return KH_R_REFUSED;
+    if (too_soon(o, at)) return KH_R_BUSY;
     if (!at->apply) return KH_R_OK;
     m->flags ^= KH_MEMBER_VALIDATOR;
     tell(o, m->consensus, in ? 1 : 0);
@@ -96,8 +97,8 @@ static kh_order_code replace_member(kh_order *o, kh_at *at, kh_seat *seat, const
     bool voted = memcmp(old.consensus, m->consensus, 32) != 0;
     bool reset = (m->flags & KH_MEMBER_VALIDATOR) != 0 && (voted || memcmp(old.ack, m->ack, KH_PUBLIC_SZ) != 0);
     if (!same_party(&old, m) || ((old.flags & ~m->flags) & KH_MEMBER_EXPELLED) != 0) return KH_R_REFUSED;
-    if (reset && !may_change_validators(o, at)) return KH_R_REFUSED;
     if (kh_hub_place(o, m->id) >= 0 && o->hubs.cnt == 1 && !kh_member_attests(m)) return KH_R_REFUSED;
+    if (reset && too_soon(o, at)) return KH_R_BUSY;
     if (!at->apply) return KH_R_OK;
     seat->member = *m;
     at->err = kh_public_seat(o, seat);
@@ -197,7 +198,8 @@ static bool ordered_by_officers(kh_order *o, const kh_change *c, const uint8_t d
     size_t n = kh_change_statement(c, statement, sizeof statement);
     KH_ASSERT(n > 0);
     for (uint32_t i = 0; i < c->signature_cnt; i++)
-        if (!kh_verify(o->suite, o->officers[c->signatures[i].index], statement, n, c->signatures[i].signature)) return false;
+        if (!kh_verify_signature(o->suite, o->officers[c->signatures[i].index], statement, n, c->signatures[i].signature))
+            return false;
     kh_seen_now(o, digest, keys);
     return true;
 }

@@ -91,12 +91,12 @@ kh_err kh_tree_set(kh_tree *t, const void *key, uint8_t key_n, const void *value
 
 static void hash_leaf(const kh_tree *t, uint32_t i)
 {
-    uint8_t data[1 + KH_PUBLIC_KEY_MAX + UINT16_MAX];
+    uint8_t data[2 + KH_PUBLIC_KEY_MAX + UINT16_MAX];
     const struct kh_tree_leaf *l = &t->leaves[i];
-    data[0] = l->key_n;
-    memcpy(data + 1, l->key, l->key_n);
-    memcpy(data + 1 + l->key_n, l->value, l->value_n);
-    kh_merkle_leaf(data, 1u + l->key_n + l->value_n, t->levels[0][i]);
+    kh_store16(data, l->key_n);
+    memcpy(data + 2, l->key, l->key_n);
+    memcpy(data + 2 + l->key_n, l->value, l->value_n);
+    kh_merkle_leaf(data, 2u + l->key_n + l->value_n, t->levels[0][i]);
 }
 
 static void join(const kh_tree *t, uint32_t level, uint32_t n, uint32_t i)

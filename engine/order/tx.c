@@ -103,7 +103,7 @@ bool kh_ack_signed_by(kh_suite suite, const kh_ack *ack, const uint8_t public_ke
 {
     uint8_t message[sizeof ack_tag + KH_ACK_STATEMENT_SZ];
     ack_message(ack, message);
-    return kh_verify(suite, public_key, message, sizeof message, signature);
+    return kh_verify_signature(suite, public_key, message, sizeof message, signature);
 }
 
 size_t kh_certificate_encode(const kh_ack *ack, const kh_tx_signature *signatures, uint32_t cnt, uint8_t *buf, size_t cap)
@@ -188,7 +188,7 @@ bool kh_attestation_signed_by(kh_suite suite, const kh_attestation *a, const uin
 {
     uint8_t message[ATTEST_SIGNED_SZ];
     attest_message(a, message);
-    return kh_verify(suite, public_key, message, sizeof message, a->signature);
+    return kh_verify_signature(suite, public_key, message, sizeof message, a->signature);
 }
 
 bool kh_attestation_agree(const kh_attestation *a, const kh_attestation *b)
@@ -285,5 +285,5 @@ bool kh_incarnation_signed_by(kh_suite suite, const kh_incarnation *i, const uin
 {
     uint8_t message[INCARNATION_SIGNED_SZ];
     incarnation_message(i->chain, i->sender, i->incarnation, message);
-    return kh_verify(suite, public_key, message, sizeof message, i->signature);
+    return kh_verify_signature(suite, public_key, message, sizeof message, i->signature);
 }

@@ -20,7 +20,8 @@ typedef enum kh_order_code { /* a transaction's result: in consensus, never renu
                              KH_R_EXPIRED = 4,
                              KH_R_REPEATED = 5,
                              KH_R_REFUSED = 6, /* a change that the rules forbid; an attestation that is a lie (it is recorded) */
-                             KH_R_BUSY = 7     /* too many batches are ordered above the attested height: the same again later */
+                             KH_R_BUSY = 7 /* the same again later: too many batches are ordered above the attested height, or the
+                                             validators changed too short ago */
 } kh_order_code;
 const char *kh_order_code_word(kh_order_code code);
 

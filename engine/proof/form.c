@@ -144,7 +144,7 @@ static void chain_id(form *f, char id[KH_COMET_CHAIN_ID_MAX + 1])
         size_t n = 0;
         for (; f->at < f->n && n < KH_COMET_CHAIN_ID_MAX; n++, f->at++) {
             char c = f->text[f->at];
-            if (c < ' ' || c > '~' || c == '"' || c == '\\') break;
+            if (c <= ' ' || c > '~' || c == '"' || c == '\\') break;
             id[n] = c;
         }
         id[n] = '\0';

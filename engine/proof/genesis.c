@@ -182,7 +182,7 @@ static void chain_id(reader *r, json_t *kanhe)
     const char *id = text_of(r, kanhe, "chain_id", KH_COMET_CHAIN_ID_MAX);
     if (*id == '\0') wrong(r, "chain_id: empty");
     for (const char *c = id; *c != '\0'; c++)
-        if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\') wrong(r, "chain_id: a character that may not be");
+        if (*c <= ' ' || *c > '~' || *c == '"' || *c == '\\') wrong(r, "chain_id: a character that may not be");
     (void)snprintf(r->ret->chain_id, sizeof r->ret->chain_id, "%s", id);
     put_number(r, strlen(id), 1);
     put(r, id, strlen(id));

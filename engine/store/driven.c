@@ -14,7 +14,10 @@ void kh_store_drive(kh_store *s, const kh_store_driver *driver)
     atomic_store_explicit(&s->driver, driver, memory_order_release); /* partners: submit, kh_store_wait */
 }
 
-bool kh_store_is_driven(const kh_store *s) { return atomic_load_explicit(&s->driver, memory_order_acquire) != NULL; }
+bool kh_store_is_driven(const kh_store *s)
+{
+    return s->options.driven || atomic_load_explicit(&s->driver, memory_order_acquire) != NULL;
+}
 
 kh_err kh_store_execute(kh_store *s, const kh_store_execution *x)
 {
@@ -116,6 +119,13 @@ uint64_t kh_store_block_of(kh_store *s, uint64_t number)
     if (named(s, number, &height) != KH_OK || height == 0) return number;
     remember(b, number, height);
     return height;
+}
+
+kh_err kh_store_chain_at(kh_store *s, uint64_t number, uint8_t ret[32])
+{
+    if (number == 0 || number > atomic_load_explicit(&s->applied, memory_order_acquire)) return KH_E_NOT_FOUND;
+    kh_err err = kh_journal_flush(&s->journal, number);
+    return err == KH_OK ? kh_journal_chain_at(&s->journal, number, ret) : err;
 }
 
 uint64_t kh_store_last_block(kh_store *s) { return atomic_load_explicit(&s->blocks.last, memory_order_acquire); }

@@ -31,7 +31,7 @@ typedef enum pw_lie {
     PW_ATTEST_STRANGER,    /* signed by an id that is no hub */
     PW_ATTEST_FORGED,      /* a hub's, signed with another key */
     PW_ATTEST_HEIGHT,      /* of another height */
-    PW_ATTEST_EPOCH,       /* of another epoch */
+    PW_ATTEST_EPOCH,       /* of an epoch before */
     PW_ATTEST_FLAGS,       /* unknown flags */
     PW_ATTEST_HASH,        /* over another app hash */
     PW_ATTEST_CHAIN,       /* of another chain */

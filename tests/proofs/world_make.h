@@ -163,7 +163,7 @@ static inline void pw_attestations_text(pw_making *m, pw_buffer *b)
     pw_random(&m->seed, posted, 32);
     pw_add(&s, m->lie == PW_ATTEST_CHAIN ? other : m->genesis.chain, 32);
     pw_le(&s, m->height + (m->lie == PW_ATTEST_HEIGHT), 8);
-    pw_le(&s, m->hub_epoch + (m->lie == PW_ATTEST_EPOCH), 4);
+    pw_le(&s, m->hub_epoch - (m->lie == PW_ATTEST_EPOCH), 4);
     pw_le(&s, m->lie == PW_ATTEST_FLAGS ? 2 : pw_below(&m->seed, 2), 4);
     pw_add(&s, m->lie == PW_ATTEST_HASH ? other : m->app_hash, 32);
     pw_add(&s, posted, 32);
@@ -333,6 +333,23 @@ static inline size_t pw_find(uint64_t *seed, const pw_buffer *text, const char *
     }
     return 0;
 }
+/* pw_swap: two values of one length in each other's place, where that can be found from here. */
+static inline bool pw_swap(uint64_t *seed, const pw_buffer *text, pw_damage *d)
+{
+    size_t a = pw_find(seed, text, "\"") + 1, n = 0;
+    while (a + n < text->n && text->p[a + n] != '"') n++;
+    for (size_t b = a + n + 1; b + n + 1 < text->n && n > 0; b++) {
+        if (text->p[b - 1] != '"' || text->p[b + n] != '"' || memchr(text->p + b, '"', n) != NULL ||
+            memcmp(text->p + a, text->p + b, n) == 0)
+            continue;
+        *d = (pw_damage){.at = a, .cut = b + n - a};
+        pw_add(&d->put, text->p + b, n);
+        pw_add(&d->put, text->p + a + n, b - a - n);
+        pw_add(&d->put, text->p + a, n);
+        return true;
+    }
+    return false;
+}
 static inline pw_damage pw_damage_draw(uint64_t *seed, const pw_buffer *text)
 {
     static const char *const inserts[] = {" ", "\n", "\t", "0", "00", "-", "+",       ",",    "\"",
@@ -343,8 +360,10 @@ static inline pw_damage pw_damage_draw(uint64_t *seed, const pw_buffer *text)
     while (end < text->n && text->p[end] != ',') end++;
     size_t behind = end + 1;
     while (behind < text->n && text->p[behind] != ',') behind++;
-    switch (pw_below(seed, 11)) {
-    case 0: /* another digit */
+    pw_damage swap;
+    if (pw_below(seed, 4) == 0 && pw_swap(seed, text, &swap)) return swap;
+    switch (pw_below(seed, 20)) {
+    default: /* another digit */
         d.at = pw_find(seed, text, digits);
         pw_add(&d.put, &digits[pw_below(seed, 16)], 1);
         break;
@@ -387,7 +406,7 @@ static inline pw_damage pw_damage_draw(uint64_t *seed, const pw_buffer *text)
             pw_add(&d.put, ",\"note\":\"1\"", 11);
         }
         break;
-    default: { /* a piece of it somewhere else */
+    case 10: { /* a piece of it somewhere else */
         size_t from = pw_below(seed, (uint32_t)text->n), n = 1 + pw_below(seed, 200);
         if (n > text->n - from) n = text->n - from;
         d.cut = n;

@@ -231,20 +231,27 @@ static inline uint32_t fx_change_validator(chain *c, uint32_t id, uint32_t power
     return fx_change(c, KH_CHANGE_VALIDATOR, body, sizeof body);
 }
 
+static inline kh_member fx_member_now(const chain *c, uint32_t id)
+{
+    const kh_member *m = kh_order_member(c->order, id);
+    KH_ASSERT(m != NULL);
+    return *m;
+}
+
 static inline uint32_t fx_change_member(chain *c, const kh_member *m)
 {
-    uint8_t body[1024], *p = body;
-    kh_store32(p, m->id);
-    p[4] = m->role, p[5] = m->flags, p[6] = m->name_n, p[7] = m->uscc_n;
-    p += 8;
-    memcpy(p, m->name, m->name_n), p += m->name_n;
-    memcpy(p, m->uscc, m->uscc_n), p += m->uscc_n;
-    memcpy(p, m->sender, 64), p += 64;
-    memcpy(p, m->ack, 64), p += 64;
-    memcpy(p, m->attest, 64), p += 64;
-    memcpy(p, m->box, 64), p += 64;
-    memcpy(p, m->consensus, 32), p += 32;
-    return fx_change(c, KH_CHANGE_MEMBER, body, (size_t)(p - body));
+    uint8_t body[1024] = {0};
+    size_t n = 8;
+    kh_store32(body, m->id);
+    body[4] = m->role, body[5] = m->flags, body[6] = m->name_n, body[7] = m->uscc_n;
+    memcpy(body + n, m->name, m->name_n), n += m->name_n;
+    memcpy(body + n, m->uscc, m->uscc_n), n += m->uscc_n;
+    memcpy(body + n, m->sender, 64);
+    memcpy(body + n + 64, m->ack, 64);
+    memcpy(body + n + 128, m->attest, 64);
+    memcpy(body + n + 192, m->box, 64);
+    memcpy(body + n + 256, m->consensus, 32);
+    return fx_change(c, KH_CHANGE_MEMBER, body, n + 288);
 }
 
 static inline uint32_t fx_change_op(chain *c, const kh_op *op)

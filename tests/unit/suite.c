@@ -52,8 +52,8 @@ Test(suite, ed25519_of_rfc_8032)
         kh_signer_public(signer, mine);
         cr_assert(memcmp(mine, public_key, 64) == 0);
         cr_assert(kh_sign(signer, message, n, mine) == KH_OK && memcmp(mine, signature, 64) == 0, "vector %zu", i);
-        cr_assert(kh_verify(KH_SUITE_INTL, public_key, message, n, signature));
-        cr_assert(!kh_verify(KH_SUITE_GM, public_key, message, n, signature));
+        cr_assert(kh_verify_signature(KH_SUITE_INTL, public_key, message, n, signature));
+        cr_assert(!kh_verify_signature(KH_SUITE_GM, public_key, message, n, signature));
         cr_assert(kh_public_sound(KH_SUITE_INTL, false, public_key));
         kh_signer_free(signer);
     }
@@ -95,11 +95,11 @@ Test(suite, sm2_of_the_standard)
     kh_signer_public(signer, mine);
     cr_assert(memcmp(mine, public_key, 64) == 0);
     cr_assert(kh_public_sound(KH_SUITE_GM, false, public_key) && kh_public_sound(KH_SUITE_GM, true, public_key));
-    cr_assert(kh_verify(KH_SUITE_GM, public_key, message, strlen(message), signature));
-    cr_assert(!kh_verify(KH_SUITE_GM, public_key, message, strlen(message) - 1, signature));
+    cr_assert(kh_verify_signature(KH_SUITE_GM, public_key, message, strlen(message), signature));
+    cr_assert(!kh_verify_signature(KH_SUITE_GM, public_key, message, strlen(message) - 1, signature));
     cr_assert(kh_sign(signer, message, strlen(message), mine) == KH_OK);
-    cr_assert(kh_verify(KH_SUITE_GM, public_key, message, strlen(message), mine));
-    cr_assert(!kh_verify(KH_SUITE_INTL, public_key, message, strlen(message), mine));
+    cr_assert(kh_verify_signature(KH_SUITE_GM, public_key, message, strlen(message), mine));
+    cr_assert(!kh_verify_signature(KH_SUITE_INTL, public_key, message, strlen(message), mine));
     kh_signer_free(signer);
     cr_assert(kh_box_new(KH_SUITE_GM, secret, &box) == KH_OK);
     kh_box_public(box, mine);
@@ -176,7 +176,8 @@ static void *use(void *ctx)
         uint8_t message[8], signature[64], wrap[KH_WRAP_MAX_SZ], secret[32], back[32];
         kh_store64(message, s->first + i);
         if (entropy.fill(entropy.self, secret, 32) != KH_OK) s->wrong++;
-        if (kh_sign(s->signer, message, 8, signature) != KH_OK || !kh_verify(s->suite, public_key, message, 8, signature))
+        if (kh_sign(s->signer, message, 8, signature) != KH_OK ||
+            !kh_verify_signature(s->suite, public_key, message, 8, signature))
             s->wrong++;
         if (kh_wrap(s->suite, box_public, &entropy, message, 8, secret, wrap) != KH_OK) s->wrong++;
         if (!kh_unwrap(s->box, message, 8, wrap, back) || memcmp(secret, back, 32) != 0) s->wrong++;

@@ -39,7 +39,7 @@ Test(suite_refused, ed25519_points)
         memset(key, 0, sizeof key);
         unhex(bad[i], key);
         cr_assert(!kh_public_sound(KH_SUITE_INTL, false, key), "%s", bad[i]);
-        cr_assert(!kh_verify(KH_SUITE_INTL, key, "", 0, signature));
+        cr_assert(!kh_verify_signature(KH_SUITE_INTL, key, "", 0, signature));
     }
     for (size_t i = 32; i < 64; i++) { /* zeros behind the 32 bytes */
         memset(key, 0, sizeof key);
@@ -54,7 +54,7 @@ Test(suite_refused, a_signature_that_fits_every_message)
 {
     uint8_t key[64] = {1}, signature[64] = {0};
     signature[0] = 1; /* R = the identity, S = 0 */
-    cr_assert(!kh_verify(KH_SUITE_INTL, key, "any", 3, signature));
+    cr_assert(!kh_verify_signature(KH_SUITE_INTL, key, "any", 3, signature));
 }
 
 Test(suite_refused, ed25519_signatures)
@@ -64,7 +64,7 @@ Test(suite_refused, ed25519_signatures)
     unhex(ED_L, order);
     cr_assert(kh_signer_new(KH_SUITE_INTL, secret, &signer) == KH_OK);
     kh_signer_public(signer, key);
-    cr_assert(kh_sign(signer, "m", 1, good) == KH_OK && kh_verify(KH_SUITE_INTL, key, "m", 1, good));
+    cr_assert(kh_sign(signer, "m", 1, good) == KH_OK && kh_verify_signature(KH_SUITE_INTL, key, "m", 1, good));
     kh_signer_free(signer);
     memcpy(s, good, 64); /* S + L: the same number mod L */
     for (uint32_t i = 0, carry = 0; i < 32; i++) {
@@ -72,19 +72,19 @@ Test(suite_refused, ed25519_signatures)
         s[32 + i] = (uint8_t)carry;
         carry >>= 8;
     }
-    cr_assert(!kh_verify(KH_SUITE_INTL, key, "m", 1, s));
+    cr_assert(!kh_verify_signature(KH_SUITE_INTL, key, "m", 1, s));
     memcpy(s, good, 64);
     memcpy(s + 32, order, 32);
-    cr_assert(!kh_verify(KH_SUITE_INTL, key, "m", 1, s));
+    cr_assert(!kh_verify_signature(KH_SUITE_INTL, key, "m", 1, s));
     for (size_t bit = 0; bit < 512; bit++) {
         memcpy(s, good, 64);
         s[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        cr_assert(!kh_verify(KH_SUITE_INTL, key, "m", 1, s), "bit %zu of the signature", bit);
+        cr_assert(!kh_verify_signature(KH_SUITE_INTL, key, "m", 1, s), "bit %zu of the signature", bit);
         memcpy(other, key, 64);
         other[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        cr_assert(!kh_verify(KH_SUITE_INTL, other, "m", 1, good), "bit %zu of the key", bit);
+        cr_assert(!kh_verify_signature(KH_SUITE_INTL, other, "m", 1, good), "bit %zu of the key", bit);
     }
-    cr_assert(!kh_verify(KH_SUITE_INTL, key, "n", 1, good) && !kh_verify((kh_suite)0, key, "m", 1, good));
+    cr_assert(!kh_verify_signature(KH_SUITE_INTL, key, "n", 1, good) && !kh_verify_signature((kh_suite)0, key, "m", 1, good));
 }
 
 Test(suite_refused, x25519_points)
@@ -156,20 +156,20 @@ Test(suite_refused, sm2_signatures)
     uint8_t key[64], good[64], s[64];
     unhex(SM2_PUBLIC, key);
     unhex(SM2_SIGNATURE, good);
-    cr_assert(kh_verify(KH_SUITE_GM, key, "message digest", 14, good));
+    cr_assert(kh_verify_signature(KH_SUITE_GM, key, "message digest", 14, good));
     for (int half = 0; half < 2; half++) {
         memcpy(s, good, 64);
         memset(s + 32 * half, 0, 32);
-        cr_assert(!kh_verify(KH_SUITE_GM, key, "message digest", 14, s), "zero");
+        cr_assert(!kh_verify_signature(KH_SUITE_GM, key, "message digest", 14, s), "zero");
         unhex(SM2_N, s + 32 * half);
-        cr_assert(!kh_verify(KH_SUITE_GM, key, "message digest", 14, s), "n");
+        cr_assert(!kh_verify_signature(KH_SUITE_GM, key, "message digest", 14, s), "n");
         memset(s + 32 * half, 0xff, 32);
-        cr_assert(!kh_verify(KH_SUITE_GM, key, "message digest", 14, s), "above n");
+        cr_assert(!kh_verify_signature(KH_SUITE_GM, key, "message digest", 14, s), "above n");
     }
     for (size_t bit = 0; bit < 512; bit += 7) {
         memcpy(s, good, 64);
         s[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        cr_assert(!kh_verify(KH_SUITE_GM, key, "message digest", 14, s), "bit %zu", bit);
+        cr_assert(!kh_verify_signature(KH_SUITE_GM, key, "message digest", 14, s), "bit %zu", bit);
     }
 }
 

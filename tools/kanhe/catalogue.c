@@ -152,5 +152,10 @@ const command commands[] = {
      "make up sound, distinct lines to try with",
      "\n`requests` finance the `declarations` of the same count and seed; `verify` reads the other two.\n"
      "\nexample:\n  kanhe gen declarations --count 500 --seed 7 -o d.csv\n"},
+    {"check", "--genesis=", command_check, true, "check RECEIPT --genesis GENESIS",
+     "check a receipt that proves, offline (验证凭据)",
+     "\n  --genesis GENESIS   the cluster's genesis.json: all that is trusted\n"
+     "\nNothing else is read, no network is asked. Exit status 0: proven; 1: not proven, with the step that failed.\n"
+     "\nexample:\n  kanhe check receipt.json --genesis genesis.json\n"},
 };
 const size_t command_cnt = sizeof commands / sizeof commands[0];

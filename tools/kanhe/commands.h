@@ -45,6 +45,7 @@ kh_result command_stats(command_context *c);
 kh_result command_audit(command_context *c);
 kh_result command_snapshot(command_context *c);
 kh_result command_gen(command_context *c);
+kh_result command_check(command_context *c);
 /* commands_work.c */
 kh_result command_import(command_context *c);
 kh_result command_show(command_context *c);

@@ -1,4 +1,4 @@
-/* commands_admin: the directory, parties, rules, rates, and made-up data. */
+/* commands_admin: the directory, parties, rules, rates, made-up data, and receipts that prove. */
 #include "commands.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -128,4 +128,12 @@ kh_result command_gen(command_context *c)
     if (!args_number(count_text, &count)) return command_usage(c, "--count %s is no number", count_text);
     if (!args_number(seed_text, &seed)) return command_usage(c, "--seed %s is no number", seed_text);
     return kh_gen(c->words[0], count, seed, args_get(c->given, "-o"), c->message, sizeof c->message);
+}
+
+kh_result command_check(command_context *c)
+{
+    const char *genesis = command_need(c, "--genesis");
+    if (genesis == NULL) return KH_MISUSE;
+    if (c->word_cnt != 1) return command_usage(c, "check which receipt? One file");
+    return kh_check_receipt(c->words[0], genesis, c->sink, c->message, sizeof c->message);
 }

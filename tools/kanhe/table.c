@@ -214,7 +214,8 @@ static uint32_t column_of(const char *name)
 void table_row(const kh_result_row *row)
 {
     char cell[CELL_MAX];
-    if (strcmp(row->what, "stats") == 0 || strcmp(row->what, "audit") == 0 || strcmp(row->what, "snapshot") == 0) {
+    if (strcmp(row->what, "stats") == 0 || strcmp(row->what, "audit") == 0 || strcmp(row->what, "snapshot") == 0 ||
+        strcmp(row->what, "proof") == 0) {
         table_end();
         list_row(row);
         return;

@@ -1,0 +1,223 @@
+/* hub_banks: DIR/outputs/ID.packages: what each bank is given, by height, until it has acknowledged it: {count before, head
+ * before, count, head} in the clear, which a restart goes on from, and the sealed parcel. Not synced with each block: what is
+ * missing is made again from the store's journal. */
+#include "cluster/hub_parts.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RECORD_HEAD_SZ = 80, SENT_AT_ONCE = 64 };
+#define SENT_AT_ONCE_SZ (8u << 20)
+#define PACKAGE_MAX_SZ (384u << 20)
+#define DROP_FROM_SZ (32u << 20) /* of a bank's file, before what was acknowledged is taken away */
+#define POSTS_SZ (64u << 20)
+#define SYNC_EVERY 256u
+
+static kh_err open_file(kh_hub *h, const char *name, const char magic[4], kh_heights **ret)
+{
+    char path[1024];
+    uint64_t at;
+    int n = snprintf(path, sizeof path, "%s/outputs/%s", h->options.dir, name);
+    if (n < 0 || (size_t)n >= sizeof path) return KH_E_ARG;
+    return kh_heights_open(h->options.disk, path, magic, KH_HEIGHTS_SOUND, &at, ret);
+}
+
+static kh_err open_bank(kh_hub *h, uint32_t id, kh_heights **ret)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "%u.packages", id);
+    return open_file(h, name, "KHB1", ret);
+}
+
+/* The place of id, or where it belongs. */
+static uint32_t place_of(const kh_banks *b, uint32_t id)
+{
+    uint32_t at = 0;
+    while (at < b->cnt && b->all[at].id < id) at++;
+    return at;
+}
+
+kh_err kh_bank_of(kh_hub *h, uint32_t id, kh_bank **ret)
+{
+    kh_banks *b = &h->banks;
+    uint32_t at = place_of(b, id);
+    if (at < b->cnt && b->all[at].id == id) {
+        *ret = &b->all[at];
+        return KH_OK;
+    }
+    kh_heights *file = NULL;
+    kh_err err = b->cnt < KH_MEMBERS_MAX ? open_bank(h, id, &file) : KH_E_FULL;
+    if (err != KH_OK) return err;
+    (void)pthread_mutex_lock(&h->lock); /* kh_hub_outputs_wanted looks, too */
+    memmove(b->all + at + 1, b->all + at, (b->cnt - at) * sizeof *b->all);
+    b->all[at] = (kh_bank){.id = id, .wanted = UINT64_MAX, .file = file};
+    b->cnt++;
+    (void)pthread_mutex_unlock(&h->lock);
+    *ret = &b->all[at];
+    return KH_OK;
+}
+
+kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count,
+                    const uint8_t head[32], const uint8_t *package, size_t n, uint8_t **ret_parcel, size_t *ret_n)
+{
+    uint8_t record[RECORD_HEAD_SZ];
+    static const uint8_t none[KH_PUBLIC_SZ];
+    kh_err err = KH_OK;
+    *ret_parcel = NULL;
+    *ret_n = 0;
+    /* Who has no key to seal to is given nothing; nor is one whose outputs of one block no record holds. */
+    if (memcmp(box, none, KH_PUBLIC_SZ) != 0 && n <= PACKAGE_MAX_SZ)
+        err = kh_parcel_make(h->suite, box, h->options.entropy, h->chain, bank->id, height, package, n, ret_parcel, ret_n);
+    if (err != KH_OK) return err;
+    kh_store64(record, bank->count);
+    memcpy(record + 8, bank->head, 32);
+    kh_store64(record + 40, count);
+    memcpy(record + 48, head, 32);
+    err = kh_heights_add(bank->file, height, record, sizeof record, *ret_parcel, *ret_n);
+    bank->count = count;
+    memcpy(bank->head, head, 32);
+    return err;
+}
+
+/* ---- at the start ---- */
+
+static bool whole_at(kh_hub *h, uint64_t height, kh_err *err)
+{
+    kh_kept_member *members = NULL;
+    uint32_t cnt = 0;
+    *err = kh_kept_members(h->options.kept, height, &members, &cnt);
+    bool whole = *err == KH_OK;
+    for (uint32_t i = 0; i < cnt && whole && *err == KH_OK; i++) {
+        kh_bank *bank;
+        uint8_t *p = NULL;
+        size_t n = 0;
+        uint64_t found = 0;
+        if (members[i].role != KH_MEMBER_BANK || (members[i].flags & KH_MEMBER_EXPELLED) != 0) continue;
+        *err = kh_bank_of(h, members[i].id, &bank);
+        if (*err == KH_OK) whole = kh_heights_at(bank->file, height, &found, &p, &n) == KH_OK && found == height;
+        free(p);
+    }
+    free(members);
+    return whole && *err == KH_OK;
+}
+
+/* Banks that were members once have a file, too: their heads must not be taken for new ones, should they come again. */
+static void note_name(void *ctx, const char *name)
+{
+    kh_hub *h = ctx;
+    unsigned id;
+    char end;
+    kh_bank *bank;
+    if (sscanf(name, "%u.package%c", &id, &end) != 2 || end != 's' || strstr(name, ".new") != NULL) return;
+    kh_err err = kh_bank_of(h, id, &bank);
+    (void)err; /* found missing later, where it counts */
+}
+
+static kh_err cut(kh_hub *h, uint64_t height)
+{
+    kh_err err = kh_heights_cut(h->banks.posts, height);
+    for (uint32_t i = 0; i < h->banks.cnt && err == KH_OK; i++) {
+        kh_bank *bank = &h->banks.all[i];
+        uint8_t *p = NULL;
+        size_t n = 0;
+        uint64_t found;
+        err = kh_heights_cut(bank->file, height);
+        bank->count = 0;
+        memset(bank->head, 0, 32);
+        if (err == KH_OK && kh_heights_at(bank->file, height, &found, &p, &n) == KH_OK && n >= RECORD_HEAD_SZ) {
+            bank->count = kh_load64(p + 40);
+            memcpy(bank->head, p + 48, 32);
+        }
+        free(p);
+    }
+    return err;
+}
+
+kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height)
+{
+    char path[1024];
+    const kh_disk *d = h->options.disk;
+    int n = snprintf(path, sizeof path, "%s/outputs", h->options.dir);
+    kh_err err = n > 0 && (size_t)n < sizeof path ? d->make_dir(d->self, path) : KH_E_ARG;
+    if (err == KH_E_EXISTS) err = KH_OK;
+    h->banks.all = calloc(KH_MEMBERS_MAX + 1, sizeof *h->banks.all);
+    if (err == KH_OK && h->banks.all == NULL) err = KH_E_NOMEM;
+    if (err == KH_OK) err = open_file(h, "posts", "KHA1", &h->banks.posts);
+    if (err == KH_OK) err = d->list(d->self, path, note_name, h);
+    uint64_t height = err == KH_OK ? kh_heights_newest(h->banks.posts) : 0;
+    while (err == KH_OK && height != 0 && !whole_at(h, height, &err)) {
+        uint8_t *p = NULL;
+        size_t size;
+        if (err == KH_E_NOT_FOUND) err = KH_OK; /* the order was cut below this height: it comes again */
+        uint64_t below = height - 1;
+        height = 0;
+        if (err == KH_OK && kh_heights_at(h->banks.posts, below, &height, &p, &size) == KH_OK) free(p);
+    }
+    if (err == KH_OK) err = cut(h, height);
+    if (err == KH_OK) *ret_height = height;
+    return err;
+}
+
+void kh_banks_close(kh_hub *h)
+{
+    for (uint32_t i = 0; i < h->banks.cnt; i++) kh_heights_close(h->banks.all[i].file);
+    free(h->banks.all);
+    kh_heights_close(h->banks.posts);
+}
+
+/* ---- what they ask for ---- */
+
+void kh_hub_outputs_wanted(kh_hub *h, uint32_t id, uint64_t above)
+{
+    kh_banks *b = &h->banks;
+    (void)pthread_mutex_lock(&h->lock);
+    uint32_t at = place_of(b, id);
+    if (at < b->cnt && b->all[at].id == id) b->all[at].wanted = above;
+    h->nudged = true;
+    (void)pthread_cond_broadcast(&h->work);
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+static void send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
+{
+    size_t sent = 0;
+    for (uint32_t i = 0; i < SENT_AT_ONCE && sent < SENT_AT_ONCE_SZ; i++) {
+        uint8_t *p = NULL;
+        size_t n = 0;
+        if (kh_heights_after(bank->file, above, &above, &p, &n) != KH_OK) return;
+        if (n > RECORD_HEAD_SZ) h->options.send(h->options.ctx, bank->id, KH_MSG_OUTPUTS, p + RECORD_HEAD_SZ, n - RECORD_HEAD_SZ);
+        sent += n;
+        free(p);
+    }
+}
+
+/* The newest record stays: a restart goes on from it. Synced first, so that what stays is there after a power cut, too. */
+static void drop_acked(kh_hub *h, kh_bank *bank)
+{
+    uint64_t newest = kh_heights_newest(bank->file);
+    if (kh_heights_bytes(bank->file) < DROP_FROM_SZ || newest <= SYNC_EVERY || bank->acked == 0) return;
+    kh_err err = kh_heights_sync(bank->file);
+    if (err == KH_OK) err = kh_heights_sync(h->banks.posts);
+    if (err == KH_OK) err = kh_heights_drop(bank->file, kh_min64(bank->acked, newest - SYNC_EVERY));
+    bank->acked = 0;
+    (void)err; /* it stays longer */
+}
+
+void kh_banks_answer(kh_hub *h)
+{
+    for (uint32_t i = 0; i < h->banks.cnt; i++) {
+        kh_bank *bank = &h->banks.all[i];
+        (void)pthread_mutex_lock(&h->lock);
+        uint64_t above = bank->wanted;
+        bank->wanted = UINT64_MAX;
+        (void)pthread_mutex_unlock(&h->lock);
+        if (above == UINT64_MAX) continue;
+        bank->acked = above;
+        send_above(h, bank, above);
+        drop_acked(h, bank);
+    }
+    if (kh_heights_bytes(h->banks.posts) > POSTS_SZ) {
+        uint64_t newest = kh_heights_newest(h->banks.posts);
+        kh_err err = kh_heights_drop(h->banks.posts, newest > 65536 ? newest - 65536 : 0);
+        (void)err;
+    }
+}

@@ -1,0 +1,163 @@
+/* hub_parts: what the files of the hub share with each other, and nobody else includes.
+ *
+ *   hub          the thread: blocks in order, runs under way, restarts          hub.c
+ *   feed         a block's batches opened, judged, laid into entries (runs)     hub_feed.c, hub_judge.c
+ *   run          one entry of the store: executed, or read from its journal     hub_run.c
+ *   outputs      outcomes to outputs, the block's tree, its attestation         hub_outputs.c
+ *   banks        each bank's packages on disk, and what it asks for             hub_banks.c
+ *   driver       the hub's own submissions and their answers                    hub_driver.c */
+#ifndef KH_CLUSTER_HUB_PARTS_H
+#define KH_CLUSTER_HUB_PARTS_H
+#include <pthread.h>
+#include <stdatomic.h>
+#include "cluster/heights.h"
+#include "cluster/hub.h"
+
+/* An entry takes operations until it has this many bytes or operations; all hubs cut alike (docs/CLUSTER.md). */
+#define KH_RUN_SZ (256u << 10)
+#define KH_RUN_OPS 8192u
+#define KH_BUNDLE_MAX_SZ (2u << 20)    /* of a signed bundle's frames: it stands in one entry */
+#define KH_SENDER_TEXT_MAX (16u << 20) /* of one sender in one block; a batch beyond is refused whole */
+#define KH_RUNS_MAX 16u                /* entries under way */
+#define KH_NO_BATCH UINT32_MAX
+
+/* ---- a block under way ---- */
+typedef struct kh_work {
+    uint32_t refs; /* who makes it, and each of its runs */
+    uint64_t height, time_ns;
+    uint8_t app_hash[32];
+    uint32_t epoch, epoch_before, member_cnt, batch_cnt, batch_cap;
+    uint64_t before_until; /* the height until which batches of the epoch before are good */
+    kh_kept_member *members;
+    uint32_t *spent; /* bytes of text, by member */
+    uint8_t (*batches)[32];
+} kh_work;
+const kh_kept_member *kh_work_member(const kh_work *w, uint32_t id); /* NULL: none */
+KH_MUST kh_err kh_work_new(kh_hub *h, const kh_kept_block *block, kh_work **ret);
+void kh_work_drop(kh_work *w);
+
+/* ---- a run: one entry ---- */
+typedef struct kh_origin { /* where an operation of the entry came from */
+    uint32_t batch;        /* in kh_work.batches; KH_NO_BATCH: execution's own, or the officers' */
+    uint32_t op_index, frame_at;
+    uint8_t digest[32]; /* SHA-256 of the frame as it was sent; zeros where the batch as a whole is refused */
+} kh_origin;
+typedef struct kh_run {
+    kh_hub *hub;
+    kh_work *work;
+    bool last; /* of its block */
+    bool recorded;
+    uint32_t part, op_cnt, op_cap;
+    uint8_t *ops;
+    size_t ops_sz, ops_cap;
+    kh_origin *origins;
+    /* what came of it */
+    uint8_t *results; /* {op index 4, is notice 4, bytes 4, 0 4} and the bytes of the receipt, filled in, or notice */
+    size_t results_sz, results_cap;
+    uint64_t number;
+    uint8_t chain[32];
+    bool failed;
+    atomic_bool done;
+} kh_run;
+kh_run *kh_run_new(kh_hub *h, kh_work *w, uint32_t part);
+void kh_run_free(kh_run *r);
+KH_MUST kh_err kh_run_add(kh_run *r, const uint8_t *op, size_t n, const kh_origin *origin);
+/* kh_run_start gives it to the store, or takes its outcomes from the journal where the store executed it before. The run is the
+   hub's from then on. */
+KH_MUST kh_err kh_run_start(kh_run *r);
+
+/* ---- feed ---- */
+KH_MUST kh_err kh_feed_block(kh_hub *h, const kh_kept_block *block);
+/* kh_judge: may what came in this batch be said by this sender? OK: it is given to the ledger. */
+KH_MUST kh_code kh_judge_own(const kh_hub *h, const kh_work *w, const kh_kept_member *sender, const kh_op *op);
+KH_MUST kh_code kh_judge_bundled(const kh_work *w, uint32_t party, const kh_op *op);
+/* kh_judge_bundle: is it the party's own, and may that party sign any? */
+bool kh_judge_bundle(const kh_hub *h, const kh_work *w, const kh_section *section);
+/* kh_judge_open opens a batch: *ret_text malloc'ed; false: UNOPENABLE. KH_E_NOT_FOUND: this hub lacks the group's key. */
+KH_MUST kh_err kh_judge_open(const kh_hub *h, const kh_work *w, const kh_kept_item *item, const uint8_t *body, size_t n,
+                             bool *ret_good, uint8_t **ret_text, size_t *ret_n);
+
+/* ---- banks ---- */
+typedef struct kh_bank {
+    uint32_t id;
+    uint64_t count, wanted; /* wanted: above this height; UINT64_MAX: nothing */
+    uint64_t acked;         /* it has all at or below */
+    uint8_t head[32];
+    kh_heights *file;
+} kh_bank;
+typedef struct kh_banks {
+    uint32_t cnt, cap;
+    kh_bank *all;      /* ascending ids; those that ever were */
+    kh_heights *posts; /* DIR/outputs/posts: {app hash, posted, outputs root} of each height whose packages are all written */
+} kh_banks;
+/* kh_banks_open takes away what lies above the newest height that all have; *ret_height: that. */
+KH_MUST kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height);
+void kh_banks_close(kh_hub *h);
+KH_MUST kh_err kh_bank_of(kh_hub *h, uint32_t id, kh_bank **ret); /* makes it where it is new */
+/* kh_bank_keep writes what a bank gets of a height; count and head are what it had before, and move on. */
+KH_MUST kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count,
+                            const uint8_t head[32], const uint8_t *package, size_t n, uint8_t **ret_parcel, size_t *ret_n);
+void kh_banks_answer(kh_hub *h); /* what was asked for since; takes away what was acknowledged */
+
+/* ---- outputs ---- */
+typedef struct kh_outputs {
+    kh_maker *maker;
+    kh_output output;  /* scratch */
+    uint32_t *parties; /* the banks of the block, ascending */
+    uint32_t bank_cnt;
+    uint64_t height; /* of the block that is gathered; 0: none */
+} kh_outputs;
+KH_MUST kh_err kh_outputs_take(kh_hub *h, kh_run *r); /* a finished run, in order */
+void kh_outputs_again(kh_hub *h);                     /* at the start: attests again what the order does not say to be attested */
+
+/* ---- driver ---- */
+typedef struct kh_sub kh_sub;
+typedef struct kh_driver {
+    kh_store_driver of_store;
+    kh_sub *first, *last; /* in order of tickets */
+    kh_sub *met;          /* the one that took a receipt last */
+    uint64_t next_ticket;
+    uint32_t cnt;
+    bool closed;
+    pthread_cond_t changed;
+} kh_driver;
+void kh_driver_init(kh_hub *h);
+void kh_driver_receipt(kh_hub *h, const uint8_t batch[32], uint32_t op_index, const kh_receipt *receipt);
+void kh_driver_whole(kh_hub *h, const uint8_t batch[32]); /* refused as a whole: nothing is known of its operations */
+void kh_driver_executed(kh_hub *h, uint64_t height, uint64_t time_ns, const uint8_t posted[32], const uint8_t root[32]);
+void kh_driver_answer(kh_hub *h); /* what is attested */
+void kh_driver_close(kh_hub *h);  /* who waits is told that nothing is known */
+bool kh_driver_idle(kh_hub *h);
+
+struct kh_hub {
+    kh_hub_options options;
+    kh_suite suite;
+    uint8_t chain[32];
+    pthread_t thread;
+    bool runs_thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    bool stopping, nudged; /* under the lock */
+    atomic_bool stopped;   /* the thread has ended, well or not */
+    _Atomic uint64_t executed;
+    /* the thread's own */
+    kh_run *runs[KH_RUNS_MAX];
+    uint32_t run_first, run_cnt;
+    uint64_t recorded, next_number; /* the newest entry that the store had at the start; the next entry's number */
+    uint64_t last_time, last_tick;
+    uint64_t lost_upto; /* kept blocks looked through for what was ordered lost */
+    uint8_t (*lost)[32];
+    uint32_t lost_cnt, lost_cap;
+    kh_banks banks;
+    kh_outputs outputs;
+    kh_driver driver;
+    kh_journal_item *item;
+};
+bool kh_hub_stops(kh_hub *h);
+/* kh_hub_settle takes finished runs off the front; wait: at least until there is room, or (all) nothing under way. */
+KH_MUST kh_err kh_hub_settle(kh_hub *h, uint32_t leave);
+void kh_hub_nudge(kh_hub *h);
+/* kh_hub_sleep waits for a nudge, ms at most. */
+void kh_hub_sleep(kh_hub *h, uint32_t ms);
+KH_MUST kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], bool *ret);
+#endif

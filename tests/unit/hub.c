@@ -1,0 +1,295 @@
+/* hub: batches in, outputs out: who may say what, what cannot be opened, what banks get, and that nothing of it is the hub's own.
+ */
+#include "hub_fixture.h"
+
+static void setup(void) { world_begin(false); }
+static void teardown(void) { world_end(); }
+TestSuite(hub, .init = setup, .fini = teardown);
+
+static void own_applies(block *b, uint32_t bank, uint64_t first, uint32_t n, uint32_t doc, uint64_t amount)
+{
+    ops_buf ops = {0};
+    text t = {0};
+    for (uint32_t i = 0; i < n; i++) ops_apply(&ops, bank, OPS_ENTERPRISE, first + i, doc, amount);
+    text_own(&t, &ops);
+    block_batch(b, bank, &t);
+}
+
+Test(hub, batches_in_outputs_out)
+{
+    static given a, b;
+    uint64_t first = begin_with_papers(), height;
+    given_to(BANK_A, first, &a);
+    cr_assert(a.cnt == 0 && a.package.count == 0);
+    given_free(&a);
+    for (uint32_t round = 0; round < 3; round++) {
+        block k = {0};
+        own_applies(&k, BANK_A, 1 + 2 * round, 2, round, 300);
+        wait_executed(height = decide(&k));
+        given_to(BANK_A, height, &a);
+        given_to(BANK_B, height, &b);
+        cr_assert(a.cnt == 2 && a.package.count_before == 2 * round && a.package.count == 2 * round + 2);
+        cr_assert(b.cnt == 0 && b.package.count == 0);
+        for (uint32_t i = 0; i < 2; i++) {
+            const kh_output *o = &a.outputs[i];
+            const kh_package_item *item = &a.package.items[i];
+            cr_assert(o->kind == KH_OUTPUT_RECEIPT && o->receipt.code == KH_C_OK && o->receipt.financing == 1 + 2 * round + i);
+            cr_assert(item->op_index == i && memcmp(item->batch, k.items[0].digest, 32) == 0);
+            cr_assert(strcmp(o->product, "export_receivable") == 0 && o->paper_cnt == 1);
+            char number[32];
+            kh_text wanted = ops_number(number, round);
+            cr_assert(o->papers[0].kind == KH_KIND_EXPORT_DECLARATION && o->papers[0].number_n == wanted.n &&
+                      memcmp(o->papers[0].number, wanted.p, wanted.n) == 0);
+            uint8_t digest[32];
+            ops_buf one = {0};
+            ops_apply(&one, BANK_A, OPS_ENTERPRISE, 1 + 2 * round + i, round, 300);
+            kh_sha256(one.p, one.n, digest);
+            cr_assert(memcmp(item->op_digest, digest, 32) == 0);
+            free(one.p);
+        }
+        given_free(&a);
+        given_free(&b);
+    }
+    cr_assert(alert_cnt == 0 && kh_store_last_block(w.store) == height && kh_store_block_of(w.store, 1) == first);
+}
+
+Test(hub, one_paper_financed_at_two_banks)
+{
+    static given a, b;
+    begin_with_papers();
+    block k = {0};
+    own_applies(&k, BANK_A, 1, 1, 3, 1000);
+    own_applies(&k, BANK_B, 1, 1, 3, 1000);
+    own_applies(&k, BANK_A, 1, 1, 3, 1000); /* the same again: its first answer */
+    own_applies(&k, BANK_A, 2, 1, 3, 1000);
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    given_to(BANK_A, height, &a);
+    given_to(BANK_B, height, &b);
+    cr_assert(a.cnt == 3 && b.cnt == 1);
+    cr_assert(a.outputs[0].receipt.code == KH_C_OK && a.outputs[0].receipt.amount == 1000);
+    cr_assert(b.outputs[0].receipt.code == KH_C_DUP_HELD_OTHER, "%u", b.outputs[0].receipt.code);
+    cr_assert(a.outputs[1].receipt.code == KH_C_OK && a.outputs[1].receipt.ref_height == height &&
+              a.outputs[1].receipt.amount == 1000 && a.outputs[1].receipt.line_cnt == 1 && a.outputs[1].lines[0].amount == 1000);
+    cr_assert(a.outputs[2].receipt.code == KH_C_DUP_OWN, "%u", a.outputs[2].receipt.code);
+    cr_assert(b.outputs[0].papers[0].number_n == 0); /* no names of what it holds nothing of */
+    given_free(&a);
+    given_free(&b);
+}
+
+Test(hub, a_node_speaks_for_its_own_bank_alone)
+{
+    static given a, b;
+    begin_with_papers();
+    block k = {0};
+    text t = {0};
+    ops_buf ops = {0};
+    ops_apply(&ops, BANK_B, OPS_ENTERPRISE, 7, 1, 100); /* in Bank A's batch */
+    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_STATUS, .party = 0, .party_status = {BANK_B, 1}});
+    ops_add(&ops, &(kh_op){.type = KH_OP_BLOCK, .block = {5000, 0, 0}});
+    ops_add(&ops, &(kh_op){.type = KH_OP_BUNDLE, .party = BANK_A, .bundle = {5000, 9}});
+    ops_add(&ops, &(kh_op){.type = KH_OP_REFUSED, .party = BANK_B, .refused = {KH_C_FROZEN}});
+    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 8, 1, 100);
+    ops.p[ops.n - 30] ^= 0xff; /* a product that is no text */
+    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 9, 1, 100);
+    text_own(&t, &ops);
+    block_batch(&k, BANK_A, &t);
+    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 11, 2,
+              100); /* a batch that a hub made in the bank's name, or the bank in the hub's */
+    text_own(&t, &ops);
+    block_batch_signed(&k, BANK_A, HUB, w.sequence[nth(BANK_A)], &t);
+    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 12, 2, 100);
+    ops_add(
+        &ops,
+        &(kh_op){.type = KH_OP_PARTY_ADD, .party = REGULATOR, .party_add = {77, KH_ROLE_ENTERPRISE, kh_text_of("Forged"), {0}}});
+    text_own(&t, &ops);
+    block_batch(&k, HUB, &t);
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    given_to(BANK_A, height, &a);
+    given_to(BANK_B, height, &b);
+    const kh_code wanted[] = {KH_C_NOT_AUTHORISED, KH_C_NOT_AUTHORISED, KH_C_FORMAT, KH_C_FORMAT,
+                              KH_C_FORMAT,         KH_C_FORMAT,         KH_C_OK,     KH_C_UNOPENABLE};
+    cr_assert(a.cnt == 8 && b.cnt == 0, "%u %u", a.cnt, b.cnt);
+    for (uint32_t i = 0; i < 8; i++) cr_assert(a.outputs[i].receipt.code == wanted[i], "%u: %u", i, a.outputs[i].receipt.code);
+    cr_assert(a.outputs[0].receipt.type == KH_OP_REFUSED && a.outputs[0].receipt.sequence == 7 &&
+              a.package.items[6].op_index == 6);
+    kh_party_view v;
+    cr_assert(!kh_ledger_party(kh_store_read_begin(w.store), 77, &v));
+    kh_store_read_end(w.store);
+    given_free(&a);
+    given_free(&b);
+}
+
+Test(hub, what_does_not_open_is_one_answer)
+{
+    static given a;
+    begin_with_papers();
+    block k = {0};
+    uint8_t junk[300];
+    text t = {0};
+    ops_buf ops = {0};
+    memset(junk, 7, sizeof junk);
+    block_body(&k, BANK_A, junk, sizeof junk); /* no envelope */
+    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 1, 1, 100);
+    text_own(&t, &ops);
+    block_batch_signed(&k, BANK_A, BANK_A, 99, &t); /* another sequence than was ordered */
+    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 2, 1, 100);
+    text_own(&t, &ops);
+    kh_store32(t.p + 16, 25); /* a frame's size that is none */
+    block_batch(&k, BANK_A, &t);
+    text_add(&t, junk, 100); /* no section */
+    block_batch(&k, BANK_A, &t);
+    own_applies(&k, BANK_A, 3, 1, 1, 100); /* and the next goes on */
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    given_to(BANK_A, height, &a);
+    cr_assert(a.cnt == 5, "%u", a.cnt);
+    for (uint32_t i = 0; i < 4; i++) {
+        cr_assert(a.outputs[i].receipt.code == KH_C_UNOPENABLE && a.package.items[i].op_index == 0);
+        cr_assert(memcmp(a.package.items[i].batch, k.items[i].digest, 32) == 0);
+    }
+    cr_assert(a.outputs[4].receipt.code == KH_C_OK);
+    given_free(&a);
+}
+
+Test(hub, bundles_count_once_and_are_their_partys_own)
+{
+    begin_with_papers();
+    for (uint32_t round = 0; round < 5; round++) {
+        block k = {0};
+        text t = {0};
+        ops_buf ops = {0};
+        uint32_t id = 200 + round;
+        char name[16], uscc[16];
+        snprintf(name, sizeof name, "E%u", id);
+        snprintf(uscc, sizeof uscc, "OWNER%u", id);
+        ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD,
+                               .party = REGULATOR,
+                               .party_add = {id, KH_ROLE_ENTERPRISE, kh_text_of(name), kh_text_of(uscc)}});
+        if (round == 0)
+            ops_add(&ops, &(kh_op){.type = KH_OP_RULE_SET,
+                                   .party = REGULATOR,
+                                   .rule_set = {kh_text_of("hold_ttl_applied"), kh_text_of("9d")}});
+        if (round == 0) ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_STATUS, .party = REGULATOR, .party_status = {BANK_B, 1}});
+        if (round == 0)
+            ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD,
+                                   .party = REGULATOR,
+                                   .party_add = {300, KH_ROLE_BANK, kh_text_of("Bank X"), {0}}});
+        if (round == 0)
+            ops_add(
+                &ops,
+                &(kh_op){.type = KH_OP_PARTY_ADD, .party = SOURCE, .party_add = {301, KH_ROLE_ENTERPRISE, kh_text_of("Y"), {0}}});
+        /* good; the same number; an older one; signed by another; good, carried by a bank */
+        const uint64_t numbers[] = {5, 5, 2, 6, 7};
+        text_bundle(&t, REGULATOR, round == 3 ? HUB : REGULATOR, numbers[round], &ops);
+        block_batch(&k, round == 4 ? BANK_A : HUB, &t);
+        wait_executed(decide(&k));
+    }
+    const kh_ledger *l = kh_store_read_begin(w.store);
+    kh_party_view v;
+    for (uint32_t i = 0; i < 5; i++) cr_assert(kh_ledger_party(l, 200 + i, &v) == (i == 0 || i == 4), "%u", 200 + i);
+    cr_assert(!kh_ledger_party(l, 300, &v) && !kh_ledger_party(l, 301, &v));
+    cr_assert(kh_ledger_party(l, BANK_B, &v) && !v.frozen);
+    char rule[KH_RULE_TEXT_MAX + 1], value[KH_RULE_TEXT_MAX + 1];
+    uint64_t cursor = 0, since;
+    bool is_default;
+    while (kh_ledger_rule_next(l, &cursor, rule, value, &is_default, &since))
+        if (strcmp(rule, "hold_ttl_applied") == 0) cr_assert(strcmp(value, "3d") == 0, "%s", value);
+    kh_store_read_end(w.store);
+}
+
+Test(hub, officers_say_who_is_frozen)
+{
+    static given a;
+    begin_with_papers();
+    block k = {0};
+    ops_buf ops = {0};
+    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_STATUS, .party_status = {BANK_A, 1}});
+    k.items[k.cnt++] = (kh_order_item){.kind = KH_ITEM_OPS, .ops = ops.p, .ops_sz = (uint32_t)ops.n, .op_cnt = 1};
+    own_applies(&k, BANK_A, 1, 1, 1, 100);
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    given_to(BANK_A, height, &a);
+    cr_assert(a.cnt == 1 && a.outputs[0].receipt.code == KH_C_FROZEN);
+    given_free(&a);
+    free(ops.p);
+}
+
+Test(hub, a_body_is_waited_for_or_lost)
+{
+    static given a;
+    begin_with_papers();
+    block k = {0}, later = {0};
+    own_applies(&k, BANK_A, 1, 1, 1, 100);
+    own_applies(&k, BANK_A, 2, 1, 2, 100);
+    node.bodies[node.body_cnt - 2].hidden = node.bodies[node.body_cnt - 1].hidden = true;
+    uint64_t height = decide(&k);
+    own_applies(&later, BANK_B, 1, 1, 3, 100);
+    decide(&later);
+    usleep(100000);
+    cr_assert(kh_hub_executed_height(w.hub) < height);
+    node.bodies[node.body_cnt - 3].hidden = false; /* the first comes */
+    usleep(50000);
+    cr_assert(kh_hub_executed_height(w.hub) < height);
+    block lost = {.cnt = 1, .items = {{.kind = KH_ITEM_LOST}}};
+    memcpy(lost.items[0].digest, k.items[1].digest, 32);
+    uint64_t last = decide(&lost);
+    wait_executed(last);
+    given_to(BANK_A, height, &a);
+    cr_assert(a.cnt == 2 && a.outputs[0].receipt.code == KH_C_OK && a.outputs[1].receipt.code == KH_C_BODY_LOST);
+    given_free(&a);
+    given_to(BANK_B, height + 1, &a);
+    cr_assert(a.cnt == 1 && a.outputs[0].receipt.code == KH_C_OK);
+    given_free(&a);
+    kh_attestation none;
+    cr_assert(!post_of(last, &none)); /* nothing was executed there */
+}
+
+Test(hub, what_lapses_is_told_and_ticks_are_asked_for)
+{
+    static given a;
+    begin_with_papers();
+    block k = {0}, tick = {0};
+    text empty = {0};
+    own_applies(&k, BANK_A, 1, 2, 1, 100);
+    wait_executed(decide(&k));
+    for (uint32_t i = 0; i < 6000 && node.tick_cnt == 0; i++) usleep(500); /* this machine's clock is past the deadline */
+    cr_assert(node.tick_cnt >= 1);
+    w.time_ns += UINT64_C(4) * 86400 * KH_NS_PER_S;
+    text_add(&empty, "", 0);
+    block_batch(&tick, HUB, &empty);
+    uint64_t height = decide(&tick);
+    wait_executed(height);
+    given_to(BANK_A, height, &a);
+    cr_assert(a.cnt == 2 && a.outputs[0].kind == KH_OUTPUT_NOTICE && a.outputs[0].notice.type == KH_NOTICE_LAPSED);
+    given_free(&a);
+    cr_assert(node.tick_cnt < 8);
+}
+
+Test(hub, packages_are_sent_again)
+{
+    uint64_t first = begin_with_papers(), height = 0;
+    for (uint32_t i = 0; i < 5; i++) {
+        block k = {0};
+        own_applies(&k, BANK_A, 1 + i, 1, i, 100);
+        wait_executed(height = decide(&k));
+    }
+    uint32_t before = parcel_cnt;
+    kh_hub_outputs_wanted(w.hub, BANK_A, first + 2);
+    kh_hub_outputs_wanted(w.hub, 4711, 0);
+    for (uint32_t i = 0; i < 4000 && parcel_cnt < before + 3; i++) usleep(500);
+    usleep(20000);
+    cr_assert(parcel_cnt == before + 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint8_t *p;
+        size_t n;
+        uint64_t h;
+        cr_assert(parcels[before + i].bank == BANK_A);
+        cr_assert(kh_parcel_open(KH_SUITE_INTL, w.keys[nth(BANK_A)].box, w.chain, BANK_A, parcels[before + i].p,
+                                 parcels[before + i].n, &h, &p, &n));
+        cr_assert(h == first + 3 + i);
+        free(p);
+    }
+    cr_assert(height == first + 5);
+}
