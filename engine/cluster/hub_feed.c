@@ -146,6 +146,7 @@ static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const uint8_t *
     kh_origin origin = {.batch = b->nth, .op_index = b->op_index++};
     kh_sha256(frame, n, origin.digest);
     if (code != KH_C_OK) return refuse(f, hears(f->w, b, s), kh_load64(frame + SEQUENCE_AT), code, &origin);
+    if (frame[TYPE_AT] == KH_OP_PARTY_KEY) f->h->key_block = f->w->height;
     return kh_run_add(f->run, frame, n, &origin);
 }
 
@@ -164,8 +165,9 @@ static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool goo
 static kh_err feed_section(feed *f, batch *b, const kh_section *s)
 {
     bool bundle = s->kind == KH_SECTION_SIGNED, small = bundle && s->frames_sz <= KH_BUNDLE_MAX_SZ;
-    bool good = small && kh_judge_bundle(f->h, f->w, s);
-    kh_err err = good ? bundle_head(f, b, s, good) : KH_OK;
+    bool good = false;
+    kh_err err = small ? kh_judge_bundle(f->h, f->w, s, &good) : KH_OK;
+    if (err == KH_OK && good) err = bundle_head(f, b, s, good);
     for (size_t at = 0; at < s->frames_sz && err == KH_OK;) {
         const uint8_t *frame = s->frames + at;
         size_t n = kh_load32(frame);
