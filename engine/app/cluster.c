@@ -90,6 +90,7 @@ static void stop_beat(kh_cluster *c)
     (void)pthread_cond_signal(&c->beat_end);
     (void)pthread_mutex_unlock(&c->beat_lock);
     (void)pthread_join(c->beat, NULL);
+    c->beats = false;
 }
 
 /* ---- what is on disk ---- */
@@ -387,27 +388,35 @@ static void detach(void *ctx, kh_order *order)
 {
     kh_cluster *c = ctx;
     (void)order;
+    c->ended.hub = c->hub;
+    c->ended.view = c->view;
+    c->ended.members = c->members;
     c->hub = NULL;
     c->view = NULL;
     c->members = NULL;
 }
 
+void kh_cluster_end(kh_cluster *c)
+{
+    stop_beat(c);
+    if (c->node != NULL && (c->hub != NULL || c->view != NULL || c->members != NULL)) kh_node_read(c->node, detach, c);
+    if (c->ended.hub != NULL) kh_hub_end(c->ended.hub);
+    if (c->ended.view != NULL) kh_view_end(c->ended.view);
+}
+
 void kh_cluster_stop(kh_cluster *c)
 {
     if (c == NULL) return;
-    kh_hub *hub = c->hub;
-    kh_view *view = c->view;
-    kh_register *members = c->members;
+    bool whole = c->abci != NULL;
     if (c->abci != NULL) kh_abci_stop(c->abci);
-    stop_beat(c);
-    if (c->node != NULL) kh_node_read(c->node, detach, c);
-    if (view != NULL) kh_store_drive(c->options.store, NULL);
-    kh_hub_stop(hub);
-    kh_view_close(view);
-    kh_register_close(members);
+    kh_cluster_end(c);
+    if (c->ended.view != NULL) kh_store_drive(c->options.store, NULL);
+    kh_hub_stop(c->ended.hub);
+    kh_view_close(c->ended.view);
+    kh_register_close(c->ended.members);
     if (c->link != NULL) kh_link_stop(c->link);
     c->link = NULL;
-    if (c->beats && !atomic_load(&c->failed)) save(c, 0);
+    if (whole && !atomic_load(&c->failed)) save(c, 0);
     if (c->bodies != NULL) kh_bodies_close(c->bodies); /* what is still written is told to the node */
     kh_node_free(c->node);
     kh_kept_close(c->kept);

@@ -26,6 +26,11 @@ struct kh_cluster {
     kh_hub *hub;
     kh_view *view;
     kh_register *members; /* where there is no hub */
+    struct {              /* the same, taken away */
+        kh_hub *hub;
+        kh_view *view;
+        kh_register *members;
+    } ended;
     kh_link *link;
     kh_abci_server *abci;
     /* CometBFT's: of its consensus connection */
