@@ -3,10 +3,10 @@
  * One thread of its own: takes committed blocks in order (those above what the store has executed), waits for bodies that lack,
  * opens each batch with the group's box, checks who speaks for whom, and executes one store entry a block that has something to
  * execute. The entry begins with KH_OP_BLOCK {height}; an operation that its sender may not speak for becomes KH_OP_REFUSED
- * {sender, its sequence, code}, which the ledger answers with that code: nobody else hears of it; an UNOPENABLE or BODY_LOST
- * batch is one such receipt. A store without an entry begins with the members, rules and rates of the genesis. The store's log is
- * the hub's own record of what it executed: a restart goes on behind its newest KH_OP_BLOCK. The hub's own submissions (through
- * kh_store's driver) are answered when q attestations of their height are held. */
+ * {sender, its sequence, code} (of a bundle's: the party that may sign it, or nobody), which the ledger answers with that code;
+ * an UNOPENABLE or BODY_LOST batch is one such receipt. A store without an entry begins with the members, rules and rates of the
+ * genesis. The store's log is the hub's own record of what it executed: a restart goes on behind its newest KH_OP_BLOCK. The
+ * hub's own submissions (through kh_store's driver) are answered when q attestations of their height are held. */
 #ifndef KH_CLUSTER_HUB_H
 #define KH_CLUSTER_HUB_H
 #include "cluster/kept.h"

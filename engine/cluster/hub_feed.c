@@ -132,11 +132,21 @@ static kh_code judge(feed *f, const batch *b, const kh_section *s, bool bundle_g
     return bundle_good ? kh_judge_bundled(f->w, s->party, &op) : KH_C_NOT_AUTHORISED;
 }
 
-static kh_err feed_frame(feed *f, batch *b, const uint8_t *frame, size_t n, kh_code code)
+/* Who is told of a refusal: who sent it; of what stands in a bundle whoever may sign one: not who carried it, nor who is named.
+ */
+static uint32_t hears(const kh_work *w, const batch *b, const kh_section *s)
+{
+    if (s->kind == KH_SECTION_OWN) return b->item->sender;
+    const kh_kept_member *m = kh_work_member(w, s->party);
+    return m != NULL && (m->role == KH_MEMBER_REGULATOR || m->role == KH_MEMBER_SOURCE) ? m->id : 0;
+}
+
+static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const uint8_t *frame, size_t n, kh_code code)
 {
     kh_origin origin = {.batch = b->nth, .op_index = b->op_index++};
     kh_sha256(frame, n, origin.digest);
-    if (code != KH_C_OK) return refuse(f, b->item->sender, kh_load64(frame + SEQUENCE_AT), code, &origin);
+    if (code != KH_C_OK) return refuse(f, hears(f->w, b, s), kh_load64(frame + SEQUENCE_AT), code, &origin);
+    if (frame[TYPE_AT] == KH_OP_PARTY_KEY) f->h->key_block = f->w->height;
     return kh_run_add(f->run, frame, n, &origin);
 }
 
@@ -155,13 +165,14 @@ static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool goo
 static kh_err feed_section(feed *f, batch *b, const kh_section *s)
 {
     bool bundle = s->kind == KH_SECTION_SIGNED, small = bundle && s->frames_sz <= KH_BUNDLE_MAX_SZ;
-    bool good = small && kh_judge_bundle(f->h, f->w, s);
-    kh_err err = good ? bundle_head(f, b, s, good) : KH_OK;
+    bool good = false;
+    kh_err err = small ? kh_judge_bundle(f->h, f->w, s, &good) : KH_OK;
+    if (err == KH_OK && good) err = bundle_head(f, b, s, good);
     for (size_t at = 0; at < s->frames_sz && err == KH_OK;) {
         const uint8_t *frame = s->frames + at;
         size_t n = kh_load32(frame);
         if (!good) err = make_room(f, n + FRAME_SMALL_SZ, 1);
-        if (err == KH_OK) err = feed_frame(f, b, frame, n, judge(f, b, s, good, frame, n));
+        if (err == KH_OK) err = feed_frame(f, b, s, frame, n, judge(f, b, s, good, frame, n));
         at += n;
     }
     return err;

@@ -66,6 +66,7 @@ typedef struct kh_store_batch {
     uint32_t op_cnt;
     kh_store_reply reply; /* once an operation, then once with op_index == UINT32_MAX and receipt NULL: the batch is done */
     void *ctx;
+    bool signed_section; /* ops is one SIGNED section of log/envelope.h with op_cnt whole frames in it; of a driven store */
 } kh_store_batch;
 /* kh_store_submit: KH_E_ARG also where ops is not op_cnt whole frames, or one is of a type that execution alone writes (sizes and
    types are looked at, nothing else); KH_E_CLOCK: see
