@@ -90,8 +90,9 @@ def certificates(cluster):
     for party in cluster.parties:
         certificate(ca, ca_key, cluster.path("parties", str(party["id"])), f"/CN={party['id']}/OU={party['role']}/O=Kanhe", "extendedKeyUsage=clientAuth")
     for node in cluster.nodes:
-        certificate(ca, ca_key, node.path("https"), "/CN=kanhed/O=Kanhe",
-                    f"subjectAltName=IP:{node.address},IP:127.0.0.1,IP:::1,DNS:localhost\nextendedKeyUsage=serverAuth")
+        # a bank's node serves with it, and asks hubs with it in its bank's name
+        subject, usage = (f"/CN={node.member}/OU=bank/O=Kanhe", "serverAuth,clientAuth") if node.role == "bank" else ("/CN=kanhed/O=Kanhe", "serverAuth")
+        certificate(ca, ca_key, node.path("https"), subject, f"subjectAltName=IP:{node.address},IP:127.0.0.1,IP:::1,DNS:localhost\nextendedKeyUsage={usage}")
         certificate(links, links_key, node.path("link"), f"/CN={node.member}", "extendedKeyUsage=serverAuth,clientAuth")
         for source, copy in ((ca, "ca.pem"), (links, "links.pem")):
             if not os.path.exists(node.path(copy)):
