@@ -72,7 +72,7 @@ KH_MUST kh_err kh_feed_block(kh_hub *h, const kh_kept_block *block);
 KH_MUST kh_code kh_judge_own(const kh_hub *h, const kh_work *w, const kh_kept_member *sender, const kh_op *op);
 KH_MUST kh_code kh_judge_bundled(const kh_work *w, uint32_t party, const kh_op *op);
 /* kh_judge_bundle: is it the party's own, and may that party sign any? */
-bool kh_judge_bundle(const kh_hub *h, const kh_work *w, const kh_section *section);
+KH_MUST kh_err kh_judge_bundle(kh_hub *h, const kh_work *w, const kh_section *section, bool *ret_good);
 /* kh_judge_open opens a batch: *ret_text malloc'ed; false: UNOPENABLE. KH_E_NOT_FOUND: this hub lacks the group's key. */
 KH_MUST kh_err kh_judge_open(const kh_hub *h, const kh_work *w, const kh_kept_item *item, const uint8_t *body, size_t n,
                              bool *ret_good, uint8_t **ret_text, size_t *ret_n);
@@ -144,6 +144,7 @@ struct kh_hub {
     kh_run *runs[KH_RUNS_MAX];
     uint32_t run_first, run_cnt;
     uint64_t recorded, next_number; /* the newest entry that the store had at the start; the next entry's number */
+    uint64_t key_block;             /* the newest block with a PARTY_KEY that may be under way; 0: none */
     uint64_t last_time, last_tick;
     uint64_t lost_upto; /* kept blocks looked through for what was ordered lost */
     uint8_t (*lost)[32];

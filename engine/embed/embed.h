@@ -32,7 +32,7 @@ struct kh_engine {
     kh_disk disk;
     kh_clock clock;
     kh_entropy entropy;
-    bool disk_open;
+    bool disk_open, driven;
     kh_store *store;
     enum { KH_CLOSED_MODE, KH_READING, KH_WRITING, KH_STREAMING } mode;
     kh_limits *limits;              /* NULL: none are set */
@@ -49,6 +49,8 @@ struct kh_engine {
 /* ---- for the daemon ---- */
 /* kh_embed_store: the engine's store, opened for streaming; NULL: kh_message says why. */
 kh_store *kh_embed_store(kh_engine *e);
+/* kh_embed_set_driven: before kh_embed_store: entries come of a cluster's order alone (kh_store_options.driven). */
+void kh_embed_set_driven(kh_engine *e);
 /* kh_embed_set_limits: before the first kh_engine_as; the limits outlive the engine. */
 void kh_embed_set_limits(kh_engine *e, kh_limits *limits);
 /* kh_embed_set_view makes this a bank node's engine: its bank's financings and alerts come from the view, its operations go

@@ -300,6 +300,7 @@ ROUTE(party_list);
 ROUTE(party_find);
 ROUTE(party_freeze);
 ROUTE(party_unfreeze);
+ROUTE(party_key);
 ROUTE(rule_set);
 ROUTE(rule_list);
 ROUTE(rate_set);
@@ -332,5 +333,8 @@ ROUTE(risk_account);
 ROUTE(session_open);
 ROUTE(session_close);
 ROUTE(operations);
+ROUTE(bundles);
+ROUTE(cluster);
+ROUTE(changes);
 #undef ROUTE
 #endif

@@ -32,6 +32,7 @@ typedef struct kh_store_options {
     bool accept_time;      /* --accept-time */
     uint32_t wait_lock_ms; /* how long to wait for the lock */
     bool inline_engine;    /* no threads: the engine runs inside submit/wait (short commands and simulations) */
+    bool driven;           /* entries come from a driver alone (kh_store_drive): no ticks; without one nothing is taken */
     bool private_disk;     /* disk is not this machine's file system (simulations): no flock, no mapped head, no mapped image */
 } kh_store_options;
 typedef struct kh_store_report { /* what opening found; also on failure */
@@ -64,6 +65,7 @@ typedef struct kh_store_batch {
     uint32_t op_cnt;
     kh_store_reply reply; /* once an operation, then once with op_index == UINT32_MAX and receipt NULL: the batch is done */
     void *ctx;
+    bool signed_section; /* ops is one SIGNED section of log/envelope.h with op_cnt whole frames in it; of a driven store */
 } kh_store_batch;
 /* kh_store_submit: KH_E_ARG also where ops is not op_cnt whole frames, or one is of a type that execution alone writes (sizes and
    types are looked at, nothing else); KH_E_CLOCK: see
@@ -79,9 +81,10 @@ KH_MUST kh_err kh_store_tick(kh_store *s);
 
 /* ---- driven: the order comes from elsewhere (a cluster) ---- */
 /* A driven store gives what is submitted to its driver, which answers it (reply, as above; height: the cluster's) when it is
-   final; kh_store_wait waits by the driver. It writes no ticks of its own. The driver, where this is a hub, has each decided
-   entry executed: the same log, journals and images, the time given. Its own entries stay numbered without gaps; the cluster's
-   height stands in KH_OP_BLOCK, each entry's first operation, and kh_store_block_of finds it again. */
+   final; kh_store_wait waits by the driver. It writes no ticks of its own: where that must hold from its opening on, it is opened
+   with options.driven. The driver, where this is a hub, has each decided entry executed: the same log, journals and images, the
+   time given. Its own entries stay numbered without gaps; the cluster's height stands in KH_OP_BLOCK, each entry's first
+   operation, and kh_store_block_of finds it again. */
 typedef struct kh_store_driver {
     void *self;
     KH_MUST kh_err (*submit)(void *self, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket);

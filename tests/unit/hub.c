@@ -183,12 +183,26 @@ Test(hub, bundles_count_once_and_are_their_partys_own)
         /* good; the same number; an older one; signed by another; good, carried by a bank */
         const uint64_t numbers[] = {5, 5, 2, 6, 7};
         text_bundle(&t, REGULATOR, round == 3 ? HUB : REGULATOR, numbers[round], &ops);
+        if (round == 4) { /* beside one of a party that may sign none, and one that is forged */
+            ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_STATUS, .party = BANK_B, .party_status = {id, 1}});
+            text_bundle(&t, BANK_B, BANK_B, 1, &ops);
+            ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_STATUS, .party = REGULATOR, .party_status = {200, 1}});
+            text_bundle(&t, REGULATOR, BANK_A, 9, &ops);
+        }
         block_batch(&k, round == 4 ? BANK_A : HUB, &t);
-        wait_executed(decide(&k));
+        uint64_t height = decide(&k);
+        wait_executed(height);
+        for (uint32_t bank = BANK_A; bank <= BANK_B; bank++) { /* neither who carried it nor who is named hears of it */
+            static given g;
+            given_to(bank, height, &g);
+            cr_assert(g.cnt == 0, "%u at %u", g.cnt, round);
+            given_free(&g);
+        }
     }
     const kh_ledger *l = kh_store_read_begin(w.store);
     kh_party_view v;
     for (uint32_t i = 0; i < 5; i++) cr_assert(kh_ledger_party(l, 200 + i, &v) == (i == 0 || i == 4), "%u", 200 + i);
+    cr_assert(kh_ledger_party(l, 200, &v) && !v.frozen);
     cr_assert(!kh_ledger_party(l, 300, &v) && !kh_ledger_party(l, 301, &v));
     cr_assert(kh_ledger_party(l, BANK_B, &v) && !v.frozen);
     char rule[KH_RULE_TEXT_MAX + 1], value[KH_RULE_TEXT_MAX + 1];
