@@ -64,8 +64,8 @@ static kh_err to_node(kh_hub *h, const kh_store_batch *b, uint64_t tag, bool may
 {
     const struct timespec nap = {0, AGAIN_NS};
     kh_err err;
-    while ((err = kh_node_submit(h->options.node, b->ops, b->ops_sz, b->op_cnt, b->signed_section, tag)) == KH_E_AGAIN && may_wait &&
-           !kh_hub_stops(h))
+    while ((err = kh_node_submit(h->options.node, b->ops, b->ops_sz, b->op_cnt, b->signed_section, tag)) == KH_E_AGAIN &&
+           may_wait && !kh_hub_stops(h))
         (void)nanosleep(&nap, NULL);
     return err;
 }
