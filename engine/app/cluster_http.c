@@ -164,8 +164,7 @@ static void read_basics(void *ctx, kh_order *order)
 
 void kh_cluster_http_fill(kh_cluster_http *ret, kh_node *node, kh_changes *changes, bool hubs_speak)
 {
-    *ret = (kh_cluster_http){.api = {.self = ret, .hubs_speak = hubs_speak, .show = show, .change = change},
-                             .node = node,
-                             .changes = changes};
+    *ret = (kh_cluster_http){
+        .api = {.self = ret, .hubs_speak = hubs_speak, .show = show, .change = change}, .node = node, .changes = changes};
     kh_node_read(node, read_basics, &ret->api);
 }

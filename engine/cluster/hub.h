@@ -30,6 +30,9 @@ typedef struct kh_hub_options {
     void *ctx;
 } kh_hub_options;
 KH_MUST kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret);
+/* kh_hub_end: nothing more is executed; submissions that have no answer yet are told that nothing is known, new ones are
+   KH_E_CLOSED. kh_hub_stop does it too. */
+void kh_hub_end(kh_hub *hub);
 void kh_hub_stop(kh_hub *hub);
 void kh_hub_decided(kh_hub *hub, uint64_t height); /* a block is kept in memory or on disk: look for work */
 /* kh_hub_ordered: kh_node_effects.ordered, which comes before the block is decided. */

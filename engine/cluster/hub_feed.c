@@ -100,16 +100,17 @@ typedef struct batch {
     uint32_t nth, op_index; /* in the work's list; the next operation */
 } batch;
 
-static kh_err note_batch(kh_work *w, const uint8_t digest[32], uint32_t *ret)
+static kh_err note_batch(kh_hub *h, kh_work *w, const uint8_t digest[32], uint32_t *ret)
 {
     if (w->batch_cnt == w->batch_cap) {
         uint32_t cap = w->batch_cap != 0 ? w->batch_cap * 2 : 16;
-        uint8_t(*p)[32] = realloc(w->batches, (size_t)cap * 32);
+        kh_work_batch *p = realloc(w->batches, cap * sizeof *p);
         if (p == NULL) return KH_E_NOMEM;
         w->batches = p;
         w->batch_cap = cap;
     }
-    memcpy(w->batches[w->batch_cnt], digest, 32);
+    memcpy(w->batches[w->batch_cnt].digest, digest, 32);
+    w->batches[w->batch_cnt].own = kh_driver_owns(h, digest);
     *ret = w->batch_cnt++;
     return KH_OK;
 }
@@ -150,12 +151,14 @@ static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const uint8_t *
     return kh_run_add(f->run, frame, n, &origin);
 }
 
-/* Room for a bundle as a whole, and its head in front, which counts what the ledger is given of it. */
-static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool good)
+/* Room for a bundle as a whole, and its head in front, which counts what the ledger is given of it; nothing: it need not stand
+ * together. */
+static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool *ret_together)
 {
     uint32_t cnt = 0, given = 0;
     for (size_t at = 0; at < s->frames_sz; at += kh_load32(s->frames + at), cnt++)
-        given += judge(f, b, s, good, s->frames + at, kh_load32(s->frames + at)) == KH_C_OK;
+        given += judge(f, b, s, true, s->frames + at, kh_load32(s->frames + at)) == KH_C_OK;
+    *ret_together = given != 0;
     if (given == 0) return KH_OK;
     const kh_op head = {.type = KH_OP_BUNDLE, .party = s->party, .bundle = {s->number, given}};
     kh_err err = make_room(f, s->frames_sz + (size_t)(cnt + 1) * FRAME_SMALL_SZ, cnt + 1);
@@ -164,14 +167,13 @@ static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool goo
 
 static kh_err feed_section(feed *f, batch *b, const kh_section *s)
 {
-    bool bundle = s->kind == KH_SECTION_SIGNED, small = bundle && s->frames_sz <= KH_BUNDLE_MAX_SZ;
-    bool good = false;
+    bool small = s->kind == KH_SECTION_SIGNED && s->frames_sz <= KH_BUNDLE_MAX_SZ, together = false, good = false;
     kh_err err = small ? kh_judge_bundle(f->h, f->w, s, &good) : KH_OK;
-    if (err == KH_OK && good) err = bundle_head(f, b, s, good);
+    if (err == KH_OK && good) err = bundle_head(f, b, s, &together);
     for (size_t at = 0; at < s->frames_sz && err == KH_OK;) {
         const uint8_t *frame = s->frames + at;
         size_t n = kh_load32(frame);
-        if (!good) err = make_room(f, n + FRAME_SMALL_SZ, 1);
+        if (!together) err = make_room(f, n + FRAME_SMALL_SZ, 1);
         if (err == KH_OK) err = feed_frame(f, b, s, frame, n, judge(f, b, s, good, frame, n));
         at += n;
     }
@@ -200,7 +202,7 @@ static kh_err feed_batch(feed *f, const kh_kept_item *item)
     uint8_t *body = NULL, *text = NULL;
     size_t n = 0, text_n = 0, at = 0;
     bool good = false;
-    kh_err err = note_batch(f->w, item->digest, &b.nth);
+    kh_err err = note_batch(f->h, f->w, item->digest, &b.nth);
     if (err == KH_OK) err = wait_body(f, item->digest, &body, &n);
     if (err != KH_OK) return err;
     if (body == NULL) return refuse_whole(f, &b, KH_C_BODY_LOST);

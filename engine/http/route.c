@@ -114,7 +114,7 @@ const kh_route kh_routes[] = {
     {"GET",
      "/v1/credit",
      kh_route_credit,
-     KH_R_PAGED | KH_R_HUB,
+     KH_R_PAGED | KH_R_HUB | KH_R_FILED,
      KH_BODY_NONE,
      {{"enterprise", T_NEEDED}, {"grant", N}, {"scope", T}, PAGE, ATTESTED},
      {{0}}},

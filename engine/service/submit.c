@@ -71,7 +71,8 @@ kh_code kh_submit_check_bundle(const kh_principal *who, const uint8_t *section, 
 {
     kh_section s;
     size_t at = 0;
-    if (kh_section_next(section, n, &at, &s) != KH_OK || at != n || s.kind != KH_SECTION_SIGNED || s.number == 0) return KH_C_FORMAT;
+    if (kh_section_next(section, n, &at, &s) != KH_OK || at != n || s.kind != KH_SECTION_SIGNED || s.number == 0)
+        return KH_C_FORMAT;
     if (who->role == KH_ROLE_BANK || s.party != who->party) return KH_C_NOT_AUTHORISED;
     return check(who, s.frames, s.frames_sz, true, ret_op_cnt);
 }

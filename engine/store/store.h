@@ -32,8 +32,9 @@ typedef struct kh_store_options {
     bool accept_time;      /* --accept-time */
     uint32_t wait_lock_ms; /* how long to wait for the lock */
     bool inline_engine;    /* no threads: the engine runs inside submit/wait (short commands and simulations) */
-    bool driven;           /* entries come from a driver alone (kh_store_drive): no ticks; without one nothing is taken */
-    bool private_disk;     /* disk is not this machine's file system (simulations): no flock, no mapped head, no mapped image */
+    bool driven; /* entries come from a driver alone (kh_store_drive): no ticks, no look at the clock; without one nothing is
+                    taken */
+    bool private_disk; /* disk is not this machine's file system (simulations): no flock, no mapped head, no mapped image */
 } kh_store_options;
 typedef struct kh_store_report { /* what opening found; also on failure */
     char why[256];

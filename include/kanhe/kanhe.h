@@ -62,8 +62,8 @@ typedef struct kh_page {
 KH_API kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const char *name, const char *uscc,
                               const kh_result_sink *sink);
 KH_API kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, const kh_result_sink *sink);
-/* kh_party_key registers an enterprise's public key, 128 hexadecimal digits, by which a cluster knows what it signed; "none" takes
-   it away. Of the regulator; members' keys are their officers' to change. */
+/* kh_party_key registers an enterprise's public key, 128 hexadecimal digits, by which a cluster knows what it signed; "none"
+   takes it away. Of the regulator; members' keys are their officers' to change. */
 KH_API kh_result kh_party_key(kh_engine *engine, const char *party, const char *key, const kh_result_sink *sink);
 /* kh_party_list: all parties; a handle that is not the regulator's sees itself, the regulators and the sources, and looks for
    them among all. Other banks and enterprises it names by id or USCC: their names mean nothing to it. */

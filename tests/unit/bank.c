@@ -97,6 +97,10 @@ static void answer_op(const kh_op *op, const uint8_t digest[32], uint32_t index)
         out.papers[0].number_n = (uint8_t)kh_doc_key_number(&op->apply.lines[0].key, out.papers[0].number);
         out.lines[0] = (kh_receipt_line){
             .key = op->apply.lines[0].key, .currency = 840, .code = r->code, .amount = r->amount, .allocated = r->amount};
+    } else if (op->type == KH_OP_CREDIT_LOOKUP) {
+        r->line_cnt = 0;
+        r->financing = op->credit_lookup.grant;
+        r->enterprise = op->credit_lookup.enterprise;
     } else {
         r->financing = op->event.id;
         r->event = op->event.event;
@@ -363,8 +367,10 @@ Test(bank, what_only_hubs_know_is_not_checked)
     cr_assert_eq(kh_history(bank, &paper, NULL, &sink), KH_DONE_NOT_OK);
     cr_assert(says("\"code\":90"));
     ask();
+    uint32_t before = fake.submitted_cnt;
     cr_assert_eq(kh_credit(bank, &(kh_credit_request){.enterprise = "77", .grant = 1}, &sink), KH_DONE_NOT_OK);
     cr_assert(says("\"code\":90"));
+    cr_assert_eq(fake.submitted_cnt, before + 1); /* filed, for a hub to answer */
     ask();
     cr_assert_eq(kh_grant_list(bank, NULL, NULL, &sink), KH_DONE_NOT_OK);
     cr_assert(says("\"code\":90"));

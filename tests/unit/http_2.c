@@ -79,9 +79,10 @@ Test(forward, a_hubs_answer_goes_out_as_it_came)
 
 Test(forward, what_this_node_knows_is_not_forwarded)
 {
-    static const char *const own[][2] = {{"GET", "/v1/financings"}, {"GET", "/v1/financings/1"},    {"GET", "/v1/financings/1/receipt"},
-                                         {"GET", "/v1/alerts"},     {"GET", "/v1/audit?height=7"}, {"POST", "/v1/financings"},
-                                         {"GET", "/v1/rules"},      {"POST", "/v1/risk/ask"},      {"GET", "/v1/parties"}};
+    static const char *const own[][2] = {
+        {"GET", "/v1/financings"}, {"GET", "/v1/financings/1"},   {"GET", "/v1/financings/1/receipt"},
+        {"GET", "/v1/alerts"},     {"GET", "/v1/audit?height=7"}, {"POST", "/v1/financings"},
+        {"GET", "/v1/rules"},      {"POST", "/v1/risk/ask"},      {"GET", "/v1/parties"}};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         asked.method = NULL;
         cr_assert(!ask(own[i][0], own[i][1], true), "%s", own[i][1]);

@@ -202,7 +202,7 @@ Test(sender, gathers_while_others_are_under_way)
     cr_assert(fx_count(12, KH_MSG_BODY) == 2);
     submit(5, 4200);
     cr_assert(fx_count(12, KH_MSG_BODY) == 3); /* 8 KiB */
-    submit(5, 0); /* an empty batch is one */
+    submit(5, 0);                              /* an empty batch is one */
     for (uint64_t i = 0; i < 20; i++) submit(6 + i, 9000);
     cr_assert(fx_count(12, KH_MSG_BODY) == KH_NODE_WINDOW);
     uint32_t more = 0;
