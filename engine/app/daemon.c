@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+#include "app/genesis_json.h"
 #include "app/parts.h"
+
+#define CLUSTER_PATIENCE_S 10
 
 /* ---- what the parts call back ---- */
 
@@ -37,10 +40,33 @@ static bool start_engine(kh_daemon *d, bool accept_time)
     if (d->fresh && kh_create(&options, NULL, NULL, d->why, sizeof d->why) != KH_DONE) return false;
     if (d->fresh) KH_LOG(d->logging, KH_LEVEL_INFO, "directory_made", {"dir", d->config->data, 0});
     if (kh_engine_new(&options, &d->engine) != KH_DONE) return say(d, "the engine", "out of memory");
+    if (d->config->cluster.on) kh_embed_set_driven(d->engine);
     d->store = kh_embed_store(d->engine);
     if (d->store == NULL) return say(d, "the data directory", kh_message(d->engine));
     d->clock = kh_host_clock();
     d->entropy = kh_host_entropy();
+    return true;
+}
+
+static bool start_cluster(kh_daemon *d)
+{
+    char why[500] = "";
+    const kh_cluster_options options = {.config = d->config,
+                                        .genesis = &d->genesis,
+                                        .keys = &d->cluster_keys,
+                                        .link_key = d->link_key.name,
+                                        .store = d->store,
+                                        .clock = &d->clock,
+                                        .entropy = &d->entropy,
+                                        .logging = d->logging};
+    if (!d->config->cluster.on) return true;
+    bool good = kh_cluster_start(&options, why, sizeof why, &d->cluster);
+    kh_held_drop(&d->link_key);
+    if (!good) return say(d, "cluster", why);
+    d->cluster_info = kh_daemon_cluster_info(d);
+    kh_cluster_http_fill(&d->cluster_http, kh_cluster_node(d->cluster), kh_cluster_offered(d->cluster), d->genesis.hubs_speak);
+    kh_embed_set_cluster(d->engine, &d->cluster_info);
+    if (kh_cluster_view(d->cluster) != NULL) kh_embed_set_view(d->engine, kh_cluster_view(d->cluster));
     return true;
 }
 
@@ -129,7 +155,10 @@ static bool start_http(kh_daemon *d)
                                      .metrics = kh_daemon_metrics,
                                      .metrics_ctx = d,
                                      .ready = on_ready,
-                                     .ready_ctx = d};
+                                     .ready_ctx = d,
+                                     .cluster = d->cluster != NULL ? &d->cluster_http.api : NULL,
+                                     .forward = d->forward != NULL ? kh_forward_ask : NULL,
+                                     .forward_ctx = d->forward};
     kh_err err = kh_http_start(&options, why, sizeof why, &d->http);
     kh_held_drop(&d->key);
     if (err != KH_OK) return say(d, "HTTPS", why[0] != '\0' ? why : kh_err_text(err));
@@ -142,7 +171,7 @@ static bool start(kh_daemon *d, bool accept_time)
 {
     if (!kh_daemon_drop(d) || !start_engine(d, accept_time)) return false;
     if (!d->dpdk && !kh_daemon_filter(d)) return false;
-    return start_service(d) && start_ingest(d) && start_http(d);
+    return start_cluster(d) && start_service(d) && start_ingest(d) && start_http(d);
 }
 
 /* ---- ready, stopping ---- */
@@ -192,17 +221,47 @@ static void wait_for_end(kh_daemon *d, const sigset_t *signals)
     }
 }
 
-/* In reverse: nothing is taken any more, what was taken is answered, then the store closes. */
-static void stop(kh_daemon *d)
+/* What was accepted is answered when it is final; a cluster that has no quorum makes no blocks, and is not waited for longer. */
+static void *end_cluster(void *arg)
 {
-    kh_notify_say(&d->notify, "STOPPING=1\nSTATUS=Finishing what was accepted.");
+    kh_daemon *d = arg;
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLUSTER_PATIENCE_S;
+    if (sem_timedwait(&d->answered, &until) == 0) return NULL;
+    KH_LOG(d->logging, KH_LEVEL_WARNING, "not_waited_for", {"why", "the cluster did not answer what it was given", 0});
+    kh_cluster_end(d->cluster);
+    return NULL;
+}
+
+static void stop_service(kh_daemon *d)
+{
+    pthread_t patience;
+    bool waits = d->cluster != NULL && sem_init(&d->answered, 0, 0) == 0 && pthread_create(&patience, NULL, end_cluster, d) == 0;
     if (d->http != NULL) kh_http_stop(d->http);
     if (d->ingest != NULL) kh_ingest_stop(d->ingest);
     kh_watch_stop(d->watch);
     if (d->service != NULL) kh_service_free(d->service);
+    if (!waits) return;
+    (void)sem_post(&d->answered);
+    (void)pthread_join(patience, NULL);
+    (void)sem_destroy(&d->answered);
+}
+
+/* In reverse: nothing is taken any more, what was taken is answered, then the store closes. */
+static void stop(kh_daemon *d)
+{
+    kh_notify_say(&d->notify, "STOPPING=1\nSTATUS=Finishing what was accepted.");
+    stop_service(d);
     if (d->store != NULL) d->log_failed = kh_store_condition(d->store) != KH_OK;
+    if (d->cluster != NULL && !kh_cluster_sound(d->cluster)) d->log_failed = true;
+    kh_cluster_stop(d->cluster);
     kh_engine_close(d->engine);
     if (d->limits != NULL) kh_limits_free(d->limits);
+    kh_forward_free(d->forward);
+    kh_cluster_keys_drop(&d->cluster_keys);
+    kh_genesis_free(&d->genesis);
+    kh_held_drop(&d->link_key);
     kh_held_drop(&d->key);
 }
 
@@ -216,7 +275,32 @@ static int fail(kh_daemon *d, int status)
 
 static int64_t id_or_none(bool known, uint32_t id) { return known ? (int64_t)id : -1; }
 
-/* prepare does what may need root: the user, the log's file, the key. */
+static bool prepare_forward(kh_daemon *d)
+{
+    const kh_config *c = d->config;
+    const char *urls[KH_CONFIG_HUBS_MAX];
+    const kh_forward_options options = {.party = c->cluster.member,
+                                        .ca = c->cluster.ask.ca,
+                                        .certificate = c->cluster.ask.certificate,
+                                        .key = c->cluster.ask.key};
+    if (c->cluster.ask.hub_cnt == 0) return true;
+    for (uint32_t i = 0; i < c->cluster.ask.hub_cnt; i++) urls[i] = c->cluster.ask.hubs[i].at;
+    return kh_privilege_secret(c->cluster.ask.key, d->who.uid, d->why, sizeof d->why) &&
+           kh_forward_new(&options, d->why, sizeof d->why, &d->forward) == KH_OK &&
+           (kh_forward_hubs(d->forward, urls, c->cluster.ask.hub_cnt) == KH_OK || say(d, "hubs", "out of memory"));
+}
+
+/* What a node of a cluster reads while it may: the genesis, its keys. */
+static bool prepare_cluster(kh_daemon *d)
+{
+    const kh_config *c = d->config;
+    return !c->cluster.on ||
+           (kh_genesis_json_load(c->cluster.genesis, &d->genesis, d->why, sizeof d->why) &&
+            kh_cluster_keys_read(d->genesis.suite, c->cluster.keys, d->who.uid, &d->cluster_keys, d->why, sizeof d->why) &&
+            kh_held_take(c->cluster.links.key, &d->who, &d->link_key, d->why, sizeof d->why) && prepare_forward(d));
+}
+
+/* prepare does what may need root: the user, the log's file, the keys. */
 static bool prepare(kh_daemon *d)
 {
     const kh_config *c = d->config;
@@ -224,6 +308,7 @@ static bool prepare(kh_daemon *d)
     if (!kh_logging_open(c->log, id_or_none(d->who.changes, d->who.uid), id_or_none(d->who.changes, d->who.gid), &d->logging,
                          d->why, sizeof d->why))
         return false;
+    if (!prepare_cluster(d)) return false;
     if (!kh_config_is_token(c)) return kh_held_take(c->key, &d->who, &d->key, d->why, sizeof d->why);
     (void)snprintf(d->key.name, sizeof d->key.name, "%s", c->key);
     return true;
@@ -231,7 +316,11 @@ static bool prepare(kh_daemon *d)
 
 int kh_daemon_run(const kh_config *config, bool accept_time)
 {
-    kh_daemon d = {.config = config, .key = {.fd = -1}, .notify = {.fd = -1}, .dpdk = config->datagrams.dpdk[0] != '\0'};
+    kh_daemon d = {.config = config,
+                   .key = {.fd = -1},
+                   .link_key = {.fd = -1},
+                   .notify = {.fd = -1},
+                   .dpdk = config->datagrams.dpdk[0] != '\0'};
     sigset_t signals;
     (void)sigemptyset(&signals);
     static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};

@@ -1,7 +1,10 @@
 /* parts: what the files of kanhed's wiring share: everything that runs, in the order in which it was started. */
 #ifndef KH_APP_PARTS_H
 #define KH_APP_PARTS_H
+#include "app/cluster.h"
+#include "app/cluster_http.h"
 #include "app/config.h"
+#include "app/forward.h"
 #include "app/held.h"
 #include "app/logging.h"
 #include "app/notify.h"
@@ -11,13 +14,21 @@
 #include "ingest/ingest.h"
 #include "service/limits.h"
 #include "service/service.h"
+#include <semaphore.h>
 
 typedef struct kh_daemon {
     const kh_config *config;
     kh_who who;
     kh_logging *logging;
     kh_notify notify;
-    kh_held key;
+    kh_held key, link_key;
+    kh_genesis genesis; /* of a cluster */
+    kh_cluster_keys cluster_keys;
+    kh_cluster *cluster; /* NULL: a machine by itself */
+    kh_cluster_info cluster_info;
+    kh_cluster_http cluster_http;
+    sem_t answered;      /* while stopping: what was accepted is answered */
+    kh_forward *forward; /* of a bank's node that asks hubs */
     kh_engine *engine;
     kh_store *store; /* the engine's */
     kh_clock clock;
@@ -40,6 +51,8 @@ typedef struct kh_daemon {
 KH_MUST bool kh_daemon_drop(kh_daemon *d);
 /* kh_daemon_filter: seccomp. */
 KH_MUST bool kh_daemon_filter(kh_daemon *d);
+/* kh_daemon_cluster_info: what the engine is told of the cluster; what it points to, the daemon has. [cluster_info.c] */
+kh_cluster_info kh_daemon_cluster_info(kh_daemon *d);
 /* kh_daemon_metrics gives the figures of all parts but http's own, for GET /metrics. [metrics.c] */
 void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx);
 #endif

@@ -40,6 +40,7 @@ struct kh_client {
     kh_transfer *under_way[KH_CLIENT_TRANSFERS];
     uint32_t under_way_cnt;
     uint32_t http_status;
+    bool attested;                     /* questions about documents: of a quorum */
     struct kh_lookup_session *session; /* lookup.c's */
     struct kh_signing *signing;        /* signing.c's; NULL: not begun */
     char message[700];

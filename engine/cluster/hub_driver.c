@@ -164,6 +164,15 @@ void kh_hub_ordered(kh_hub *h, const uint8_t digest[32], uint64_t height, const 
     (void)pthread_mutex_unlock(&h->lock);
 }
 
+bool kh_driver_owns(kh_hub *h, const uint8_t batch[32])
+{
+    (void)pthread_mutex_lock(&h->lock);
+    const kh_sub *s = h->driver.first;
+    while (s != NULL && (!s->ordered || memcmp(s->digest, batch, 32) != 0)) s = s->next;
+    (void)pthread_mutex_unlock(&h->lock);
+    return s != NULL;
+}
+
 static bool has(const kh_sub *s, const uint8_t batch[32], uint32_t op_index)
 {
     return s != NULL && s->ordered && op_index >= s->first_op && op_index - s->first_op < s->op_cnt &&

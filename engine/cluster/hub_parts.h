@@ -22,6 +22,10 @@
 #define KH_NO_BATCH UINT32_MAX
 
 /* ---- a block under way ---- */
+typedef struct kh_work_batch {
+    uint8_t digest[32];
+    bool own; /* of this hub's clients, who wait for answers */
+} kh_work_batch;
 typedef struct kh_work {
     uint32_t refs; /* who makes it, and each of its runs */
     uint64_t height, time_ns;
@@ -30,7 +34,7 @@ typedef struct kh_work {
     uint64_t before_until; /* the height until which batches of the epoch before are good */
     kh_kept_member *members;
     uint32_t *spent; /* bytes of text, by member */
-    uint8_t (*batches)[32];
+    kh_work_batch *batches;
 } kh_work;
 const kh_kept_member *kh_work_member(const kh_work *w, uint32_t id); /* NULL: none */
 KH_MUST kh_err kh_work_new(kh_hub *h, const kh_kept_block *block, kh_work **ret);
@@ -122,6 +126,7 @@ typedef struct kh_driver {
     pthread_cond_t changed;
 } kh_driver;
 void kh_driver_init(kh_hub *h);
+bool kh_driver_owns(kh_hub *h, const uint8_t batch[32]);
 void kh_driver_receipt(kh_hub *h, const uint8_t batch[32], uint32_t op_index, const kh_receipt *receipt);
 void kh_driver_whole(kh_hub *h, const uint8_t batch[32]); /* refused as a whole: nothing is known of its operations */
 void kh_driver_executed(kh_hub *h, uint64_t height, uint64_t time_ns, const uint8_t posted[32], const uint8_t root[32]);

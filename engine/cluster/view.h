@@ -43,7 +43,9 @@ typedef struct kh_view_options {
 } kh_view_options;
 /* kh_view_open recovers what is in DIR/view; the node's order must be there (kh_node_new). KH_E_DAMAGED with the place. */
 KH_MUST kh_err kh_view_open(const kh_view_options *options, char *why, size_t cap, kh_view **ret);
-/* kh_view_close: submissions that have no answer yet are told so (kh_store_reply's last call with height 0). */
+/* kh_view_end: submissions that have no answer yet are told so (kh_store_reply's last call with height 0), new ones are
+   KH_E_CLOSED; what is known can still be asked. kh_view_close does it too. */
+void kh_view_end(kh_view *v);
 void kh_view_close(kh_view *v);
 /* ---- what comes ---- */
 void kh_view_outputs(kh_view *v, uint32_t hub, const uint8_t *p, size_t n);
@@ -54,6 +56,7 @@ void kh_view_ordered(kh_view *v, const uint8_t digest[32], uint64_t height, cons
 void kh_view_tick(kh_view *v);
 const kh_store_driver *kh_view_driver(kh_view *v); /* submissions of the bank: kh_store_drive */
 /* ---- what is asked ---- */
+uint32_t kh_view_party(const kh_view *v);
 uint64_t kh_view_height(kh_view *v); /* the attested height that it stands for */
 typedef struct kh_view_line {
     kh_paper_text paper; /* number_n 0: not told, the key names it */

@@ -1,0 +1,321 @@
+/* cluster: a node's parts, started in order and stopped in reverse. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include "app/cluster_parts.h"
+#include "host/host.h"
+
+#define BODIES_QUOTA (UINT64_C(256) << 20) /* bytes of one sender that were not ordered */
+#define LINK_QUEUE_SZ (64u << 20)
+
+/* ---- what is on disk ---- */
+
+static bool open_disk(kh_cluster *c, char *why, size_t cap)
+{
+    char path[KH_CONFIG_PATH_MAX + 16];
+    const char *data = c->options.config->data;
+    c->has_disk = kh_host_disk_open(true, &c->disk) == KH_OK;
+    c->has_view_disk = kh_host_disk_open(true, &c->view_disk) == KH_OK;
+    if (!c->has_disk || !c->has_view_disk) return kh_cluster_say(why, cap, "out of memory");
+    (void)snprintf(path, sizeof path, "%s/bodies", data);
+    kh_err err = c->disk.make_dir(c->disk.self, path);
+    if (err != KH_OK && err != KH_E_EXISTS) return kh_cluster_say(why, cap, "%s: %s", path, kh_err_text(err));
+    why[0] = '\0';
+    err = kh_bodies_open(&c->disk, path, BODIES_QUOTA, false, why, cap, &c->bodies);
+    if (err == KH_OK) err = kh_kept_open(&c->disk, data, why, cap, &c->kept);
+    if (err != KH_OK && why[0] == '\0') return kh_cluster_say(why, cap, "%s: %s", data, kh_err_text(err));
+    return err == KH_OK;
+}
+
+kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, const uint16_t *codes, uint32_t n)
+{
+    uint32_t i = 0;
+    kh_err err = KH_OK;
+    while (i < n && (types[i] != KH_TX_CHANGE || codes[i] != KH_R_OK)) i++;
+    if (i == n) return KH_OK;
+    (void)pthread_mutex_lock(&c->changes_lock);
+    if (c->change_cnt == c->change_cap) {
+        uint32_t cap = c->change_cap != 0 ? 2 * c->change_cap : 64;
+        uint64_t *p = realloc(c->changes, cap * sizeof *p);
+        if (p == NULL) err = KH_E_NOMEM;
+        else c->changes = p, c->change_cap = cap;
+    }
+    if (err == KH_OK) c->changes[c->change_cnt++] = height;
+    (void)pthread_mutex_unlock(&c->changes_lock);
+    return err;
+}
+
+uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max)
+{
+    (void)pthread_mutex_lock(&c->changes_lock);
+    uint32_t n = c->change_cnt < max ? c->change_cnt : max;
+    if (n != 0) memcpy(ret, c->changes, n * sizeof *ret);
+    (void)pthread_mutex_unlock(&c->changes_lock);
+    return n;
+}
+
+/* Which bodies were ordered the kept blocks say; what of them lacks is asked for. */
+static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
+{
+    kh_kept_block *block = NULL;
+    uint64_t height = 0;
+    kh_err err;
+    for (; (err = kh_kept_after(c->kept, height, &block)) == KH_OK; kh_kept_block_free(block)) {
+        height = block->height;
+        if (!want && kh_cluster_note(c, height, block->types, block->codes, block->tx_cnt) != KH_OK)
+            return kh_kept_block_free(block), kh_cluster_say(why, cap, "out of memory");
+        for (uint32_t i = 0; i < block->item_cnt; i++) {
+            const kh_kept_item *item = &block->items[i];
+            uint8_t *body = NULL;
+            size_t n;
+            if (item->kind != KH_ITEM_BATCH) continue;
+            if (!want) kh_bodies_ordered(c->bodies, item->digest, item->sender);
+            else if (!kh_bodies_has(c->bodies, item->digest) && kh_node_body(c->node, item->digest, &body, &n) == KH_OK)
+                free(body);
+        }
+    }
+    return err == KH_E_NOT_FOUND || kh_cluster_say(why, cap, "%s/order: %s", c->options.config->data, kh_err_text(err));
+}
+
+/* ---- the node ---- */
+
+static bool start_node(kh_cluster *c, char *why, size_t cap)
+{
+    const kh_cluster_keys *k = c->options.keys;
+    uint8_t *saved = NULL;
+    size_t n = 0;
+    kh_cluster_effects_fill(c);
+    const kh_node_options options = {.self = c->options.config->cluster.member,
+                                     .genesis = c->options.genesis,
+                                     .genesis_bytes = c->genesis,
+                                     .genesis_sz = c->genesis_sz,
+                                     .sender = k->sender,
+                                     .ack = k->ack,
+                                     .attest = k->attest,
+                                     .box = k->box,
+                                     .effects = &c->effects};
+    kh_err err = kh_kept_saved(c->kept, &saved, &n);
+    if (err == KH_OK) err = kh_node_new(&options, saved, n, &c->node);
+    if (err == KH_OK) err = kh_changes_new(c->node, &c->offered);
+    free(saved);
+    if (err == KH_E_FORMAT || err == KH_E_DAMAGED || err == KH_E_ARG)
+        return kh_cluster_say(why, cap, "%s/order is not of the chain that %s begins", c->options.config->data,
+                              c->options.config->cluster.genesis);
+    if (err != KH_OK) return kh_cluster_say(why, cap, "the node: %s", kh_err_text(err));
+    c->saved_height = kh_node_kept_height(c->node, (uint8_t[32]){0});
+    return true;
+}
+
+static bool start_hub(kh_cluster *c, char *why, size_t cap)
+{
+    const kh_cluster_keys *k = c->options.keys;
+    const kh_hub_options options = {.node = c->node,
+                                    .kept = c->kept,
+                                    .store = c->options.store,
+                                    .disk = &c->disk,
+                                    .dir = c->options.config->data,
+                                    .entropy = c->options.entropy,
+                                    .genesis = c->options.genesis,
+                                    .groups = (const kh_box *const *)k->groups,
+                                    .group_secrets = k->group_secrets,
+                                    .epoch_cnt = k->epoch_cnt,
+                                    .alert = kh_cluster_alert,
+                                    .send = kh_cluster_send,
+                                    .ctx = c};
+    kh_err err = kh_hub_start(&options, &c->hub);
+    return err == KH_OK || kh_cluster_say(why, cap, "execution: %s", kh_err_text(err));
+}
+
+static bool start_view(kh_cluster *c, char *why, size_t cap)
+{
+    const kh_cluster_keys *k = c->options.keys;
+    const kh_view_options options = {.node = c->node,
+                                     .kept = c->kept,
+                                     .disk = &c->view_disk,
+                                     .entropy = c->options.entropy,
+                                     .dir = c->options.config->data,
+                                     .party = c->self.id,
+                                     .suite = c->options.genesis->suite,
+                                     .box = k->box,
+                                     .disk_secret = k->disk,
+                                     .alert = kh_cluster_alert,
+                                     .send = kh_cluster_send,
+                                     .ctx = c};
+    why[0] = '\0';
+    kh_err err = kh_view_open(&options, why, cap, &c->view);
+    if (err != KH_OK) return why[0] != '\0' ? false : kh_cluster_say(why, cap, "the view: %s", kh_err_text(err));
+    kh_store_drive(c->options.store, kh_view_driver(c->view));
+    return true;
+}
+
+static bool start_own(kh_cluster *c, char *why, size_t cap)
+{
+    if (c->self.role == KH_MEMBER_HUB) return start_hub(c, why, cap);
+    kh_err err = kh_register_open(c->options.store, c->kept, c->options.genesis, &c->members);
+    if (err != KH_OK) return kh_cluster_say(why, cap, "the members' register: %s", kh_err_text(err));
+    return c->self.role != KH_MEMBER_BANK || start_view(c, why, cap);
+}
+
+/* ---- peers, CometBFT ---- */
+
+static void on_received(void *ctx, uint32_t from, uint8_t type, const uint8_t *p, size_t n)
+{
+    kh_node_received(((kh_cluster *)ctx)->node, from, type, p, n);
+}
+
+static void on_connected(void *ctx, uint32_t to, bool up)
+{
+    kh_cluster *c = ctx;
+    KH_LOG(c->options.logging, KH_LEVEL_INFO, up ? "peer_up" : "peer_away", {"member", NULL, to});
+    kh_node_connected(c->node, to, up);
+}
+
+static bool start_link(kh_cluster *c, char *why, size_t cap)
+{
+    const kh_config *config = c->options.config;
+    const kh_link_options options = {.listen = config->cluster.links.listen,
+                                     .ca = config->cluster.links.ca,
+                                     .certificate = config->cluster.links.certificate,
+                                     .key = c->options.link_key,
+                                     .self = config->cluster.member,
+                                     .queue_sz = LINK_QUEUE_SZ,
+                                     .received = on_received,
+                                     .connected = on_connected,
+                                     .ctx = c};
+    why[0] = '\0';
+    kh_err err = kh_link_start(&options, why, cap, &c->link);
+    if (err != KH_OK) return why[0] != '\0' ? false : kh_cluster_say(why, cap, "links: %s", kh_err_text(err));
+    for (uint32_t i = 0; i < config->cluster.links.peer_cnt; i++) {
+        const kh_config_member *peer = &config->cluster.links.peers[i];
+        err = kh_link_peer(c->link, peer->member, peer->at);
+        if (err != KH_OK) return kh_cluster_say(why, cap, "the peer %u at %s: %s", peer->member, peer->at, kh_err_text(err));
+    }
+    return true;
+}
+
+static bool start_abci(kh_cluster *c, char *why, size_t cap)
+{
+    const kh_abci_handler handler = {.call = kh_cluster_call, .lost = kh_cluster_lost, .self = c};
+    c->txs = calloc(KH_ORDER_TXS_MAX, sizeof *c->txs);
+    if (c->txs == NULL) return kh_cluster_say(why, cap, "out of memory");
+    return kh_abci_listen(c->options.config->cluster.abci, &handler, why, cap, &c->abci) == KH_OK;
+}
+
+/* ---- all of it ---- */
+
+static bool init(kh_cluster *c, char *why, size_t cap)
+{
+    pthread_condattr_t attr;
+    (void)pthread_mutex_init(&c->calls, NULL);
+    (void)pthread_mutex_init(&c->beat_lock, NULL);
+    (void)pthread_mutex_init(&c->changes_lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&c->beat_end, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    kh_err err = kh_genesis_encode(c->options.genesis, &c->genesis, &c->genesis_sz);
+    if (err == KH_E_NOMEM) return kh_cluster_say(why, cap, "out of memory");
+    return err == KH_OK || kh_cluster_say(why, cap,
+                                          "%s: app_state.kanhe is not sound: a key, member, officer or public leaf is not as "
+                                          "docs/CLUSTER.md says",
+                                          c->options.config->cluster.genesis);
+}
+
+bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, kh_cluster **ret)
+{
+    kh_cluster *c = calloc(1, sizeof *c);
+    if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
+    c->options = *options;
+    bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_node(c, why, cap) &&
+                kh_cluster_know_self(c, why, cap) && tell_ordered(c, true, why, cap) && start_own(c, why, cap) &&
+                start_link(c, why, cap) && kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
+    if (good) *ret = c;
+    else kh_cluster_stop(c);
+    return good;
+}
+
+/* Called with the node's lock held: no effect uses them from now on. */
+static void detach(void *ctx, kh_order *order)
+{
+    kh_cluster *c = ctx;
+    (void)order;
+    c->ended.hub = c->hub;
+    c->ended.view = c->view;
+    c->ended.members = c->members;
+    c->hub = NULL;
+    c->view = NULL;
+    c->members = NULL;
+}
+
+void kh_cluster_end(kh_cluster *c)
+{
+    kh_cluster_still(c);
+    if (c->offered != NULL) kh_changes_stop(c->offered);
+    if (c->node != NULL && (c->hub != NULL || c->view != NULL || c->members != NULL)) kh_node_read(c->node, detach, c);
+    if (c->ended.hub != NULL) kh_hub_end(c->ended.hub);
+    if (c->ended.view != NULL) kh_view_end(c->ended.view);
+}
+
+void kh_cluster_stop(kh_cluster *c)
+{
+    if (c == NULL) return;
+    bool whole = c->abci != NULL;
+    if (c->abci != NULL) kh_abci_stop(c->abci);
+    kh_cluster_end(c);
+    if (c->ended.view != NULL) kh_store_drive(c->options.store, NULL);
+    kh_hub_stop(c->ended.hub);
+    kh_view_close(c->ended.view);
+    kh_register_close(c->ended.members);
+    if (c->link != NULL) kh_link_stop(c->link);
+    c->link = NULL;
+    if (whole && !atomic_load(&c->failed)) kh_cluster_save(c, 0);
+    if (c->bodies != NULL) kh_bodies_close(c->bodies); /* what is still written is told to the node */
+    kh_changes_free(c->offered);
+    kh_node_free(c->node);
+    kh_kept_close(c->kept);
+    if (c->has_view_disk) kh_host_disk_close(&c->view_disk);
+    if (c->has_disk) kh_host_disk_close(&c->disk);
+    (void)pthread_cond_destroy(&c->beat_end);
+    (void)pthread_mutex_destroy(&c->beat_lock);
+    (void)pthread_mutex_destroy(&c->changes_lock);
+    free(c->changes);
+    (void)pthread_mutex_destroy(&c->calls);
+    free(c->genesis);
+    free(c->txs);
+    free(c->validators);
+    free(c->spans);
+    free(c);
+}
+
+/* ---- looking ---- */
+
+kh_node *kh_cluster_node(kh_cluster *c) { return c->node; }
+kh_changes *kh_cluster_offered(kh_cluster *c) { return c->offered; }
+kh_kept *kh_cluster_kept(kh_cluster *c) { return c->kept; }
+kh_view *kh_cluster_view(kh_cluster *c) { return c->view; }
+const kh_config *kh_cluster_config(const kh_cluster *c) { return c->options.config; }
+kh_logging *kh_cluster_logging(const kh_cluster *c) { return c->options.logging; }
+bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }
+
+static void attested_upto(void *ctx, kh_order *order)
+{
+    uint8_t posted[32];
+    *(uint64_t *)ctx = kh_order_attested(order, posted);
+}
+
+void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
+{
+    kh_cluster_counts n = {.is_hub = c->hub != NULL, .is_bank = c->view != NULL};
+    uint8_t hash[32];
+    kh_node_count(c->node, &n.node);
+    kh_link_count(c->link, &n.link);
+    n.kept_height = kh_node_kept_height(c->node, hash);
+    kh_node_read(c->node, attested_upto, &n.attested_height);
+    if (n.is_hub) n.executed_height = kh_hub_executed_height(c->hub);
+    if (n.is_bank) kh_view_count(c->view, &n.view);
+    n.body_bytes = kh_bodies_bytes(c->bodies);
+    n.alerts = atomic_load_explicit(&c->alerts, memory_order_relaxed);
+    n.peers = c->options.config->cluster.links.peer_cnt;
+    for (uint32_t i = 0; i < n.peers; i++) n.peers_up += kh_link_is_up(c->link, c->options.config->cluster.links.peers[i].member);
+    *ret = n;
+}
