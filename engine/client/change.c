@@ -66,9 +66,11 @@ static bool read_object(const json_t *o, change_text *t)
 {
     const char *suite = json_string_value(json_object_get(o, "suite")), *body = json_string_value(json_object_get(o, "body"));
     json_int_t number = json_integer_value(json_object_get(o, "number")), kind = json_integer_value(json_object_get(o, "kind"));
-    if (suite == NULL || !kh_suite_of(suite, &t->suite) || body == NULL || number < 0 || kind < 1 || kind > UINT32_MAX) return false;
+    if (suite == NULL || !kh_suite_of(suite, &t->suite) || body == NULL || number < 0 || kind < 1 || kind > UINT32_MAX)
+        return false;
     size_t n = strlen(body) / 2;
-    if (n > sizeof t->body || !kh_hex_read(body, strlen(body), t->body, n) || !hex_of(o, "chain", t->change.chain, 32)) return false;
+    if (n > sizeof t->body || !kh_hex_read(body, strlen(body), t->body, n) || !hex_of(o, "chain", t->change.chain, 32))
+        return false;
     t->change.number = (uint64_t)number;
     t->change.kind = (uint32_t)kind;
     t->change.body = t->body;
@@ -85,6 +87,12 @@ static bool read_text(const char *json, change_text *t)
     return good;
 }
 
+size_t kh_change_text_encode(const char *json, uint8_t *ret, size_t cap)
+{
+    change_text t;
+    return read_text(json, &t) ? kh_change_encode(&t.change, ret, cap) : 0;
+}
+
 /* ---- making one ---- */
 
 typedef struct now { /* what the order says */
@@ -97,13 +105,15 @@ static void on_cluster(void *ctx, const kh_result_row *row)
     now *n = ctx;
     const kh_result_field *chain = kh_row_field(row, "chain"), *suite = kh_row_field(row, "suite"),
                           *number = kh_row_field(row, "next_change");
-    n->chain = chain != NULL && chain->type == KH_FIELD_TEXT && kh_hex_read(chain->text, strlen(chain->text), n->t->change.chain, 32);
+    n->chain =
+        chain != NULL && chain->type == KH_FIELD_TEXT && kh_hex_read(chain->text, strlen(chain->text), n->t->change.chain, 32);
     n->suite = suite != NULL && suite->type == KH_FIELD_TEXT && kh_suite_of(suite->text, &n->t->suite);
     n->number = number != NULL && number->type == KH_FIELD_NUMBER;
     if (n->number) n->t->change.number = number->number;
 }
 
-kh_result kh_client_change_make(kh_client *c, const char *kind, const kh_client_param fields[], uint32_t field_cnt, char **ret_json)
+kh_result kh_client_change_make(kh_client *c, const char *kind, const kh_client_param fields[], uint32_t field_cnt,
+                                char **ret_json)
 {
     change_text t = {0};
     now n = {.t = &t};
@@ -113,7 +123,6 @@ kh_result kh_client_change_make(kh_client *c, const char *kind, const kh_client_
     kh_result result = kh_client_call(c, &(kh_client_request){.method = "GET", .path = "/v1/cluster"}, &sink);
     if (result != KH_DONE) return result;
     if (!n.chain || !n.suite || !n.number) return kh_client_say(c, KH_FAILED, "%s does not say of which chain it is", c->url);
-    t.change.body = t.body;
     char *text = write_text(&t);
     if (text == NULL) return kh_client_say(c, KH_FAILED, "out of memory");
     *ret_json = text;
@@ -175,11 +184,9 @@ static void pass_on(void *ctx, kh_result_row *row)
 
 kh_result kh_client_change_submit(kh_client *c, const char *json, const kh_result_sink *sink)
 {
-    change_text t;
     uint8_t tx[TEXT_MAX + 16 * (KH_SIGNATURE_SZ + 4)];
-    if (!read_text(json, &t)) return kh_client_say(c, KH_MISUSE, "this is no change: `kanhe change KIND -o FILE` makes one");
-    size_t n = kh_change_encode(&t.change, tx, sizeof tx);
-    if (n == 0) return kh_client_say(c, KH_MISUSE, "no officer has signed it");
+    size_t n = kh_change_text_encode(json, tx, sizeof tx);
+    if (n == 0) return kh_client_say(c, KH_MISUSE, "this is no change that an officer has signed: `kanhe change sign` signs one");
     kh_answer_reader answer = {.row = pass_on, .ctx = (void *)(uintptr_t)sink};
     kh_transfer transfer = {.give = kh_answer_feed, .ctx = &answer};
     answer.transfer = &transfer;

@@ -39,7 +39,8 @@ static bool role_of(const char *word, uint8_t *ret)
     static const struct {
         const char *word;
         uint8_t role;
-    } roles[] = {{"regulator", KH_MEMBER_REGULATOR}, {"bank", KH_MEMBER_BANK}, {"source", KH_MEMBER_SOURCE}, {"hub", KH_MEMBER_HUB}};
+    } roles[] = {
+        {"regulator", KH_MEMBER_REGULATOR}, {"bank", KH_MEMBER_BANK}, {"source", KH_MEMBER_SOURCE}, {"hub", KH_MEMBER_HUB}};
     for (size_t i = 0; word != NULL && i < sizeof roles / sizeof roles[0]; i++)
         if (strcmp(roles[i].word, word) == 0) {
             *ret = roles[i].role;
@@ -60,8 +61,9 @@ static const char *member(const fields *f, uint8_t *ret, uint32_t *ret_n)
     memcpy(m.name, name, m.name_n);
     m.uscc_n = uscc != NULL ? (uint8_t)strlen(uscc) : 0;
     if (m.uscc_n != 0) memcpy(m.uscc, uscc, m.uscc_n);
-    if (!key(f, "sender", m.sender, KH_PUBLIC_SZ) || !key(f, "ack", m.ack, KH_PUBLIC_SZ) || !key(f, "attest", m.attest, KH_PUBLIC_SZ) ||
-        !key(f, "box", m.box, KH_PUBLIC_SZ) || !key(f, "consensus", m.consensus, sizeof m.consensus))
+    if (!key(f, "sender", m.sender, KH_PUBLIC_SZ) || !key(f, "ack", m.ack, KH_PUBLIC_SZ) ||
+        !key(f, "attest", m.attest, KH_PUBLIC_SZ) || !key(f, "box", m.box, KH_PUBLIC_SZ) ||
+        !key(f, "consensus", m.consensus, sizeof m.consensus))
         return "sender, ack, attest, box: 128 lower-case hexadecimal digits each; consensus: 64";
     if (status == NULL || strcmp(status, "active") == 0) m.flags = 0;
     else if (strcmp(status, "frozen") == 0) m.flags = KH_MEMBER_FROZEN;
@@ -84,7 +86,8 @@ static const char *validator(const fields *f, uint8_t *ret, uint32_t *ret_n)
 
 static const char *epoch(const fields *f, uint8_t *ret, uint32_t *ret_n)
 {
-    if (said(f, "group") == NULL || !key(f, "group", ret, KH_PUBLIC_SZ)) return "group: the hubs' new key, 128 lower-case hexadecimal digits";
+    if (said(f, "group") == NULL || !key(f, "group", ret, KH_PUBLIC_SZ))
+        return "group: the hubs' new key, 128 lower-case hexadecimal digits";
     *ret_n = KH_PUBLIC_SZ;
     return NULL;
 }
@@ -133,8 +136,10 @@ static const char *rule(const fields *f, uint8_t *ret, uint32_t *ret_n)
 static const char *rate(const fields *f, uint8_t *ret, uint32_t *ret_n)
 {
     kh_op op = {.type = KH_OP_RATE_SET};
-    const char *from = said(f, "from"), *to = said(f, "to"), *value = said(f, "value"), *date = said(f, "date"), *source = said(f, "source");
-    if (from == NULL || to == NULL || value == NULL || date == NULL || source == NULL) return "a rate is set by from, to, value, date and source";
+    const char *from = said(f, "from"), *to = said(f, "to"), *value = said(f, "value"), *date = said(f, "date"),
+               *source = said(f, "source");
+    if (from == NULL || to == NULL || value == NULL || date == NULL || source == NULL)
+        return "a rate is set by from, to, value, date and source";
     if (!kh_currency_of_text(kh_text_of(from), &op.rate_set.from) || !kh_currency_of_text(kh_text_of(to), &op.rate_set.to))
         return "from, to: ISO 4217 currencies";
     if (!kh_rate_parse(kh_text_of(value), &op.rate_set.rate)) return "value: an exact decimal above 0, at most 18 digits";
@@ -157,9 +162,14 @@ static const struct {
     const char *word;
     kh_change_kind kind;
     const char *(*encode)(const fields *f, uint8_t *ret, uint32_t *ret_n);
-} kinds[] = {{"member", KH_CHANGE_MEMBER, member}, {"validator", KH_CHANGE_VALIDATOR, validator}, {"epoch", KH_CHANGE_EPOCH, epoch},
-             {"lost", KH_CHANGE_LOST, lost},       {"officers", KH_CHANGE_OFFICERS, officers},    {"rule", KH_CHANGE_OPS, rule},
-             {"rate", KH_CHANGE_OPS, rate},        {"party", KH_CHANGE_OPS, party}};
+} kinds[] = {{"member", KH_CHANGE_MEMBER, member},
+             {"validator", KH_CHANGE_VALIDATOR, validator},
+             {"epoch", KH_CHANGE_EPOCH, epoch},
+             {"lost", KH_CHANGE_LOST, lost},
+             {"officers", KH_CHANGE_OFFICERS, officers},
+             {"rule", KH_CHANGE_OPS, rule},
+             {"rate", KH_CHANGE_OPS, rate},
+             {"party", KH_CHANGE_OPS, party}};
 
 const char *kh_change_body(const char *kind, const kh_client_param params[], uint32_t field_cnt, uint32_t *ret_kind,
                            uint8_t ret[KH_CHANGE_BODY_SZ], uint32_t *ret_n)

@@ -198,7 +198,7 @@ kh_result kh_signing_send(kh_client *c, const uint8_t *frames, size_t n, uint32_
     while ((result = once(c, frames, n, &a, &status, &wait_s)) == KH_DONE && wait_s > 0 && kh_client_now_s() < until_s)
         kh_transfers_wait(c, wait_s);
     if (result == KH_DONE && status != 200)
-        result = kh_client_say(c, status == 400 || status == 409 ? KH_MISUSE : KH_FAILED,
+        result = kh_client_say(c, status == 400 || status == 404 ? KH_MISUSE : KH_FAILED,
                                "%s refused the bundle (HTTP status %ld): %.*s", c->url, status, (int)(a.n < 400 ? a.n : 400),
                                a.p != NULL ? (const char *)a.p : "");
     if (result == KH_DONE) result = give_receipts(c, &a, op_cnt, give, ctx);

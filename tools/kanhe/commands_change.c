@@ -10,17 +10,18 @@ enum { FIELDS_MAX = 40, TEXT_MAX = 64 << 10 };
 
 /* Option and field; what a kind does not know it leaves alone. */
 static const char *const options[][2] = {
-    {"--id", "id"},         {"--role", "role"},     {"--name", "name"},           {"--uscc", "uscc"},     {"--status", "status"},
-    {"--sender", "sender"}, {"--ack", "ack"},       {"--attest", "attest"},       {"--box", "box"},       {"--consensus", "consensus"},
-    {"--member", "member"}, {"--power", "power"},   {"--group", "group"},         {"--value", "value"},   {"--from", "from"},
-    {"--to", "to"},         {"--date", "date"},     {"--source", "source"},       {"--digest", "digest"}, {"--needed", "k"},
+    {"--id", "id"},         {"--role", "role"},   {"--name", "name"},     {"--uscc", "uscc"},     {"--status", "status"},
+    {"--sender", "sender"}, {"--ack", "ack"},     {"--attest", "attest"}, {"--box", "box"},       {"--consensus", "consensus"},
+    {"--member", "member"}, {"--power", "power"}, {"--group", "group"},   {"--value", "value"},   {"--from", "from"},
+    {"--to", "to"},         {"--date", "date"},   {"--source", "source"}, {"--digest", "digest"}, {"--needed", "k"},
 };
 
 static kh_result load(command_context *c, remote_library *l)
 {
     const char *missing = remote_load(l);
     if (missing == NULL) return KH_DONE;
-    (void)snprintf(c->message, sizeof c->message, "the client library is not where the command was installed (%s): install both", missing);
+    (void)snprintf(c->message, sizeof c->message, "the client library is not where the command was installed (%s): install both",
+                   missing);
     return KH_FAILED;
 }
 
@@ -28,7 +29,8 @@ static kh_result open_hub(command_context *c, remote_library *l, kh_client **ret
 {
     kh_client_options hub;
     char wrong[300];
-    if (!remote_asked(c->given, &hub, wrong, sizeof wrong)) return command_usage(c, "a node of the cluster must be asked: --connect URL");
+    if (!remote_asked(c->given, &hub, wrong, sizeof wrong))
+        return command_usage(c, "a node of the cluster must be asked: --connect URL");
     if (wrong[0] != '\0') return command_usage(c, "%s", wrong);
     kh_result result = load(c, l);
     return result == KH_DONE ? l->open(&hub, c->message, sizeof c->message, ret) : result;
@@ -98,7 +100,8 @@ kh_result command_change_sign(command_context *c)
     uint64_t officer = 0;
     char *text = NULL;
     const char *number = args_get(c->given, "--officer"), *key = args_get(c->given, "--key"), *out = args_get(c->given, "-o");
-    if (number == NULL || !args_number(number, &officer) || officer > 16) return command_usage(c, "--officer N: the officer's place, from 1");
+    if (number == NULL || !args_number(number, &officer) || officer > 16)
+        return command_usage(c, "--officer N: the officer's place, from 1");
     if (key == NULL) return command_usage(c, "--key FILE: the officer's key");
     char *change = read_change(c);
     if (change == NULL) return KH_MISUSE;
