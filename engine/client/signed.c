@@ -34,10 +34,7 @@ static void text(ask *a, const char *name, const char *value)
         (kh_result_field){.name = name, .type = value != NULL ? KH_FIELD_TEXT : KH_FIELD_NULL, .text = value};
 }
 
-static const char *said(const ask *a, const char *name)
-{
-    return json_string_value(json_object_get(a->body, name));
-}
+static const char *said(const ask *a, const char *name) { return json_string_value(json_object_get(a->body, name)); }
 static uint64_t number_said(const ask *a, const char *name)
 {
     json_int_t value = json_integer_value(json_object_get(a->body, name));
