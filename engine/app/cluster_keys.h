@@ -1,5 +1,5 @@
-/* cluster_keys: the private keys of a node of a cluster: one file each in a folder, 32 bytes in hex and a line feed, of root or of
- * kanhed's user, readable by nobody else.
+/* cluster_keys: the private keys of a node of a cluster: one file each in a folder, 32 bytes in hex and a line feed, of root or
+ * of kanhed's user, readable by nobody else.
  *
  *   sender.key    signs its batches                              banks, hubs
  *   ack.key       signs that it has stored a body                validators

@@ -1,4 +1,5 @@
-/* config_inside: what the files of config share with each other, and nobody else includes: the table's rows, and what reads a value. */
+/* config_inside: what the files of config share with each other, and nobody else includes: the table's rows, and what reads a
+ * value. */
 #ifndef KH_APP_CONFIG_INSIDE_H
 #define KH_APP_CONFIG_INSIDE_H
 #include <libconfig.h>
@@ -38,6 +39,7 @@ bool kh_config_wrong(const kh_reading *r, unsigned line, const char *format, ...
 /* kh_config_value reads one key's value into the configuration; named: the key's full name. [config_value.c] */
 KH_MUST bool kh_config_value(const kh_reading *r, const kh_config_key *k, const config_setting_t *s, const char *named);
 bool kh_config_wildcard(const char *host);
-/* kh_config_first_address copies the address at *at and moves on behind the comma; false where there is none or it is too long. */
+/* kh_config_first_address copies the address at *at and moves on behind the comma; false where there is none or it is too long.
+ */
 bool kh_config_first_address(const char **at, char ret[KH_CONFIG_ADDRESS_MAX]);
 #endif

@@ -56,7 +56,8 @@ static bool are_addresses(const char *text)
     uint16_t first = 0, port;
     uint32_t n = 0;
     for (const char *at = text; at[0] != '\0'; n++) {
-        if (n == 4 || !kh_config_first_address(&at, address) || !kh_config_split(address, host, &port) || (n != 0 && port != first))
+        if (n == 4 || !kh_config_first_address(&at, address) || !kh_config_split(address, host, &port) ||
+            (n != 0 && port != first))
             return false;
         first = port;
     }
@@ -78,13 +79,14 @@ static bool read_text(const kh_reading *r, const kh_config_key *k, const config_
     if (k->kind == V_ADDRESS && !kh_config_split(text, host, &port))
         return kh_config_wrong(r, line, "\"%s\" is an address and a port, as 127.0.0.1:8443 or [::1]:8443", named);
     if (k->kind == V_ADDRESSES && !are_addresses(text))
-        return kh_config_wrong(r, line, "\"%s\" is an address and a port, as 127.0.0.1:8444, or up to four of one port with commas between",
-                     named);
+        return kh_config_wrong(
+            r, line, "\"%s\" is an address and a port, as 127.0.0.1:8444, or up to four of one port with commas between", named);
     if (k->kind == V_RATE && !kh_limit_rate_parse(text, &rate))
         return kh_config_wrong(r, line, "\"%s\" is \"BURST/PER_SECOND\", as 10000/100, or \"off\"", named);
     if (k->kind == V_RPC && (strncmp(text, "http://", 7) != 0 || !kh_config_split(text + 7, host, &port)))
         return kh_config_wrong(r, line, "\"%s\" is http://, an address and a port, as http://127.0.0.1:26657", named);
-    if (k->kind == V_URL && strncmp(text, "https://", 8) != 0) return kh_config_wrong(r, line, "\"%s\" begins with https://", named);
+    if (k->kind == V_URL && strncmp(text, "https://", 8) != 0)
+        return kh_config_wrong(r, line, "\"%s\" begins with https://", named);
     bool path = k->kind == V_PATH || (k->kind == V_KEY && strncmp(text, "pkcs11:", 7) != 0);
     if (path && text[0] != '/' && strcmp(r->folder, ".") != 0) folder = r->folder, slash = "/";
     int n = snprintf(to, k->size, "%s%s%s", folder, slash, text);
@@ -106,13 +108,14 @@ static bool read_cpus(const kh_reading *r, const kh_config_key *k, const config_
 {
     int n = config_setting_is_aggregate(s) ? config_setting_length(s) : -1;
     if (n < 1 || n > (int)KH_CONFIG_CPUS_MAX)
-        return kh_config_wrong(r, config_setting_source_line(s), "\"%s\" is a list of 1 to %u processor numbers, as [ 1, 2 ]", named,
-                     KH_CONFIG_CPUS_MAX);
+        return kh_config_wrong(r, config_setting_source_line(s), "\"%s\" is a list of 1 to %u processor numbers, as [ 1, 2 ]",
+                               named, KH_CONFIG_CPUS_MAX);
     for (int i = 0; i < n; i++) {
         uint64_t cpu;
         const config_setting_t *item = config_setting_get_elem(s, (unsigned)i);
         if (!whole_number(item, k->least, k->most, &cpu))
-            return kh_config_wrong(r, config_setting_source_line(item), "\"%s\" holds something that is no processor number", named);
+            return kh_config_wrong(r, config_setting_source_line(item), "\"%s\" holds something that is no processor number",
+                                   named);
         r->config->datagrams.cpus[i] = (int)cpu;
     }
     r->config->datagrams.cpu_cnt = (uint32_t)n;
@@ -166,7 +169,7 @@ bool kh_config_value(const kh_reading *r, const kh_config_key *k, const config_s
     case V_COUNT:
         if (!whole_number(s, k->least, k->most, &number))
             return kh_config_wrong(r, config_setting_source_line(s), "\"%s\" is a whole number from %llu to %llu", named,
-                         (unsigned long long)k->least, (unsigned long long)k->most);
+                                   (unsigned long long)k->least, (unsigned long long)k->most);
         *(uint32_t *)((char *)r->config + k->offset) = (uint32_t)number;
         return true;
     case V_BOOL:

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
+#include "app/genesis_json.h"
 #include "app/parts.h"
 
 /* ---- what the parts call back ---- */
@@ -42,6 +43,23 @@ static bool start_engine(kh_daemon *d, bool accept_time)
     d->clock = kh_host_clock();
     d->entropy = kh_host_entropy();
     return true;
+}
+
+static bool start_cluster(kh_daemon *d)
+{
+    char why[500] = "";
+    const kh_cluster_options options = {.config = d->config,
+                                        .genesis = &d->genesis,
+                                        .keys = &d->cluster_keys,
+                                        .link_key = d->link_key.name,
+                                        .store = d->store,
+                                        .clock = &d->clock,
+                                        .entropy = &d->entropy,
+                                        .logging = d->logging};
+    if (!d->config->cluster.on) return true;
+    bool good = kh_cluster_start(&options, why, sizeof why, &d->cluster);
+    kh_held_drop(&d->link_key);
+    return good || say(d, "cluster", why);
 }
 
 static bool start_service(kh_daemon *d)
@@ -142,7 +160,7 @@ static bool start(kh_daemon *d, bool accept_time)
 {
     if (!kh_daemon_drop(d) || !start_engine(d, accept_time)) return false;
     if (!d->dpdk && !kh_daemon_filter(d)) return false;
-    return start_service(d) && start_ingest(d) && start_http(d);
+    return start_cluster(d) && start_service(d) && start_ingest(d) && start_http(d);
 }
 
 /* ---- ready, stopping ---- */
@@ -201,8 +219,13 @@ static void stop(kh_daemon *d)
     kh_watch_stop(d->watch);
     if (d->service != NULL) kh_service_free(d->service);
     if (d->store != NULL) d->log_failed = kh_store_condition(d->store) != KH_OK;
+    if (d->cluster != NULL && !kh_cluster_sound(d->cluster)) d->log_failed = true;
+    kh_cluster_stop(d->cluster);
     kh_engine_close(d->engine);
     if (d->limits != NULL) kh_limits_free(d->limits);
+    kh_cluster_keys_drop(&d->cluster_keys);
+    kh_genesis_free(&d->genesis);
+    kh_held_drop(&d->link_key);
     kh_held_drop(&d->key);
 }
 
@@ -216,7 +239,17 @@ static int fail(kh_daemon *d, int status)
 
 static int64_t id_or_none(bool known, uint32_t id) { return known ? (int64_t)id : -1; }
 
-/* prepare does what may need root: the user, the log's file, the key. */
+/* What a node of a cluster reads while it may: the genesis, its keys. */
+static bool prepare_cluster(kh_daemon *d)
+{
+    const kh_config *c = d->config;
+    return !c->cluster.on ||
+           (kh_genesis_json_load(c->cluster.genesis, &d->genesis, d->why, sizeof d->why) &&
+            kh_cluster_keys_read(d->genesis.suite, c->cluster.keys, d->who.uid, &d->cluster_keys, d->why, sizeof d->why) &&
+            kh_held_take(c->cluster.links.key, &d->who, &d->link_key, d->why, sizeof d->why));
+}
+
+/* prepare does what may need root: the user, the log's file, the keys. */
 static bool prepare(kh_daemon *d)
 {
     const kh_config *c = d->config;
@@ -224,6 +257,7 @@ static bool prepare(kh_daemon *d)
     if (!kh_logging_open(c->log, id_or_none(d->who.changes, d->who.uid), id_or_none(d->who.changes, d->who.gid), &d->logging,
                          d->why, sizeof d->why))
         return false;
+    if (!prepare_cluster(d)) return false;
     if (!kh_config_is_token(c)) return kh_held_take(c->key, &d->who, &d->key, d->why, sizeof d->why);
     (void)snprintf(d->key.name, sizeof d->key.name, "%s", c->key);
     return true;
@@ -231,7 +265,11 @@ static bool prepare(kh_daemon *d)
 
 int kh_daemon_run(const kh_config *config, bool accept_time)
 {
-    kh_daemon d = {.config = config, .key = {.fd = -1}, .notify = {.fd = -1}, .dpdk = config->datagrams.dpdk[0] != '\0'};
+    kh_daemon d = {.config = config,
+                   .key = {.fd = -1},
+                   .link_key = {.fd = -1},
+                   .notify = {.fd = -1},
+                   .dpdk = config->datagrams.dpdk[0] != '\0'};
     sigset_t signals;
     (void)sigemptyset(&signals);
     static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};

@@ -1,9 +1,10 @@
 /* daemon: kanhed itself: starts its parts in order, waits for signals, stops them in reverse.
  *
- *   log file, key, supervisor's socket     as whoever started us (root, or the user)
+ *   log file, keys, supervisor's socket    as whoever started us (root, or the user)
  *   user, capabilities, Landlock           before the data directory is touched and any thread is made
  *   engine                                 the data directory, made if it is empty; the log's io_uring
  *   seccomp                                before anybody can talk to us (with DPDK: when its devices are set up)
+ *   cluster                                where the configuration has that group: app/cluster.h
  *   service, ingest, http                  datagrams before HTTPS, which tells clients their port
  *
  * Signals  TERM, INT: take no more, answer what was taken, close the store with its mark; a second one changes nothing.

@@ -102,7 +102,8 @@ static void hex(reading *r, json_t *object, const char *name, bool may_lack, uin
 static json_t *list(reading *r, json_t *object, const char *name, size_t max)
 {
     json_t *value = get(r, object, name);
-    if (!r->bad && (!json_is_array(value) || json_array_size(value) > max)) wrong(r, "\"%s\" is no list of at most %zu", name, max);
+    if (!r->bad && (!json_is_array(value) || json_array_size(value) > max))
+        wrong(r, "\"%s\" is no list of at most %zu", name, max);
     return r->bad ? NULL : value;
 }
 
@@ -125,7 +126,8 @@ static uint8_t role(reading *r, json_t *object)
 
 static void member(reading *r, json_t *o, kh_member *m)
 {
-    static const char *const names[] = {"id", "role", "flags", "name", "uscc", "sender", "ack", "attest", "box", "consensus", NULL};
+    static const char *const names[] = {"id",  "role",   "flags", "name",      "uscc", "sender",
+                                        "ack", "attest", "box",   "consensus", NULL};
     only(r, o, names, "members");
     m->id = (uint32_t)integer(r, o, "id", UINT32_MAX);
     m->role = role(r, o);
@@ -190,8 +192,8 @@ static void publics(reading *r, json_t *o, kh_genesis *g)
 
 static bool read_kanhe(json_t *kanhe, kh_genesis *ret, char *why, size_t cap)
 {
-    static const char *const names[] = {"suite", "hubs_speak", "chain_id", "initial_height", "time_ns", "group",
-                                        "checkpoint", "officers", "members", "public", NULL};
+    static const char *const names[] = {"suite",      "hubs_speak", "chain_id", "initial_height", "time_ns", "group",
+                                        "checkpoint", "officers",   "members",  "public",         NULL};
     reading r = {.why = why, .cap = cap};
     kh_genesis g = {0};
     only(&r, kanhe, names, "app_state.kanhe");
@@ -214,10 +216,11 @@ static bool read_kanhe(json_t *kanhe, kh_genesis *ret, char *why, size_t cap)
 
 static bool read_from(const char *json, size_t n, bool whole, kh_genesis *ret, char *why, size_t cap)
 {
-    json_error_t error;
+    json_error_t error = {.line = 0};
     json_t *root = n <= KH_GENESIS_FILE_MAX_SZ ? json_loadb(json, n, JSON_REJECT_DUPLICATES, &error) : NULL;
     if (root == NULL) {
-        (void)snprintf(why, cap, n > KH_GENESIS_FILE_MAX_SZ ? "larger than 16 MiB" : "line %d: no JSON: %s", error.line, error.text);
+        (void)snprintf(why, cap, n > KH_GENESIS_FILE_MAX_SZ ? "larger than 16 MiB" : "line %d: no JSON: %s", error.line,
+                       error.text);
         return false;
     }
     json_t *state = whole ? json_object_get(root, "app_state") : root;

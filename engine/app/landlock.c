@@ -13,6 +13,7 @@
 #define SYS_LANDLOCK_RESTRICT_SELF 446
 #define CREATE_RULESET_VERSION 1u
 #define RULE_PATH_BENEATH 1
+#define RULE_NET_PORT 2
 
 #define FS_EXECUTE UINT64_C(0x1)
 #define FS_WRITE_FILE UINT64_C(0x2)
@@ -42,6 +43,9 @@ typedef struct __attribute__((packed)) path_beneath {
     uint64_t allowed_access;
     int32_t parent_fd;
 } path_beneath;
+typedef struct net_port {
+    uint64_t allowed_access, port;
+} net_port;
 
 static ruleset_attr handled(int abi, const kh_confine *c)
 {
@@ -66,6 +70,17 @@ static bool allow(int ruleset, const char *path, uint64_t access, char *why, siz
     return good;
 }
 
+static bool allow_ports(int ruleset, const kh_confine *c, char *why, size_t cap)
+{
+    for (uint32_t i = 0; i < c->port_cnt; i++) {
+        const net_port rule = {NET_CONNECT_TCP, c->ports[i]};
+        if (syscall(SYS_LANDLOCK_ADD_RULE, ruleset, RULE_NET_PORT, &rule, 0u) == 0) continue;
+        (void)snprintf(why, cap, "connections to port %u cannot be kept allowed: %s", c->ports[i], strerror(errno));
+        return false;
+    }
+    return true;
+}
+
 bool kh_privilege_confine(const kh_confine *confine, int *ret_abi, char *why, size_t cap)
 {
     long version = syscall(SYS_LANDLOCK_CREATE_RULESET, NULL, (size_t)0, CREATE_RULESET_VERSION);
@@ -78,6 +93,9 @@ bool kh_privilege_confine(const kh_confine *confine, int *ret_abi, char *why, si
     if (!good) (void)snprintf(why, cap, "Landlock takes no rules: %s", strerror(errno));
     for (const char *const *folder = confine->folders; good && *folder != NULL; folder++)
         good = allow(ruleset, *folder, (INSIDE | (confine->devices ? FS_MAKE_SOCK : 0)) & attr.handled_access_fs, why, cap);
+    if (good && confine->sockets != NULL)
+        good = allow(ruleset, confine->sockets, (FS_MAKE_SOCK | FS_REMOVE_FILE) & attr.handled_access_fs, why, cap);
+    if (good && attr.handled_access_net != 0) good = allow_ports(ruleset, confine, why, cap);
     good = good && allow(ruleset, "/dev/null", FS_WRITE_FILE, why, cap);
     if (good && syscall(SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0u) != 0) {
         (void)snprintf(why, cap, "Landlock cannot be put in force: %s", strerror(errno));

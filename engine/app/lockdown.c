@@ -70,6 +70,7 @@ static uint32_t kept_capabilities(const kh_config *c)
         kh_config_told(c, told);
         if (kh_config_split(told, host, &port) && port != 0 && port < 1024) keep |= KH_KEEP_BIND;
     }
+    if (c->cluster.on && kh_config_split(c->cluster.links.listen, host, &port) && port != 0 && port < 1024) keep |= KH_KEEP_BIND;
     if (strstr(c->datagrams.dpdk, "af_packet") != NULL || strstr(c->datagrams.dpdk, "af_xdp") != NULL)
         keep |= KH_KEEP_NET_RAW | KH_KEEP_NET_ADMIN;
     if (c->datagrams.dpdk[0] != '\0') keep |= KH_KEEP_IPC_LOCK;
@@ -107,6 +108,18 @@ static uint32_t folders_of_devices(const char *dpdk, char ret[DEVICE_FOLDERS][KH
     return cnt;
 }
 
+/* The ports of peers, and CometBFT's. Returns how many. */
+static uint32_t ports_of_cluster(const kh_config *c, uint16_t ret[KH_CONFIG_PEERS_MAX + 1])
+{
+    char host[KH_CONFIG_ADDRESS_MAX];
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < c->cluster.links.peer_cnt; i++)
+        if (kh_config_split(c->cluster.links.peers[i].at, host, &ret[cnt])) cnt++;
+    if (c->cluster.cometbft_rpc[0] != '\0' && kh_config_split(c->cluster.cometbft_rpc + strlen("http://"), host, &ret[cnt]))
+        cnt++;
+    return cnt;
+}
+
 static bool confine(kh_daemon *d)
 {
     const kh_config *c = d->config;
@@ -121,7 +134,14 @@ static bool confine(kh_daemon *d)
         uint32_t cnt = folders_of_devices(c->datagrams.dpdk, named);
         for (uint32_t i = 0; i < cnt; i++) folders[n++] = named[i];
     }
-    const kh_confine asked = {.folders = folders, .connects = kh_config_is_token(c), .devices = d->dpdk};
+    char socket_folder[KH_CONFIG_PATH_MAX];
+    uint16_t ports[KH_CONFIG_PEERS_MAX + 1];
+    const kh_confine asked = {.folders = folders,
+                              .connects = kh_config_is_token(c),
+                              .sockets = c->cluster.on ? folder_of(c->cluster.abci, socket_folder) : NULL,
+                              .ports = ports,
+                              .port_cnt = ports_of_cluster(c, ports),
+                              .devices = d->dpdk};
     return kh_privilege_confine(&asked, &d->landlock, d->why, sizeof d->why);
 }
 

@@ -2,6 +2,38 @@
 #include "app/parts.h"
 #include "service/session.h"
 
+static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void *ctx)
+{
+    kh_cluster_counts n;
+    kh_cluster_count(cluster, &n);
+    each(ctx, "kanhe_cluster_height", "height of the newest block of the cluster's order", "", n.node.height);
+    each(ctx, "kanhe_cluster_kept_height", "height up to which the order is durable here", "", n.kept_height);
+    each(ctx, "kanhe_cluster_attested_height", "highest height that a quorum of hubs attested alike", "", n.attested_height);
+    if (n.is_hub) each(ctx, "kanhe_cluster_executed_height", "height up to which this hub has executed", "", n.executed_height);
+    if (n.is_bank) {
+        each(ctx, "kanhe_cluster_view_height", "attested height that this bank's own view stands for", "", n.view.height);
+        each(ctx, "kanhe_cluster_view_financings", "financings in this bank's own view", "", n.view.financings);
+        each(ctx, "kanhe_cluster_view_waiting", "packages that wait to be taken into the view", "", n.view.waiting);
+    }
+    each(ctx, "kanhe_cluster_alerts_total", "alerts about members that lie or break rules", "", n.alerts);
+    each(ctx, "kanhe_cluster_bad_signatures_total", "signatures of members that did not verify", "", n.node.bad_signatures);
+    each(ctx, "kanhe_cluster_batches_total", "own batches sent", "", n.node.sent_batches);
+    each(ctx, "kanhe_cluster_batches_resent_total", "own batches sent again", "", n.node.resent);
+    each(ctx, "kanhe_cluster_certificates_total", "own batches that enough validators hold", "", n.node.certificates);
+    each(ctx, "kanhe_cluster_acknowledgements_total", "bodies of others acknowledged", "", n.node.acks);
+    each(ctx, "kanhe_cluster_bodies_wanted_total", "ordered bodies that lacked and were asked for", "", n.node.wanted);
+    each(ctx, "kanhe_cluster_bodies_given_total", "bodies given to others who lacked them", "", n.node.given);
+    each(ctx, "kanhe_cluster_body_bytes", "bytes of the bodies' files", "", n.body_bytes);
+    each(ctx, "kanhe_cluster_pending", "transactions that wait to be proposed", "", n.node.pending);
+    each(ctx, "kanhe_cluster_queue_bytes", "bytes of operations that wait for a batch", "", n.node.queue_bytes);
+    each(ctx, "kanhe_cluster_peers", "other nodes that the configuration names", "", n.peers);
+    each(ctx, "kanhe_cluster_peers_up", "of those, reached now", "", n.peers_up);
+    each(ctx, "kanhe_cluster_link_sent_bytes_total", "bytes sent to peers", "", n.link.bytes_out);
+    each(ctx, "kanhe_cluster_link_received_bytes_total", "bytes received from peers", "", n.link.bytes_in);
+    each(ctx, "kanhe_cluster_link_dropped_total", "messages to peers that were dropped", "",
+         n.link.dropped_full + n.link.dropped_down);
+}
+
 void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx)
 {
     kh_daemon *d = ctx;
@@ -22,4 +54,5 @@ void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx)
          kh_logging_left_out(d->logging));
     kh_service_metrics(d->service, each, each_ctx);
     if (d->ingest != NULL) kh_ingest_metrics(d->ingest, each, each_ctx);
+    if (d->cluster != NULL) cluster_metrics(d->cluster, each, each_ctx);
 }

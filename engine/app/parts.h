@@ -1,6 +1,7 @@
 /* parts: what the files of kanhed's wiring share: everything that runs, in the order in which it was started. */
 #ifndef KH_APP_PARTS_H
 #define KH_APP_PARTS_H
+#include "app/cluster.h"
 #include "app/config.h"
 #include "app/held.h"
 #include "app/logging.h"
@@ -17,7 +18,10 @@ typedef struct kh_daemon {
     kh_who who;
     kh_logging *logging;
     kh_notify notify;
-    kh_held key;
+    kh_held key, link_key;
+    kh_genesis genesis; /* of a cluster */
+    kh_cluster_keys cluster_keys;
+    kh_cluster *cluster; /* NULL: a machine by itself */
     kh_engine *engine;
     kh_store *store; /* the engine's */
     kh_clock clock;

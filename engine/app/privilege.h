@@ -4,7 +4,7 @@
  *   2. kh_privilege_harden    no core dumps, not dumpable (nobody may ptrace or read our memory), no new privileges, enough files
  *   3. kh_privilege_become    groups, gid, uid for good; every capability but those asked for
  *   4. kh_privilege_confine   Landlock: files are written only below the folders named; nothing is executed; no TCP connection
- * goes out, no signal leaves; before any other thread exists, and every thread made later has it too
+ * goes out but to the ports named, no signal leaves; before any other thread exists, and every thread made later has it too
  *   5. kh_privilege_filter    seccomp for all threads at once: system calls that kanhed has no use for answer EPERM, those that
  *                             only an intruder makes (execve, ptrace, mount, …) kill the process. After the log's io_uring is
  *                             made: io_uring does its calls past seccomp, and no other ring can be made afterwards.
@@ -35,7 +35,10 @@ KH_MUST bool kh_privilege_drop(uint32_t keep, char *why, size_t cap);
 typedef struct kh_confine {
     const char *const *folders; /* NULL-terminated: may be written below */
     bool connects;              /* a token that is reached over the network */
-    bool devices;               /* DPDK: device files take commands, sockets may be made in the folders */
+    const char *sockets;        /* a folder in which a unix socket is made and removed; NULL: none */
+    const uint16_t *ports;      /* of the TCP connections that may go out, port_cnt of them (connects: all) */
+    uint32_t port_cnt;
+    bool devices; /* DPDK: device files take commands, sockets may be made in the folders */
 } kh_confine;
 /* kh_privilege_confine: *ret_abi: Landlock's version, 0 where the kernel has none. */
 KH_MUST bool kh_privilege_confine(const kh_confine *confine, int *ret_abi, char *why, size_t cap);

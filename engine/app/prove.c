@@ -236,7 +236,7 @@ static kh_err finish(maker *m, char **ret, size_t *ret_n)
     return KH_OK;
 }
 
-kh_err kh_prove(const kh_prove_options *options, char *why, size_t cap, char **ret, size_t *ret_n)
+kh_err kh_prove_make(const kh_prove_options *options, char *why, size_t cap, char **ret, size_t *ret_n)
 {
     maker m = {.o = options, .why = why, .cap = cap, .genesis = malloc(sizeof *m.genesis), .parts = calloc(1, sizeof *m.parts)};
     kh_err err = m.genesis == NULL || m.parts == NULL ? KH_E_NOMEM : KH_OK;

@@ -28,5 +28,5 @@ typedef struct kh_prove_options {
 } kh_prove_options;
 /* kh_prove gives the text, malloc'ed, which kh_proof_check has found proven. KH_E_FORMAT, KH_E_NOT_FOUND with a sentence in `why`:
    what was given does not make a receipt (another height, no quorum, pruned blocks, ...); KH_E_NOMEM. */
-KH_MUST kh_err kh_prove(const kh_prove_options *options, char *why, size_t cap, char **ret, size_t *ret_n);
+KH_MUST kh_err kh_prove_make(const kh_prove_options *options, char *why, size_t cap, char **ret, size_t *ret_n);
 #endif

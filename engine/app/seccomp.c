@@ -101,6 +101,8 @@ static int with_conditions(scmp_filter_ctx f, bool loads_code)
     if (rc == 0)
         rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
     if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0);
+    /* A socket of our own gets its mode before anybody can connect. */
+    if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(fchmod), 1, is(1, 0600));
     /* Limits are read, not set; a log that is looked at is asked whether it is a terminal. */
     if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(prlimit64), 1, is(2, 0));
     if (rc == 0) rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(ioctl), 1, is(1, 0x5401 /* TCGETS */));

@@ -87,7 +87,8 @@ static kh_err walk(kh_heights *h, uint64_t last, uint64_t whole, bool sound)
         head of = {0};
         uint8_t *p = NULL;
         err = read_head(h, h->end, &of);
-        if (err == KH_OK && (of.height <= h->newest || of.size > (sound ? size : whole) - h->end)) err = KH_E_DAMAGED;
+        if (err == KH_OK && (of.height <= h->newest || of.size > kh_min64(size, sound ? size : whole) - h->end))
+            err = KH_E_DAMAGED;
         if (err == KH_OK && of.height > last) break;
         if (err == KH_OK && sound) err = read_record(h, h->end, &of, &p);
         free(p);
@@ -195,6 +196,16 @@ static kh_err place_of(const kh_heights *h, uint64_t height, uint64_t *ret_at, u
     *ret_at = found;
     *ret_above = at;
     return KH_OK;
+}
+
+kh_err kh_heights_bytes_upto(kh_heights *h, uint64_t height, uint64_t *ret)
+{
+    uint64_t at = 0, above = 0;
+    (void)pthread_rwlock_rdlock(&h->lock);
+    kh_err err = h->newest <= height ? KH_OK : place_of(h, height, &at, &above);
+    if (err == KH_OK) *ret = h->newest <= height ? h->end : above;
+    (void)pthread_rwlock_unlock(&h->lock);
+    return err;
 }
 
 static kh_err find(kh_heights *h, uint64_t height, bool above, uint64_t *ret_height, uint8_t **ret, size_t *ret_n)

@@ -22,6 +22,7 @@ KH_MUST kh_err kh_heights_add(kh_heights *h, uint64_t height, const void *a, siz
 KH_MUST kh_err kh_heights_sync(kh_heights *h);
 uint64_t kh_heights_newest(kh_heights *h); /* 0: none */
 uint64_t kh_heights_bytes(kh_heights *h);
+KH_MUST kh_err kh_heights_bytes_upto(kh_heights *h, uint64_t height, uint64_t *ret); /* of the records at or below it */
 /* kh_heights_at: the newest record at or below height; after: the first above. *ret: its bytes, malloc'ed. KH_E_NOT_FOUND. */
 KH_MUST kh_err kh_heights_at(kh_heights *h, uint64_t height, uint64_t *ret_height, uint8_t **ret, size_t *ret_n);
 KH_MUST kh_err kh_heights_after(kh_heights *h, uint64_t height, uint64_t *ret_height, uint8_t **ret, size_t *ret_n);

@@ -242,6 +242,7 @@ kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret)
     kh_node_read(options->node, chain_of, h->chain);
     h->item = malloc(sizeof *h->item);
     kh_err err = h->item != NULL ? kh_maker_new(&h->outputs.maker) : KH_E_NOMEM;
+    if (err == KH_OK && !kh_store_is_driven(options->store)) err = KH_E_ARG; /* it would write entries of its own */
     if (err == KH_OK) err = find_start(h, &fed);
     kh_store_drive(options->store, kh_hub_driver(h));
     if (err == KH_OK && pthread_create(&h->thread, NULL, run, h) != 0) err = KH_E_NOMEM;

@@ -17,7 +17,7 @@ typedef struct kh_hub kh_hub;
 typedef struct kh_hub_options {
     kh_node *node;
     kh_kept *kept;
-    kh_store *store; /* driven (kh_store_drive), open for writing */
+    kh_store *store; /* opened with options.driven, for writing */
     const kh_disk *disk;
     const char *dir; /* DIR/outputs: each bank's packages, until the bank has acknowledged them */
     const kh_entropy *entropy;
@@ -37,6 +37,6 @@ void kh_hub_ordered(kh_hub *hub, const uint8_t digest[32], uint64_t height, cons
                     uint32_t n);
 void kh_hub_attested(kh_hub *hub, const kh_attestation *attestation);   /* answers what waited for it */
 void kh_hub_outputs_wanted(kh_hub *hub, uint32_t bank, uint64_t above); /* sends packages again */
-const kh_store_driver *kh_hub_driver(kh_hub *hub);                      /* for kh_store_drive */
+const kh_store_driver *kh_hub_driver(kh_hub *hub);                      /* which drives the store while the hub runs */
 uint64_t kh_hub_executed_height(kh_hub *hub);
 #endif

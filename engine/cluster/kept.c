@@ -174,12 +174,16 @@ static kh_err write_state(kh_kept *k, const uint8_t *saved, size_t n, uint64_t h
     uint8_t head[STATE_HEAD_SZ] = {0};
     const kh_disk *d = k->disk;
     kh_file *f = NULL;
+    uint64_t blocks = 0, members = 0;
+    kh_err err = kh_heights_bytes_upto(k->blocks, height, &blocks);
+    if (err == KH_OK) err = kh_heights_bytes_upto(k->members, height, &members);
+    if (err != KH_OK) return err;
     memcpy(head, state_magic, 4);
     kh_store64(head + 8, height);
-    kh_store64(head + 16, kh_heights_bytes(k->blocks));
-    kh_store64(head + 24, kh_heights_bytes(k->members));
+    kh_store64(head + 16, blocks);
+    kh_store64(head + 24, members);
     kh_store64(head + 32, state_check(head, saved, n));
-    kh_err err = d->open(d->self, path_of(k, "state.new", new_path), KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE, &f);
+    err = d->open(d->self, path_of(k, "state.new", new_path), KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE, &f);
     if (err == KH_OK) err = d->truncate(d->self, f, 0);
     if (err == KH_OK) err = d->write(d->self, f, 0, head, sizeof head);
     if (err == KH_OK) err = d->write(d->self, f, sizeof head, saved, n);
@@ -191,7 +195,7 @@ static kh_err write_state(kh_kept *k, const uint8_t *saved, size_t n, uint64_t h
 
 kh_err kh_kept_save(kh_kept *k, const uint8_t *saved, size_t n, uint64_t height)
 {
-    if (height < kh_heights_newest(k->blocks) || n == 0) return KH_E_ARG;
+    if (n == 0) return KH_E_ARG;
     uint8_t *copy = malloc(n);
     if (copy == NULL) return KH_E_NOMEM;
     memcpy(copy, saved, n);

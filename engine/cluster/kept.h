@@ -1,7 +1,7 @@
 /* kept: a node's own record of the order: the saved order state and, for each block with entries, what execution, audit and
  * proofs need of it, and the members each time that they changed. DIR/order/state, DIR/order/blocks and DIR/order/members (append
  * only; docs/CLUSTER.md). CometBFT replays what is above the saved
- * height. Threads: one writer; readers any. */
+ * height. Threads: one that adds, one that saves; readers any. */
 #ifndef KH_CLUSTER_KEPT_H
 #define KH_CLUSTER_KEPT_H
 #include "base/effects.h"
@@ -34,7 +34,8 @@ void kh_kept_close(kh_kept *k);
 KH_MUST kh_err kh_kept_saved(kh_kept *k, uint8_t **ret, size_t *ret_n);
 /* kh_kept_add appends a block (those without entries are passed over). order: as of after this block. Not yet durable. */
 KH_MUST kh_err kh_kept_add(kh_kept *k, const kh_order_block *block, kh_order *order);
-/* kh_kept_save makes everything added so far durable, then the saved order. */
+/* kh_kept_save makes everything added so far durable, then the saved order: as of after the block of that height; blocks above it
+   may have been added meanwhile. */
 KH_MUST kh_err kh_kept_save(kh_kept *k, const uint8_t *saved, size_t n, uint64_t height);
 /* kh_kept_at: the newest block with entries at or below height; KH_E_NOT_FOUND. */
 KH_MUST kh_err kh_kept_at(kh_kept *k, uint64_t height, kh_kept_block **ret);

@@ -20,16 +20,16 @@
 #define KH_NODE_WINDOW 8u
 #define KH_NODE_BATCH_SZ (1u << 20) /* of text that one batch gathers at most */
 
-typedef enum kh_message {                          /* types on the links; docs/CLUSTER.md has the bytes */
-                          KH_MSG_BODY = 1,         /* expires 8, envelope: store it and acknowledge */
-                          KH_MSG_ACK = 2,          /* acknowledgement statement 96, signature 64 */
-                          KH_MSG_TX = 3,           /* a transaction to offer: certificate, attestation, change, incarnation */
-                          KH_MSG_WANT = 4,         /* digest 32: send me this body */
-                          KH_MSG_GIVE = 5,         /* digest 32, envelope */
-                          KH_MSG_OUTPUTS = 6,      /* hub to bank: a package, sealed to the bank's box (kh_parcel) */
-                          KH_MSG_OUTPUTS_FROM = 7, /* bank to hub: height 8: send all packages above it, in order */
-                          KH_MSG_ATTESTATION = 8   /* a transaction's bytes; told at once, and offered too */
-} kh_message;
+typedef enum kh_message_type {                     /* types on the links; docs/CLUSTER.md has the bytes */
+                               KH_MSG_BODY = 1,    /* expires 8, envelope: store it and acknowledge */
+                               KH_MSG_ACK = 2,     /* acknowledgement statement 96, signature 64 */
+                               KH_MSG_TX = 3,      /* a transaction to offer: certificate, attestation, change, incarnation */
+                               KH_MSG_WANT = 4,    /* digest 32: send me this body */
+                               KH_MSG_GIVE = 5,    /* digest 32, envelope */
+                               KH_MSG_OUTPUTS = 6, /* hub to bank: a package, sealed to the bank's box (kh_parcel) */
+                               KH_MSG_OUTPUTS_FROM = 7, /* bank to hub: height 8: send all packages above it, in order */
+                               KH_MSG_ATTESTATION = 8   /* a transaction's bytes; told at once, and offered too */
+} kh_message_type;
 
 typedef struct kh_node_effects {
     void *self;

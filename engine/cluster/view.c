@@ -227,6 +227,8 @@ void kh_view_tick(kh_view *v)
 
 const kh_store_driver *kh_view_driver(kh_view *v) { return &v->driver; }
 
+uint32_t kh_view_party(const kh_view *v) { return v->options.party; }
+
 uint64_t kh_view_height(kh_view *v)
 {
     (void)pthread_mutex_lock(&v->lock);

@@ -54,6 +54,7 @@ void kh_view_ordered(kh_view *v, const uint8_t digest[32], uint64_t height, cons
 void kh_view_tick(kh_view *v);
 const kh_store_driver *kh_view_driver(kh_view *v); /* submissions of the bank: kh_store_drive */
 /* ---- what is asked ---- */
+uint32_t kh_view_party(const kh_view *v);
 uint64_t kh_view_height(kh_view *v); /* the attested height that it stands for */
 typedef struct kh_view_line {
     kh_paper_text paper; /* number_n 0: not told, the key names it */

@@ -15,14 +15,15 @@ typedef struct one_document {
 /* name_of finds what a key is called: as the request said, else as it is stored, else the number that the key packs. */
 static void name_of(const kh_ledger *l, const kh_key *key, const kh_fin_asked *asked, kh_paper_name *ret)
 {
-    for (uint32_t i = 0; asked != NULL && i < asked->paper_cnt; i++) {
-        if (!kh_key_equal(&asked->papers[i].key, key)) continue;
-        *ret = asked->papers[i];
+    for (uint32_t i = 0; asked != NULL && i < asked->paper_cnt + asked->known_cnt; i++) {
+        const kh_paper_name *paper = i < asked->paper_cnt ? &asked->papers[i] : &asked->known[i - asked->paper_cnt];
+        if (!kh_key_equal(&paper->key, key)) continue;
+        *ret = *paper;
         return;
     }
     kh_doc_view doc;
     *ret = (kh_paper_name){.kind = kh_doc_key_kind(key), .key = *key};
-    if (kh_ledger_document(l, key, 0, &doc)) {
+    if (l != NULL && kh_ledger_document(l, key, 0, &doc)) {
         memcpy(ret->number, doc.number, doc.number_n + 1);
         memcpy(ret->issuer, doc.issuer, doc.issuer_n + 1);
     } else {
@@ -92,19 +93,24 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
         (void)kh_embed_environment(e, KH_E_NOMEM, "print an answer");
         return code;
     }
+    kh_fin_asked names = *asked;
+    kh_paper_name *known = NULL;
+    if (kh_viewed(e) && r->line_cnt > 0) kh_viewed_papers(e, asked->id, &known, &names.known_cnt);
+    names.known = known;
+    if (currency == 0 && r->state == 0) currency = kh_embed_currency_of(e, bank, asked->id, NULL);
     const kh_ledger *l = kh_store_read_begin(e->store);
-    kh_fin_view *now = NULL;
-    if (currency == 0 && r->state == 0 && (now = malloc(sizeof *now)) != NULL && kh_ledger_financing(l, bank, asked->id, now))
-        currency = now->currency;
-    free(now);
     for (uint32_t i = 0; i < r->line_cnt; i++) {
         one_document doc;
-        line_of(l, &r->lines[i], currency, asked, &doc);
+        line_of(l, &r->lines[i], currency, &names, &doc);
         if (code == KH_C_NOT_FOUND && doc.code == KH_C_FORMAT && r->lines[i].code == KH_C_NOT_FOUND) code = KH_C_FORMAT;
         document_row(&documents, i, &doc);
     }
     uint64_t height = a != NULL ? a->height : kh_store_block_of(e->store, kh_ledger_height(l));
     kh_store_read_end(e->store);
+    free(known);
+    /* an answer is given when it is final; what was refused before it was ordered is nobody's word but this node's */
+    kh_final final = {.told = kh_store_is_driven(e->store), .attested = a != NULL};
+    if (a == NULL && kh_viewed(e)) height = kh_view_height(e->view);
     kh_row_begin(b);
     kh_row_number(b, "id", asked->id);
     kh_row_number(b, "bank", bank);
@@ -114,6 +120,7 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
     kh_row_text(b, "currency", currency != 0 ? kh_currency_alpha(currency) : NULL);
     kh_row_amount(b, "amount", r->amount, currency);
     kh_row_number(b, "height", height);
+    if (final.told) kh_row_bool(b, "attested", final.attested);
     kh_row_rows(b, "documents", documents.rows, r->line_cnt);
     if (asked->line != 0) kh_row_number(b, "line", asked->line);
     if (a == NULL && asked->why[0] != '\0') kh_row_text(b, "why", asked->why);
@@ -125,6 +132,7 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
 
 struct kh_fin_row {
     document_rows documents;
+    uint64_t id;
     kh_row_builder b;
 };
 
@@ -135,7 +143,8 @@ void kh_embed_financing_free(kh_fin_row *row)
     free(row);
 }
 
-kh_fin_row *kh_embed_financing_row(kh_store *store, const kh_ledger *l, const kh_fin_view *f)
+kh_fin_row *kh_embed_financing_row(const kh_ledger *l, const kh_fin_view *f, const kh_fin_asked *names, uint64_t height,
+                                   const kh_final *final)
 {
     kh_fin_row *row = calloc(1, sizeof *row);
     if (row == NULL || !rows_init(&row->documents, f->line_cnt)) {
@@ -143,13 +152,14 @@ kh_fin_row *kh_embed_financing_row(kh_store *store, const kh_ledger *l, const kh
         return NULL;
     }
     kh_row_builder *b = &row->b;
+    row->id = f->id;
     for (uint32_t i = 0; i < f->line_cnt; i++) {
         one_document doc = {.currency = f->lines[i].currency,
                             .financing_currency = f->currency,
                             .amount = f->lines[i].amount,
                             .allocated = f->lines[i].allocated,
                             .code = f->lines[i].code};
-        name_of(l, &f->lines[i].key, NULL, &doc.paper);
+        name_of(l, &f->lines[i].key, names, &doc.paper);
         document_row(&row->documents, i, &doc);
     }
     kh_row_begin(b);
@@ -160,14 +170,18 @@ kh_fin_row *kh_embed_financing_row(kh_store *store, const kh_ledger *l, const kh
     kh_row_number(b, "version", f->version);
     kh_row_text(b, "currency", kh_currency_alpha(f->currency));
     kh_row_amount(b, "amount", f->amount, f->currency);
-    kh_row_number(b, "height", kh_store_block_of(store, f->last.height));
+    kh_row_number(b, "height", height);
+    if (final->told) kh_row_bool(b, "attested", final->attested);
     kh_row_rows(b, "documents", row->documents.rows, f->line_cnt);
     kh_row_number(b, "enterprise", f->enterprise);
     kh_row_text(b, "product", f->product);
     kh_row_amount(b, "repaid", f->repaid, f->currency);
     kh_row_time(b, "deadline", f->deadline_ns);
+    if (final->told) kh_row_number(b, "as_of", final->as_of);
     return row;
 }
+
+uint64_t kh_embed_financing_id(const kh_fin_row *row) { return row->id; }
 
 void kh_embed_give_financing(kh_fin_row *row, const kh_result_sink *sink)
 {

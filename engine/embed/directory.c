@@ -42,14 +42,34 @@ static void progress(void *ctx, uint64_t done, uint64_t of)
     if (sink->progress != NULL) sink->progress(sink->ctx, "audit", done, of);
 }
 
-kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink)
+/* In a cluster anybody of it may ask for heights and digests, which say nothing of what they cover; a hub's log is replayed for
+   the operator and the regulator alone, of the present. */
+static kh_result audit_cluster(kh_engine *engine, uint64_t height, const kh_result_sink *sink, bool *ret_replay)
+{
+    kh_principal who;
+    kh_code code;
+    const kh_ledger *l = kh_store_read_begin(engine->store);
+    kh_result result = kh_embed_principal(engine, l, NULL, KH_ASK_DIRECTORY, &who, &code);
+    kh_store_read_end(engine->store);
+    if (result != KH_DONE) return result;
+    *ret_replay = code == KH_C_OK && height == 0 && !kh_viewed(engine);
+    return *ret_replay ? KH_DONE : kh_embed_audit_cluster(engine, height, NULL, sink);
+}
+
+kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink) { return kh_audit_at(engine, 0, sink); }
+
+kh_result kh_audit_at(kh_engine *engine, uint64_t height, const kh_result_sink *sink)
 {
     kh_principal who;
     kh_engine *whole = engine->shared != NULL ? engine->shared : engine;
     kh_store_options options;
     /* the command audits what it cannot open */
-    kh_result result = engine->party != 0 ? kh_embed_enter(engine, KH_READING, NULL, KH_ASK_DIRECTORY, sink, &who) : KH_DONE;
-    if (result != KH_DONE) return result;
+    kh_result result = KH_DONE;
+    bool replay = true;
+    if (engine->cluster != NULL) result = audit_cluster(engine, height, sink, &replay);
+    else if (height != 0) result = kh_embed_fail(engine, KH_MISUSE, "an earlier height is asked of a cluster's node");
+    else if (engine->party != 0) result = kh_embed_enter(engine, KH_READING, NULL, KH_ASK_DIRECTORY, sink, &who);
+    if (result != KH_DONE || !replay) return result;
     kh_embed_options(engine, &options);
     options.read_only = true;
     kh_audit_result audit = {0};
@@ -61,6 +81,11 @@ kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink)
                              engine->dir);
     if (err != KH_OK && audit.why[0] == '\0') return kh_embed_environment(engine, err, "audit");
     kh_row_builder b;
+    if (engine->cluster != NULL) {
+        result = kh_embed_audit_cluster(engine, 0, &audit, sink);
+        if (result != KH_DONE || audit.ok) return result;
+        return kh_embed_fail(engine, KH_FAILED, "%s is damaged at %s: %s", engine->dir, audit.at, audit.why);
+    }
     kh_row_begin(&b);
     kh_row_bool(&b, "ok", audit.ok);
     kh_row_number(&b, "entries", audit.entries);

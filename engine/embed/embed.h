@@ -1,12 +1,30 @@
 /* embed: inside libkanhe: the engine's handle, opening the store as a question needs, rows, and texts that name things. */
 #ifndef KH_EMBED_EMBED_H
 #define KH_EMBED_EMBED_H
+#include "cluster/view.h"
 #include "formats/formats.h"
 #include "host/host.h"
 #include "service/limits.h"
 #include "store/store.h"
 #include <kanhe/kanhe.h>
 #include <pthread.h>
+
+/* What a cluster's node tells the engine; filled in by who wires it up. Any thread. */
+typedef struct kh_cluster_state {
+    uint64_t height, attested_height; /* of the block; the highest with q equal attestations, 0: none yet */
+    uint8_t app_hash[32], state_digest[32];
+} kh_cluster_state;
+typedef struct kh_cluster_info {
+    void *self;
+    /* state: now (height 0), or the app hash as of an earlier height: KH_E_NOT_FOUND: before genesis, or not yet. */
+    KH_MUST kh_err (*state)(void *self, uint64_t height, kh_cluster_state *ret);
+    /* prove gives the receipt of a bank's financing: KH_E_NOT_FOUND: there is none; KH_E_AGAIN: the headers that it needs are not
+       there yet; KH_E_CLOSED: whoever has them cannot be reached. */
+    KH_MUST kh_err (*prove)(void *self, uint32_t bank, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n),
+                            void *ctx);
+    /* enterprise asks a hub for the id of a USCC: KH_E_NOT_FOUND; KH_E_CLOSED: no hub answers. NULL at a hub. */
+    KH_MUST kh_err (*enterprise)(void *self, const char *uscc, uint32_t *ret);
+} kh_cluster_info;
 
 struct kh_engine {
     kh_options options;
@@ -17,11 +35,13 @@ struct kh_engine {
     bool disk_open;
     kh_store *store;
     enum { KH_CLOSED_MODE, KH_READING, KH_WRITING, KH_STREAMING } mode;
-    kh_limits *limits;          /* NULL: none are set */
-    kh_engine *shared;          /* of a handle by kh_engine_as: the engine; else NULL */
-    uint32_t party;             /* whose handle it is; 0: the operator's */
-    pthread_mutex_t lock;       /* of an engine: opening, while several threads may ask for it */
-    pthread_mutex_t audit_lock; /* of an engine: one audit at a time, it needs a second state's memory */
+    kh_limits *limits;              /* NULL: none are set */
+    kh_view *view;                  /* of a bank's node; else NULL */
+    const kh_cluster_info *cluster; /* NULL: of no cluster */
+    kh_engine *shared;              /* of a handle by kh_engine_as: the engine; else NULL */
+    uint32_t party;                 /* whose handle it is; 0: the operator's */
+    pthread_mutex_t lock;           /* of an engine: opening, while several threads may ask for it */
+    pthread_mutex_t audit_lock;     /* of an engine: one audit at a time, it needs a second state's memory */
     pthread_mutex_t message_lock;
     char message[600];
 };
@@ -31,6 +51,11 @@ struct kh_engine {
 kh_store *kh_embed_store(kh_engine *e);
 /* kh_embed_set_limits: before the first kh_engine_as; the limits outlive the engine. */
 void kh_embed_set_limits(kh_engine *e, kh_limits *limits);
+/* kh_embed_set_view makes this a bank node's engine: its bank's financings and alerts come from the view, its operations go
+   through the driven store. kh_embed_set_cluster: this engine is of a cluster, hub or bank node: rows say what is attested. Both
+   before the first kh_engine_as, and after kh_store_drive; what is given outlives the engine. */
+void kh_embed_set_view(kh_engine *e, kh_view *view);
+void kh_embed_set_cluster(kh_engine *e, const kh_cluster_info *info);
 
 /* kh_embed_fail sets the message and gives back `result`. */
 kh_result kh_embed_fail(kh_engine *e, kh_result result, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -157,6 +182,8 @@ typedef struct kh_fin_asked { /* what a request said, for the lines and fields t
     char why[160];
     const kh_paper_name *papers;
     uint32_t paper_cnt;
+    const kh_paper_name *known; /* what the lines are called where the request does not say it */
+    uint32_t known_cnt;
 } kh_fin_asked;
 /* kh_embed_give_receipt gives the row of an answer to an application or event; a is NULL where the request was refused before the
    ledger. Returns the code. */
@@ -164,9 +191,17 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
                               const kh_result_sink *sink);
 /* A financing's row is built with the gate held and given without. */
 typedef struct kh_fin_row kh_fin_row;
-kh_fin_row *kh_embed_financing_row(kh_store *store, const kh_ledger *l, const kh_fin_view *f); /* NULL: out of memory. [S] */
-void kh_embed_give_financing(kh_fin_row *row, const kh_result_sink *sink);                     /* frees it */
+typedef struct kh_final { /* of a cluster: what a row stands for */
+    bool told, attested;
+    uint64_t as_of;
+} kh_final;
+/* names: what the lines are called, NULL: as the ledger has it; l may be NULL then. height: what is told. NULL: out of memory.
+   [S] */
+kh_fin_row *kh_embed_financing_row(const kh_ledger *l, const kh_fin_view *f, const kh_fin_asked *names, uint64_t height,
+                                   const kh_final *final);
+void kh_embed_give_financing(kh_fin_row *row, const kh_result_sink *sink); /* frees it */
 void kh_embed_financing_free(kh_fin_row *row);
+uint64_t kh_embed_financing_id(const kh_fin_row *row);
 bool kh_embed_code_ok(kh_code code); /* OK or a warning */
 
 /* kh_embed_owner: the owner's id that an enterprise stands for: its USCC where it is a party, else the text itself; "" for none.
@@ -183,6 +218,35 @@ uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const kh_principal *who,
    enrolments: applications of an enterprise that could not be enrolled under the id that was chosen are sent again with the right
    one, and their answers replaced. Called by kh_batch_wait. */
 KH_MUST kh_err kh_embed_enrolments(kh_engine *e, kh_batch *b);
+
+/* ---- in a cluster [cluster.c, viewed.c] ---- */
+/* kh_embed_final: is what happened at this height final? *ret->told false where this is no cluster. */
+void kh_embed_final(kh_engine *e, uint64_t height, kh_final *ret);
+void kh_row_final(kh_row_builder *b, const kh_final *final); /* attested, as_of; nothing where not told */
+bool kh_viewed(const kh_engine *e);                          /* is this a bank's node? */
+/* kh_viewed_party: the bank's id. kh_viewed_papers: what a financing's lines are called; *ret malloc'ed, NULL: nothing is known.
+ */
+uint32_t kh_viewed_party(const kh_engine *e);
+void kh_viewed_papers(kh_engine *e, uint64_t id, kh_paper_name **ret, uint32_t *ret_cnt);
+/* kh_embed_currency_of: of a bank's financing; 0: there is none. ret_owner: its enterprise's USCC, "" unknown; may be NULL. */
+kh_currency kh_embed_currency_of(kh_engine *e, uint32_t bank, uint64_t id, char *ret_owner);
+/* kh_viewed_enterprise: the id that an enterprise's id or USCC stands for; 0: none. KH_E_CLOSED: no hub could be asked. */
+KH_MUST kh_err kh_viewed_enterprise(kh_engine *e, const char *text, uint32_t *ret);
+kh_result kh_viewed_show(kh_engine *e, const kh_principal *who, uint64_t id, const kh_result_sink *sink);
+kh_result kh_viewed_list(kh_engine *e, const kh_principal *who, kh_fin_state state, uint64_t after, kh_page *page,
+                         const kh_result_sink *sink);
+kh_result kh_viewed_alerts(kh_engine *e, const kh_principal *who, uint64_t after, kh_page *page, const kh_result_sink *sink);
+/* kh_embed_give_alert: the row of an alert; kind, number and issuer are NULL where the paper is not known. */
+typedef struct kh_alert_row {
+    uint64_t height, time_ns;
+    const kh_notice *notice;
+    const char *kind, *number, *issuer;
+} kh_alert_row;
+void kh_embed_give_alert(const kh_alert_row *alert, const kh_final *final, const kh_result_sink *sink);
+/* kh_embed_audit_cluster gives the row of `audit`: of the order now, or as of a height; replayed: at a hub, by its log; or NULL.
+ */
+kh_result kh_embed_audit_cluster(kh_engine *e, uint64_t height, const kh_audit_result *replayed, const kh_result_sink *sink);
+kh_result kh_embed_financing_not_found(kh_engine *e, const char *number, uint64_t id, kh_code code, const kh_result_sink *sink);
 
 /* ---- the probe rule (limits.h), for one group ---- */
 typedef struct kh_probe {

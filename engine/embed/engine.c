@@ -121,6 +121,8 @@ kh_result kh_engine_as(kh_engine *engine, uint32_t party, kh_engine **ret)
                      .store = engine->store,
                      .mode = KH_STREAMING,
                      .limits = engine->limits,
+                     .view = engine->view,
+                     .cluster = engine->cluster,
                      .shared = engine,
                      .party = party};
     memcpy(e->dir, engine->dir, sizeof e->dir);

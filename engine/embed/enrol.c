@@ -36,6 +36,10 @@ uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const kh_principal *who,
     uint32_t n, id = 0;
     bool same = true;
     *ret_err = KH_OK;
+    if (kh_viewed(e)) {
+        *ret_err = kh_viewed_enterprise(e, text, &id);
+        return id;
+    }
     const kh_ledger *l = kh_store_read_begin(e->store);
     if (kh_embed_party(e, l, who, text, &party)) id = party.id;
     else if (kh_owner_canonical(kh_text_of(text), uscc, &n) != KH_C_FORMAT && is_owner(l, document, (kh_text){uscc, n})) {

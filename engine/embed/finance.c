@@ -107,24 +107,6 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
     return result;
 }
 
-/* The currency of an event's amounts is its financing's, and its enterprise owns the documents; a financing that is not there is
-   the ledger's to refuse. */
-static kh_currency currency_of(kh_engine *e, uint32_t bank, uint64_t id, char ret_owner[KH_ISSUER_MAX + 1])
-{
-    kh_fin_view *view = malloc(sizeof *view);
-    kh_currency currency = 0;
-    kh_party_view enterprise;
-    ret_owner[0] = '\0';
-    const kh_ledger *l = kh_store_read_begin(e->store);
-    if (view != NULL && kh_ledger_financing(l, bank, id, view)) {
-        currency = view->currency;
-        if (kh_ledger_party(l, view->enterprise, &enterprise)) memcpy(ret_owner, enterprise.uscc, sizeof enterprise.uscc);
-    }
-    kh_store_read_end(e->store);
-    free(view);
-    return currency;
-}
-
 kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, const kh_result_sink *sink)
 {
     kh_principal who;
@@ -135,7 +117,9 @@ kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, c
     kh_result result = bank_of(engine, request->as, request->id, sink, &who);
     if (result != KH_DONE) return result;
     char owner[KH_ISSUER_MAX + 1];
-    kh_currency currency = currency_of(engine, who.party, request->id, owner);
+    /* the currency of an event's amounts is its financing's, and its enterprise owns the documents; a financing that is not there
+       is the ledger's to refuse */
+    kh_currency currency = kh_embed_currency_of(engine, who.party, request->id, owner);
     kh_op op = {.type = KH_OP_EVENT, .party = who.party};
     kh_op_event *v = &op.event;
     *v = (kh_op_event){.id = request->id, .event = (uint8_t)event, .amount = KH_AMOUNT_NONE, .line_cnt = request->allot_cnt};

@@ -275,13 +275,7 @@ static kh_err event_row(runner *r, const kh_row_view *row)
         v->has_expect = expect.n > 0;
         v->expect = (uint32_t)version;
         if (amount.n > 0 && p->refused == 0) {
-            kh_currency currency = 0; /* the amount is in the financing's */
-            kh_fin_view *view = malloc(sizeof *view);
-            if (view == NULL) return KH_E_NOMEM;
-            const kh_ledger *l = kh_store_read_begin(r->e->store);
-            if (kh_ledger_financing(l, r->who.party, p->id, view)) currency = view->currency;
-            kh_store_read_end(r->e->store);
-            free(view);
+            kh_currency currency = kh_embed_currency_of(r->e, r->who.party, p->id, NULL); /* the amount is in the financing's */
             p->currency = currency;
             if (kh_amount_parse(amount, currency, &v->amount) != KH_C_OK)
                 refuse(p, KH_C_FORMAT, "amount: not digits with at most the currency's decimals");

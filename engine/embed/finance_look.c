@@ -18,7 +18,10 @@ typedef struct walk { /* over the financings that the asker may see */
 
 static kh_fin_row *row_of(walk *w, const kh_ledger *l)
 {
-    kh_fin_row *row = kh_embed_financing_row(w->e->store, l, w->view);
+    uint64_t height = kh_store_block_of(w->e->store, w->view->last.height);
+    kh_final final;
+    kh_embed_final(w->e, height, &final);
+    kh_fin_row *row = kh_embed_financing_row(l, w->view, NULL, height, &final);
     if (row == NULL) w->err = KH_E_NOMEM;
     return row;
 }
@@ -38,7 +41,7 @@ static kh_fin_row *next_seen(walk *w)
     }
 }
 
-static kh_result not_found(kh_engine *e, const char *number, uint64_t id, kh_code code, const kh_result_sink *sink)
+kh_result kh_embed_financing_not_found(kh_engine *e, const char *number, uint64_t id, kh_code code, const kh_result_sink *sink)
 {
     kh_row_builder b;
     kh_row_begin(&b);
@@ -95,8 +98,10 @@ kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, con
     unsigned long long n = strtoull(number, &end, 10);
     if (*number == '\0' || *end != '\0')
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\": a financing is named by the bank's number, or BANK:NUMBER", id);
+    if (kh_viewed(engine)) return kh_viewed_show(engine, &who, n, sink);
     kh_probe probe;
-    if (kh_probe_take(engine, &who, 1, &probe) == 0) return not_found(engine, number, n, KH_C_RATE_LIMITED, sink);
+    if (kh_probe_take(engine, &who, 1, &probe) == 0)
+        return kh_embed_financing_not_found(engine, number, n, KH_C_RATE_LIMITED, sink);
     walk w = {.e = engine, .who = &who, .by_id = true, .id = n, .view = malloc(sizeof *w.view)};
     if (w.view == NULL) return kh_embed_environment(engine, KH_E_NOMEM, "look");
     uint32_t bank = bank_named(engine, &who, id, colon);
@@ -112,7 +117,7 @@ kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, con
         kh_embed_financing_free(row);
         return kh_embed_fail(engine, KH_MISUSE, "several banks have a financing %llu: name it BANK:%llu", n, n);
     }
-    if (row == NULL) return not_found(engine, number, n, KH_C_NOT_FOUND, sink);
+    if (row == NULL) return kh_embed_financing_not_found(engine, number, n, KH_C_NOT_FOUND, sink);
     kh_embed_give_financing(row, sink);
     return KH_DONE;
 }
@@ -131,6 +136,7 @@ kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, 
     if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, as, KH_ASK_FINANCING, sink, &who);
     if (result != KH_DONE) return result;
     kh_embed_log_lookup(engine, &who, "financings", state != NULL ? state : "all");
+    if (kh_viewed(engine)) return kh_viewed_list(engine, &who, wanted, after[0], page, sink);
     walk w = {.e = engine, .who = &who, .state = wanted, .view = malloc(sizeof *w.view)};
     if (w.view == NULL) return kh_embed_environment(engine, KH_E_NOMEM, "look");
     uint64_t last = w.cursor = kh_page_cursor(engine, page, &who, KH_ASK_FINANCING, after[0]);

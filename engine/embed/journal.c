@@ -175,10 +175,31 @@ kh_result kh_history(kh_engine *e, const kh_paper *paper, kh_page *page, const k
 
 /* ---- alerts ---- */
 
+void kh_embed_give_alert(const kh_alert_row *alert, const kh_final *final, const kh_result_sink *sink)
+{
+    const kh_notice *n = alert->notice;
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_number(&b, "height", alert->height);
+    kh_row_time(&b, "time", alert->time_ns);
+    kh_row_text(&b, "alert", kh_notice_word((kh_notice_type)n->type));
+    if (n->party != 0) kh_row_number(&b, "bank", n->party);
+    else kh_row_null(&b, "bank");
+    if (n->has_financing) kh_row_number(&b, "financing", n->financing);
+    else kh_row_null(&b, "financing");
+    kh_row_text(&b, "kind", alert->kind);
+    kh_row_text(&b, "number", alert->number);
+    kh_row_issuer(&b, alert->issuer);
+    kh_row_text(&b, "currency", n->currency != 0 ? kh_currency_alpha(n->currency) : NULL);
+    kh_row_amount(&b, "amount", n->moved, n->currency);
+    if (n->has_financing) kh_row_text(&b, "state", kh_fin_state_word((kh_fin_state)n->state));
+    kh_row_final(&b, final);
+    kh_row_give(&b, "alert", sink);
+}
+
 static void give_alert(kh_walk *walk, const kh_journal_item *item)
 {
     const kh_notice *n = &item->notice;
-    kh_row_builder b;
     kh_doc_view doc;
     bool found = false;
     if (n->has_key) {
@@ -186,21 +207,15 @@ static void give_alert(kh_walk *walk, const kh_journal_item *item)
         found = kh_ledger_document(l, &n->key, 0, &doc);
         kh_store_read_end(walk->e->store);
     }
-    kh_row_begin(&b);
-    kh_row_number(&b, "height", kh_store_block_of(walk->e->store, item->place.height));
-    kh_row_time(&b, "time", item->time_ns);
-    kh_row_text(&b, "alert", kh_notice_word((kh_notice_type)n->type));
-    if (n->party != 0) kh_row_number(&b, "bank", n->party);
-    else kh_row_null(&b, "bank");
-    if (n->has_financing) kh_row_number(&b, "financing", n->financing);
-    else kh_row_null(&b, "financing");
-    kh_row_text(&b, "kind", found ? kh_kind_word(doc.kind) : NULL);
-    kh_row_text(&b, "number", found ? doc.number : NULL);
-    kh_row_issuer(&b, found ? doc.issuer : NULL);
-    kh_row_text(&b, "currency", n->currency != 0 ? kh_currency_alpha(n->currency) : NULL);
-    kh_row_amount(&b, "amount", n->moved, n->currency);
-    if (n->has_financing) kh_row_text(&b, "state", kh_fin_state_word((kh_fin_state)n->state));
-    kh_row_give(&b, "alert", walk->sink);
+    kh_alert_row row = {.height = kh_store_block_of(walk->e->store, item->place.height), .time_ns = item->time_ns, .notice = n};
+    if (found) {
+        row.kind = kh_kind_word(doc.kind);
+        row.number = doc.number;
+        row.issuer = doc.issuer;
+    }
+    kh_final final;
+    kh_embed_final(walk->e, row.height, &final);
+    kh_embed_give_alert(&row, &final, walk->sink);
 }
 
 static bool is_alert(uint32_t party, const kh_journal_item *item)
@@ -216,6 +231,7 @@ kh_result kh_alerts(kh_engine *e, const char *as, kh_page *page, const kh_result
     kh_result result = kh_page_begin(e, page, 2, walk.after);
     if (result == KH_DONE) result = kh_embed_enter(e, KH_READING, as, KH_ASK_ALERTS, sink, &who);
     if (result != KH_DONE) return result;
+    if (kh_viewed(e)) return kh_viewed_alerts(e, &who, walk.after[0], page, sink);
     bool own = (kh_access_rights(&who, KH_ASK_ALERTS) & KH_OWN_ONLY) != 0;
     return kh_embed_walk(&walk, own ? who.party : 0);
 }

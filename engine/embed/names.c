@@ -79,8 +79,9 @@ void kh_embed_owner(const kh_engine *e, const kh_ledger *l, const kh_principal *
                     char ret[KH_ISSUER_MAX + 1])
 {
     kh_party_view party;
-    uint32_t n;
-    if (kh_embed_party(e, l, who, text, &party)) (void)snprintf(ret, KH_ISSUER_MAX + 1, "%s", party.uscc);
+    uint32_t n, id;
+    if (kh_viewed(e) && id_of(text, &id)) ret[0] = '\0'; /* a bank's node does not know whose id it is */
+    else if (kh_embed_party(e, l, who, text, &party)) (void)snprintf(ret, KH_ISSUER_MAX + 1, "%s", party.uscc);
     else if (kh_owner_canonical(kh_text_of(text), ret, &n) == KH_C_FORMAT) ret[0] = '\0';
 }
 

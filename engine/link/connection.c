@@ -77,7 +77,7 @@ static bool write_queue(kh_connection *c)
         if (!has_room(c) && !flush(c)) return false;
         if (!has_room(c)) return true;
         (void)pthread_mutex_lock(&peer->lock);
-        size_t n = kh_queue_peek(&peer->queue, &p);
+        size_t n = kh_link_queue_peek(&peer->queue, &p);
         (void)pthread_mutex_unlock(&peer->lock);
         if (n == 0) return true;
         while (at < n && has_room(c)) {
@@ -86,7 +86,7 @@ static bool write_queue(kh_connection *c)
             at += part;
         }
         (void)pthread_mutex_lock(&peer->lock);
-        uint32_t ends = kh_queue_take(&peer->queue, at);
+        uint32_t ends = kh_link_queue_take(&peer->queue, at);
         (void)pthread_mutex_unlock(&peer->lock);
         c->asked_left -= kh_min64(c->asked_left, at);
         kh_link_add(&c->link->counts.sent, ends);

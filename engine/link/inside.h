@@ -48,15 +48,15 @@ typedef struct kh_queue {
     size_t bytes, promised; /* waiting; of frames being copied outside the lock */
     uint32_t messages;
 } kh_queue;
-/* kh_queue_put appends one frame. */
-KH_MUST kh_err kh_queue_put(kh_queue *q, uint8_t type, const uint8_t *p, size_t n);
-/* kh_queue_build makes a frame's chunks beside a queue, kh_queue_append takes them over. */
-KH_MUST kh_err kh_queue_build(kh_queue *ret, uint8_t type, const uint8_t *p, size_t n);
-void kh_queue_append(kh_queue *q, kh_queue *built);
-/* kh_queue_peek: the bytes at the front; they stay while only the caller takes. */
-size_t kh_queue_peek(const kh_queue *q, const uint8_t **ret);
-uint32_t kh_queue_take(kh_queue *q, size_t n); /* returns how many frames went with it */
-uint32_t kh_queue_clear(kh_queue *q);          /* returns how many frames were lost */
+/* kh_link_queue_put appends one frame. */
+KH_MUST kh_err kh_link_queue_put(kh_queue *q, uint8_t type, const uint8_t *p, size_t n);
+/* kh_link_queue_build makes a frame's chunks beside a queue, kh_link_queue_append takes them over. */
+KH_MUST kh_err kh_link_queue_build(kh_queue *ret, uint8_t type, const uint8_t *p, size_t n);
+void kh_link_queue_append(kh_queue *q, kh_queue *built);
+/* kh_link_queue_peek: the bytes at the front; they stay while only the caller takes. */
+size_t kh_link_queue_peek(const kh_queue *q, const uint8_t **ret);
+uint32_t kh_link_queue_take(kh_queue *q, size_t n); /* returns how many frames went with it */
+uint32_t kh_link_queue_clear(kh_queue *q);          /* returns how many frames were lost */
 
 /* ---- peers ---- */
 typedef struct kh_connection kh_connection;

@@ -73,7 +73,7 @@ static kh_err open_loop(kh_link *link, char *why, size_t cap)
 static void release(kh_link *link)
 {
     for (uint32_t i = 0; i < KH_LINK_PEERS_MAX; i++) {
-        (void)kh_queue_clear(&link->peers[i].queue);
+        (void)kh_link_queue_clear(&link->peers[i].queue);
         (void)pthread_mutex_destroy(&link->peers[i].lock);
     }
     if (link->listener >= 0) (void)close(link->listener);
@@ -188,13 +188,13 @@ static kh_err put_beside(kh_peer *peer, uint32_t id, uint8_t type, const uint8_t
     kh_queue built;
     peer->queue.promised += n + KH_LINK_HEAD_SZ;
     (void)pthread_mutex_unlock(&peer->lock);
-    kh_err err = kh_queue_build(&built, type, p, n);
+    kh_err err = kh_link_queue_build(&built, type, p, n);
     (void)pthread_mutex_lock(&peer->lock);
     peer->queue.promised -= n + KH_LINK_HEAD_SZ;
     if (err == KH_OK && atomic_load_explicit(&peer->id, memory_order_relaxed) != id) err = KH_E_NOT_FOUND;
     if (err == KH_OK && !peer->up) err = KH_E_AGAIN;
-    if (err == KH_OK) kh_queue_append(&peer->queue, &built);
-    else (void)kh_queue_clear(&built);
+    if (err == KH_OK) kh_link_queue_append(&peer->queue, &built);
+    else (void)kh_link_queue_clear(&built);
     return err;
 }
 
@@ -205,7 +205,7 @@ kh_err kh_link_send(kh_link *link, uint32_t to, uint8_t type, const uint8_t *p, 
     if (peer == NULL) return KH_E_NOT_FOUND;
     (void)pthread_mutex_lock(&peer->lock);
     kh_err err = admit(link, peer, to, n + KH_LINK_HEAD_SZ);
-    if (err == KH_OK) err = n < BESIDE_SZ ? kh_queue_put(&peer->queue, type, p, n) : put_beside(peer, to, type, p, n);
+    if (err == KH_OK) err = n < BESIDE_SZ ? kh_link_queue_put(&peer->queue, type, p, n) : put_beside(peer, to, type, p, n);
     (void)pthread_mutex_unlock(&peer->lock);
     if (err == KH_OK) kh_link_wake(link, (uint32_t)(peer - link->peers));
     else if (err == KH_E_AGAIN) kh_link_add(&link->counts.dropped_down, 1);

@@ -31,7 +31,7 @@ static void set_up(kh_peer *peer, bool up, kh_link *link)
     (void)pthread_mutex_lock(&peer->lock);
     bool was = peer->up;
     peer->up = up;
-    if (!up) kh_link_add(&link->counts.dropped_down, kh_queue_clear(&peer->queue));
+    if (!up) kh_link_add(&link->counts.dropped_down, kh_link_queue_clear(&peer->queue));
     (void)pthread_mutex_unlock(&peer->lock);
     uint32_t id = atomic_load_explicit(&peer->id, memory_order_relaxed);
     if (was != up && link->options.connected != NULL) link->options.connected(link->options.ctx, id, up);
@@ -215,7 +215,7 @@ static void change(kh_link *link, kh_peer *peer)
     (void)pthread_mutex_lock(&link->lock);
     (void)pthread_mutex_lock(&peer->lock);
     if (peer->gone) {
-        (void)kh_queue_clear(&peer->queue);
+        (void)kh_link_queue_clear(&peer->queue);
         peer->gone = peer->changed = false;
         atomic_store_explicit(&peer->id, 0, memory_order_release);
     }
@@ -238,7 +238,7 @@ static void ask_alive(kh_link *link, kh_connection *c)
 {
     kh_peer *peer = c->peer;
     (void)pthread_mutex_lock(&peer->lock);
-    bool asked = kh_queue_put(&peer->queue, KH_LINK_TYPE_ALIVE, NULL, 0) == KH_OK;
+    bool asked = kh_link_queue_put(&peer->queue, KH_LINK_TYPE_ALIVE, NULL, 0) == KH_OK;
     c->asked_left = peer->queue.bytes;
     (void)pthread_mutex_unlock(&peer->lock);
     c->alive_at = asked ? UINT64_MAX : link->now + KH_LINK_ALIVE_NS;

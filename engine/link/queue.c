@@ -54,7 +54,7 @@ static kh_chunk *fill(kh_chunk *c, const uint8_t *p, size_t n)
     }
 }
 
-kh_err kh_queue_put(kh_queue *q, uint8_t type, const uint8_t *p, size_t n)
+kh_err kh_link_queue_put(kh_queue *q, uint8_t type, const uint8_t *p, size_t n)
 {
     uint8_t head[KH_LINK_HEAD_SZ] = {0};
     kh_chunk *c;
@@ -69,13 +69,13 @@ kh_err kh_queue_put(kh_queue *q, uint8_t type, const uint8_t *p, size_t n)
     return KH_OK;
 }
 
-kh_err kh_queue_build(kh_queue *ret, uint8_t type, const uint8_t *p, size_t n)
+kh_err kh_link_queue_build(kh_queue *ret, uint8_t type, const uint8_t *p, size_t n)
 {
     *ret = (kh_queue){0};
-    return kh_queue_put(ret, type, p, n);
+    return kh_link_queue_put(ret, type, p, n);
 }
 
-void kh_queue_append(kh_queue *q, kh_queue *built)
+void kh_link_queue_append(kh_queue *q, kh_queue *built)
 {
     if (q->last != NULL) q->last->next = built->first;
     else q->first = built->first;
@@ -95,14 +95,14 @@ static void drop_first(kh_queue *q)
     else free(c);
 }
 
-size_t kh_queue_peek(const kh_queue *q, const uint8_t **ret)
+size_t kh_link_queue_peek(const kh_queue *q, const uint8_t **ret)
 {
     if (q->first == NULL) return 0;
     *ret = q->first->b + q->at;
     return q->first->n - q->at;
 }
 
-uint32_t kh_queue_take(kh_queue *q, size_t n)
+uint32_t kh_link_queue_take(kh_queue *q, size_t n)
 {
     uint32_t ends = 0;
     KH_ASSERT(q->first != NULL && n <= q->first->n - q->at);
@@ -117,7 +117,7 @@ uint32_t kh_queue_take(kh_queue *q, size_t n)
     return ends;
 }
 
-uint32_t kh_queue_clear(kh_queue *q)
+uint32_t kh_link_queue_clear(kh_queue *q)
 {
     uint32_t lost = q->messages;
     while (q->first != NULL) drop_first(q);

@@ -14,7 +14,10 @@ void kh_store_drive(kh_store *s, const kh_store_driver *driver)
     atomic_store_explicit(&s->driver, driver, memory_order_release); /* partners: submit, kh_store_wait */
 }
 
-bool kh_store_is_driven(const kh_store *s) { return atomic_load_explicit(&s->driver, memory_order_acquire) != NULL; }
+bool kh_store_is_driven(const kh_store *s)
+{
+    return s->options.driven || atomic_load_explicit(&s->driver, memory_order_acquire) != NULL;
+}
 
 kh_err kh_store_execute(kh_store *s, const kh_store_execution *x)
 {

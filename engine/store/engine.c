@@ -227,7 +227,7 @@ kh_err kh_engine_pump(kh_store *s, bool flush, uint64_t wait_ns)
 
 kh_err kh_engine_tick(kh_store *s)
 {
-    if (kh_store_is_driven(s)) return KH_OK;
+    if (kh_store_is_driven(s) || kh_store_last_block(s) != 0) return KH_OK; /* a cluster's time is its blocks' */
     uint64_t now = s->options.clock->now(s->options.clock->self);
     if (s->flying != NULL || kh_ledger_next_due(s->machine.ledger) > kh_max64(now, s->last_time)) return KH_OK;
     if (now < s->last_tick + TICK_EVERY_NS) return KH_OK;

@@ -86,6 +86,7 @@ static kh_err submit(kh_store *s, const kh_store_batch *batch, bool may_wait, ui
         !kh_queue_frames(batch->ops, batch->ops_sz, batch->op_cnt, true))
         return KH_E_ARG;
     if (driver != NULL) return driver->submit(driver->self, batch, may_wait, ret_ticket);
+    if (s->options.driven || kh_store_last_block(s) != 0) return KH_E_CLOSED; /* the cluster's order alone writes here */
     kh_err err = clock_looks_right(s);
     if (err != KH_OK) return err;
     (void)pthread_mutex_lock(&s->queue_lock);

@@ -32,6 +32,7 @@ typedef struct kh_store_options {
     bool accept_time;      /* --accept-time */
     uint32_t wait_lock_ms; /* how long to wait for the lock */
     bool inline_engine;    /* no threads: the engine runs inside submit/wait (short commands and simulations) */
+    bool driven;           /* entries come from a driver alone (kh_store_drive): no ticks; without one nothing is taken */
     bool private_disk;     /* disk is not this machine's file system (simulations): no flock, no mapped head, no mapped image */
 } kh_store_options;
 typedef struct kh_store_report { /* what opening found; also on failure */
@@ -79,9 +80,10 @@ KH_MUST kh_err kh_store_tick(kh_store *s);
 
 /* ---- driven: the order comes from elsewhere (a cluster) ---- */
 /* A driven store gives what is submitted to its driver, which answers it (reply, as above; height: the cluster's) when it is
-   final; kh_store_wait waits by the driver. It writes no ticks of its own. The driver, where this is a hub, has each decided
-   entry executed: the same log, journals and images, the time given. Its own entries stay numbered without gaps; the cluster's
-   height stands in KH_OP_BLOCK, each entry's first operation, and kh_store_block_of finds it again. */
+   final; kh_store_wait waits by the driver. It writes no ticks of its own: where that must hold from its opening on, it is opened
+   with options.driven. The driver, where this is a hub, has each decided entry executed: the same log, journals and images, the
+   time given. Its own entries stay numbered without gaps; the cluster's height stands in KH_OP_BLOCK, each entry's first
+   operation, and kh_store_block_of finds it again. */
 typedef struct kh_store_driver {
     void *self;
     KH_MUST kh_err (*submit)(void *self, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket);

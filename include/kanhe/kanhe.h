@@ -65,6 +65,9 @@ KH_API kh_result kh_party_freeze(kh_engine *engine, const char *party, bool froz
 /* kh_party_list: all parties; a handle that is not the regulator's sees itself, the regulators and the sources, and looks for
    them among all. Other banks and enterprises it names by id or USCC: their names mean nothing to it. */
 KH_API kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *sink);
+/* kh_party_find: the row {id role} of a party by its id or USCC; a guess that finds nothing counts as a probe (rule `probe_limit`
+   of the hub). */
+KH_API kh_result kh_party_find(kh_engine *engine, const char *party, const kh_result_sink *sink);
 /* kh_party_self: the row of the party whose handle it is. */
 KH_API kh_result kh_party_self(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_rule_set(kh_engine *engine, const char *name, const char *value, const kh_result_sink *sink);
@@ -100,6 +103,10 @@ KH_API kh_result kh_finance_events_input(kh_engine *engine, const char *as, cons
 /* id: the bank's number, or BANK:ID for the operator. */
 KH_API kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_result_sink *sink);
 KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, kh_page *page, const kh_result_sink *sink);
+
+/* kh_prove gives the text of the receipt that proves a bank's financing (docs/PROOFS.md): of its newest operation that changed
+   it. In a cluster, through the bank's own handle. KH_DONE_NOT_OK: there is none, or not yet. */
+KH_API kh_result kh_prove(kh_engine *engine, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n), void *ctx);
 
 /* ---- grants (授权查证): an enterprise's consent that a bank looks at it ---- */
 /* A grant is named by its enterprise and a number that the enterprise chooses. The same again is harmless, other content under
@@ -158,6 +165,8 @@ KH_API kh_result kh_risk_account(kh_engine *engine, const char *as, kh_page *pag
 /* ---- the directory ---- */
 KH_API kh_result kh_stats(kh_engine *engine, const kh_result_sink *sink);
 KH_API kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink);
+/* kh_audit_at: in a cluster the order's digest (app hash) as of an earlier height; 0: now, as kh_audit. */
+KH_API kh_result kh_audit_at(kh_engine *engine, uint64_t height, const kh_result_sink *sink);
 KH_API kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink);
 /* kh_gen writes `count` sound lines of "declarations", "invoices" or "requests" to path (NULL: stdout); same seed, same lines. */
 KH_API kh_result kh_gen(const char *what, uint64_t count, uint64_t seed, const char *path, char *ret_message, size_t cap);

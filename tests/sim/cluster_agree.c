@@ -3,7 +3,7 @@
 #include "cluster_world.h"
 
 #define BLOCK_SZ (64u << 10)
-#define SAVE_EVERY 7u
+#define SAVE_EVERY 20u
 
 /* ---- agreement ---- */
 static uint32_t copy_block(world *w, const kh_tx_span *txs, uint32_t n)
@@ -22,11 +22,18 @@ static uint32_t copy_block(world *w, const kh_tx_span *txs, uint32_t n)
     return w->block_cnt;
 }
 
+static sim_node *voter(world *w, uint64_t nth)
+{
+    for (uint32_t i = 0; i < w->node_cnt; i++)
+        if (w->nodes[i].votes && nth-- == 0) return &w->nodes[i];
+    abort();
+}
+
 void world_agree(world *w)
 {
     if (w->now < w->next_block_at) return;
     uint64_t height = w->block_cnt + 1;
-    sim_node *proposer = &w->nodes[(height + w->round) % w->validators];
+    sim_node *proposer = voter(w, (height + w->round) % w->validators);
     w->next_block_at = w->now + (30 + world_random(w, 40)) * MS;
     w->round++;
     if (proposer->node == NULL || proposer->height != height - 1) return;
@@ -39,7 +46,7 @@ void world_agree(world *w)
     for (uint32_t i = 0; i < n; i++) sz += txs[i].n + 4;
     if (sz > BLOCK_SZ + 4096) world_wrong(w, "a proposal is too large", proposer, height);
     for (uint32_t i = 0; i < w->validators; i++) {
-        sim_node *v = &w->nodes[i];
+        sim_node *v = voter(w, i);
         if (v->node == NULL || v->side != proposer->side || v->height != height - 1) continue;
         bool good = kh_node_process(v->node, height, w->now, txs, n);
         accepted += good || v->lies != 0;
@@ -63,6 +70,12 @@ static void compare(sim_node *n, const kh_order_block *b)
         memcpy(d->app_hash, b->app_hash, 32);
         memcpy(d->codes, codes, 32);
         d->items = calloc(b->item_cnt + 1, sizeof *d->items);
+        for (uint32_t i = 0; i < b->validator_cnt; i++)
+            for (uint32_t k = 0; k < w->node_cnt; k++) {
+                if (memcmp(w->members[k].consensus, b->validators[i].consensus, 32) != 0) continue;
+                w->validators += (b->validators[i].power != 0) - w->nodes[k].votes;
+                w->nodes[k].votes = b->validators[i].power != 0;
+            }
         for (uint32_t i = 0; i < b->item_cnt; i++)
             if (b->items[i].kind == KH_ITEM_BATCH) d->items[d->item_cnt++] = b->items[i];
     }
@@ -93,6 +106,9 @@ static void save(sim_node *n)
     n->saved_n = sz;
     n->saved_height = height;
     kh_node_kept(n->node, height);
+    uint8_t hash[32];
+    if (kh_node_kept_height(n->node, hash) != height || memcmp(hash, n->w->blocks[height - 1].app_hash, 32) != 0)
+        world_wrong(n->w, "Info does not say what is durable", n, height);
 }
 
 static bool finalize(sim_node *n, uint64_t height)
@@ -125,7 +141,7 @@ void world_apply(world *w)
     for (uint32_t i = 0; i < w->node_cnt; i++) {
         sim_node *n = &w->nodes[i];
         uint32_t sides = 0;
-        for (uint32_t k = 0; k < w->validators; k++) sides += w->nodes[k].side == n->side;
+        for (uint32_t k = 0; k < w->validators; k++) sides += voter(w, k)->side == n->side;
         if (n->node == NULL || sides * 3 <= w->validators * 2) continue; /* blocks are on the other side */
         for (uint32_t k = 0; k < 4 && n->height < w->block_cnt && n->apply_at <= w->now; k++) {
             if (!finalize(n, n->height + 1)) return;

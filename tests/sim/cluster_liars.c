@@ -120,9 +120,30 @@ bool lie_send(sim_node *n, uint32_t to, uint8_t type, const uint8_t *p, size_t s
     return false;
 }
 
+/* Says at once that it has it, and signs badly. */
+static void forge_ack(sim_node *n, uint32_t to, const uint8_t *p, size_t sz)
+{
+    kh_envelope_head head;
+    uint8_t message[KH_ACK_STATEMENT_SZ + KH_SIGNATURE_SZ];
+    if (sz < 8 || kh_envelope_read(p + 8, sz - 8, &head) != KH_OK || n->ack == NULL) return;
+    kh_ack ack = {.set = 1,
+                  .sender = to,
+                  .incarnation = head.incarnation,
+                  .length = (uint32_t)(sz - 8),
+                  .sequence = head.sequence,
+                  .expires_ns = kh_load64(p)};
+    memcpy(ack.chain, n->w->chain_id, 32);
+    kh_sha256(p + 8, sz - 8, ack.digest);
+    if (kh_ack_sign(n->ack, &ack, message + KH_ACK_STATEMENT_SZ) != KH_OK) return;
+    kh_ack_encode(&ack, message);
+    message[KH_ACK_STATEMENT_SZ + 40] ^= 1;
+    world_send(n->w, n, to, KH_MSG_ACK, message, sizeof message);
+}
+
 bool lie_received(sim_node *n, uint32_t from, uint8_t type, const uint8_t *p, size_t sz)
 {
     if (type == KH_MSG_BODY || type == KH_MSG_TX || type == KH_MSG_ATTESTATION) record(n, type, p, sz);
+    if ((n->lies & LIE_FORGE) != 0 && type == KH_MSG_BODY) forge_ack(n, from, p, sz);
     if ((n->lies & (LIE_EQUIVOCATE | LIE_JUMP)) == 0 || type != KH_MSG_ACK || sz != KH_ACK_STATEMENT_SZ + KH_SIGNATURE_SZ)
         return false;
     kh_ack ack;

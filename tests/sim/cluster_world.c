@@ -183,6 +183,8 @@ static void fx_decided(void *self, const kh_order_block *b) { sim_decided(self, 
 static void fx_attested(void *self, const kh_attestation *a)
 {
     sim_node *n = self;
+    if (a->height > n->w->block_cnt || memcmp(a->app_hash, n->w->blocks[a->height - 1].app_hash, 32) != 0)
+        world_wrong(n->w, "another hash is called attested", n, a->height);
     n->attested = realloc(n->attested, (n->attested_cnt + 1) * sizeof *n->attested);
     n->attested[n->attested_cnt++] = a->height;
 }
@@ -303,7 +305,7 @@ static void make_member(sim_node *n, kh_member *m)
     *m = (kh_member){.id = n->id, .role = n->hub ? KH_MEMBER_HUB : KH_MEMBER_BANK, .flags = n->votes ? KH_MEMBER_VALIDATOR : 0};
     m->name_n = (uint8_t)snprintf(m->name, sizeof m->name, "member %u", n->id);
     kh_signer_public(n->sender, m->sender);
-    if (n->votes) kh_signer_public(n->ack, m->ack);
+    if (!n->hub) kh_signer_public(n->ack, m->ack);
     if (n->attest != NULL) kh_signer_public(n->attest, m->attest);
     kh_box_public(n->box, m->box);
     kh_signer *consensus = signer_of(n->id, 5);
@@ -334,14 +336,14 @@ void world_start(world *w, const scenario *s, uint64_t seed)
     w->group = box_of(1, 8);
     w->group_next = box_of(2, 8);
     w->node_cnt = s->banks + s->hubs;
-    w->validators = s->banks;
+    w->validators = s->banks - s->silent_votes;
     for (uint32_t i = 0; i < w->node_cnt; i++) {
         sim_node *n = &w->nodes[i];
         *n = (sim_node){.w = w,
                         .index = i,
                         .id = 11 + i,
                         .hub = i >= s->banks,
-                        .votes = i < s->banks,
+                        .votes = i < w->validators,
                         .sends = i < s->banks,
                         .lies = s->lies[i]};
         make_member(n, &w->members[i]);

@@ -111,9 +111,9 @@ typedef struct event {
 
 typedef struct scenario {
     const char *name;
-    uint32_t banks, hubs;
-    uint32_t lies[NODES_MAX]; /* by index: banks, then hubs */
-    uint32_t records;         /* of each sender */
+    uint32_t banks, hubs, silent_votes; /* silent_votes: banks at the end that do not vote to begin with */
+    uint32_t lies[NODES_MAX];           /* by index: banks, then hubs */
+    uint32_t records;                   /* of each sender */
     uint32_t drop_percent;
     uint64_t expires_ns; /* 0: the node's own */
     bool crashes, partitions, wipe, epochs, members;
@@ -124,7 +124,7 @@ struct world {
     const scenario *s;
     uint64_t seed, random, now, event_order;
     sim_node nodes[NODES_MAX];
-    uint32_t node_cnt, validators;
+    uint32_t node_cnt, validators; /* validators: how many vote now */
     kh_genesis genesis;
     kh_member members[NODES_MAX];
     uint8_t *genesis_bytes, chain_id[32];

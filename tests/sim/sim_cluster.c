@@ -26,6 +26,7 @@ static const scenario scenarios[] = {
     {.name = "one dead", .banks = 4, .hubs = 1, .records = 40, .lies = {[2] = LIE_SILENT}},
     {.name = "lost store", .banks = 4, .hubs = 1, .records = 60, .wipe = true},
     {.name = "new epochs", .banks = 4, .hubs = 1, .records = 60, .epochs = true, .partitions = true, .expires_ns = 300 * MS},
+    {.name = "new validators", .banks = 5, .hubs = 1, .silent_votes = 1, .records = 80, .members = true, .drop_percent = 5},
     {.name = "equivocates", .banks = 4, .hubs = 1, .records = 40, .lies = {[3] = LIE_EQUIVOCATE}},
     {.name = "withholds", .banks = 4, .hubs = 1, .records = 40, .lies = {[1] = LIE_WITHHOLD}},
     {.name = "forges", .banks = 4, .hubs = 1, .records = 40, .lies = {[0] = LIE_FORGE}},
@@ -146,18 +147,34 @@ static void check_words(world *w)
 }
 
 /* ---- one run ---- */
-static void change_epoch(world *w)
+static void change(world *w, uint64_t number, uint32_t kind, const uint8_t *body_, uint32_t n)
 {
-    uint8_t body_[KH_PUBLIC_SZ], statement[512], tx[1024];
-    kh_change c = {.number = 1, .kind = KH_CHANGE_EPOCH, .body_sz = sizeof body_, .body = body_, .signature_cnt = 1};
-    kh_box_public(w->group_next, body_);
+    uint8_t statement[512], tx[1024];
+    kh_change c = {.number = number, .kind = kind, .body_sz = n, .body = body_, .signature_cnt = 1};
     memcpy(c.chain, w->chain_id, 32);
     size_t sz = kh_change_statement(&c, statement, sizeof statement);
     if (kh_sign(w->officer, statement, sz, c.signatures[0].signature) != KH_OK) abort();
     sz = kh_change_encode(&c, tx, sizeof tx);
+    bool taken = false;
     for (uint32_t i = 0; i < w->node_cnt; i++)
-        if (w->nodes[i].node != NULL && kh_node_submit_tx(w->nodes[i].node, tx, sz) == KH_OK) return;
-    world_wrong(w, "a change was refused by all", NULL, 0);
+        taken |= w->nodes[i].node != NULL && kh_node_submit_tx(w->nodes[i].node, tx, sz) == KH_OK;
+    if (!taken) world_wrong(w, "a change was refused by all", NULL, number);
+}
+
+static void change_epoch(world *w)
+{
+    uint8_t key[KH_PUBLIC_SZ];
+    kh_box_public(w->group_next, key);
+    change(w, 1, KH_CHANGE_EPOCH, key, sizeof key);
+}
+
+/* The last bank comes in, the first goes, the first comes back. */
+static void change_validators(world *w, uint32_t nth)
+{
+    uint8_t body_[8];
+    kh_store32(body_, nth == 0 ? w->nodes[w->s->banks - 1].id : w->nodes[0].id);
+    kh_store32(body_ + 4, nth == 0 || nth == 2);
+    change(w, nth + 1, KH_CHANGE_VALIDATOR, body_, sizeof body_);
 }
 
 static bool run(const scenario *s, uint64_t seed)
@@ -172,6 +189,7 @@ static bool run(const scenario *s, uint64_t seed)
             change_epoch(&w);
             changed = true;
         }
+        if (s->members && steps % 80 == 60 && steps < 240) change_validators(&w, steps / 80);
         quiet = done(&w) ? quiet + 1 : 0;
     }
     if (quiet < 150) world_wrong(&w, "it does not go on", NULL, w.block_cnt);

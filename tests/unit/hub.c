@@ -1,4 +1,5 @@
-/* hub: batches in, outputs out: who may say what, what cannot be opened, what banks get, and that nothing of it is the hub's own. */
+/* hub: batches in, outputs out: who may say what, what cannot be opened, what banks get, and that nothing of it is the hub's own.
+ */
 #include "hub_fixture.h"
 
 static void setup(void) { world_begin(false); }
@@ -68,8 +69,8 @@ Test(hub, one_paper_financed_at_two_banks)
     cr_assert(a.cnt == 3 && b.cnt == 1);
     cr_assert(a.outputs[0].receipt.code == KH_C_OK && a.outputs[0].receipt.amount == 1000);
     cr_assert(b.outputs[0].receipt.code == KH_C_DUP_HELD_OTHER, "%u", b.outputs[0].receipt.code);
-    cr_assert(a.outputs[1].receipt.code == KH_C_OK && a.outputs[1].receipt.ref_height == height && a.outputs[1].receipt.amount == 1000 &&
-              a.outputs[1].receipt.line_cnt == 1 && a.outputs[1].lines[0].amount == 1000);
+    cr_assert(a.outputs[1].receipt.code == KH_C_OK && a.outputs[1].receipt.ref_height == height &&
+              a.outputs[1].receipt.amount == 1000 && a.outputs[1].receipt.line_cnt == 1 && a.outputs[1].lines[0].amount == 1000);
     cr_assert(a.outputs[2].receipt.code == KH_C_DUP_OWN, "%u", a.outputs[2].receipt.code);
     cr_assert(b.outputs[0].papers[0].number_n == 0); /* no names of what it holds nothing of */
     given_free(&a);
@@ -93,21 +94,26 @@ Test(hub, a_node_speaks_for_its_own_bank_alone)
     ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 9, 1, 100);
     text_own(&t, &ops);
     block_batch(&k, BANK_A, &t);
-    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 11, 2, 100); /* a batch that a hub made in the bank's name, or the bank in the hub's */
+    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 11, 2,
+              100); /* a batch that a hub made in the bank's name, or the bank in the hub's */
     text_own(&t, &ops);
     block_batch_signed(&k, BANK_A, HUB, w.sequence[nth(BANK_A)], &t);
     ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 12, 2, 100);
-    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD, .party = REGULATOR, .party_add = {77, KH_ROLE_ENTERPRISE, kh_text_of("Forged"), {0}}});
+    ops_add(
+        &ops,
+        &(kh_op){.type = KH_OP_PARTY_ADD, .party = REGULATOR, .party_add = {77, KH_ROLE_ENTERPRISE, kh_text_of("Forged"), {0}}});
     text_own(&t, &ops);
     block_batch(&k, HUB, &t);
     uint64_t height = decide(&k);
     wait_executed(height);
     given_to(BANK_A, height, &a);
     given_to(BANK_B, height, &b);
-    const kh_code wanted[] = {KH_C_NOT_AUTHORISED, KH_C_NOT_AUTHORISED, KH_C_FORMAT, KH_C_FORMAT, KH_C_FORMAT, KH_C_FORMAT, KH_C_OK, KH_C_UNOPENABLE};
+    const kh_code wanted[] = {KH_C_NOT_AUTHORISED, KH_C_NOT_AUTHORISED, KH_C_FORMAT, KH_C_FORMAT,
+                              KH_C_FORMAT,         KH_C_FORMAT,         KH_C_OK,     KH_C_UNOPENABLE};
     cr_assert(a.cnt == 8 && b.cnt == 0, "%u %u", a.cnt, b.cnt);
     for (uint32_t i = 0; i < 8; i++) cr_assert(a.outputs[i].receipt.code == wanted[i], "%u: %u", i, a.outputs[i].receipt.code);
-    cr_assert(a.outputs[0].receipt.type == KH_OP_REFUSED && a.outputs[0].receipt.sequence == 7 && a.package.items[6].op_index == 6);
+    cr_assert(a.outputs[0].receipt.type == KH_OP_REFUSED && a.outputs[0].receipt.sequence == 7 &&
+              a.package.items[6].op_index == 6);
     kh_party_view v;
     cr_assert(!kh_ledger_party(kh_store_read_begin(w.store), 77, &v));
     kh_store_read_end(w.store);
@@ -158,11 +164,22 @@ Test(hub, bundles_count_once_and_are_their_partys_own)
         char name[16], uscc[16];
         snprintf(name, sizeof name, "E%u", id);
         snprintf(uscc, sizeof uscc, "OWNER%u", id);
-        ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD, .party = REGULATOR, .party_add = {id, KH_ROLE_ENTERPRISE, kh_text_of(name), kh_text_of(uscc)}});
-        if (round == 0) ops_add(&ops, &(kh_op){.type = KH_OP_RULE_SET, .party = REGULATOR, .rule_set = {kh_text_of("hold_ttl_applied"), kh_text_of("9d")}});
+        ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD,
+                               .party = REGULATOR,
+                               .party_add = {id, KH_ROLE_ENTERPRISE, kh_text_of(name), kh_text_of(uscc)}});
+        if (round == 0)
+            ops_add(&ops, &(kh_op){.type = KH_OP_RULE_SET,
+                                   .party = REGULATOR,
+                                   .rule_set = {kh_text_of("hold_ttl_applied"), kh_text_of("9d")}});
         if (round == 0) ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_STATUS, .party = REGULATOR, .party_status = {BANK_B, 1}});
-        if (round == 0) ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD, .party = REGULATOR, .party_add = {300, KH_ROLE_BANK, kh_text_of("Bank X"), {0}}});
-        if (round == 0) ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD, .party = SOURCE, .party_add = {301, KH_ROLE_ENTERPRISE, kh_text_of("Y"), {0}}});
+        if (round == 0)
+            ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD,
+                                   .party = REGULATOR,
+                                   .party_add = {300, KH_ROLE_BANK, kh_text_of("Bank X"), {0}}});
+        if (round == 0)
+            ops_add(
+                &ops,
+                &(kh_op){.type = KH_OP_PARTY_ADD, .party = SOURCE, .party_add = {301, KH_ROLE_ENTERPRISE, kh_text_of("Y"), {0}}});
         /* good; the same number; an older one; signed by another; good, carried by a bank */
         const uint64_t numbers[] = {5, 5, 2, 6, 7};
         text_bundle(&t, REGULATOR, round == 3 ? HUB : REGULATOR, numbers[round], &ops);
@@ -269,7 +286,8 @@ Test(hub, packages_are_sent_again)
         size_t n;
         uint64_t h;
         cr_assert(parcels[before + i].bank == BANK_A);
-        cr_assert(kh_parcel_open(KH_SUITE_INTL, w.keys[nth(BANK_A)].box, w.chain, BANK_A, parcels[before + i].p, parcels[before + i].n, &h, &p, &n));
+        cr_assert(kh_parcel_open(KH_SUITE_INTL, w.keys[nth(BANK_A)].box, w.chain, BANK_A, parcels[before + i].p,
+                                 parcels[before + i].n, &h, &p, &n));
         cr_assert(h == first + 3 + i);
         free(p);
     }

@@ -16,7 +16,8 @@ static void any_blocks(kh_suite suite, uint64_t seed, uint32_t blocks)
         any_step(&c, &other, &x);
         for (uint32_t k = 0; k < c.block.tx_cnt; k++) codes[c.block.codes[k]]++;
     }
-    for (int code = 0; code < 7 && blocks >= 300; code++) cr_assert(codes[code] > 0, "seed %lu: no transaction came to %d", seed, code);
+    for (int code = 0; code < 7 && blocks >= 300; code++)
+        cr_assert(codes[code] > 0, "seed %lu: no transaction came to %d", seed, code);
     kh_order_free(other);
     fx_end(&c);
 }

@@ -293,7 +293,7 @@ static kh_err prove(town *t, kh_proof_result *ret)
 {
     char *text = NULL;
     size_t n = 0;
-    kh_err err = kh_prove(&t->o, t->why, sizeof t->why, &text, &n);
+    kh_err err = kh_prove_make(&t->o, t->why, sizeof t->why, &text, &n);
     if (err == KH_OK) KH_ASSERT(kh_proof_check(text, n, t->genesis.p, t->genesis.n, ret) == KH_OK);
     free(text);
     return err;

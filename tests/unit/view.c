@@ -223,8 +223,8 @@ static uint64_t submit(uint32_t cnt, given *g)
     size_t n = 0;
     for (uint32_t i = 0; i < cnt; i++) {
         kh_op_line line = {.key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, kh_text_of("220120260123456789"), (kh_text){NULL, 0}),
-                       .allocated = KH_AMOUNT_NONE,
-                       .total = KH_AMOUNT_NONE};
+                           .allocated = KH_AMOUNT_NONE,
+                           .total = KH_AMOUNT_NONE};
         kh_op op = {.type = KH_OP_APPLY, .party = BANK, .sequence = i};
         op.apply = (kh_op_apply){.id = i, .enterprise = 77, .currency = 156, .amount = 5000, .line_cnt = 1, .lines = &line};
         size_t used;
@@ -807,9 +807,19 @@ static uint64_t state_sum(void) /* of all that can be asked */
     for (uint32_t i = 0; i < each_cnt; i++) {
         cr_assert(find(each_ids[i]));
         seen.lines = NULL;
-        uint64_t parts[] = {seen.id, seen.amount, seen.repaid, seen.height, seen.hold_ns, seen.enterprise, seen.version,
-                            seen.line_cnt, seen.currency, seen.state, kh_xxh3(seen.product, strlen(seen.product)),
-                            kh_xxh3(seen_lines[0].paper.number, seen_lines[0].paper.number_n), seen_lines[0].line.amount};
+        uint64_t parts[] = {seen.id,
+                            seen.amount,
+                            seen.repaid,
+                            seen.height,
+                            seen.hold_ns,
+                            seen.enterprise,
+                            seen.version,
+                            seen.line_cnt,
+                            seen.currency,
+                            seen.state,
+                            kh_xxh3(seen.product, strlen(seen.product)),
+                            kh_xxh3(seen_lines[0].paper.number, seen_lines[0].paper.number_n),
+                            seen_lines[0].line.amount};
         sum = sum * 31 + kh_xxh3(parts, sizeof parts);
     }
     kh_view_alerts(v, 0, on_told, NULL);
@@ -986,8 +996,16 @@ Test(view, a_torn_end_comes_again)
     static int box, node, kept;
     char why[200] = "";
     kh_view *none = NULL;
-    kh_view_options o = {.node = (kh_node *)&node, .kept = (kh_kept *)&kept, .disk = &disk, .entropy = &entropy, .dir = dir,
-                         .party = BANK, .suite = suite, .box = (kh_box *)&box, .disk_secret = disk_secret, .inline_work = true};
+    kh_view_options o = {.node = (kh_node *)&node,
+                         .kept = (kh_kept *)&kept,
+                         .disk = &disk,
+                         .entropy = &entropy,
+                         .dir = dir,
+                         .party = BANK,
+                         .suite = suite,
+                         .box = (kh_box *)&box,
+                         .disk_secret = disk_secret,
+                         .inline_work = true};
     cr_assert_eq(kh_view_open(&o, why, sizeof why, &none), KH_E_DAMAGED);
     cr_assert(strstr(why, "00000001") != NULL, "%s", why);
     snprintf(line, sizeof line, "rm -f %s/view/*", dir);
@@ -1106,8 +1124,16 @@ Test(view, by_a_thread)
     kh_view_close(v);
     char why[200];
     static int box, node, kept;
-    kh_view_options o = {.node = (kh_node *)&node, .kept = (kh_kept *)&kept, .disk = &disk, .entropy = &entropy, .dir = dir,
-                         .party = BANK, .suite = suite, .box = (kh_box *)&box, .disk_secret = disk_secret, .alert = on_alert,
+    kh_view_options o = {.node = (kh_node *)&node,
+                         .kept = (kh_kept *)&kept,
+                         .disk = &disk,
+                         .entropy = &entropy,
+                         .dir = dir,
+                         .party = BANK,
+                         .suite = suite,
+                         .box = (kh_box *)&box,
+                         .disk_secret = disk_secret,
+                         .alert = on_alert,
                          .send = on_send};
     cr_assert_eq(kh_view_open(&o, why, sizeof why, &v), KH_OK);
     static given g[100];

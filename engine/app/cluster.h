@@ -1,0 +1,52 @@
+/* cluster: kanhed as a node of a cluster: everything behind the group "cluster" of its configuration.
+ *
+ *   bodies, kept order    DATA/bodies, DATA/order; opened and read first
+ *   node                  between CometBFT, the peers and the engine (cluster/node.h)
+ *   hub, or view          as the register's role of this member says: executes, or knows its own; both drive the store
+ *   link                  peers' messages
+ *   abci                  CometBFT's calls; last, so that no block comes before all stands
+ *   beat                  a thread: each 10 ms kh_node_tick, each 100 ms kh_view_tick; saves the order where blocks came, at most
+ *                         once a second and at the latest after KH_CLUSTER_SAVE_BLOCKS
+ *
+ * Stopped in reverse. A block that cannot be kept ends the answers to CometBFT, which then ends itself: nothing is voted for that
+ * would not be there after a restart. */
+#ifndef KH_APP_CLUSTER_H
+#define KH_APP_CLUSTER_H
+#include "app/cluster_keys.h"
+#include "app/config.h"
+#include "app/logging.h"
+#include "cluster/hub.h"
+#include "cluster/view.h"
+#include "link/link.h"
+
+#define KH_CLUSTER_SAVE_BLOCKS 256u
+
+typedef struct kh_cluster kh_cluster;
+typedef struct kh_cluster_options {
+    const kh_config *config; /* .cluster, .data */
+    const kh_genesis *genesis;
+    const kh_cluster_keys *keys;
+    const char *link_key; /* the file to read (app/held.h) */
+    kh_store *store;
+    const kh_clock *clock;
+    const kh_entropy *entropy;
+    kh_logging *logging;
+} kh_cluster_options;
+/* kh_cluster_start: what options point to stays until stop. False with a sentence in why. */
+KH_MUST bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, kh_cluster **ret);
+void kh_cluster_stop(kh_cluster *c); /* NULL: nothing */
+
+kh_node *kh_cluster_node(kh_cluster *c);
+kh_kept *kh_cluster_kept(kh_cluster *c);
+kh_view *kh_cluster_view(kh_cluster *c); /* NULL: this is no bank */
+bool kh_cluster_sound(const kh_cluster *c); /* false: a block could not be kept, nothing goes on */
+
+typedef struct kh_cluster_counts {
+    kh_node_counts node;
+    kh_link_counts link;
+    uint64_t kept_height, executed_height, attested_height, body_bytes, alerts, peers, peers_up;
+    kh_view_counts view; /* of a bank */
+    bool is_hub, is_bank;
+} kh_cluster_counts;
+void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret);
+#endif

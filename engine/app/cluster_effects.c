@@ -1,0 +1,162 @@
+/* cluster_effects: the node's effects on this machine. They are called with the node's lock held (cluster/node.h). */
+#include <stdlib.h>
+#include "app/cluster_parts.h"
+
+void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err)
+{
+    if (atomic_exchange(&c->failed, true)) return;
+    KH_LOG(c->options.logging, KH_LEVEL_ERROR, "cluster_stopped", {"at", what, 0}, {"why", kh_err_text(err), 0},
+           {"do", "look at the disk, then restart kanhed and CometBFT", 0});
+}
+
+void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t height)
+{
+    kh_cluster *c = ctx;
+    atomic_fetch_add_explicit(&c->alerts, 1, memory_order_relaxed);
+    KH_LOG(c->options.logging, KH_LEVEL_WARNING, "cluster_alert", {"word", word, 0}, {"member", NULL, member},
+           {"height", NULL, height});
+}
+
+/* Best effort: who needs an answer asks again. */
+void kh_cluster_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n)
+{
+    kh_cluster *c = ctx;
+    kh_err err = c->link != NULL ? kh_link_send(c->link, to, type, p, n) : KH_E_AGAIN;
+    (void)err;
+}
+
+static uint64_t now(void *self)
+{
+    const kh_clock *clock = ((kh_cluster *)self)->options.clock;
+    return clock->now(clock->self);
+}
+
+static uint64_t monotonic(void *self)
+{
+    const kh_clock *clock = ((kh_cluster *)self)->options.clock;
+    return clock->monotonic(clock->self);
+}
+
+static kh_err entropy(void *self, void *p, size_t n)
+{
+    const kh_entropy *e = ((kh_cluster *)self)->options.entropy;
+    return e->fill(e->self, p, n);
+}
+
+/* ---- bodies ---- */
+
+typedef struct putting {
+    kh_cluster *cluster;
+    uint64_t token;
+} putting;
+
+static void put_done(void *ctx, kh_err err)
+{
+    putting *p = ctx;
+    kh_node_stored(p->cluster->node, p->token, err);
+    free(p);
+}
+
+static kh_err body_put(void *self, const kh_body_name *name, const uint8_t *p, size_t n, uint64_t token)
+{
+    kh_cluster *c = self;
+    putting *ctx = malloc(sizeof *ctx);
+    if (ctx == NULL) return KH_E_NOMEM;
+    *ctx = (putting){c, token};
+    kh_err err = kh_bodies_put(c->bodies, name, p, n, put_done, ctx);
+    if (err != KH_OK) free(ctx);
+    return err;
+}
+
+static bool body_has(void *self, const uint8_t digest[32]) { return kh_bodies_has(((kh_cluster *)self)->bodies, digest); }
+
+static kh_err body_get(void *self, const uint8_t digest[32], uint8_t **ret, size_t *ret_n)
+{
+    return kh_bodies_get(((kh_cluster *)self)->bodies, digest, ret, ret_n);
+}
+
+static void body_ordered(void *self, const uint8_t digest[32], uint32_t sender)
+{
+    kh_bodies_ordered(((kh_cluster *)self)->bodies, digest, sender);
+}
+
+static void body_expire(void *self, uint64_t now_ns) { kh_bodies_expire(((kh_cluster *)self)->bodies, now_ns); }
+
+static void body_each(void *self, uint32_t sender, void (*each)(void *ctx, const kh_body_name *name), void *ctx)
+{
+    kh_cluster *c = self;
+    kh_err err = kh_bodies_each(c->bodies, sender, each, ctx);
+    if (err != KH_OK) kh_cluster_fail(c, "bodies", err);
+}
+
+/* ---- what comes of the order ---- */
+
+typedef struct keeping {
+    kh_cluster *cluster;
+    const kh_order_block *block;
+} keeping;
+
+static void keep(void *ctx, kh_order *order)
+{
+    const keeping *k = ctx;
+    kh_err err = kh_kept_add(k->cluster->kept, k->block, order);
+    if (err != KH_OK) kh_cluster_fail(k->cluster, "order", err);
+}
+
+static void decided(void *self, const kh_order_block *block)
+{
+    kh_cluster *c = self;
+    keeping k = {c, block};
+    if (atomic_load(&c->failed)) return;
+    kh_node_read(c->node, keep, &k);
+    if (block->tx_cnt != 0) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
+    if (c->hub != NULL && !atomic_load(&c->failed)) kh_hub_decided(c->hub, block->height);
+}
+
+static void attested(void *self, const kh_attestation *attestation)
+{
+    kh_cluster *c = self;
+    if (c->hub != NULL) kh_hub_attested(c->hub, attestation);
+    if (c->view != NULL) kh_view_attested(c->view, attestation);
+}
+
+static void outputs(void *self, uint32_t hub, const uint8_t *p, size_t n)
+{
+    kh_cluster *c = self;
+    if (c->view != NULL) kh_view_outputs(c->view, hub, p, n);
+}
+
+static void outputs_wanted(void *self, uint32_t bank, uint64_t above_height)
+{
+    kh_cluster *c = self;
+    if (c->hub != NULL) kh_hub_outputs_wanted(c->hub, bank, above_height);
+}
+
+static void ordered(void *self, const uint8_t digest[32], uint64_t height, const uint64_t *tags, const uint32_t *op_cnts,
+                    uint32_t n)
+{
+    kh_cluster *c = self;
+    if (c->hub != NULL) kh_hub_ordered(c->hub, digest, height, tags, op_cnts, n);
+    if (c->view != NULL) kh_view_ordered(c->view, digest, height, tags, op_cnts, n);
+}
+
+void kh_cluster_effects_fill(kh_cluster *c)
+{
+    c->effects = (kh_node_effects){.self = c,
+                                   .send = kh_cluster_send,
+                                   .now = now,
+                                   .monotonic = monotonic,
+                                   .entropy = entropy,
+                                   .body_put = body_put,
+                                   .body_has = body_has,
+                                   .body_get = body_get,
+                                   .body_ordered = body_ordered,
+                                   .body_expire = body_expire,
+                                   .body_each = body_each,
+                                   .decided = decided,
+                                   .attested = attested,
+                                   .outputs = outputs,
+                                   .outputs_wanted = outputs_wanted,
+                                   .alert = kh_cluster_alert,
+                                   .ordered = ordered};
+}

@@ -1,0 +1,54 @@
+/* cluster_parts: what the files of a cluster's node share with each other, and nobody else includes.
+ *
+ *   cluster           life cycle, the beat                              cluster.c
+ *   effects           what the node asks of bodies, link, hub, view     cluster_effects.c
+ *   abci              what CometBFT asks                                cluster_abci.c */
+#ifndef KH_APP_CLUSTER_PARTS_H
+#define KH_APP_CLUSTER_PARTS_H
+#include <pthread.h>
+#include <stdatomic.h>
+#include "abci/abci.h"
+#include "app/cluster.h"
+
+struct kh_cluster {
+    kh_cluster_options options;
+    uint8_t *genesis;
+    size_t genesis_sz;
+    kh_member self; /* as of the start */
+    kh_disk disk, view_disk;
+    bool has_disk, has_view_disk;
+    kh_bodies *bodies;
+    kh_kept *kept;
+    kh_node *node;
+    kh_node_effects effects;
+    /* Set before link and abci run; taken away with the node's lock held, which is held where they are used. */
+    kh_hub *hub;
+    kh_view *view;
+    kh_link *link;
+    kh_abci_server *abci;
+    /* CometBFT's: of its consensus connection */
+    kh_span *txs; /* answers */
+    kh_abci_validator *validators;
+    kh_tx_span *spans; /* requests */
+    uint32_t span_cap;
+    uint64_t seen_height; /* a proposal of this height was made or judged */
+    pthread_mutex_t calls;
+    /* the beat */
+    pthread_t beat;
+    bool beats, ending; /* ending: under beat_lock */
+    pthread_mutex_t beat_lock;
+    pthread_cond_t beat_end;
+    uint64_t saved_height, saved_at_ns;
+    atomic_bool entries; /* a block with entries was decided since the last save */
+    atomic_bool failed;
+    atomic_ullong alerts;
+};
+
+void kh_cluster_effects_fill(kh_cluster *c);
+/* kh_cluster_fail: once; nothing more is answered to CometBFT. */
+void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err);
+void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t height);
+void kh_cluster_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
+bool kh_cluster_call(void *self, const kh_abci_request *request, kh_abci_answer *ret);
+void kh_cluster_lost(void *self);
+#endif

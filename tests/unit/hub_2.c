@@ -1,0 +1,255 @@
+/* hub, restarts: whatever was written when it stopped, in a block's middle too, the same outputs come of the same order, at this hub
+ * and at another one. */
+#include <dirent.h>
+#include <fcntl.h>
+#include "hub_fixture.h"
+
+enum { BLOCKS = 7, BIG = 2 };
+static block blocks[BLOCKS];
+static uint64_t gaps[BLOCKS];
+static kh_attestation wanted[BLOCKS];
+
+static void applies(block *b, uint32_t bank, uint64_t first, uint32_t n, uint32_t docs, uint64_t amount)
+{
+    ops_buf ops = {0};
+    text t = {0};
+    for (uint32_t i = 0; i < n; i++) ops_apply(&ops, bank, OPS_ENTERPRISE, first + i, i % docs, amount);
+    text_own(&t, &ops);
+    block_batch(b, bank, &t);
+}
+
+/* The order that all worlds of this file execute; the first block holds the papers. */
+static void make_blocks(void)
+{
+    block *b = blocks;
+    text t = {0};
+    ops_buf ops = {0};
+    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD, .party = REGULATOR, .party_add = {OPS_ENTERPRISE, KH_ROLE_ENTERPRISE, kh_text_of("Exporter"), kh_text_of(ops_owner)}});
+    text_bundle(&t, REGULATOR, REGULATOR, 1, &ops);
+    for (uint32_t i = 0; i < 10; i++) {
+        char number[32];
+        kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
+        op.document = (kh_op_document){.action = KH_DOC_PUT, .kind = KH_KIND_EXPORT_DECLARATION, .status = KH_STATUS_CLEARED, .date = 9000, .source = SOURCE, .balance_cnt = 1, .number = ops_number(number, i), .owner = kh_text_of(ops_owner)};
+        op.document.balances[0] = (kh_op_balance){OPS_USD, 100000};
+        ops_add(&ops, &op);
+    }
+    text_bundle(&t, SOURCE, SOURCE, 1, &ops);
+    block_batch(&b[0], HUB, &t);
+    applies(&b[1], BANK_A, 1, 5, 5, 100);
+    applies(&b[1], BANK_B, 1, 5, 5, 100);
+    for (uint32_t i = 0; i < 3; i++) applies(&b[BIG], BANK_A, 1000 + 4000 * i, 4000, 10, 100);
+    for (uint32_t i = 0; i < 300; i++) { /* a bundle that no run has room for beside others */
+        char number[32];
+        kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
+        op.document = (kh_op_document){.action = KH_DOC_PUT, .kind = KH_KIND_EXPORT_DECLARATION, .status = KH_STATUS_CLEARED, .date = 9000, .source = SOURCE, .balance_cnt = 1, .number = ops_number(number, 100 + i), .owner = kh_text_of(ops_owner)};
+        op.document.balances[0] = (kh_op_balance){OPS_USD, 100000};
+        ops_add(&ops, &op);
+    }
+    text_bundle(&t, SOURCE, SOURCE, 2, &ops);
+    block_batch(&b[BIG], BANK_B, &t);
+    applies(&b[BIG], BANK_B, 1000, 2000, 10, 100);
+    applies(&b[3], BANK_A, 1, 5, 5, 100); /* again: their first answers */
+    applies(&b[3], BANK_A, 5000, 5, 5, 100);
+    block_batch(&b[4], HUB, (text_add(&t, "", 0), &t));
+    gaps[4] = UINT64_C(4) * 86400 * KH_NS_PER_S; /* all lapses */
+    applies(&b[5], BANK_B, 9000, 3, 3, 100);
+    applies(&b[6], BANK_A, 99000, 3, 3, 100);
+}
+
+static void again(void) /* another machine, with nothing yet */
+{
+    char cmd[256];
+    world_close();
+    kh_kept_close(w.kept);
+    w.kept = NULL;
+    snprintf(cmd, sizeof cmd, "rm -rf %s/data %s/order %s/outputs", w.root, w.root, w.root);
+    cr_assert(system(cmd) == 0);
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy};
+    cr_assert(kh_store_create(&options, w.store_dir, NULL, NULL) == KH_OK);
+    w.height = FIRST_HEIGHT - 1;
+    w.time_ns = GENESIS_NS;
+    node.post_cnt = 0;
+    world_open();
+}
+
+static void decide_nth(uint32_t i)
+{
+    w.time_ns += gaps[i];
+    (void)decide(&blocks[i]);
+}
+
+static void setup(void)
+{
+    world_begin(false);
+    memset(blocks, 0, sizeof blocks);
+    make_blocks();
+    for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
+    wait_executed(w.height);
+    for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(post_of(FIRST_HEIGHT + i, &wanted[i]));
+    cr_assert(kh_store_block_of(w.store, kh_store_durable_upto(w.store)) == w.height);
+    cr_assert(kh_store_durable_upto(w.store) > BLOCKS + 5); /* the big block is in parts */
+}
+TestSuite(hub_restart, .init = setup, .fini = world_end);
+
+/* Every attestation that was made says what the first world's said, and the banks can be given all. */
+static void all_the_same(void)
+{
+    bool seen[BLOCKS] = {0};
+    for (uint32_t i = 0; i < node.post_cnt; i++) {
+        uint32_t n = (uint32_t)(node.posts[i].height - FIRST_HEIGHT);
+        cr_assert(n < BLOCKS && kh_attestation_agree(&node.posts[i], &wanted[n]), "height %u", FIRST_HEIGHT + n);
+        seen[n] = true;
+    }
+    for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(seen[i], "%u", i);
+    cr_assert(alert_cnt == 0);
+    const uint32_t banks[2] = {BANK_A, BANK_B};
+    for (uint32_t k = 0; k < 2; k++) {
+        uint8_t head[32] = {0};
+        uint64_t count = 0;
+        uint32_t before = parcel_cnt;
+        kh_hub_outputs_wanted(w.hub, banks[k], 0);
+        for (uint32_t i = 0; i < 4000 && parcel_cnt < before + BLOCKS; i++) usleep(500);
+        for (uint32_t i = 0; i < BLOCKS; i++) {
+            static given g;
+            given_to(banks[k], FIRST_HEIGHT + i, &g);
+            cr_assert(g.package.count_before == count && memcmp(g.package.head_before, head, 32) == 0);
+            count = g.package.count;
+            memcpy(head, g.package.head, 32);
+            given_free(&g);
+        }
+        cr_assert(count > 4000 || k == 1);
+    }
+}
+
+Test(hub_restart, another_hub_says_the_same)
+{
+    again();
+    for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
+    wait_executed(w.height);
+    all_the_same();
+    kh_audit_result audit;
+    world_close();
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy};
+    cr_assert(kh_store_audit(&options, w.store_dir, NULL, NULL, &audit) == KH_OK && audit.ok, "%s", audit.why);
+    world_open();
+}
+
+Test(hub_restart, after_each_block)
+{
+    again();
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        decide_nth(i);
+        wait_executed(w.height);
+        world_close();
+        world_open();
+    }
+    wait_executed(w.height);
+    all_the_same();
+}
+
+Test(hub_restart, at_any_moment)
+{
+    for (uint32_t wait_us = 0; wait_us < 60000; wait_us = 1 + 6 * wait_us) {
+        again();
+        for (uint32_t i = 0; i < BLOCKS; i++) {
+            decide_nth(i);
+            usleep(wait_us / 4);
+            world_close();
+            world_open();
+        }
+        wait_executed(w.height);
+        all_the_same();
+    }
+}
+
+/* The hub stands still inside the big block, some of whose parts are executed. */
+Test(hub_restart, inside_a_block)
+{
+    for (uint32_t missing = 1; missing < 5; missing++) {
+        again();
+        uint32_t body = 0;
+        while (memcmp(node.bodies[body].digest, blocks[BIG].items[missing].digest, 32) != 0) body++;
+        node.bodies[body].hidden = true;
+        for (uint32_t i = 0; i <= BIG; i++) decide_nth(i);
+        uint64_t parts = 0;
+        for (uint32_t i = 0; i < 400; i++) {
+            usleep(1000);
+            uint64_t now = kh_store_durable_upto(w.store);
+            if (now != parts) parts = now, i = 0;
+        }
+        cr_assert(parts > BIG && kh_store_last_block(w.store) == FIRST_HEIGHT + BIG && kh_hub_executed_height(w.hub) < FIRST_HEIGHT + BIG);
+        for (uint32_t i = 0; i < 2; i++) { /* still missing, then there */
+            world_close();
+            world_open();
+            usleep(20000);
+            cr_assert(kh_store_durable_upto(w.store) == parts || i == 1);
+            node.bodies[body].hidden = false;
+        }
+        for (uint32_t i = BIG + 1; i < BLOCKS; i++) decide_nth(i);
+        wait_executed(w.height);
+        all_the_same();
+    }
+}
+
+static void cut_file(const char *name, off_t by)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/outputs/%s", w.root, name);
+    int fd = open(path, O_RDWR);
+    cr_assert(fd >= 0, "%s", path);
+    off_t size = lseek(fd, 0, SEEK_END);
+    cr_assert(ftruncate(fd, size > by ? size - by : 0) == 0);
+    close(fd);
+}
+
+/* What a power cut leaves of files that are not synced with each block. */
+Test(hub_restart, outputs_are_made_again_from_the_journal)
+{
+    const char *const names[] = {"posts", "10.packages", "11.packages"};
+    const off_t cuts[] = {1, 200, 3000, 100000, 100000000};
+    for (uint32_t n = 0; n < 3; n++)
+        for (uint32_t c = 0; c < 5; c++) {
+            world_close();
+            cut_file(names[n], cuts[c]);
+            node.post_cnt = 0;
+            world_open();
+            wait_executed(w.height);
+            all_the_same();
+        }
+    char cmd[128];
+    world_close();
+    snprintf(cmd, sizeof cmd, "rm -rf %s/outputs", w.root);
+    cr_assert(system(cmd) == 0);
+    node.post_cnt = 0;
+    world_open();
+    wait_executed(w.height);
+    all_the_same();
+}
+
+Test(hub_restart, a_store_that_executed_something_else_stops_it)
+{
+    world_close();
+    kh_store_report report;
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true, .driven = true, .inline_engine = true};
+    cr_assert(kh_store_open(&options, w.store_dir, &report, &w.store) == KH_OK);
+    kh_store_close(w.store);
+    /* the last batch of the order is another one now: its outcomes are not what the journal has */
+    char cmd[256];
+    snprintf(cmd, sizeof cmd, "rm -rf %s/order %s/outputs", w.root, w.root);
+    cr_assert(system(cmd) == 0);
+    kh_kept_close(w.kept);
+    w.kept = NULL;
+    w.height = FIRST_HEIGHT - 1;
+    w.time_ns = GENESIS_NS;
+    world_open();
+    blocks[1].cnt = 0; /* no entry where the store has one */
+    for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
+    for (uint32_t i = 0; i < 4000 && alert_cnt == 0; i++) usleep(500);
+    cr_assert(alert_cnt == 1);
+    uint64_t ticket;
+    ops_buf ops = {0};
+    ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 1, 1, 1);
+    const kh_store_batch batch = {ops.p, ops.n, ops.cnt, NULL, NULL};
+    cr_assert(kh_store_submit(w.store, &batch, &ticket) == KH_E_CLOSED);
+    free(ops.p);
+}

@@ -1,0 +1,240 @@
+"""control: up, down, status, kill, start; which processes are a node's; env.json."""
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from . import comet, conf, keys, network, register
+from .plan import ROOT, Cluster, Trouble, build, check_length, choose_addresses, cometbft, kanhed, make_tag, write_file
+
+FIRST_HUB = 901
+START_S, STOP_S = 600, 90
+
+
+# ---- processes ----
+
+def pids_of(node):
+    return node.state().get("pids", {})
+
+
+def processes(node):
+    """{pid} of all that runs for a node: whose words name its home, or that supervise it by name."""
+    found, home, programs = set(), node.home.encode(), (kanhed().encode(), cometbft().encode())
+    supervising = [b"supervise", node.cluster.dir.encode(), node.name.encode()]
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")[:-1]
+            with open(f"/proc/{entry}/stat") as f:
+                zombie = f.read().rpartition(")")[2].split()[0] in "ZX"
+        except OSError:
+            continue
+        ours = words[-3:] == supervising or any(word.startswith(home + b"/") for word in words)
+        if ours and not zombie and (words[-3:] == supervising or words[0] in programs):
+            found.add(int(entry))
+    return found
+
+
+def kill_all(node):
+    """The supervisor first, so that nothing is started again meanwhile; its children die with it."""
+    while processes(node):
+        ours = processes(node)
+        first = pids_of(node).get("supervisor")
+        for pid in sorted(ours, key=lambda pid: pid != first):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def launch(node):
+    with open(node.path("supervisor.log"), "a") as log:
+        subprocess.Popen([*node.enter(), sys.executable, os.path.join(ROOT, "tools/cluster"), "supervise", node.cluster.dir, node.name],
+                         stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/")
+
+
+def serves(node):
+    state = node.state()
+    return state.get("state") in ("serving", "waiting") and state["height"] > 0 and set(state["pids"].values()) <= processes(node)
+
+
+def wait_until_serving(nodes):
+    """Every node has its processes and a block; a supervisor that has ended tells its log's end."""
+    until = time.monotonic() + START_S
+    while True:
+        waiting = [node for node in nodes if not serves(node)]
+        if not waiting:
+            return
+        for node in waiting:
+            state = node.state()
+            if state.get("restarts", 0) >= 3:
+                raise Trouble(f"{node.name} does not stay up: {state['why']}; see {node.home}/*.log")
+        if time.monotonic() > until:
+            raise Trouble(f"not serving after {START_S} s: {', '.join(node.name for node in waiting)}; see {waiting[0].home}/*.log")
+        time.sleep(0.05)
+
+
+# ---- env.json ----
+
+def write_env(cluster):
+    by_member = {node.member: node.name for node in cluster.banks}
+    env = {"url": cluster.hubs[0].url, "ca": "ca.pem", "ca_key": "ca.key", "genesis": "genesis.json",
+           "nodes": [{"name": node.name, "role": node.role, "url": node.url, "home": os.path.relpath(node.home, cluster.dir),
+                      "pids": sorted(pids_of(node).values())} for node in cluster.nodes],
+           "parties": []}
+    for party in cluster.parties:
+        line = {key: party[key] for key in ("id", "name", "role")}
+        line.update(cert=f"parties/{party['id']}.pem", key=f"parties/{party['id']}.key")
+        if party["id"] in by_member:
+            line["node"] = by_member[party["id"]]
+        env["parties"].append(line)
+    with locked(cluster.dir, ".env.lock"):
+        write_file(cluster.path("env.json"), json.dumps(env, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def locked(directory, name=".lock"):
+    with open(os.path.join(directory, name), "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+# ---- up ----
+
+def make_plan(directory, given):
+    from_data = os.path.realpath(given.from_data) if given.from_data else None
+    parties = register.parties_of(from_data) if from_data else register.trial_parties(given.banks or 4)
+    banks = [party["id"] for party in parties if party["role"] == "bank"]
+    if from_data and given.banks not in (None, len(banks)):
+        raise Trouble(f"{from_data} has {len(banks)} banks, each with a node; leave --banks out", 2)
+    if len(banks) > 48:
+        raise Trouble(f"{len(banks)} banks are more than a cluster of this tool can have (48)")
+    taken = {party["id"] for party in parties}
+    free = (number for number in range(FIRST_HUB, 1 << 31) if number not in taken)
+    nodes = [{"name": f"hub{i + 1}", "role": "hub", "member": next(free)} for i in range(given.hubs or 1)]
+    nodes += [{"name": f"bank{number}", "role": "bank", "member": number} for number in sorted(banks)]
+    check_length(directory, [node["name"] for node in nodes])
+    return {"chain_id": f"kanhe-{os.urandom(4).hex()}", "suite": given.suite or "intl", "netns": given.netns, "kvstore": given.kvstore,
+            "tag": make_tag(directory), "addresses": choose_addresses(directory, len(nodes), given.netns), "nodes": nodes, "parties": parties,
+            "from": from_data}
+
+
+def same_plan(cluster, given):
+    """A cluster is what it was made as: another `up` may say the same or nothing."""
+    plan = cluster.plan
+    for name, was in (("hubs", len(cluster.hubs)), ("banks", len(cluster.banks)), ("suite", plan["suite"])):
+        if getattr(given, name) not in (None, was):
+            raise Trouble(f"{cluster.dir} is a cluster with --{name} {was}; take another DIR", 2)
+    if (given.netns and not plan["netns"]) or (given.kvstore and not plan["kvstore"]):
+        raise Trouble(f"{cluster.dir} is a cluster of another kind; take another DIR", 2)
+
+
+def furnish(cluster):
+    """All that is in DIR before the first start. genesis.json is written last: without it all this is made again."""
+    if keys.is_complete(cluster):
+        return
+    for node in cluster.nodes:
+        shutil.rmtree(node.home, ignore_errors=True)
+        os.makedirs(node.path("keys"), mode=0o700)
+    beginning = register.make_data(cluster, cluster.plan["from"])
+    consensus = comet.homes(cluster)
+    keys.certificates(cluster)
+    conf.write(cluster)
+    comet.genesis(cluster, consensus, beginning)
+
+
+def up(given):
+    directory = os.path.realpath(given.dir)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    build()
+    kanhed(), cometbft()
+    with locked(directory):
+        if os.path.exists(os.path.join(directory, "cluster.json")):
+            cluster = Cluster.load(directory)
+            same_plan(cluster, given)
+        else:
+            cluster = Cluster(directory, make_plan(directory, given))
+            cluster.save()
+        furnish(cluster)
+        if cluster.netns:
+            network.make(cluster)
+        begin(cluster.nodes)
+        write_env(cluster)
+    print(f"cluster: {cluster.hubs[0].url}, {len(cluster.hubs)} hubs, {len(cluster.banks)} banks; {cluster.path('env.json')}")
+    return 0
+
+
+def begin(nodes):
+    for node in nodes:
+        if serves(node):
+            continue
+        kill_all(node)  # what a killed supervisor may have left
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(node.path("status.json"))
+        launch(node)
+    wait_until_serving(nodes)
+
+
+# ---- one node, and the end ----
+
+def start(cluster, node):
+    with locked(cluster.dir):
+        begin([node])
+        write_env(cluster)
+    print(f"cluster: {node.name} serves, height {node.state()['height']}")
+    return 0
+
+
+def kill(cluster, node):
+    with locked(cluster.dir):
+        kill_all(node)
+        write_file(node.path("status.json"), json.dumps({"state": "killed", "height": node.state().get("height", 0), "pids": {}}) + "\n")
+        write_env(cluster)
+    print(f"cluster: {node.name} is dead")
+    return 0
+
+
+def down(cluster):
+    with locked(cluster.dir):
+        for node in cluster.nodes:
+            pid = pids_of(node).get("supervisor")
+            if pid in processes(node):
+                os.kill(pid, signal.SIGTERM)
+        until = time.monotonic() + STOP_S
+        while any(processes(node) for node in cluster.nodes) and time.monotonic() < until:
+            if not any(pids_of(node).get("supervisor") in processes(node) for node in cluster.nodes):
+                break  # what is left has no supervisor
+            time.sleep(0.05)
+        late = [node.name for node in cluster.nodes if processes(node)]
+        for node in cluster.nodes:
+            kill_all(node)
+            write_file(node.path("status.json"), json.dumps({"state": "stopped", "height": node.state().get("height", 0), "pids": {}}) + "\n")
+        if cluster.netns:
+            network.remove(cluster)
+        write_env(cluster)
+    print("cluster: stopped" + (f"; killed: {', '.join(late)}" if late else ""))
+    return 0
+
+
+def status(cluster):
+    well = True
+    print(f"{'node':10} {'role':5} {'state':10} {'height':>9} {'restarts':>8}  {'url':28} processes")
+    for node in cluster.nodes:
+        state, alive = node.state(), processes(node)
+        good = serves(node)
+        well = well and good
+        shown = state.get("state", "stopped") if good or not state.get("pids") else ("dead" if not alive else state["state"])
+        cut = f"  cut from {', '.join(sorted(names_of(cluster, network.cuts(node))))}" if cluster.netns and good and network.cuts(node) else ""
+        print(f"{node.name:10} {node.role:5} {shown:10} {state.get('height', 0):9} {state.get('restarts', 0):8}  {node.url:28} "
+              f"{' '.join(map(str, sorted(alive))) or '-'}{cut}")
+    return 0 if well else 1
+
+
+def names_of(cluster, addresses):
+    return [node.name for node in cluster.nodes if node.address in addresses]

@@ -1,0 +1,183 @@
+"""plan: what a cluster consists of and where each thing lies: DIR/cluster.json, written once, and paths derived from it."""
+import hashlib
+import json
+import os
+import socket
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+PORTS = {"https": 8443, "datagrams": 8444, "links": 26650, "p2p": 26656, "rpc": 26657}
+SOCKET_PATH_MAX = 107  # a Unix socket's path, unix(7)
+
+
+class Trouble(Exception):
+    """Something that the user has to know; the message is the whole story."""
+
+    def __init__(self, message, status=3):
+        super().__init__(message)
+        self.status = status
+
+
+def program(variable, path):
+    """A program of build/release, or the one that the environment names."""
+    found = os.environ.get(variable) or os.path.join(ROOT, "build/release", path)
+    if not os.access(found, os.X_OK):
+        raise Trouble(f"{found} is not there (${variable} names another)")
+    return found
+
+
+def kanhe():
+    return program("KANHE_BIN", "tools/kanhe/kanhe")
+
+
+def kanhed():
+    return program("KANHED_BIN", "engine/app/kanhed")
+
+
+def kanhe_key():
+    return program("KANHE_KEY_BIN", "tools/kanhe-key")
+
+
+def kanhe_leaf():
+    return program("KANHE_LEAF_BIN", "tools/kanhe-leaf")
+
+
+def cometbft():
+    found = os.environ.get("KANHE_COMETBFT") or os.path.join(ROOT, "build/cometbft/cometbft")
+    if not os.access(found, os.X_OK):
+        raise Trouble("CometBFT is not there: tools/install cluster")
+    return found
+
+
+def build():
+    """Builds build/release where a program is missing and none is named by the environment, as tools/hub does."""
+    wanted = (("KANHE_BIN", "tools/kanhe/kanhe"), ("KANHED_BIN", "engine/app/kanhed"), ("KANHE_KEY_BIN", "tools/kanhe-key"),
+              ("KANHE_LEAF_BIN", "tools/kanhe-leaf"))
+    if not all(os.environ.get(variable) or os.access(os.path.join(ROOT, "build/release", path), os.X_OK) for variable, path in wanted):
+        release, log = os.path.join(ROOT, "build/release"), os.path.join(ROOT, "build/cluster.log")
+        run([os.path.join(ROOT, "tools/install"), "build"], quiet=False)
+        again = ["--reconfigure"] if os.path.isdir(release) else []
+        with open(log, "w") as out:
+            setup = ["meson", "setup", *again, release, ROOT, "--buildtype=release", "-Dtests=false", "-Dbench=false"]
+            for command in (setup, ["ninja", "-C", release]):
+                if subprocess.run(command, stdout=out, stderr=subprocess.STDOUT).returncode != 0:
+                    raise Trouble(f"the build failed: see {log}")
+    if not os.environ.get("KANHE_COMETBFT"):
+        run([os.path.join(ROOT, "tools/install"), "cluster"], quiet=False)
+
+
+def run(command, quiet=True, **more):
+    """Runs a command to its end; its output, or a Trouble with its last words."""
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE if quiet else None, text=True, **more)
+    if done.returncode != 0:
+        words = ((done.stderr or "") + done.stdout).strip().splitlines()[-3:]
+        raise Trouble(f"{' '.join(map(str, command))}: {'; '.join(words) or done.returncode}")
+    return done.stdout
+
+
+def write_file(path, text, mode=0o644):
+    """Whole or not at all, whenever somebody else reads it."""
+    fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(fd, "w") as f:
+        f.write(text)
+    os.rename(path + ".new", path)
+
+
+def read_json(path, otherwise=None):
+    try:
+        with open(path) as f:
+            return json.load(f)
+    except (FileNotFoundError, ValueError):
+        return otherwise
+
+
+class Node:
+    """One node: a hub, or a bank's; `member` is its number in the cluster."""
+
+    def __init__(self, cluster, number, name, role, member):
+        self.cluster, self.number, self.name, self.role, self.member = cluster, number, name, role, member
+        self.home = cluster.path("nodes", name)
+        self.comet = self.path("cometbft")
+        self.abci = self.path("abci.sock")
+        self.address = cluster.addresses[number]
+        self.url = f"https://{self.at('https')}"
+        self.namespace = f"{cluster.tag}-{number}" if cluster.netns else None
+
+    def path(self, *words):
+        return os.path.join(self.home, *words)
+
+    def at(self, what):
+        return f"{self.address}:{PORTS[what]}"
+
+    def enter(self):
+        """The words before a command that runs where the node's network is."""
+        return ["ip", "netns", "exec", self.namespace] if self.namespace else []
+
+    def state(self):
+        """What its supervisor said last."""
+        return read_json(self.path("status.json"), {})
+
+
+class Cluster:
+    """plan: {"chain_id", "suite", "netns", "kvstore", "addresses", "nodes": [{"name", "role", "member"}], "parties": [...]}."""
+
+    def __init__(self, directory, plan):
+        self.dir, self.plan = directory, plan
+        self.suite, self.netns, self.kvstore, self.addresses = plan["suite"], plan["netns"], plan["kvstore"], plan["addresses"]
+        self.tag = plan["tag"]
+        self.nodes = [Node(self, i, n["name"], n["role"], n["member"]) for i, n in enumerate(plan["nodes"])]
+        self.hubs = [node for node in self.nodes if node.role == "hub"]
+        self.banks = [node for node in self.nodes if node.role == "bank"]
+        self.parties = plan["parties"]
+
+    def path(self, *words):
+        return os.path.join(self.dir, *words)
+
+    def node(self, name):
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise Trouble(f"there is no node {name!r}: {', '.join(node.name for node in self.nodes)}", 2)
+
+    def save(self):
+        write_file(self.path("cluster.json"), json.dumps(self.plan, indent=1, ensure_ascii=False) + "\n")
+
+    @staticmethod
+    def load(directory):
+        directory = os.path.realpath(directory)
+        plan = read_json(os.path.join(directory, "cluster.json"))
+        if plan is None:
+            raise Trouble(f"{directory} has no cluster: tools/cluster up {directory}")
+        return Cluster(directory, plan)
+
+
+def check_length(directory, names):
+    longest = max(len(os.path.join(directory, "nodes", name, "abci.sock")) for name in names)
+    if longest > SOCKET_PATH_MAX:
+        raise Trouble(f"{directory} is {longest - SOCKET_PATH_MAX} characters too long for the sockets under it")
+
+
+def is_free(address):
+    for port in PORTS.values():
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((address, port))
+            except OSError:
+                return False
+    return True
+
+
+def choose_addresses(directory, count, netns):
+    """A block of addresses that goes with DIR, so that two clusters do not meet: 127.X.Y.2 and on; 10.X.Y.2 and on in namespaces."""
+    digest = hashlib.sha256(directory.encode()).digest()
+    for shift in range(64):
+        x, y = 1 + (digest[0] + shift) % 250, digest[1]
+        addresses = [f"{'10' if netns else '127'}.{x}.{y}.{2 + i}" for i in range(count)]
+        if netns or all(is_free(address) for address in addresses):
+            return addresses
+    raise Trouble("no free addresses were found in 127.0.0.0/8")
+
+
+def make_tag(directory):
+    return "kh" + hashlib.sha256(directory.encode()).hexdigest()[:6]

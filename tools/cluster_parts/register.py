@@ -1,0 +1,95 @@
+"""register: who is in the cluster, and the data directories that its nodes begin with; all by the embedded `kanhe` command."""
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+
+from .plan import Trouble, kanhe, kanhe_leaf, run
+
+PUBLIC_ROLES = ("regulator", "bank", "source")  # what every node knows (docs/CLUSTER.md, members' register)
+
+
+def ask(data, *words):
+    """A command's lines as objects."""
+    return [json.loads(line) for line in run([kanhe(), "--data", data, "--json", *words]).splitlines()]
+
+
+def trial_parties(banks):
+    names = [chr(ord("A") + i) if i < 26 else str(i + 1) for i in range(banks)]
+    parties = [{"id": 1, "role": "regulator", "name": "FX regulator", "uscc": None}]
+    parties += [{"id": 11 + i, "role": "bank", "name": f"Bank {name}", "uscc": None} for i, name in enumerate(names)]
+    parties += [{"id": 101, "role": "enterprise", "name": "Exporter One", "uscc": "91350211M000100Y43"},
+                {"id": 102, "role": "enterprise", "name": "Exporter Two", "uscc": "91310115MA1K35FF1J"},
+                {"id": 103, "role": "enterprise", "name": "Exporter Three", "uscc": "91440300MA5DA1KF36"},
+                {"id": 201, "role": "source", "name": "Customs", "uscc": None}]
+    return parties
+
+
+def parties_of(data):
+    """The parties of a directory that nobody has open."""
+    if not os.path.isdir(data):
+        raise Trouble(f"{data} is no data directory")
+    parties = ask(data, "party", "list")
+    if not any(party["role"] == "bank" for party in parties):
+        raise Trouble(f"{data} has no bank: nobody could keep a node")
+    if not any(party["role"] == "regulator" for party in parties):
+        raise Trouble(f"{data} has no regulator")
+    return parties
+
+
+def add(data, party):
+    uscc = ["--uscc", party["uscc"]] if party.get("uscc") else []
+    run([kanhe(), "--data", data, "party", "add", "--id", party["id"], "--role", party["role"], "--name", party["name"], *uscc])
+    if party.get("status") == "frozen":
+        run([kanhe(), "--data", data, "party", "freeze", party["id"]])
+
+
+def must_be_stopped(data):
+    with open(os.path.join(data, "lock")) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Trouble(f"{data} is being written by process {lock.readline().strip()}: stop it first") from None
+
+
+def copy(source, target):
+    subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
+
+
+def make_data(cluster, from_data):
+    """A hub's directory is a copy of the one that the cluster moves up from (or of a fresh one with all parties); a bank's is fresh and
+    has the public register alone. Returns what genesis says of the beginning."""
+    whole, public = cluster.path("whole.new"), cluster.path("public.new")
+    for folder in (whole, public):
+        shutil.rmtree(folder, ignore_errors=True)
+    if from_data:
+        must_be_stopped(from_data)
+        copy(from_data, whole)
+    else:
+        run([kanhe(), "--data", whole, "init"])
+        for party in cluster.parties:
+            add(whole, party)
+    rules = [rule for rule in ask(whole, "rule", "list") if not rule["default"]]
+    rates = ask(whole, "rate", "list")
+    run([kanhe(), "--data", public, "init"])
+    for party in cluster.parties:
+        if party["role"] in PUBLIC_ROLES:
+            add(public, party)
+    for rule in rules:
+        run([kanhe(), "--data", public, "rule", "set", rule["rule"], rule["value"]])
+    for rate in rates:
+        run([kanhe(), "--data", public, "rate", "set", rate["from"], rate["to"], rate["rate"], "--date", rate["date"], "--source", rate["source"]])
+    for node in cluster.nodes:
+        shutil.rmtree(node.path("data"), ignore_errors=True)
+        copy(whole if node.role == "hub" else public, node.path("data"))
+    audit = ask(whole, "audit")[0]
+    shutil.rmtree(whole)
+    shutil.rmtree(public)
+    return {"height": audit["height"], "checkpoint": audit["content_digest"], "public": leaves(rules, rates)}
+
+
+def leaves(rules, rates):
+    lines = [run([kanhe_leaf(), "rule", rule["rule"], rule["value"]]) for rule in rules]
+    lines += [run([kanhe_leaf(), "rate", rate["from"], rate["to"], rate["date"], rate["rate"], rate["source"]]) for rate in rates]
+    return [dict(zip(("key", "value"), line.split())) for line in sorted(lines)]
