@@ -37,7 +37,7 @@ static const module floors[] = {
     {"app",
      " base mem host crypto doc wire formats index ledger log store service embed ingest http abci proof link order attest cluster "
      "kanhe ",
-     " libconfig seccomp iconv jansson "},
+     " libconfig seccomp iconv jansson curl/ "},
     {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ jansson "},
     {"ingest", " base host service wire ", " rte "},
     {"kanhe", " kanhe ", " "},

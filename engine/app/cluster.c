@@ -111,6 +111,33 @@ static bool open_disk(kh_cluster *c, char *why, size_t cap)
     return err == KH_OK;
 }
 
+kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, const uint16_t *codes, uint32_t n)
+{
+    uint32_t i = 0;
+    kh_err err = KH_OK;
+    while (i < n && (types[i] != KH_TX_CHANGE || codes[i] != KH_R_OK)) i++;
+    if (i == n) return KH_OK;
+    (void)pthread_mutex_lock(&c->changes_lock);
+    if (c->change_cnt == c->change_cap) {
+        uint32_t cap = c->change_cap != 0 ? 2 * c->change_cap : 64;
+        uint64_t *p = realloc(c->changes, cap * sizeof *p);
+        if (p == NULL) err = KH_E_NOMEM;
+        else c->changes = p, c->change_cap = cap;
+    }
+    if (err == KH_OK) c->changes[c->change_cnt++] = height;
+    (void)pthread_mutex_unlock(&c->changes_lock);
+    return err;
+}
+
+uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max)
+{
+    (void)pthread_mutex_lock(&c->changes_lock);
+    uint32_t n = c->change_cnt < max ? c->change_cnt : max;
+    if (n != 0) memcpy(ret, c->changes, n * sizeof *ret);
+    (void)pthread_mutex_unlock(&c->changes_lock);
+    return n;
+}
+
 /* Which bodies were ordered the kept blocks say; what of them lacks is asked for. */
 static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
 {
@@ -119,13 +146,16 @@ static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
     kh_err err;
     for (; (err = kh_kept_after(c->kept, height, &block)) == KH_OK; kh_kept_block_free(block)) {
         height = block->height;
+        if (!want && kh_cluster_note(c, height, block->types, block->codes, block->tx_cnt) != KH_OK)
+            return kh_kept_block_free(block), say(why, cap, "out of memory");
         for (uint32_t i = 0; i < block->item_cnt; i++) {
             const kh_kept_item *item = &block->items[i];
             uint8_t *body = NULL;
             size_t n;
             if (item->kind != KH_ITEM_BATCH) continue;
             if (!want) kh_bodies_ordered(c->bodies, item->digest, item->sender);
-            else if (!kh_bodies_has(c->bodies, item->digest) && kh_node_body(c->node, item->digest, &body, &n) == KH_OK) free(body);
+            else if (!kh_bodies_has(c->bodies, item->digest) && kh_node_body(c->node, item->digest, &body, &n) == KH_OK)
+                free(body);
         }
     }
     return err == KH_E_NOT_FOUND || say(why, cap, "%s/order: %s", c->options.config->data, kh_err_text(err));
@@ -324,14 +354,16 @@ static bool init(kh_cluster *c, char *why, size_t cap)
     pthread_condattr_t attr;
     (void)pthread_mutex_init(&c->calls, NULL);
     (void)pthread_mutex_init(&c->beat_lock, NULL);
+    (void)pthread_mutex_init(&c->changes_lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&c->beat_end, &attr);
     (void)pthread_condattr_destroy(&attr);
     kh_err err = kh_genesis_encode(c->options.genesis, &c->genesis, &c->genesis_sz);
     if (err == KH_E_NOMEM) return say(why, cap, "out of memory");
-    return err == KH_OK || say(why, cap, "%s: app_state.kanhe is not sound: a key, member, officer or public leaf is not as "
-                                         "docs/CLUSTER.md says",
+    return err == KH_OK || say(why, cap,
+                               "%s: app_state.kanhe is not sound: a key, member, officer or public leaf is not as "
+                               "docs/CLUSTER.md says",
                                c->options.config->cluster.genesis);
 }
 
@@ -341,8 +373,8 @@ bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, 
     if (c == NULL) return say(why, cap, "out of memory");
     c->options = *options;
     bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_node(c, why, cap) &&
-                check_self(c, why, cap) && tell_ordered(c, true, why, cap) && start_own(c, why, cap) &&
-                start_link(c, why, cap) && start_beat(c, why, cap) && start_abci(c, why, cap);
+                check_self(c, why, cap) && tell_ordered(c, true, why, cap) && start_own(c, why, cap) && start_link(c, why, cap) &&
+                start_beat(c, why, cap) && start_abci(c, why, cap);
     if (good) *ret = c;
     else kh_cluster_stop(c);
     return good;
@@ -378,6 +410,8 @@ void kh_cluster_stop(kh_cluster *c)
     if (c->has_disk) kh_host_disk_close(&c->disk);
     (void)pthread_cond_destroy(&c->beat_end);
     (void)pthread_mutex_destroy(&c->beat_lock);
+    (void)pthread_mutex_destroy(&c->changes_lock);
+    free(c->changes);
     (void)pthread_mutex_destroy(&c->calls);
     free(c->genesis);
     free(c->txs);
@@ -391,6 +425,8 @@ void kh_cluster_stop(kh_cluster *c)
 kh_node *kh_cluster_node(kh_cluster *c) { return c->node; }
 kh_kept *kh_cluster_kept(kh_cluster *c) { return c->kept; }
 kh_view *kh_cluster_view(kh_cluster *c) { return c->view; }
+const kh_config *kh_cluster_config(const kh_cluster *c) { return c->options.config; }
+kh_logging *kh_cluster_logging(const kh_cluster *c) { return c->options.logging; }
 bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }
 
 static void attested_upto(void *ctx, kh_order *order)

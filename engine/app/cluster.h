@@ -39,6 +39,10 @@ void kh_cluster_stop(kh_cluster *c); /* NULL: nothing */
 kh_node *kh_cluster_node(kh_cluster *c);
 kh_kept *kh_cluster_kept(kh_cluster *c);
 kh_view *kh_cluster_view(kh_cluster *c); /* NULL: this is no bank */
+const kh_config *kh_cluster_config(const kh_cluster *c);
+kh_logging *kh_cluster_logging(const kh_cluster *c);
+/* kh_cluster_changes: heights of blocks with a change by officers, ascending; returns how many, at most max. */
+uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max);
 bool kh_cluster_sound(const kh_cluster *c); /* false: a block could not be kept, nothing goes on */
 
 typedef struct kh_cluster_counts {

@@ -67,7 +67,8 @@ static bool init_chain(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *
     if (r->chain_id.n != strlen(g->chain_id) || memcmp(r->chain_id.p, g->chain_id, r->chain_id.n) != 0 ||
         r->initial_height != (int64_t)g->initial_height)
         why = "genesis.json of CometBFT: chain_id or initial_height is not what app_state.kanhe says";
-    else if (!same_validators(g, r)) why = "genesis.json of CometBFT: its validators are not those of app_state.kanhe, of one power";
+    else if (!same_validators(g, r))
+        why = "genesis.json of CometBFT: its validators are not those of app_state.kanhe, of one power";
     else if (!same_state(c, r)) why = "genesis.json of CometBFT: app_state.kanhe is not the one of this node";
     if (why != NULL) {
         KH_LOG(c->options.logging, KH_LEVEL_ERROR, "genesis_differs", {"why", why, 0});
@@ -170,7 +171,7 @@ static bool answer(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *ret)
     case KH_ABCI_QUERY:
     case KH_ABCI_CHECK_TX:
     case KH_ABCI_INSERT_TX: ret->code = 1; return true; /* nothing comes in this way */
-    default: return true;                              /* no snapshots, no vote extensions */
+    default: return true;                               /* no snapshots, no vote extensions */
     }
 }
 

@@ -41,9 +41,14 @@ struct kh_cluster {
     uint64_t saved_height, saved_at_ns;
     atomic_bool entries; /* a block with entries was decided since the last save */
     atomic_bool failed;
+    pthread_mutex_t changes_lock;
+    uint64_t *changes; /* heights, ascending */
+    uint32_t change_cnt, change_cap;
     atomic_ullong alerts;
 };
 
+/* kh_cluster_note takes down a block's height where it has a change by officers. */
+KH_MUST kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, const uint16_t *codes, uint32_t n);
 void kh_cluster_effects_fill(kh_cluster *c);
 /* kh_cluster_fail: once; nothing more is answered to CometBFT. */
 void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err);

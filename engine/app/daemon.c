@@ -38,6 +38,7 @@ static bool start_engine(kh_daemon *d, bool accept_time)
     if (d->fresh && kh_create(&options, NULL, NULL, d->why, sizeof d->why) != KH_DONE) return false;
     if (d->fresh) KH_LOG(d->logging, KH_LEVEL_INFO, "directory_made", {"dir", d->config->data, 0});
     if (kh_engine_new(&options, &d->engine) != KH_DONE) return say(d, "the engine", "out of memory");
+    if (d->config->cluster.on) kh_embed_set_driven(d->engine);
     d->store = kh_embed_store(d->engine);
     if (d->store == NULL) return say(d, "the data directory", kh_message(d->engine));
     d->clock = kh_host_clock();
@@ -59,7 +60,11 @@ static bool start_cluster(kh_daemon *d)
     if (!d->config->cluster.on) return true;
     bool good = kh_cluster_start(&options, why, sizeof why, &d->cluster);
     kh_held_drop(&d->link_key);
-    return good || say(d, "cluster", why);
+    if (!good) return say(d, "cluster", why);
+    d->cluster_info = kh_daemon_cluster_info(d->cluster);
+    kh_embed_set_cluster(d->engine, &d->cluster_info);
+    if (kh_cluster_view(d->cluster) != NULL) kh_embed_set_view(d->engine, kh_cluster_view(d->cluster));
+    return true;
 }
 
 static bool start_service(kh_daemon *d)

@@ -22,6 +22,7 @@ typedef struct kh_daemon {
     kh_genesis genesis; /* of a cluster */
     kh_cluster_keys cluster_keys;
     kh_cluster *cluster; /* NULL: a machine by itself */
+    kh_cluster_info cluster_info;
     kh_engine *engine;
     kh_store *store; /* the engine's */
     kh_clock clock;
@@ -44,6 +45,8 @@ typedef struct kh_daemon {
 KH_MUST bool kh_daemon_drop(kh_daemon *d);
 /* kh_daemon_filter: seccomp. */
 KH_MUST bool kh_daemon_filter(kh_daemon *d);
+/* kh_daemon_cluster_info: what the engine is told of the cluster. [cluster_info.c] */
+kh_cluster_info kh_daemon_cluster_info(kh_cluster *cluster);
 /* kh_daemon_metrics gives the figures of all parts but http's own, for GET /metrics. [metrics.c] */
 void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx);
 #endif

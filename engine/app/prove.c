@@ -26,8 +26,8 @@ static kh_err fail(const maker *m, kh_err err, const char *why)
     return err;
 }
 
-/* sided turns a path by place into one by sides: on the way down from the root, at each fork the right part is gone into where the
- * place is not in the left. */
+/* sided turns a path by place into one by sides: on the way down from the root, at each fork the right part is gone into where
+ * the place is not in the left. */
 static kh_err sided(const maker *m, uint32_t index, uint32_t cnt, const uint8_t (*path)[32], uint32_t n, kh_proof_path *ret)
 {
     bool left[KH_PROOF_PATH_MAX];
@@ -195,7 +195,8 @@ static kh_err validators(maker *m)
             m->parts->change_cnt = place;
             continue;
         }
-        if (m->parts->change_cnt == KH_PROOF_CHANGES_MAX) return fail(m, KH_E_FORMAT, "too many changes of validators since genesis");
+        if (m->parts->change_cnt == KH_PROOF_CHANGES_MAX)
+            return fail(m, KH_E_FORMAT, "too many changes of validators since genesis");
         kh_proof_change *change = &made[m->parts->change_cnt];
         err = commit_of(m, given->commit, given->commit_n, &change->header, &change->commit);
         change->next = *given->next;

@@ -81,6 +81,7 @@ void kh_client_close(kh_client *c)
 }
 
 const char *kh_client_message(const kh_client *client) { return client->message; }
+void kh_client_attested(kh_client *client, bool attested) { client->attested = attested; }
 uint32_t kh_client_http_status(const kh_client *client) { return client->http_status; }
 
 kh_result kh_client_say(kh_client *c, kh_result result, const char *format, ...)

@@ -38,6 +38,7 @@ struct kh_client {
     kh_transfer *under_way[KH_CLIENT_TRANSFERS];
     uint32_t under_way_cnt;
     uint32_t http_status;
+    bool attested;                     /* questions about documents: of a quorum */
     struct kh_lookup_session *session; /* lookup.c's */
     char message[700];
 };

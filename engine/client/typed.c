@@ -80,15 +80,21 @@ kh_result kh_client_import_file(kh_client *c, const char *file, const kh_import_
 
 kh_result kh_client_verify_file(kh_client *c, const char *file, const kh_result_sink *sink)
 {
-    return kh_client_call(c, &(kh_client_request){.method = "POST", .path = "/v1/verify", .file = file}, sink);
+    const kh_client_param query[] = {{"attested", c->attested ? "true" : NULL}};
+    return kh_client_call(
+        c, &(kh_client_request){.method = "POST", .path = "/v1/verify", .query = query, .query_cnt = COUNT(query), .file = file},
+        sink);
 }
 
 static kh_result about_paper(kh_client *c, const char *path, const kh_paper *p, const kh_result_sink *sink)
 {
     kh_result result = as_me(c, p->as);
     if (result != KH_DONE) return not_me(c, result, p->as);
-    const kh_client_param query[] = {
-        {"document", p->document}, {"issuer", p->issuer}, {"owner", p->owner}, {"amount", p->amount}};
+    const kh_client_param query[] = {{"document", p->document},
+                                     {"issuer", p->issuer},
+                                     {"owner", p->owner},
+                                     {"amount", p->amount},
+                                     {"attested", c->attested ? "true" : NULL}};
     return get(c, path, query, COUNT(query), sink);
 }
 

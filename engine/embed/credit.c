@@ -141,7 +141,7 @@ static kh_result give_documents(kh_engine *e, const kh_principal *who, const kh_
         kh_store_read_end(e->store);
         if (!its) continue;
         kh_access_show_document(who, &doc);
-        kh_embed_give_document(&doc, sink);
+        kh_embed_give_document(e, &doc, sink);
     }
     free(p->keys);
     return KH_DONE;
@@ -182,6 +182,7 @@ kh_result kh_credit(kh_engine *engine, const kh_credit_request *request, const k
     uint32_t meant = kh_embed_party_id(engine, l, &who, request->enterprise);
     kh_store_read_end(engine->store);
     if (result != KH_DONE) return result;
+    if (kh_viewed(engine) && code == KH_C_OK) code = KH_C_NOT_CHECKED;
     if (code != KH_C_OK) return kh_embed_refuse(engine, code, sink);
     uint32_t rights = kh_access_rights(&who, KH_ASK_CREDIT);
     if (rights & KH_NEEDS_GRANT) { /* filed in any case: an enterprise that there is not gave no consent */

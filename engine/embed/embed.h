@@ -32,7 +32,7 @@ struct kh_engine {
     kh_disk disk;
     kh_clock clock;
     kh_entropy entropy;
-    bool disk_open;
+    bool disk_open, driven;
     kh_store *store;
     enum { KH_CLOSED_MODE, KH_READING, KH_WRITING, KH_STREAMING } mode;
     kh_limits *limits;              /* NULL: none are set */
@@ -49,6 +49,8 @@ struct kh_engine {
 /* ---- for the daemon ---- */
 /* kh_embed_store: the engine's store, opened for streaming; NULL: kh_message says why. */
 kh_store *kh_embed_store(kh_engine *e);
+/* kh_embed_set_driven: before kh_embed_store: entries come of a cluster's order alone (kh_store_options.driven). */
+void kh_embed_set_driven(kh_engine *e);
 /* kh_embed_set_limits: before the first kh_engine_as; the limits outlive the engine. */
 void kh_embed_set_limits(kh_engine *e, kh_limits *limits);
 /* kh_embed_set_view makes this a bank node's engine: its bank's financings and alerts come from the view, its operations go
@@ -74,7 +76,8 @@ void kh_embed_options(kh_engine *e, kh_store_options *ret);
 kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret, kh_code *ret_code);
 /* kh_embed_enter opens for reading or writing, resolves and refuses: on a refusal the row {code name} was given. */
 kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret);
-/* kh_embed_refuse gives the row {code name} and KH_DONE_NOT_OK, with a sentence in the message. */
+/* kh_embed_refuse gives the row {code name} and KH_DONE_NOT_OK, with a sentence in the message. A bank's node answers NOT_CHECKED
+   what only a hub's ledger knows, where no hub could be asked (http.h: forward). */
 kh_result kh_embed_refuse(kh_engine *e, kh_code code, const kh_result_sink *sink);
 /* kh_embed_party finds the party of an id, a USCC, or a name: any, to the operator; through a party's handle those that `who` may
    see (kh_access_may_see_party). A name that it may not see finds nothing, as one that there is not. [S] */
@@ -130,7 +133,7 @@ void kh_row_issuer(kh_row_builder *b, const char *issuer);
 void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh_code code);
 
 /* kh_embed_give_document gives a row a currency of a document, as `balance` does. */
-void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink);
+void kh_embed_give_document(const kh_engine *e, const kh_doc_view *doc, const kh_result_sink *sink);
 
 /* ---- operations ---- */
 typedef struct kh_answer { /* what came back for one operation */

@@ -77,6 +77,7 @@ void kh_embed_options(kh_engine *e, kh_store_options *ret)
                               .disk = &e->disk,
                               .entropy = &e->entropy,
                               .accept_time = e->options.accept_time,
+                              .driven = e->driven,
                               .wait_lock_ms = (uint32_t)(e->options.wait_s * 1000)};
 }
 
@@ -184,6 +185,8 @@ static kh_result open_as(kh_engine *e, int mode)
     }
     return KH_DONE;
 }
+
+void kh_embed_set_driven(kh_engine *e) { e->driven = true; }
 
 kh_result kh_embed_open(kh_engine *e, int mode)
 {

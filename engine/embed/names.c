@@ -59,8 +59,9 @@ kh_result kh_embed_refuse(kh_engine *e, kh_code code, const kh_result_sink *sink
     kh_row_code(&b, code);
     kh_row_give(&b, "refused", sink);
     return kh_embed_fail(e, KH_DONE_NOT_OK, "%s: %s", kh_code_name(code),
-                         code == KH_C_FROZEN ? "this party is frozen (已冻结)"
-                                             : "a party of this role may not ask or do this (无权操作)");
+                         code == KH_C_FROZEN        ? "this party is frozen (已冻结)"
+                         : code == KH_C_NOT_CHECKED ? "no hub can be asked now (暂不可查)"
+                                                    : "a party of this role may not ask or do this (无权操作)");
 }
 
 kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret)
@@ -71,6 +72,8 @@ kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, con
     const kh_ledger *l = kh_store_read_begin(e->store);
     result = kh_embed_principal(e, l, as, ask, ret, &code);
     kh_store_read_end(e->store);
+    bool of_hubs = ask == KH_ASK_GRANT || ask == KH_ASK_CREDIT || ask == KH_DO_GRANT || ask == KH_DO_IMPORT;
+    if (kh_viewed(e) && code == KH_C_OK && of_hubs) code = KH_C_NOT_CHECKED;
     if (result != KH_DONE || code == KH_C_OK) return result;
     return kh_embed_refuse(e, code, sink);
 }

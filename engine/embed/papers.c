@@ -31,6 +31,7 @@ kh_result kh_embed_find(kh_engine *e, const kh_paper *paper, kh_ask ask, kh_pape
     if (result != KH_DONE) return result;
     const kh_ledger *l = kh_store_read_begin(e->store);
     result = kh_embed_principal(e, l, paper->as, ask, ret_who, &code);
+    if (kh_viewed(e) && code == KH_C_OK) code = KH_C_NOT_CHECKED;
     if (result == KH_DONE && code == KH_C_OK) {
         kh_probe probe;
         if (kh_probe_take(e, ret_who, 1, &probe) == 0) code = KH_C_RATE_LIMITED;
@@ -65,7 +66,7 @@ static void document_head(kh_row_builder *b, const kh_doc_view *doc)
     kh_row_number(b, "version", doc->version);
 }
 
-void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink)
+void kh_embed_give_document(const kh_engine *e, const kh_doc_view *doc, const kh_result_sink *sink)
 {
     kh_row_builder b;
     for (uint32_t i = 0; i < doc->balance_cnt || i == 0; i++) {
@@ -81,6 +82,10 @@ void kh_embed_give_document(const kh_doc_view *doc, const kh_result_sink *sink)
         kh_row_amount(&b, "free", v->free, v->currency);
         if (v->over_limit) kh_row_bool(&b, "over_limit", true);
         if (doc->similar) kh_row_bool(&b, "similar", true);
+        if (e->cluster != NULL) { /* one hub's word */
+            kh_row_bool(&b, "attested", false);
+            kh_row_number(&b, "as_of", kh_store_last_block(e->store));
+        }
         kh_row_give(&b, "balance", sink);
     }
 }
@@ -94,6 +99,6 @@ kh_result kh_balance(kh_engine *e, const kh_paper *paper, const kh_result_sink *
     kh_result result = kh_embed_find(e, paper, KH_ASK_BALANCE, &name, &who, &doc, &code);
     if (result != KH_DONE) return result;
     if (code != KH_C_OK) return kh_embed_not_found(e, &name, code, sink);
-    kh_embed_give_document(&doc, sink);
+    kh_embed_give_document(e, &doc, sink);
     return KH_DONE;
 }

@@ -177,6 +177,7 @@ kh_result kh_risk_account(kh_engine *engine, const char *as, kh_page *page, cons
     kh_result result = kh_page_begin(engine, page, 1, after);
     if (result == KH_DONE) result = kh_embed_enter(engine, KH_READING, as, KH_ASK_RISK, sink, &who);
     if (result != KH_DONE) return result;
+    if (kh_viewed(engine)) return kh_embed_refuse(engine, KH_C_NOT_CHECKED, sink);
     bool own = (kh_access_rights(&who, KH_ASK_RISK) & KH_OWN_ONLY) != 0;
     uint64_t cursor = kh_max64(own ? who.party : 0, after[0]);
     for (bool more = true; more;) {

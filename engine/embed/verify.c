@@ -103,8 +103,9 @@ static void give(checker *c, const asked *a, const kh_verdict *v)
     kh_row_amount(&b, "free", v->free, v->currency);
     if (v->version != 0) kh_row_number(&b, "version", v->version);
     else kh_row_null(&b, "version");
-    kh_row_number(&b, "as_of", kh_store_block_of(c->e->store, v->as_of));
+    kh_row_number(&b, "as_of", kh_viewed(c->e) ? kh_view_height(c->e->view) : kh_store_block_of(c->e->store, v->as_of));
     if (v->code == KH_C_NOT_FOUND) kh_row_time(&b, "watermark", v->watermark);
+    if (c->e->cluster != NULL) kh_row_bool(&b, "attested", false); /* one hub's word */
     if (a->refused != 0) kh_row_text(&b, "why", a->why);
     if (v->code != KH_C_OK && !kh_code_is_warning(v->code)) c->not_ok = true;
     kh_row_give(&b, "verdict", c->sink);
@@ -226,6 +227,7 @@ kh_result kh_verify_input(kh_engine *engine, const kh_input *input, const char *
     const kh_ledger *l = kh_store_read_begin(engine->store);
     result = kh_embed_principal(engine, l, as, KH_ASK_VERIFY, &c->who, &c->door);
     kh_store_read_end(engine->store);
+    if (kh_viewed(engine) && c->door == KH_C_OK) c->door = KH_C_NOT_CHECKED; /* a hub is asked; this is said where none answers */
     if (result == KH_DONE) {
         kh_embed_log_lookup(engine, &c->who, "verify", input->name);
         kh_err err = read_all(c, input);

@@ -87,8 +87,8 @@ kh_err kh_viewed_enterprise(kh_engine *e, const char *text, uint32_t *ret)
         return KH_OK;
     }
     if (kh_owner_canonical(kh_text_of(text), uscc, &n) == KH_C_FORMAT) return KH_OK;
-    kh_err err = e->cluster != NULL && e->cluster->enterprise != NULL ? e->cluster->enterprise(e->cluster->self, uscc, ret)
-                                                                      : KH_E_CLOSED;
+    kh_err err =
+        e->cluster != NULL && e->cluster->enterprise != NULL ? e->cluster->enterprise(e->cluster->self, uscc, ret) : KH_E_CLOSED;
     return err == KH_E_NOT_FOUND ? KH_OK : err;
 }
 

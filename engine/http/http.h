@@ -24,6 +24,22 @@ typedef struct kh_http kh_http;
    _bucket, _sum and _count series. */
 typedef void (*kh_http_metric_each)(void *ctx, const char *name, const char *help, const char *labels, uint64_t value);
 
+/* At a bank's node: a question that a hub answers. body, and the texts, are lent. */
+typedef struct kh_http_question {
+    uint32_t party;                                   /* who asks here */
+    const char *method, *uri, *accept, *content_type; /* uri: as it came, but for `attested`; content_type NULL: no body */
+    const uint8_t *body;
+    size_t body_n;
+    bool attested; /* equal answers of a quorum of hubs are wanted */
+} kh_http_question;
+typedef struct kh_http_answer { /* a hub's; body malloc'ed */
+    unsigned status;
+    uint32_t retry_after_s;
+    char content_type[80];
+    uint8_t *body;
+    size_t body_n;
+} kh_http_answer;
+
 typedef struct kh_http_options {
     kh_engine *engine; /* the operator's handle; requests take handles of their own from it */
     struct kh_service *service;
@@ -50,6 +66,11 @@ typedef struct kh_http_options {
     void *metrics_ctx;
     bool (*ready)(void *ctx); /* GET /ready; NULL: always */
     void *ready_ctx;
+    /* forward: of a bank's node, NULL elsewhere: asks a hub what only a hub knows, on a worker's thread. KH_E_CLOSED: no hub
+       answers: the engine then says NOT_CHECKED. KH_E_ARG: not this party's node. Where the question is attested: KH_E_AGAIN:
+       fewer than a quorum answer; KH_E_DAMAGED: they answer differently. Such a node has no datagram sessions. */
+    KH_MUST kh_err (*forward)(void *ctx, const kh_http_question *question, kh_http_answer *ret);
+    void *forward_ctx;
 } kh_http_options;
 
 /* kh_http_start listens and returns; everything in options but engine, service, limits and the callbacks is copied. why: a

@@ -43,7 +43,8 @@ enum {                      /* what else is true of a route */
        KH_R_INLINE = 32,    /* answered by the polling thread: waits for nothing */
        KH_R_ASYNC = 64,     /* started by the polling thread, answered by the store */
        KH_R_TEXT = 128,     /* the answer is text, not rows */
-       KH_R_CHANGES = 256   /* an operation, not a question */
+       KH_R_CHANGES = 256,  /* an operation, not a question */
+       KH_R_HUB = 512       /* a hub alone knows: a bank's node asks one; `attested` */
 };
 typedef struct kh_route {
     const char *method, *path; /* "/v1/parties/{party}/freeze" */
@@ -84,6 +85,12 @@ void kh_answer_refuse_code(kh_request *r, unsigned http_status, kh_code code, co
 bool kh_answer_accept(kh_request *r, const char *accept);
 /* kh_answer_queue hands the answer to libmicrohttpd. [polling thread] */
 enum MHD_Result kh_answer_queue(kh_request *r);
+
+/* ---- forward.c: at a bank's node ---- */
+/* kh_forwarded: has a hub (or a refusal) answered the request? false: this node answers itself. */
+bool kh_forwarded(kh_request *r);
+/* kh_forward_uri writes uri without its parameter `attested`. */
+void kh_forward_uri(const char *uri, char *ret);
 
 /* ---- library_errors.c: MHD_queue_response of the library itself ---- */
 enum MHD_Result kh_library_queue(struct MHD_Connection *mhd, unsigned status, struct MHD_Response *response);
@@ -219,6 +226,7 @@ struct kh_request {
     uint64_t begun_ns;
     uint64_t goes_ns; /* pace.c: not before */
     char *uri;        /* as it came; taken apart in place */
+    char *asked;      /* the same, whole; where questions are forwarded */
     char *path[KH_HTTP_PATH_PARAMS];
     char *query[KH_HTTP_PARAMS]; /* by the route's params */
     uint8_t *body;
@@ -288,6 +296,7 @@ ROUTE(openapi);
 ROUTE(me);
 ROUTE(party_add);
 ROUTE(party_list);
+ROUTE(party_find);
 ROUTE(party_freeze);
 ROUTE(party_unfreeze);
 ROUTE(rule_set);
@@ -308,6 +317,7 @@ ROUTE(finance_apply_file);
 ROUTE(finance_event);
 ROUTE(finance_events_file);
 ROUTE(finance_show);
+ROUTE(finance_receipt);
 ROUTE(finance_list);
 ROUTE(grant_add);
 ROUTE(grant_revoke);

@@ -185,8 +185,9 @@ static void run(kh_request *r)
     if (r->route->body != KH_BODY_FIELDS || kh_body_fields(r)) {
         kh_result result = KH_DONE;
         if ((r->route->flags & (KH_R_OPEN | KH_R_ASYNC)) == 0) result = kh_engine_as(r->http->o.engine, r->who.party, &r->engine);
-        if (result == KH_DONE) r->route->run(r);
-        else kh_answer_end(r, KH_FAILED, "no handle on the engine", NULL);
+        if (result == KH_DONE) {
+            if (!kh_forwarded(r)) r->route->run(r);
+        } else kh_answer_end(r, KH_FAILED, "no handle on the engine", NULL);
     }
     if (r->engine != NULL) kh_engine_close(r->engine);
     r->engine = NULL;
@@ -340,11 +341,16 @@ void *kh_request_uri(void *ctx, const char *uri, struct MHD_Connection *mhd)
 {
     kh_request *r = calloc(1, sizeof *r);
     (void)mhd;
-    if (r == NULL || (r->uri = strdup(uri)) == NULL) {
+    if (r == NULL) return NULL;
+    r->http = ctx;
+    r->uri = strdup(uri);
+    if (r->http->o.forward != NULL) r->asked = strdup(uri);
+    if (r->uri == NULL || (r->http->o.forward != NULL && r->asked == NULL)) {
+        free(r->uri);
+        free(r->asked);
         free(r);
         return NULL;
     }
-    r->http = ctx;
     return r;
 }
 
@@ -369,5 +375,6 @@ void kh_request_completed(void *ctx, struct MHD_Connection *mhd, void **request,
     free(r->body);
     free(r->out.p);
     free(r->uri);
+    free(r->asked);
     free(r);
 }

@@ -15,6 +15,10 @@
     {"after", T}, { "limit", N }
 #define PAPER                                                                                                                    \
     {"document", T_NEEDED}, {"issuer", T}, {"owner", T}, { "amount", T }
+#define ATTESTED                                                                                                                 \
+    {                                                                                                                            \
+        "attested", B                                                                                                            \
+    }
 #define LINES                                                                                                                    \
     {"name", T}, { "line_offset", N }
 
@@ -33,6 +37,7 @@ const kh_route kh_routes[] = {
      KH_BODY_FIELDS,
      {{0}},
      {{"id", N_NEEDED}, {"role", T_NEEDED}, {"name", T_NEEDED}, {"uscc", T}}},
+    {"GET", "/v1/parties/{party}", kh_route_party_find, KH_R_ONE | KH_R_HUB, KH_BODY_NONE, {ATTESTED}, {{0}}},
     {"POST", "/v1/parties/{party}/freeze", kh_route_party_freeze, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{0}}},
     {"POST", "/v1/parties/{party}/unfreeze", kh_route_party_unfreeze, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{0}}},
     {"GET", "/v1/rules", kh_route_rule_list, 0, KH_BODY_NONE, {{0}}, {{0}}},
@@ -49,14 +54,14 @@ const kh_route kh_routes[] = {
     {"POST",
      "/v1/documents",
      kh_route_import,
-     KH_R_CHANGES,
+     KH_R_CHANGES | KH_R_HUB,
      KH_BODY_FILE,
      {LINES, {"format", T}, {"kind", T}, {"source", T}, {"force", B}},
      {{0}}},
     {"POST", "/v1/show", kh_route_show, 0, KH_BODY_FILE, {LINES, {"format", T}, {"kind", T}}, {{0}}},
-    {"POST", "/v1/verify", kh_route_verify, 0, KH_BODY_FILE, {LINES}, {{0}}},
-    {"GET", "/v1/balance", kh_route_balance, KH_R_ONE, KH_BODY_NONE, {PAPER}, {{0}}},
-    {"GET", "/v1/history", kh_route_history, KH_R_ONE | KH_R_PAGED, KH_BODY_NONE, {PAPER, PAGE}, {{0}}},
+    {"POST", "/v1/verify", kh_route_verify, KH_R_HUB, KH_BODY_FILE, {LINES, ATTESTED}, {{0}}},
+    {"GET", "/v1/balance", kh_route_balance, KH_R_ONE | KH_R_HUB, KH_BODY_NONE, {PAPER, ATTESTED}, {{0}}},
+    {"GET", "/v1/history", kh_route_history, KH_R_ONE | KH_R_PAGED | KH_R_HUB, KH_BODY_NONE, {PAPER, PAGE, ATTESTED}, {{0}}},
     {"GET", "/v1/alerts", kh_route_alerts, KH_R_PAGED, KH_BODY_NONE, {PAGE}, {{0}}},
 
     {"GET", "/v1/financings", kh_route_finance_list, KH_R_PAGED, KH_BODY_NONE, {{"state", T}, PAGE}, {{0}}},
@@ -82,6 +87,7 @@ const kh_route kh_routes[] = {
      {{0}}},
     {"POST", "/v1/financings/events", kh_route_finance_events_file, KH_R_CHANGES | KH_R_FROZEN, KH_BODY_FILE, {LINES}, {{0}}},
     {"GET", "/v1/financings/{id}", kh_route_finance_show, KH_R_ONE, KH_BODY_NONE, {{0}}, {{0}}},
+    {"GET", "/v1/financings/{id}/receipt", kh_route_finance_receipt, KH_R_TEXT, KH_BODY_NONE, {{0}}, {{0}}},
     {"POST",
      "/v1/financings/{id}/{event}",
      kh_route_finance_event,
@@ -91,10 +97,10 @@ const kh_route kh_routes[] = {
      {{"amount", T}, {"source", T}, {"reason", T}, {"expect", N}, {"allot", LIST}}},
 
     {"GET", "/v1/stats", kh_route_stats, 0, KH_BODY_NONE, {{0}}, {{0}}},
-    {"GET", "/v1/audit", kh_route_audit, 0, KH_BODY_NONE, {{0}}, {{0}}},
+    {"GET", "/v1/audit", kh_route_audit, 0, KH_BODY_NONE, {{"height", N}}, {{0}}},
     {"POST", "/v1/snapshot", kh_route_snapshot, 0, KH_BODY_FIELDS, {{0}}, {{0}}},
 
-    {"GET", "/v1/grants", kh_route_grant_list, KH_R_PAGED, KH_BODY_NONE, {PAGE}, {{0}}},
+    {"GET", "/v1/grants", kh_route_grant_list, KH_R_PAGED | KH_R_HUB, KH_BODY_NONE, {PAGE, ATTESTED}, {{0}}},
     {"POST",
      "/v1/grants",
      kh_route_grant_add,
@@ -103,13 +109,13 @@ const kh_route kh_routes[] = {
      {{0}},
      {{"id", N_NEEDED}, {"bank", T_NEEDED}, {"scope", T_NEEDED}, {"from", T}, {"until", T_NEEDED}, {"enterprise", T}}},
     {"POST", "/v1/grants/{id}/revoke", kh_route_grant_revoke, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{"enterprise", T}}},
-    {"GET", "/v1/grants/lookups", kh_route_grant_lookups, KH_R_PAGED, KH_BODY_NONE, {PAGE}, {{0}}},
+    {"GET", "/v1/grants/lookups", kh_route_grant_lookups, KH_R_PAGED | KH_R_HUB, KH_BODY_NONE, {PAGE, ATTESTED}, {{0}}},
     {"GET",
      "/v1/credit",
      kh_route_credit,
-     KH_R_PAGED,
+     KH_R_PAGED | KH_R_HUB,
      KH_BODY_NONE,
-     {{"enterprise", T_NEEDED}, {"grant", N}, {"scope", T}, PAGE},
+     {{"enterprise", T_NEEDED}, {"grant", N}, {"scope", T}, PAGE, ATTESTED},
      {{0}}},
     {"POST", "/v1/risk", kh_route_risk_add, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{"subject", T_NEEDED}, {"category", T_NEEDED}}},
     {"POST",
@@ -120,7 +126,7 @@ const kh_route kh_routes[] = {
      {{0}},
      {{"subject", T_NEEDED}, {"category", T_NEEDED}, {"of", T}}},
     {"POST", "/v1/risk/ask", kh_route_risk_ask, 0, KH_BODY_FIELDS, {{0}}, {{"subjects", LIST_NEEDED}}},
-    {"GET", "/v1/risk/account", kh_route_risk_account, KH_R_PAGED, KH_BODY_NONE, {PAGE}, {{0}}},
+    {"GET", "/v1/risk/account", kh_route_risk_account, KH_R_PAGED | KH_R_HUB, KH_BODY_NONE, {PAGE, ATTESTED}, {{0}}},
 
     {"POST", "/v1/sessions", kh_route_session_open, 0, KH_BODY_FIELDS, {{0}}, {{0}}},
     {"DELETE", "/v1/sessions/{session}", kh_route_session_close, 0, KH_BODY_NONE, {{0}}, {{0}}},

@@ -106,3 +106,29 @@ void kh_route_finance_list(kh_request *r)
     kh_result result = kh_finance_list(r->engine, NULL, kh_query(r, "state"), &page, &sink);
     kh_answer_end(r, result, kh_message(r->engine), page.next);
 }
+
+static void give_receipt(void *ctx, const char *text, size_t n)
+{
+    kh_request *r = ctx;
+    kh_answer_put(&r->out, text, n);
+}
+
+/* The receipt's own bytes: it has one form, and what is not in it is not proven. */
+void kh_route_finance_receipt(kh_request *r)
+{
+    const char *id = kh_request_path(r, "id");
+    uint64_t financing;
+    if (!kh_number_parse(id, strlen(id), &financing)) {
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "id", "id must be the bank's number of a financing");
+        return;
+    }
+    kh_result result = kh_prove(r->engine, financing, give_receipt, r);
+    if (result != KH_DONE) {
+        r->out.n = 0;
+        kh_answer_end(r, result, kh_message(r->engine), NULL);
+        if (result == KH_DONE_NOT_OK) r->status = MHD_HTTP_NOT_FOUND;
+        return;
+    }
+    r->status = MHD_HTTP_OK;
+    r->content_type = "application/json";
+}

@@ -19,7 +19,7 @@ void kh_route_session_open(kh_request *r)
     kh_session_grant grant;
     char id[2 * KH_SESSION_ID_SZ + 1];
     gnutls_session_t session = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
-    if (h->datagram_address == NULL) {
+    if (h->datagram_address == NULL || h->o.forward != NULL) { /* a bank's node has no ledger to look documents up in */
         kh_answer_refuse(r, MHD_HTTP_NOT_FOUND, NULL, "this hub takes no datagrams");
         return;
     }

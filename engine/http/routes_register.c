@@ -57,5 +57,19 @@ static void simple(kh_request *r, kh_result (*ask)(kh_engine *engine, const kh_r
 void kh_route_rule_list(kh_request *r) { simple(r, kh_rule_list); }
 void kh_route_rate_list(kh_request *r) { simple(r, kh_rate_list); }
 void kh_route_stats(kh_request *r) { simple(r, kh_stats); }
-void kh_route_audit(kh_request *r) { simple(r, kh_audit); }
+
+void kh_route_audit(kh_request *r)
+{
+    kh_result_sink sink = kh_answer_sink(r);
+    kh_result result = kh_audit_at(r->engine, kh_query_number(r, "height", 0), &sink);
+    kh_answer_end(r, result, kh_message(r->engine), NULL);
+}
+
 void kh_route_snapshot(kh_request *r) { simple(r, kh_snapshot); }
+
+void kh_route_party_find(kh_request *r)
+{
+    kh_result_sink sink = kh_answer_sink(r);
+    kh_result result = kh_party_find(r->engine, kh_request_path(r, "party"), &sink);
+    kh_answer_end(r, result, kh_message(r->engine), NULL);
+}

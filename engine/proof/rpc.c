@@ -120,9 +120,9 @@ static void header_of(reader *r, json_t *o, kh_comet_header *h)
     const struct {
         const char *name;
         uint8_t *at;
-    } hashes[] = {{"last_commit_hash", h->last_commit_hash}, {"data_hash", h->data_hash},
-                  {"validators_hash", h->validators_hash},   {"next_validators_hash", h->next_validators_hash},
-                  {"consensus_hash", h->consensus_hash},     {"app_hash", h->app_hash},
+    } hashes[] = {{"last_commit_hash", h->last_commit_hash},   {"data_hash", h->data_hash},
+                  {"validators_hash", h->validators_hash},     {"next_validators_hash", h->next_validators_hash},
+                  {"consensus_hash", h->consensus_hash},       {"app_hash", h->app_hash},
                   {"last_results_hash", h->last_results_hash}, {"evidence_hash", h->evidence_hash}};
     for (size_t i = 0; i < sizeof hashes / sizeof hashes[0]; i++) hex_of(r, o, hashes[i].name, hashes[i].at, 32);
     hex_of(r, o, "proposer_address", h->proposer, 20);
@@ -183,7 +183,8 @@ kh_err kh_proof_rpc_commit(const char *json, size_t n, const char *chain_id, con
     return err;
 }
 
-kh_err kh_proof_rpc_block(const char *json, size_t n, bool (*f)(void *ctx, uint32_t index, const uint8_t *tx, size_t tx_n), void *ctx)
+kh_err kh_proof_rpc_block(const char *json, size_t n, bool (*f)(void *ctx, uint32_t index, const uint8_t *tx, size_t tx_n),
+                          void *ctx)
 {
     json_t *root;
     kh_err err;

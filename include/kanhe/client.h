@@ -36,6 +36,9 @@ KH_API void kh_client_close(kh_client *client); /* NULL: nothing */
 KH_API const char *kh_client_message(const kh_client *client);
 /* kh_client_http_status: of the last answer; 0 where there was none. */
 KH_API uint32_t kh_client_http_status(const kh_client *client);
+/* kh_client_attested: from now on questions about documents (verify, balance, history) are answered only where a quorum of hubs
+   say the same; asked of a bank's node in a cluster. */
+KH_API void kh_client_attested(kh_client *client, bool attested);
 /* kh_client_is_me: is `party` (id, name or USCC) the one that the certificate names? Ids are compared without a word to the hub.
    KH_DONE, KH_DONE_NOT_OK: it is another, KH_FAILED. */
 KH_API kh_result kh_client_is_me(kh_client *client, const char *party);
@@ -77,6 +80,11 @@ KH_API kh_result kh_client_event(kh_client *client, const kh_event_request *requ
 KH_API kh_result kh_client_events_file(kh_client *client, const char *file, const kh_result_sink *sink);
 KH_API kh_result kh_client_financing(kh_client *client, const char *id, const kh_result_sink *sink);
 KH_API kh_result kh_client_financings(kh_client *client, const char *state, const kh_result_sink *sink); /* state NULL: all */
+
+/* kh_client_receipt gives the text of the receipt that proves a financing (docs/PROOFS.md), in one piece; financing: the bank's
+   number. KH_DONE_NOT_OK: there is none, or not yet. */
+KH_API kh_result kh_client_receipt(kh_client *client, const char *financing, void (*give)(void *ctx, const char *text, size_t n),
+                                   void *ctx);
 
 /* ---- programs: plain structs in bulk ---- */
 /* kh_client_document_id computes the 16-byte id of KIND:NUMBER[@ISSUER]; false if that is malformed. Pure. */

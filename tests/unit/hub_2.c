@@ -1,5 +1,5 @@
-/* hub, restarts: whatever was written when it stopped, in a block's middle too, the same outputs come of the same order, at this hub
- * and at another one. */
+/* hub, restarts: whatever was written when it stopped, in a block's middle too, the same outputs come of the same order, at this
+ * hub and at another one. */
 #include <dirent.h>
 #include <fcntl.h>
 #include "hub_fixture.h"
@@ -24,12 +24,21 @@ static void make_blocks(void)
     block *b = blocks;
     text t = {0};
     ops_buf ops = {0};
-    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD, .party = REGULATOR, .party_add = {OPS_ENTERPRISE, KH_ROLE_ENTERPRISE, kh_text_of("Exporter"), kh_text_of(ops_owner)}});
+    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD,
+                           .party = REGULATOR,
+                           .party_add = {OPS_ENTERPRISE, KH_ROLE_ENTERPRISE, kh_text_of("Exporter"), kh_text_of(ops_owner)}});
     text_bundle(&t, REGULATOR, REGULATOR, 1, &ops);
     for (uint32_t i = 0; i < 10; i++) {
         char number[32];
         kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
-        op.document = (kh_op_document){.action = KH_DOC_PUT, .kind = KH_KIND_EXPORT_DECLARATION, .status = KH_STATUS_CLEARED, .date = 9000, .source = SOURCE, .balance_cnt = 1, .number = ops_number(number, i), .owner = kh_text_of(ops_owner)};
+        op.document = (kh_op_document){.action = KH_DOC_PUT,
+                                       .kind = KH_KIND_EXPORT_DECLARATION,
+                                       .status = KH_STATUS_CLEARED,
+                                       .date = 9000,
+                                       .source = SOURCE,
+                                       .balance_cnt = 1,
+                                       .number = ops_number(number, i),
+                                       .owner = kh_text_of(ops_owner)};
         op.document.balances[0] = (kh_op_balance){OPS_USD, 100000};
         ops_add(&ops, &op);
     }
@@ -41,7 +50,14 @@ static void make_blocks(void)
     for (uint32_t i = 0; i < 300; i++) { /* a bundle that no run has room for beside others */
         char number[32];
         kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
-        op.document = (kh_op_document){.action = KH_DOC_PUT, .kind = KH_KIND_EXPORT_DECLARATION, .status = KH_STATUS_CLEARED, .date = 9000, .source = SOURCE, .balance_cnt = 1, .number = ops_number(number, 100 + i), .owner = kh_text_of(ops_owner)};
+        op.document = (kh_op_document){.action = KH_DOC_PUT,
+                                       .kind = KH_KIND_EXPORT_DECLARATION,
+                                       .status = KH_STATUS_CLEARED,
+                                       .date = 9000,
+                                       .source = SOURCE,
+                                       .balance_cnt = 1,
+                                       .number = ops_number(number, 100 + i),
+                                       .owner = kh_text_of(ops_owner)};
         op.document.balances[0] = (kh_op_balance){OPS_USD, 100000};
         ops_add(&ops, &op);
     }
@@ -177,7 +193,8 @@ Test(hub_restart, inside_a_block)
             uint64_t now = kh_store_durable_upto(w.store);
             if (now != parts) parts = now, i = 0;
         }
-        cr_assert(parts > BIG && kh_store_last_block(w.store) == FIRST_HEIGHT + BIG && kh_hub_executed_height(w.hub) < FIRST_HEIGHT + BIG);
+        cr_assert(parts > BIG && kh_store_last_block(w.store) == FIRST_HEIGHT + BIG &&
+                  kh_hub_executed_height(w.hub) < FIRST_HEIGHT + BIG);
         for (uint32_t i = 0; i < 2; i++) { /* still missing, then there */
             world_close();
             world_open();
@@ -230,7 +247,8 @@ Test(hub_restart, a_store_that_executed_something_else_stops_it)
 {
     world_close();
     kh_store_report report;
-    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true, .driven = true, .inline_engine = true};
+    const kh_store_options options = {
+        .clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true, .driven = true, .inline_engine = true};
     cr_assert(kh_store_open(&options, w.store_dir, &report, &w.store) == KH_OK);
     kh_store_close(w.store);
     /* the last batch of the order is another one now: its outcomes are not what the journal has */

@@ -1,4 +1,5 @@
-/* hub, its own clients: what they submit through the store is ordered, executed with everybody's, and answered when it is attested. */
+/* hub, its own clients: what they submit through the store is ordered, executed with everybody's, and answered when it is
+ * attested. */
 #include <stdatomic.h>
 #include "hub_fixture.h"
 
@@ -45,7 +46,10 @@ static void enterprise(ops_buf *ops, uint32_t party, uint32_t id, uint64_t seque
     char name[16], uscc[16];
     snprintf(name, sizeof name, "E%u", id);
     snprintf(uscc, sizeof uscc, "OWNER%u", id);
-    ops_add(ops, &(kh_op){.type = KH_OP_PARTY_ADD, .party = party, .sequence = sequence, .party_add = {id, KH_ROLE_ENTERPRISE, kh_text_of(name), kh_text_of(uscc)}});
+    ops_add(ops, &(kh_op){.type = KH_OP_PARTY_ADD,
+                          .party = party,
+                          .sequence = sequence,
+                          .party_add = {id, KH_ROLE_ENTERPRISE, kh_text_of(name), kh_text_of(uscc)}});
 }
 
 /* What the node does: all that waits becomes one batch of the hub, ordered with the block. */
@@ -75,7 +79,10 @@ Test(hub_driver, answered_when_attested)
     enterprise(&ops, BANK_A, 301, 42); /* not for banks, whatever the genesis says */
     enterprise(&ops, REGULATOR, 300, 43);
     uint64_t first = submit(&ops, &a);
-    ops_add(&ops, &(kh_op){.type = KH_OP_GRANT, .party = OPS_ENTERPRISE, .sequence = 44, .grant = {1, 0, UINT64_MAX, OPS_ENTERPRISE, BANK_A, KH_SCOPE_CREDIT}});
+    ops_add(&ops, &(kh_op){.type = KH_OP_GRANT,
+                           .party = OPS_ENTERPRISE,
+                           .sequence = 44,
+                           .grant = {1, 0, UINT64_MAX, OPS_ENTERPRISE, BANK_A, KH_SCOPE_CREDIT}});
     uint64_t second = submit(&ops, &b);
     cr_assert(second > first);
     node.withhold = true;

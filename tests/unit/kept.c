@@ -29,7 +29,8 @@ static void add_one(uint64_t height, uint32_t items, bool change)
         memset(all[i].digest, (int)(height + i), 32);
     }
     if (items > 0) all[0].kind = KH_ITEM_OPS, all[0].ops = ops, all[0].ops_sz = sizeof ops, all[0].op_cnt = 2;
-    kh_order_block b = {.height = height, .time_ns = height * 1000, .tx_cnt = 2, .codes = codes, .types = types, .item_cnt = items, .items = all};
+    kh_order_block b = {
+        .height = height, .time_ns = height * 1000, .tx_cnt = 2, .codes = codes, .types = types, .item_cnt = items, .items = all};
     b.digests = (const uint8_t(*)[32])digests;
     kh_store64(b.app_hash, height);
     kh_store64(b.previous, height - 1);
@@ -46,10 +47,12 @@ static void save(uint64_t height)
 static void check(uint64_t height)
 {
     kh_kept_block *b = NULL;
-    cr_assert(kh_kept_at(w.kept, height, &b) == KH_OK && b->height == height && b->time_ns == height * 1000 && kh_load64(b->app_hash) == height);
+    cr_assert(kh_kept_at(w.kept, height, &b) == KH_OK && b->height == height && b->time_ns == height * 1000 &&
+              kh_load64(b->app_hash) == height);
     uint32_t items = (uint32_t)(height % 5);
     cr_assert(b->tx_cnt == 2 && b->codes[1] == KH_R_EXPIRED && b->digests[1][0] == 2 && b->item_cnt == items);
-    if (items > 0) cr_assert(b->items[0].kind == KH_ITEM_OPS && b->items[0].ops_sz == 64 && b->items[0].ops[63] == (uint8_t)height);
+    if (items > 0)
+        cr_assert(b->items[0].kind == KH_ITEM_OPS && b->items[0].ops_sz == 64 && b->items[0].ops[63] == (uint8_t)height);
     if (items > 1) cr_assert(b->items[1].sequence == height + 1 && b->items[1].digest[31] == (uint8_t)(height + 1));
     uint8_t leaf[32], root[32], data[2 + 1 + sizeof b->hubs_value];
     cr_assert(kh_load32(b->hubs_value) == 1 && b->hubs_path_n > 0);
@@ -157,7 +160,8 @@ Test(kept, members_as_of_a_height)
     cr_assert(reopen() == KH_OK);
     for (uint64_t h = 5; h < 9; h++) {
         cr_assert(kh_kept_members(w.kept, h, &m, &cnt) == KH_OK && cnt == 5);
-        cr_assert(m[1].id == BANK_A && m[1].role == KH_MEMBER_BANK && memcmp(m[1].sender, w.members[1].sender, KH_PUBLIC_SZ) == 0 &&
+        cr_assert(m[1].id == BANK_A && m[1].role == KH_MEMBER_BANK &&
+                  memcmp(m[1].sender, w.members[1].sender, KH_PUBLIC_SZ) == 0 &&
                   memcmp(m[4].box, w.members[4].box, KH_PUBLIC_SZ) == 0);
         free(m);
     }

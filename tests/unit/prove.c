@@ -1,5 +1,5 @@
-/* prove: a receipt made of what the order, the hubs' maker of outputs and a CometBFT (its answers made up, its keys real) give; and
- * what does not make one. */
+/* prove: a receipt made of what the order, the hubs' maker of outputs and a CometBFT (its answers made up, its keys real) give;
+ * and what does not make one. */
 #include "../proofs/world.h"
 #include "app/prove.h"
 #include "attest/attest.h"
@@ -25,9 +25,10 @@ static pw_buffer genesis_json(const uint8_t *bytes, size_t n)
     kh_genesis g;
     pw_buffer b = {0};
     KH_ASSERT(kh_genesis_decode(bytes, n, &g) == KH_OK);
-    pw_text(&b, "{\"chain_id\":\"%s\",\"app_state\":{\"kanhe\":{\"suite\":\"%s\",\"hubs_speak\":%s,\"chain_id\":\"%s\",", g.chain_id,
-            kh_suite_word(g.suite), g.hubs_speak ? "true" : "false", g.chain_id);
-    pw_text(&b, "\"initial_height\":\"%llu\",\"time_ns\":\"%llu\"", (unsigned long long)g.initial_height, (unsigned long long)g.time_ns);
+    pw_text(&b, "{\"chain_id\":\"%s\",\"app_state\":{\"kanhe\":{\"suite\":\"%s\",\"hubs_speak\":%s,\"chain_id\":\"%s\",",
+            g.chain_id, kh_suite_word(g.suite), g.hubs_speak ? "true" : "false", g.chain_id);
+    pw_text(&b, "\"initial_height\":\"%llu\",\"time_ns\":\"%llu\"", (unsigned long long)g.initial_height,
+            (unsigned long long)g.time_ns);
     pw_hex_field(&b, ",\"group\":", g.group, 64);
     pw_hex_field(&b, ",\"checkpoint\":", g.checkpoint, 32);
     pw_text(&b, ",\"officers\":{\"k\":%u,\"keys\":[", g.officer_k);
@@ -36,7 +37,10 @@ static pw_buffer genesis_json(const uint8_t *bytes, size_t n)
     for (uint32_t i = 0; i < g.member_cnt; i++) {
         const kh_member *m = &g.members[i];
         pw_text(&b, "%s{\"id\":%u,\"role\":\"%s\",\"flags\":%u,\"name\":\"%.*s\",\"uscc\":\"%.*s\"", i > 0 ? "," : "", m->id,
-                m->role == KH_MEMBER_REGULATOR ? "regulator" : m->role == KH_MEMBER_BANK ? "bank" : m->role == KH_MEMBER_SOURCE ? "source" : "hub",
+                m->role == KH_MEMBER_REGULATOR ? "regulator"
+                : m->role == KH_MEMBER_BANK    ? "bank"
+                : m->role == KH_MEMBER_SOURCE  ? "source"
+                                               : "hub",
                 m->flags, m->name_n, m->name, m->uscc_n, m->uscc);
         key_or_none(&b, "sender", m->sender, 64);
         key_or_none(&b, "ack", m->ack, 64);
@@ -62,7 +66,8 @@ static void base64(pw_buffer *b, const uint8_t *p, size_t n)
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
         uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
-        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=', i + 2 < n ? digits[v & 63] : '='};
+        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=',
+                        i + 2 < n ? digits[v & 63] : '='};
         pw_add(b, four, 4);
     }
 }
@@ -227,8 +232,14 @@ static void make_outputs(town *t)
         if (output.kind == KH_OUTPUT_RECEIPT) {
             fx_digest(BANK, 1, 1, output.batch);
             output.op_index = i;
-            output.receipt = (kh_receipt){.type = KH_OP_APPLY, .code = i == 2 ? 41 : 0, .event = 9, .party = BANK, .sequence = i, .financing = 700 + i,
-                                          .line_cnt = 1, .lines = output.lines};
+            output.receipt = (kh_receipt){.type = KH_OP_APPLY,
+                                          .code = i == 2 ? 41 : 0,
+                                          .event = 9,
+                                          .party = BANK,
+                                          .sequence = i,
+                                          .financing = 700 + i,
+                                          .line_cnt = 1,
+                                          .lines = output.lines};
             if (i == 4) output.receipt.type = KH_OP_EVENT, output.receipt.event = 5;
             else (void)snprintf(output.product, sizeof output.product, "factoring");
         } else output.notice = (kh_notice){.type = KH_NOTICE_LAPSED, .party = BANK, .financing = 700, .has_financing = 1};
@@ -323,7 +334,8 @@ Test(prove, every_receipt_of_a_package)
                 continue;
             }
             cr_assert(err == KH_OK, "item %u: %s", t->o.item, t->why);
-            cr_assert(r.step == KH_PROOF_PROVEN && r.bank == BANK && r.financing == 700 + t->o.item && r.height == t->kept.height);
+            cr_assert(r.step == KH_PROOF_PROVEN && r.bank == BANK && r.financing == 700 + t->o.item &&
+                      r.height == t->kept.height);
             cr_assert(r.code == (t->o.item == 2 ? 41 : 0));
             cr_assert_str_eq(r.operation, t->o.item == 4 ? "disburse" : "apply");
         }
@@ -409,10 +421,17 @@ Test(prove, validators_that_changed)
 
 Test(prove, answers_that_are_none)
 {
-    static const char *const bad[] = {"", "{}", "[]", "null", "{\"result\":1}", "{\"result\":{\"signed_header\":{\"header\":{},\"commit\":{}}}}",
-                                      "{\"result\":{\"block\":{\"data\":{\"txs\":[1]}}}}", "{\"result\":{\"block\":{\"data\":{\"txs\":[\"a\"]}}}}",
-                                      "{\"validators\":[{}]}",
-                                      "{\"validators\":[{\"pub_key\":{\"type\":\"tendermint/PubKeyEd25519\",\"value\":\"AAAA\"},\"voting_power\":\"1\"}]}"};
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "[]",
+        "null",
+        "{\"result\":1}",
+        "{\"result\":{\"signed_header\":{\"header\":{},\"commit\":{}}}}",
+        "{\"result\":{\"block\":{\"data\":{\"txs\":[1]}}}}",
+        "{\"result\":{\"block\":{\"data\":{\"txs\":[\"a\"]}}}}",
+        "{\"validators\":[{}]}",
+        "{\"validators\":[{\"pub_key\":{\"type\":\"tendermint/PubKeyEd25519\",\"value\":\"AAAA\"},\"voting_power\":\"1\"}]}"};
     town *t = town_new(KH_SUITE_INTL);
     const kh_prove_options good = t->o;
     kh_proof_result r;

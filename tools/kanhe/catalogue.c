@@ -8,7 +8,8 @@
     "                         The characters % @ / = inside NUMBER and ISSUER are written %XX\n"                                         \
     "  --issuer ID            the issuer (开具方) of a foreign invoice, in any spelling\n"                                            \
     "  --as PARTY             who asks: id or name; without it the operator (the regulator's rights)\n"                                  \
-    "  --owner ID --amount A  a bank's proof that it holds the paper: the owner's id and the declared total\n"
+    "  --owner ID --amount A  a bank's proof that it holds the paper: the owner's id and the declared total\n"                           \
+    "  --attested             of a bank's node in a cluster: only where a quorum of hubs say the same\n"
 
 #define EVENT_OPTIONS "--as= --amount= --allot=* --source= --reason= --expect="
 #define EVENT_HELP                                                                                                               \
@@ -67,18 +68,18 @@ const command commands[] = {
      "\nexample:\n  kanhe import declarations.csv invoice.xml notice.xml\n"},
     {"show", "--format= --kind=", command_show, false, "show FILE [--format F] [--kind K]",
      "how a file is read, without storing it", ""},
-    {"verify", "--as= -o=", command_verify, false, "verify FILE [--as PARTY] [-o OUT.csv]",
+    {"verify", "--as= -o= --attested", command_verify, false, "verify FILE [--as PARTY] [-o OUT.csv] [--attested]",
      "a verdict for each line of a file (批量核验)",
      "\nFILE: CSV or JSON Lines with kind,number,owner_id,currency,amount,date and optionally "
      "issuer_id,direction,contract_no,want_amount,version.\n"
      "\nexample:\n  kanhe verify batch.csv --as 11 -o verdicts.csv\n"},
-    {"balance", "--issuer= --as= --owner= --amount=", command_balance, false,
-     "balance KIND:NUMBER[@ISSUER] [--issuer ID] [--as PARTY] [--owner ID --amount A]",
+    {"balance", "--issuer= --as= --owner= --amount= --attested", command_balance, false,
+     "balance KIND:NUMBER[@ISSUER] [--issuer ID] [--as PARTY] [--owner ID --amount A] [--attested]",
      "how much of a document is free (可融资余额)",
      PAPER_HELP "\nexample:\n  kanhe balance export_declaration:310120260123456789\n"},
-    {"history", "--issuer= --as= --owner= --amount=", command_history, false,
-     "history KIND:NUMBER[@ISSUER] [--issuer ID] [--as PARTY] [--owner ID --amount A]", "what happened to a document (单证历史)",
-     PAPER_HELP},
+    {"history", "--issuer= --as= --owner= --amount= --attested", command_history, false,
+     "history KIND:NUMBER[@ISSUER] [--issuer ID] [--as PARTY] [--owner ID --amount A] [--attested]",
+     "what happened to a document (单证历史)", PAPER_HELP},
     {"alerts", "--as=", command_alerts, false, "alerts [--as PARTY]",
      "what a bank must know (预警): over limit, revoked, cancelled, lapsed, similar", ""},
     {"finance apply",
@@ -120,11 +121,11 @@ const command commands[] = {
      "\nexample:\n  kanhe grant add --as 101 --id 1 --bank 11 --scope credit --until 2026-12-31\n"},
     {"grant revoke", "--as= --enterprise=", command_grant_revoke, false, "grant revoke ID --as ENTERPRISE",
      "take a grant back (撤销授权); harmless twice", ""},
-    {"grant list", "--as=", command_grant_list, false, "grant list [--as PARTY]",
+    {"grant list", "--as= --attested", command_grant_list, false, "grant list [--as PARTY]",
      "grants (授权): an enterprise's own, or those that a bank was given", ""},
-    {"grant lookups", "--as=", command_grant_lookups, false, "grant lookups [--as ENTERPRISE]",
+    {"grant lookups", "--as= --attested", command_grant_lookups, false, "grant lookups [--as ENTERPRISE]",
      "what banks looked up under an enterprise's grants (查询记录)", ""},
-    {"credit", "--as= --grant= --scope= --after= --limit=", command_credit, false,
+    {"credit", "--as= --grant= --scope= --after= --limit= --attested", command_credit, false,
      "credit ENTERPRISE --as BANK --grant N [--scope credit|documents] [--after DOCUMENT] [--limit N]",
      "an enterprise's credit record or documents, under its grant (信用记录)",
      "\n  --grant N         the enterprise's number of the grant; the regulator and the enterprise itself need none\n"
@@ -142,11 +143,18 @@ const command commands[] = {
      "\nup to 256 subjects; answered with categories, never with who contributed. A bank's questions are counted by subject:\n"
      "`risk_free_queries`, and `risk_queries_per_entry` more for each contribution that stands (kanhe rule list).\n"
      "\nexample:\n  kanhe risk ask 91350211M000100Y43 6222021234567890 --as 11\n"},
-    {"risk account", "--as=", command_risk_account, false, "risk account [--as BANK]",
+    {"risk account", "--as= --attested", command_risk_account, false, "risk account [--as BANK]",
      "what a bank contributed, asked and may ask (名单贡献)", ""},
     {"stats", "", command_stats, false, "stats", "counts and sizes", ""},
-    {"audit", "", command_audit, false, "audit", "replay the whole log and prove every outcome (审计)",
-     "\nprints the digest of the outcome chain: keep it elsewhere, it shows if the log's end was cut off.\n"},
+    {"audit", "--height=", command_audit, false, "audit [--height H]", "replay the whole log and prove every outcome (审计)",
+     "\nprints the digest of the outcome chain: keep it elsewhere, it shows if the log's end was cut off.\n"
+     "\nof a cluster's node: the order's digest, the same on every node, now or as of height H; and what hubs attested of the "
+     "state.\n"},
+    {"prove", "--as= -o=", command_prove, false, "prove FINANCING [-o RECEIPT.json]",
+     "a receipt that proves a financing to anybody (存证凭据)",
+     "\n  FINANCING         the bank's own number; asked of a cluster's node (--connect)\n"
+     "  -o RECEIPT.json   else standard output\n"
+     "\nexample:\n  kanhe prove 1 -o receipt.json && kanhe check receipt.json --genesis genesis.json\n"},
     {"snapshot", "", command_snapshot, false, "snapshot", "write an image of the state now (快照)", ""},
     {"gen", "--count= --seed= -o=", command_gen, true, "gen declarations|invoices|requests --count N --seed S [-o FILE]",
      "make up sound, distinct lines to try with",

@@ -116,7 +116,17 @@ kh_result command_rate_set(command_context *c)
 
 kh_result command_rate_list(command_context *c) { return kh_rate_list(c->engine, c->sink); }
 kh_result command_stats(command_context *c) { return kh_stats(c->engine, c->sink); }
-kh_result command_audit(command_context *c) { return kh_audit(c->engine, c->sink); }
+kh_result command_audit(command_context *c)
+{
+    const char *text = args_get(c->given, "--height");
+    uint64_t height = 0;
+    if (text != NULL && !args_number(text, &height)) return command_usage(c, "--height %s: a whole number is meant", text);
+    return kh_audit_at(c->engine, height, c->sink);
+}
+kh_result command_prove(command_context *c)
+{
+    return command_usage(c, "receipts that prove are made by a cluster's node: ask it with --connect");
+}
 kh_result command_snapshot(command_context *c) { return kh_snapshot(c->engine, c->sink); }
 
 kh_result command_gen(command_context *c)

@@ -166,6 +166,7 @@ int main(int argc, char *argv[])
         (void)find_command(&given, &used);
         if (wait != NULL && !wait_of(wait, &options.wait_s)) status = usage_error("--wait takes seconds", cmd);
         else if (wrong[0] != '\0' && !cmd->no_engine) status = usage_error(wrong, cmd);
+        else if (!remote && args_has(&given, "--attested")) status = usage_error("--attested goes with --connect", cmd);
         else status = run(cmd, &given, used, &options, remote ? &hub : NULL);
     }
     args_free(&given);

@@ -3,6 +3,7 @@
 #include "print_csv.h"
 #include "remote_json.h"
 #include "remote_load.h"
+#include "remote_prove.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ typedef struct call {
     const char *words;    /* what to say where words are missing or too many */
 } call;
 
-#define PAPER "document=1 issuer=--issuer owner=--owner amount=--amount"
+#define PAPER "document=1 issuer=--issuer owner=--owner amount=--amount attested?=--attested"
 #define WHICH_PAPER "which document? KIND:NUMBER, e.g. export_declaration:310120260123456789"
 #define WHICH_FINANCING "which financing? give the bank's number"
 #define EVENT(word)                                                                                                              \
@@ -42,7 +43,7 @@ static const call calls[] = {
     {"import", "POST", "/v1/documents", "format=--format kind=--kind source=--source force?=--force", "*",
      "kind number issuer_id invoice_code", "import which files?"},
     {"show", "POST", "/v1/show", "format=--format kind=--kind", "1", "kind number issuer_id invoice_code", "show which file?"},
-    {"verify", "POST", "/v1/verify", "", "1", "", "verify which file?"},
+    {"verify", "POST", "/v1/verify", "attested?=--attested", "1", "", "verify which file?"},
     {"balance", "GET", "/v1/balance", PAPER, NULL, NULL, WHICH_PAPER},
     {"history", "GET", "/v1/history", PAPER, NULL, NULL, WHICH_PAPER},
     {"alerts", "GET", "/v1/alerts", "", NULL, NULL, NULL},
@@ -65,18 +66,20 @@ static const call calls[] = {
      "id#=--id! bank=--bank! scope=--scope! from=--from until=--until! enterprise=--enterprise", NULL, NULL, NULL},
     {"grant revoke", "POST", "/v1/grants/{1}/revoke", "enterprise=--enterprise", NULL, NULL,
      "which grant? give the enterprise's number of it"},
-    {"grant list", "GET", "/v1/grants", "", NULL, NULL, NULL},
-    {"grant lookups", "GET", "/v1/grants/lookups", "", NULL, NULL, NULL},
-    {"credit", "GET", "/v1/credit", "enterprise=1 grant#=--grant scope=--scope after=--after limit#=--limit:1000", NULL, NULL,
+    {"grant list", "GET", "/v1/grants", "attested?=--attested", NULL, NULL, NULL},
+    {"grant lookups", "GET", "/v1/grants/lookups", "attested?=--attested", NULL, NULL, NULL},
+    {"credit", "GET", "/v1/credit",
+     "enterprise=1 grant#=--grant scope=--scope after=--after limit#=--limit:1000 attested?=--attested", NULL, NULL,
      "which enterprise? give its id or USCC"},
     {"risk add", "POST", "/v1/risk", "subject=1 category=--category!", NULL, NULL,
      "which subject? a USCC, a foreign id or an account number"},
     {"risk remove", "POST", "/v1/risk/remove", "subject=1 category=--category! of=--of", NULL, NULL,
      "which subject? a USCC, a foreign id or an account number"},
     {"risk ask", "POST", "/v1/risk/ask", "subjects*=@", NULL, NULL, "which subjects?"},
-    {"risk account", "GET", "/v1/risk/account", "", NULL, NULL, NULL},
+    {"risk account", "GET", "/v1/risk/account", "attested?=--attested", NULL, NULL, NULL},
     {"stats", "GET", "/v1/stats", "", NULL, NULL, NULL},
-    {"audit", "GET", "/v1/audit", "", NULL, NULL, NULL},
+    {"audit", "GET", "/v1/audit", "height#=--height", NULL, NULL, NULL},
+    {"prove", "GET", "/v1/financings/{1}/receipt", "", NULL, NULL, WHICH_FINANCING},
     {"snapshot", "POST", "/v1/snapshot", "", NULL, NULL, NULL},
 };
 
@@ -308,6 +311,7 @@ kh_result remote_run(command_context *c, const char *name, const kh_client_optio
     result = l.open(options, c->message, sizeof c->message, &client);
     if (result != KH_DONE) return result;
     if (as != NULL && (result = l.is_me(client, as)) == KH_DONE_NOT_OK) result = not_mine(c, as);
+    else if (result == KH_DONE && strcmp(name, "prove") == 0) result = remote_prove(c, &l, client);
     else if (result == KH_DONE) result = ask(c, &l, client, k, fields, n);
     if (c->message[0] == '\0') (void)snprintf(c->message, sizeof c->message, "%s", l.message(client));
     l.close(client);

@@ -10,6 +10,7 @@ typedef struct remote_library {
     __typeof__(kh_client_call) *call;
     __typeof__(kh_client_escape) *escape;
     __typeof__(kh_client_is_me) *is_me;
+    __typeof__(kh_client_receipt) *receipt;
 } remote_library;
 
 /* remote_load: NULL, or why the library cannot be had; lent. */
