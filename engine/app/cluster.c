@@ -299,6 +299,8 @@ static bool start_view(kh_cluster *c, char *why, size_t cap)
 static bool start_own(kh_cluster *c, char *why, size_t cap)
 {
     if (c->self.role == KH_MEMBER_HUB) return start_hub(c, why, cap);
+    kh_err err = kh_register_open(c->options.store, c->kept, c->options.genesis, &c->members);
+    if (err != KH_OK) return say(why, cap, "the members' register: %s", kh_err_text(err));
     return c->self.role != KH_MEMBER_BANK || start_view(c, why, cap);
 }
 
@@ -387,6 +389,7 @@ static void detach(void *ctx, kh_order *order)
     (void)order;
     c->hub = NULL;
     c->view = NULL;
+    c->members = NULL;
 }
 
 void kh_cluster_stop(kh_cluster *c)
@@ -394,12 +397,14 @@ void kh_cluster_stop(kh_cluster *c)
     if (c == NULL) return;
     kh_hub *hub = c->hub;
     kh_view *view = c->view;
+    kh_register *members = c->members;
     if (c->abci != NULL) kh_abci_stop(c->abci);
     stop_beat(c);
     if (c->node != NULL) kh_node_read(c->node, detach, c);
     if (view != NULL) kh_store_drive(c->options.store, NULL);
     kh_hub_stop(hub);
     kh_view_close(view);
+    kh_register_close(members);
     if (c->link != NULL) kh_link_stop(c->link);
     c->link = NULL;
     if (c->beats && !atomic_load(&c->failed)) save(c, 0);

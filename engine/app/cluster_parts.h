@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include "abci/abci.h"
 #include "app/cluster.h"
+#include "cluster/register.h"
 
 struct kh_cluster {
     kh_cluster_options options;
@@ -24,6 +25,7 @@ struct kh_cluster {
     /* Set before link and abci run; taken away with the node's lock held, which is held where they are used. */
     kh_hub *hub;
     kh_view *view;
+    kh_register *members; /* where there is no hub */
     kh_link *link;
     kh_abci_server *abci;
     /* CometBFT's: of its consensus connection */

@@ -182,7 +182,7 @@ static void tick(kh_hub *h)
     if (h->run_cnt != 0 || now - h->last_tick < KH_NS_PER_S || !kh_driver_idle(h)) return;
     uint64_t due = kh_ledger_next_due(kh_store_read_begin(h->options.store));
     kh_store_read_end(h->options.store);
-    if (due > clock_ns(CLOCK_REALTIME)) return;
+    if (h->next_number != 1 && due > clock_ns(CLOCK_REALTIME)) return; /* the first block brings the genesis in */
     kh_err err = kh_node_submit(h->options.node, NULL, 0, 0, false, 0);
     if (err == KH_OK) h->last_tick = now;
 }

@@ -1,6 +1,7 @@
 /* hub_feed: a block of the order becomes runs: each batch is waited for, opened, judged operation by operation, and laid behind
  * the ones before it. Where a run is full, the block goes on in the next. */
 #include "cluster/hub_parts.h"
+#include "cluster/register.h"
 #include <stdlib.h>
 #include "crypto/digest.h"
 
@@ -222,42 +223,11 @@ static kh_err feed_ops(feed *f, const uint8_t *p, size_t n)
     return err;
 }
 
-static kh_err feed_party(feed *f, const kh_member *m)
+static kh_err feed_op(void *ctx, const kh_op *op)
 {
-    const kh_op add = {.type = KH_OP_PARTY_ADD, .party_add = {m->id, m->role, {m->name, m->name_n}, {m->uscc, m->uscc_n}}};
-    const kh_op freeze = {.type = KH_OP_PARTY_STATUS, .party_status = {m->id, 1}};
-    if (m->role == KH_MEMBER_HUB) return KH_OK;
-    kh_err err = make_room(f, 1024, 2);
-    if (err == KH_OK) err = add_op(f, &add, &no_origin);
-    if (err == KH_OK && (m->flags & (KH_MEMBER_FROZEN | KH_MEMBER_EXPELLED)) != 0) err = add_op(f, &freeze, &no_origin);
-    return err;
-}
-
-static kh_err feed_public(feed *f, const kh_public_leaf *l)
-{
-    kh_op op = {.type = KH_OP_RULE_SET};
-    if (l->key[0] == 'x' && l->key_n == 7 && l->value_n >= 9) {
-        op.type = KH_OP_RATE_SET;
-        op.rate_set = (kh_op_rate_set){.from = (kh_currency)(l->key[1] << 8 | l->key[2]),
-                                       .to = (kh_currency)(l->key[3] << 8 | l->key[4]),
-                                       .date = (kh_date)(l->key[5] << 8 | l->key[6]),
-                                       .rate = {.mantissa = kh_load64(l->value), .scale = l->value[8]},
-                                       .source = {(const char *)l->value + 9, (uint32_t)l->value_n - 9}};
-    } else {
-        op.rule_set.name = (kh_text){(const char *)l->key + 1, (uint32_t)l->key_n - 1};
-        op.rule_set.value = (kh_text){(const char *)l->value, l->value_n};
-    }
+    feed *f = ctx;
     kh_err err = make_room(f, 1024, 1);
-    return err == KH_OK ? add_op(f, &op, &no_origin) : err;
-}
-
-static kh_err feed_genesis(feed *f)
-{
-    const kh_genesis *g = f->h->options.genesis;
-    kh_err err = KH_OK;
-    for (uint32_t i = 0; i < g->member_cnt && err == KH_OK; i++) err = feed_party(f, &g->members[i]);
-    for (uint32_t i = 0; i < g->public_cnt && err == KH_OK; i++) err = feed_public(f, &g->publics[i]);
-    return err;
+    return err == KH_OK ? add_op(f, op, &no_origin) : err;
 }
 
 static bool executes(const kh_kept_block *b)
@@ -274,7 +244,7 @@ kh_err kh_feed_block(kh_hub *h, const kh_kept_block *block)
     kh_err err = kh_work_new(h, block, &f.w);
     if (err != KH_OK) return err;
     err = begin(&f);
-    if (err == KH_OK && h->next_number == 1) err = feed_genesis(&f);
+    if (err == KH_OK && h->next_number == 1) err = kh_genesis_ops(h->options.genesis, feed_op, &f);
     for (uint32_t i = 0; i < block->item_cnt && err == KH_OK; i++) {
         const kh_kept_item *item = &block->items[i];
         if (item->kind == KH_ITEM_BATCH) err = feed_batch(&f, item);
