@@ -10,7 +10,7 @@ import sys
 import time
 
 from . import comet, conf, keys, network, register
-from .plan import ROOT, Cluster, Trouble, build, check_length, choose_addresses, cometbft, kanhed, make_tag, write_file
+from .plan import ROOT, Cluster, Trouble, build, check_length, choose_addresses, make_tag, write_file
 
 FIRST_HUB = 901
 START_S, STOP_S = 600, 90
@@ -24,7 +24,8 @@ def pids_of(node):
 
 def processes(node):
     """{pid} of all that runs for a node: whose words name its home, or that supervise it by name."""
-    found, home, programs = set(), node.home.encode(), (kanhed().encode(), cometbft().encode())
+    found, home = set(), node.home.encode()
+    programs = {node.cluster.plan["programs"][name].encode() for name in ("kanhed", "cometbft")}
     supervising = [b"supervise", node.cluster.dir.encode(), node.name.encode()]
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) == os.getpid():
@@ -107,7 +108,7 @@ def locked(directory, name=".lock"):
 
 # ---- up ----
 
-def make_plan(directory, given):
+def make_plan(directory, given, programs):
     from_data = os.path.realpath(given.from_data) if given.from_data else None
     parties = register.parties_of(from_data) if from_data else register.trial_parties(given.banks or 4)
     banks = [party["id"] for party in parties if party["role"] == "bank"]
@@ -122,7 +123,7 @@ def make_plan(directory, given):
     check_length(directory, [node["name"] for node in nodes])
     return {"chain_id": f"kanhe-{os.urandom(4).hex()}", "suite": given.suite or "intl", "netns": given.netns, "kvstore": given.kvstore,
             "tag": make_tag(directory), "addresses": choose_addresses(directory, len(nodes), given.netns), "nodes": nodes, "parties": parties,
-            "from": from_data}
+            "from": from_data, "programs": programs}
 
 
 def same_plan(cluster, given):
@@ -152,15 +153,16 @@ def furnish(cluster):
 def up(given):
     directory = os.path.realpath(given.dir)
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    build()
-    kanhed(), cometbft()
+    programs = build()
     with locked(directory):
         if os.path.exists(os.path.join(directory, "cluster.json")):
             cluster = Cluster.load(directory)
             same_plan(cluster, given)
         else:
-            cluster = Cluster(directory, make_plan(directory, given))
-            cluster.save()
+            cluster = Cluster(directory, make_plan(directory, given, programs))
+        if not any(processes(node) for node in cluster.nodes):
+            cluster.plan["programs"] = programs
+        cluster.save()
         furnish(cluster)
         if cluster.netns:
             network.make(cluster)

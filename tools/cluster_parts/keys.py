@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 
-from .plan import kanhe_key, read_json, run, write_file
+from .plan import program, read_json, run, write_file
 
 DAYS = 825
 OFFICERS, OFFICERS_NEEDED = 3, 2
@@ -12,7 +12,7 @@ OFFICERS, OFFICERS_NEEDED = 3, 2
 
 def make(suite, kind, *files):
     """The public keys, in hex, of secrets that are made where they are not there."""
-    return run([kanhe_key(), suite, kind, *files]).split()
+    return run([program("kanhe-key"), suite, kind, *files]).split()
 
 
 # ---- members and officers ----

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 PORTS = {"https": 8443, "datagrams": 8444, "links": 26650, "p2p": 26656, "rpc": 26657}
@@ -18,52 +19,41 @@ class Trouble(Exception):
         self.status = status
 
 
-def program(variable, path):
-    """A program of build/release, or the one that the environment names."""
-    found = os.environ.get(variable) or os.path.join(ROOT, "build/release", path)
+PROGRAMS = {"kanhe": ("KANHE_BIN", "build/release/tools/kanhe/kanhe"), "kanhed": ("KANHED_BIN", "build/release/engine/app/kanhed"),
+            "kanhe-key": ("KANHE_KEY_BIN", "build/release/tools/kanhe-key"), "kanhe-leaf": ("KANHE_LEAF_BIN", "build/release/tools/kanhe-leaf"),
+            "cometbft": ("KANHE_COMETBFT", "build/cometbft/cometbft")}
+
+
+def program(name):
+    """A program of build/, or the one that the environment names."""
+    variable, path = PROGRAMS[name]
+    found = os.environ.get(variable) or os.path.join(ROOT, path)
     if not os.access(found, os.X_OK):
         raise Trouble(f"{found} is not there (${variable} names another)")
     return found
 
 
-def kanhe():
-    return program("KANHE_BIN", "tools/kanhe/kanhe")
-
-
-def kanhed():
-    return program("KANHED_BIN", "engine/app/kanhed")
-
-
-def kanhe_key():
-    return program("KANHE_KEY_BIN", "tools/kanhe-key")
-
-
-def kanhe_leaf():
-    return program("KANHE_LEAF_BIN", "tools/kanhe-leaf")
-
-
-def cometbft():
-    found = os.environ.get("KANHE_COMETBFT") or os.path.join(ROOT, "build/cometbft/cometbft")
-    if not os.access(found, os.X_OK):
-        raise Trouble("CometBFT is not there: tools/install cluster")
-    return found
+def is_missing(name):
+    variable, path = PROGRAMS[name]
+    return not os.environ.get(variable) and not os.access(os.path.join(ROOT, path), os.X_OK)
 
 
 def build():
-    """Builds build/release where a program is missing and none is named by the environment, as tools/hub does."""
-    wanted = (("KANHE_BIN", "tools/kanhe/kanhe"), ("KANHED_BIN", "engine/app/kanhed"), ("KANHE_KEY_BIN", "tools/kanhe-key"),
-              ("KANHE_LEAF_BIN", "tools/kanhe-leaf"))
-    if not all(os.environ.get(variable) or os.access(os.path.join(ROOT, "build/release", path), os.X_OK) for variable, path in wanted):
+    """Builds build/release where a program is missing and none is named by the environment, as tools/hub does; then CometBFT.
+    Returns where each program is."""
+    if any(is_missing(name) for name in PROGRAMS if name != "cometbft"):
         release, log = os.path.join(ROOT, "build/release"), os.path.join(ROOT, "build/cluster.log")
         run([os.path.join(ROOT, "tools/install"), "build"], quiet=False)
         again = ["--reconfigure"] if os.path.isdir(release) else []
+        setup = ["meson", "setup", *again, release, ROOT, "--buildtype=release", "-Dtests=false", "-Dbench=false"]
+        print("cluster: building build/release", file=sys.stderr)
         with open(log, "w") as out:
-            setup = ["meson", "setup", *again, release, ROOT, "--buildtype=release", "-Dtests=false", "-Dbench=false"]
             for command in (setup, ["ninja", "-C", release]):
                 if subprocess.run(command, stdout=out, stderr=subprocess.STDOUT).returncode != 0:
                     raise Trouble(f"the build failed: see {log}")
     if not os.environ.get("KANHE_COMETBFT"):
         run([os.path.join(ROOT, "tools/install"), "cluster"], quiet=False)
+    return {name: program(name) for name in PROGRAMS}
 
 
 def run(command, quiet=True, **more):
@@ -119,7 +109,8 @@ class Node:
 
 
 class Cluster:
-    """plan: {"chain_id", "suite", "netns", "kvstore", "addresses", "nodes": [{"name", "role", "member"}], "parties": [...]}."""
+    """plan: {"chain_id", "suite", "netns", "kvstore", "tag", "addresses", "nodes": [{"name", "role", "member"}], "parties", "from"} for
+    good, and "programs": where they were at the last `up`."""
 
     def __init__(self, directory, plan):
         self.dir, self.plan = directory, plan

@@ -5,14 +5,14 @@ import os
 import shutil
 import subprocess
 
-from .plan import Trouble, kanhe, kanhe_leaf, run
+from .plan import Trouble, program, run
 
 PUBLIC_ROLES = ("regulator", "bank", "source")  # what every node knows (docs/CLUSTER.md, members' register)
 
 
 def ask(data, *words):
     """A command's lines as objects."""
-    return [json.loads(line) for line in run([kanhe(), "--data", data, "--json", *words]).splitlines()]
+    return [json.loads(line) for line in run([program("kanhe"), "--data", data, "--json", *words]).splitlines()]
 
 
 def trial_parties(banks):
@@ -40,9 +40,9 @@ def parties_of(data):
 
 def add(data, party):
     uscc = ["--uscc", party["uscc"]] if party.get("uscc") else []
-    run([kanhe(), "--data", data, "party", "add", "--id", party["id"], "--role", party["role"], "--name", party["name"], *uscc])
+    run([program("kanhe"), "--data", data, "party", "add", "--id", party["id"], "--role", party["role"], "--name", party["name"], *uscc])
     if party.get("status") == "frozen":
-        run([kanhe(), "--data", data, "party", "freeze", party["id"]])
+        run([program("kanhe"), "--data", data, "party", "freeze", party["id"]])
 
 
 def must_be_stopped(data):
@@ -67,19 +67,19 @@ def make_data(cluster, from_data):
         must_be_stopped(from_data)
         copy(from_data, whole)
     else:
-        run([kanhe(), "--data", whole, "init"])
+        run([program("kanhe"), "--data", whole, "init"])
         for party in cluster.parties:
             add(whole, party)
     rules = [rule for rule in ask(whole, "rule", "list") if not rule["default"]]
     rates = ask(whole, "rate", "list")
-    run([kanhe(), "--data", public, "init"])
+    run([program("kanhe"), "--data", public, "init"])
     for party in cluster.parties:
         if party["role"] in PUBLIC_ROLES:
             add(public, party)
     for rule in rules:
-        run([kanhe(), "--data", public, "rule", "set", rule["rule"], rule["value"]])
+        run([program("kanhe"), "--data", public, "rule", "set", rule["rule"], rule["value"]])
     for rate in rates:
-        run([kanhe(), "--data", public, "rate", "set", rate["from"], rate["to"], rate["rate"], "--date", rate["date"], "--source", rate["source"]])
+        run([program("kanhe"), "--data", public, "rate", "set", rate["from"], rate["to"], rate["rate"], "--date", rate["date"], "--source", rate["source"]])
     for node in cluster.nodes:
         shutil.rmtree(node.path("data"), ignore_errors=True)
         copy(whole if node.role == "hub" else public, node.path("data"))
@@ -90,6 +90,6 @@ def make_data(cluster, from_data):
 
 
 def leaves(rules, rates):
-    lines = [run([kanhe_leaf(), "rule", rule["rule"], rule["value"]]) for rule in rules]
-    lines += [run([kanhe_leaf(), "rate", rate["from"], rate["to"], rate["date"], rate["rate"], rate["source"]]) for rate in rates]
+    lines = [run([program("kanhe-leaf"), "rule", rule["rule"], rule["value"]]) for rule in rules]
+    lines += [run([program("kanhe-leaf"), "rate", rate["from"], rate["to"], rate["date"], rate["rate"], rate["source"]]) for rate in rates]
     return [dict(zip(("key", "value"), line.split())) for line in sorted(lines)]

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from . import control
-from .plan import PORTS, cometbft, kanhed, write_file
+from .plan import PORTS, write_file
 
 TERM_S = {"cometbft": 5, "kanhed": 60}  # until KILL; kanhed writes an image
 STUCK_S, STUCK_ALL_S = 15, 120          # without a new block: while peers are ahead; whatever others do
@@ -105,13 +105,13 @@ class Supervisor:
         if not self.cluster.kvstore:
             if os.path.exists(self.node.abci):
                 os.remove(self.node.abci)
-            self.spawn("kanhed", [kanhed(), "--config", self.node.path("node.conf")])
+            self.spawn("kanhed", [self.cluster.plan["programs"]["kanhed"], "--config", self.node.path("node.conf")])
             self.say("starting")
             while not self.application_answers():
                 if self.stopping or self.ended():
                     return False
                 time.sleep(0.02)
-        self.spawn("cometbft", [cometbft(), "start", "--home", self.node.comet])
+        self.spawn("cometbft", [self.cluster.plan["programs"]["cometbft"], "start", "--home", self.node.comet])
         self.say("starting")
         return True
 
