@@ -88,11 +88,13 @@ def check_amounts(o, row, wrong):
     """What was granted is what was asked for, or less where that was allowed."""
     stands = sum(cents(line["amount"]) for line in row["documents"])
     if o["op"] == "apply":
-        asked = {serial: part for serial, part in o["parts"]}
+        asked = dict(o["parts"])
         for line in row["documents"]:
             part = asked.get(int(line["number"][10:]))
-            if part is None or cents(line["amount"]) > part or (not o["partial"] and cents(line["amount"]) != part):
+            if part is None or (not o["partial"] and cents(line["amount"]) != part):
                 wrong(f"financing {o['id']} of {o['bank']} was granted {line['amount']} on {line['number']}, asked {part}")
+        if stands > sum(asked.values()):
+            wrong(f"financing {o['id']} of {o['bank']} was granted {money(stands)}, asked {money(sum(asked.values()))}")
         if cents(row["amount"]) != stands:
             wrong(f"financing {o['id']} of {o['bank']}: {row['amount']} in all, {money(stands)} on its documents")
     elif o["op"] == "disburse" and (stands != cents(row["amount"]) or (o["amount"] is not None and cents(row["amount"]) != o["amount"])):

@@ -98,6 +98,7 @@ class Bank(threading.Thread):
         return [self.application(partial) for _ in range(count)]
 
     def application(self, partial):
+        """partial: so much as is free, taken from its documents in their order; else each its part, all or nothing."""
         enterprise, serials = self.stock.choose(self.rnd, self.rnd.choice((1, 1, 1, 2, 3)))
         parts = [self.rnd.randrange(500, 60001) for _ in serials]
         self.next_id += 1
@@ -143,7 +144,7 @@ class Bank(threading.Thread):
             lines = ["id,enterprise,product,amount,currency,kind,number,issuer,allocated"]
             for o in operations:
                 total = money(sum(part for _, part in o["parts"]))
-                lines += [f"{o['id']},{o['enterprise']},export_receivable,{total},USD,export_declaration,{number_of(serial)},,{money(part)}"
+                lines += [f"{o['id']},{o['enterprise']},export_receivable,{total},USD,export_declaration,{number_of(serial)},,{'' if o['partial'] else money(part)}"
                           for serial, part in o["parts"]]
             path = "/v1/financings/file?name=a.csv" + ("&allow_partial=true" if operations[0]["partial"] else "")
         else:

@@ -35,7 +35,7 @@ def perform(data, o):
         words = ["apply", "--as", o["bank"], "--id", o["id"], "--enterprise", o["enterprise"], "--product", "export_receivable", "--currency", "USD",
                  "--amount", money(sum(part for _, part in o["parts"])), *(["--allow-partial"] if o["partial"] else [])]
         for serial, part in o["parts"]:
-            words += ["--doc", f"export_declaration:{number_of(serial)}={money(part)}"]
+                words += ["--doc", f"export_declaration:{number_of(serial)}" + ("" if o["partial"] else f"={money(part)}")]
     else:
         words = [o["op"], o["id"], "--as", o["bank"], "--expect", o["expect"]]
         words += ["--amount", money(o["amount"])] if o["amount"] else []
@@ -167,8 +167,11 @@ def a_strange_answer(e):
     e["strange"].append("HTTP 500")
 
 
-LIES = (told_more, told_of_a_refusal, refused_and_done, another_height, lost_from_the_log, over_the_cap, consumed_comes_back, nobody_asked, no_answer, document_lost,
-        balance_spoiled, another_digest, no_digest, view_lacks, view_differs, not_proven, proves_another, audit_fails, a_strange_answer)
+LIES = ((told_more, "was granted 10.01"), (told_of_a_refusal, "the log says"), (refused_and_done, "nobody was told"), (another_height, "the log says"),
+        (lost_from_the_log, "the log says"), (over_the_cap, "document 1 stands at 1000.01"), (consumed_comes_back, "adds up to"), (nobody_asked, "nobody asked"),
+        (no_answer, "no answer"), (document_lost, "is not in the log"), (balance_spoiled, "its balance says"), (another_digest, "digests differ"),
+        (no_digest, "digests differ"), (view_lacks, "node says None"), (view_differs, "node says"), (not_proven, "is not proven"),
+        (proves_another, "the newest operation is"), (audit_fails, "the audit"), (a_strange_answer, "HTTP 500"))
 
 
 def self_test():
@@ -181,16 +184,16 @@ def self_test():
     print(f"1..{len(LIES) + 1}")
     found, _ = check(copy.deepcopy(evidence))
     failed = report(1, not found, "an honest history passes", found)
-    for nth, lie in enumerate(LIES, 2):
+    for nth, (lie, words) in enumerate(LIES, 2):
         spoiled = copy.deepcopy(evidence)
         lie(spoiled)
         found, _ = check(spoiled)
-        failed += report(nth, bool(found), f"noticed: {lie.__name__.replace('_', ' ')}", [])
+        failed += report(nth, any(words in text for text in found), f"noticed: {lie.__name__.replace('_', ' ')}", found)
     return 1 if failed else 0
 
 
 def report(nth, fine, name, more):
     print(f"{'ok' if fine else 'not ok'} {nth} - {name}")
-    for text in more[:10]:
+    for text in more[:10] if not fine else []:
         print(f"# {text}")
     return 0 if fine else 1
