@@ -13,7 +13,7 @@ BASE = 100000  # of every document, in cents
 APPLY_CODES = {0: "OK", 40: "INSUFFICIENT", 41: "EXHAUSTED", 50: "DUP_OWN", 51: "DUP_HELD_OTHER", 52: "DUP_FINANCED_OTHER", 53: "SIMILAR"}
 NOT_YET = {72, 76, 90}  # RATE_LIMITED, CAPACITY, NOT_CHECKED: nothing was done
 NEXT = {"APPLIED": (("accept", 14), ("withdraw", 3), ("reject", 3)), "ACCEPTED": (("approve", 15), ("withdraw", 2), ("reject", 3)),
-        "APPROVED": (("disburse", 18), ("reject", 1), ("withdraw", 1)), "DISBURSED": (("repay", 19), ("reverse", 1)), "PART_REPAID": (("repay", 1),)}
+        "APPROVED": (("disburse", 18), ("withdraw", 1)), "DISBURSED": (("repay", 19), ("reverse", 1)), "PART_REPAID": (("repay", 1),)}
 AGAIN_S = 0.3
 
 
