@@ -255,14 +255,20 @@ kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret)
     return KH_OK;
 }
 
-void kh_hub_stop(kh_hub *h)
+void kh_hub_end(kh_hub *h)
 {
-    if (h == NULL) return;
     (void)pthread_mutex_lock(&h->lock);
     h->stopping = h->nudged = true;
     (void)pthread_cond_broadcast(&h->work);
     (void)pthread_mutex_unlock(&h->lock);
     if (h->runs_thread) (void)pthread_join(h->thread, NULL);
+    h->runs_thread = false;
+}
+
+void kh_hub_stop(kh_hub *h)
+{
+    if (h == NULL) return;
+    kh_hub_end(h);
     kh_store_drive(h->options.store, NULL);
     kh_banks_close(h);
     kh_maker_free(h->outputs.maker);

@@ -127,7 +127,10 @@ static bool wait_idle(kh_register *r)
 
 /* ---- blocks ---- */
 
-static bool was_done(const kh_register *r, uint64_t height) { return height < r->done || (height == r->done && !r->only_genesis); }
+static bool was_done(const kh_register *r, uint64_t height)
+{
+    return height < r->done || (height == r->done && !r->only_genesis);
+}
 
 static kh_err finish(kh_register *r, uint64_t height, uint64_t time_ns)
 {

@@ -97,15 +97,21 @@ static void answer_op(const kh_op *op, const uint8_t digest[32], uint32_t index)
         out.papers[0].number_n = (uint8_t)kh_doc_key_number(&op->apply.lines[0].key, out.papers[0].number);
         out.lines[0] = (kh_receipt_line){
             .key = op->apply.lines[0].key, .currency = 840, .code = r->code, .amount = r->amount, .allocated = r->amount};
+    } else if (op->type == KH_OP_CREDIT_LOOKUP) {
+        r->line_cnt = 0;
+        r->financing = op->credit_lookup.grant;
+        r->enterprise = op->credit_lookup.enterprise;
     } else {
         r->financing = op->event.id;
         r->event = op->event.event;
         r->state = KH_FIN_ACCEPTED;
         r->version = 2;
         r->amount = op->event.amount == KH_AMOUNT_NONE ? 100000 : op->event.amount;
-        out.lines[0] = (kh_receipt_line){
-            .key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, kh_text_of("310120260123456789"), (kh_text){0}), .currency = 840,
-            .amount = r->amount, .allocated = r->amount};
+        out.lines[0] =
+            (kh_receipt_line){.key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, kh_text_of("310120260123456789"), (kh_text){0}),
+                              .currency = 840,
+                              .amount = r->amount,
+                              .allocated = r->amount};
     }
     cr_assert_eq(kh_maker_add(maker, BANK, &out), KH_OK);
 }
@@ -221,8 +227,13 @@ static void end(void)
 static kh_result apply(uint64_t id, const char *enterprise)
 {
     const char *documents[] = {"export_declaration:310120260123456789"};
-    kh_apply_request q = {.id = id, .enterprise = enterprise, .product = "receivable", .amount = "1000.00", .currency = "USD",
-                          .documents = documents, .document_cnt = 1};
+    kh_apply_request q = {.id = id,
+                          .enterprise = enterprise,
+                          .product = "receivable",
+                          .amount = "1000.00",
+                          .currency = "USD",
+                          .documents = documents,
+                          .document_cnt = 1};
     ask();
     return kh_finance_apply(bank, &q, &sink);
 }
@@ -233,8 +244,8 @@ Test(bank, applications_are_answered_when_final)
     cr_assert_eq(apply(1, "77"), KH_DONE, "%s %s", kh_message(bank), rows);
     cr_assert(says("\"height\":11,\"attested\":true"), "%s", rows);
     cr_assert(says("\"state\":\"APPLIED\"") && says("\"number\":\"310120260123456789\""), "%s", rows);
-    cr_assert_eq(apply(2, "91350211M000100Y43"), KH_DONE, "%s", rows); /* a hub says whose that is */
-    cr_assert_eq(apply(3, "91350211M000100Y99"), KH_DONE_NOT_OK);      /* nobody's: the ledger's to answer */
+    cr_assert_eq(apply(2, "91350211M000100Y43"), KH_DONE, "%s", rows);          /* a hub says whose that is */
+    cr_assert_eq(apply(3, "91350211M000100Y99"), KH_DONE_NOT_OK);               /* nobody's: the ledger's to answer */
     cr_assert(says("OWNER_MISMATCH") && says("\"attested\":true"), "%s", rows); /* a refusal is final too */
     no_hub = true;
     cr_assert_eq(apply(4, "91350211M000100Y43"), KH_FAILED);
@@ -290,8 +301,16 @@ Test(bank, alerts_say_what_they_stand_for)
     block_begin();
     memset(&out, 0, sizeof out);
     out.kind = KH_OUTPUT_NOTICE;
-    out.notice = (kh_notice){.type = KH_NOTICE_LAPSED, .state = KH_FIN_LAPSED, .party = BANK, .financing = 1, .has_financing = 1,
-                             .has_key = 1, .currency = 840, .version = 2, .amount = 100000, .moved = 100000};
+    out.notice = (kh_notice){.type = KH_NOTICE_LAPSED,
+                             .state = KH_FIN_LAPSED,
+                             .party = BANK,
+                             .financing = 1,
+                             .has_financing = 1,
+                             .has_key = 1,
+                             .currency = 840,
+                             .version = 2,
+                             .amount = 100000,
+                             .moved = 100000};
     out.notice.key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, kh_text_of("310120260123456789"), (kh_text){0});
     out.paper_cnt = 1;
     out.papers[0] = (kh_paper_text){.kind = KH_KIND_EXPORT_DECLARATION, .number_n = 18};
@@ -348,8 +367,10 @@ Test(bank, what_only_hubs_know_is_not_checked)
     cr_assert_eq(kh_history(bank, &paper, NULL, &sink), KH_DONE_NOT_OK);
     cr_assert(says("\"code\":90"));
     ask();
+    uint32_t before = fake.submitted_cnt;
     cr_assert_eq(kh_credit(bank, &(kh_credit_request){.enterprise = "77", .grant = 1}, &sink), KH_DONE_NOT_OK);
     cr_assert(says("\"code\":90"));
+    cr_assert_eq(fake.submitted_cnt, before + 1); /* filed, for a hub to answer */
     ask();
     cr_assert_eq(kh_grant_list(bank, NULL, NULL, &sink), KH_DONE_NOT_OK);
     cr_assert(says("\"code\":90"));
@@ -372,16 +393,16 @@ Test(bank, audits_and_receipts)
     cr_assert_eq(apply(1, "77"), KH_DONE);
     ask();
     cr_assert_eq(kh_audit(bank, &sink), KH_DONE, "%s", kh_message(bank));
-    cr_assert(says("\"height\":11") && says("\"attested_height\":11") && says("\"state_digest\":\"") && !says("content_digest"), "%s",
-              rows);
+    cr_assert(says("\"height\":11") && says("\"attested_height\":11") && says("\"state_digest\":\"") && !says("content_digest"),
+              "%s", rows);
     ask();
     cr_assert_eq(kh_audit_at(bank, 10, &sink), KH_DONE);
     cr_assert(says("\"height\":10,\"digest\":\"0a0a0a"), "%s", rows);
     cr_assert_eq(kh_audit_at(bank, 99, &sink), KH_MISUSE);
-    cr_assert_eq(kh_prove(bank, 1, on_proof, NULL), KH_DONE);
+    cr_assert_eq(kh_finance_prove(bank, 1, on_proof, NULL), KH_DONE);
     cr_assert_str_eq(proof, "{\"kanhe_receipt\":\"1\"}");
-    cr_assert_eq(kh_prove(bank, 2, on_proof, NULL), KH_DONE_NOT_OK);
-    cr_assert_eq(kh_prove(engine, 1, on_proof, NULL), KH_MISUSE);
+    cr_assert_eq(kh_finance_prove(bank, 2, on_proof, NULL), KH_DONE_NOT_OK);
+    cr_assert_eq(kh_finance_prove(engine, 1, on_proof, NULL), KH_MISUSE);
     end();
 }
 

@@ -52,8 +52,7 @@ static void serve(server *s, SSL *ssl)
         memcpy(s->request, text, (size_t)n < sizeof s->request ? (size_t)n + 1 : sizeof s->request - 1);
         while (s->silent && !s->end) usleep(5000);
         const char *answer = s->answer;
-        int m = snprintf(head, sizeof head,
-                         "HTTP/1.1 %s\r\nContent-Type: application/x-ndjson\r\nContent-Length: %zu\r\n\r\n",
+        int m = snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Type: application/x-ndjson\r\nContent-Length: %zu\r\n\r\n",
                          answer != NULL ? "200 OK" : "503 Busy", answer != NULL ? strlen(answer) : 0);
         if (SSL_write(ssl, head, m) <= 0 || (answer != NULL && SSL_write(ssl, answer, (int)strlen(answer)) <= 0)) return;
         n = 0;
@@ -144,12 +143,17 @@ static void begin(void)
     make("printf 'subjectAltName=IP:127.0.0.1' > san");
     for (uint32_t i = 0; i < 2; i++) {
         const char *name = i == 0 ? "hub" : "bank", *subject = i == 0 ? "/CN=hub" : "/O=Kanhe/OU=bank/CN=11";
-        make("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s.key -out %s.csr -subj %s && openssl x509 -req "
+        make("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s.key -out %s.csr -subj %s && openssl x509 "
+             "-req "
              "-in %s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out %s.pem -days 2 -extfile san",
              name, name, subject, name, name);
     }
-    kh_forward_options o = {.party = 11, .ca = path("ca.pem"), .certificate = path("bank.pem"), .key = path("bank.key"),
-                            .connect_ms = 500, .timeout_ms = 700};
+    kh_forward_options o = {.party = 11,
+                            .ca = path("ca.pem"),
+                            .certificate = path("bank.pem"),
+                            .key = path("bank.key"),
+                            .connect_ms = 500,
+                            .timeout_ms = 700};
     cr_assert_eq(kh_forward_new(&o, why, sizeof why, &forward), KH_OK, "%s", why);
     make("rm bank.key"); /* it was read */
 }
@@ -162,9 +166,14 @@ static void end(void)
 static kh_http_answer answer;
 static kh_err ask_with(bool attested, uint32_t party, const char *body)
 {
-    kh_http_question q = {.party = party, .method = body != NULL ? "POST" : "GET", .uri = "/v1/balance?document=x",
-                          .accept = "application/x-ndjson", .content_type = body != NULL ? "text/csv" : NULL,
-                          .body = (const uint8_t *)body, .body_n = body != NULL ? strlen(body) : 0, .attested = attested};
+    kh_http_question q = {.party = party,
+                          .method = body != NULL ? "POST" : "GET",
+                          .uri = "/v1/balance?document=x",
+                          .accept = "application/x-ndjson",
+                          .content_type = body != NULL ? "text/csv" : NULL,
+                          .body = (const uint8_t *)body,
+                          .body_n = body != NULL ? strlen(body) : 0,
+                          .attested = attested};
     free(answer.body);
     answer = (kh_http_answer){0};
     return kh_forward_ask(forward, &q, &answer);
@@ -254,8 +263,9 @@ Test(forward, strangers_are_not_believed)
 {
     begin();
     server a;
-    make("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout hub.key -out hub.pem -subj /CN=hub -days 2 "
-         "-addext subjectAltName=IP:127.0.0.1");
+    make(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout hub.key -out hub.pem -subj /CN=hub -days 2 "
+        "-addext subjectAltName=IP:127.0.0.1");
     start(&a, "A");
     cr_assert_eq(kh_forward_hubs(forward, (const char *[]){a.url}, 1), KH_OK);
     cr_assert_eq(ask_with(false, 11, NULL), KH_E_CLOSED);

@@ -45,8 +45,7 @@ def processes(node):
 
 def kill_all(node):
     """The supervisor first, so that nothing is started again meanwhile; its children die with it."""
-    while processes(node):
-        ours = processes(node)
+    while ours := processes(node):
         first = pids_of(node).get("supervisor")
         for pid in sorted(ours, key=lambda pid: pid != first):
             with contextlib.suppress(ProcessLookupError):

@@ -55,47 +55,43 @@ def comet_key(path):
 
 # ---- certificates ----
 
-def new_key(path):
-    run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path])
-    os.chmod(path, 0o600)
-
-
-def authority(pem, key, name):
-    if os.path.exists(pem):
-        return
-    new_key(key)
-    run(["openssl", "req", "-x509", "-new", "-key", key, "-out", pem + ".new", "-days", 3650, "-subj", f"/O=Kanhe/CN={name}",
-         "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign,cRLSign"])
-    os.rename(pem + ".new", pem)
-
-
-def certificate(ca, ca_key, path, subject, extensions):
-    """path.pem and path.key, unless they are there."""
+def sign(path, subject, extensions, days, issuer=()):
+    """path.pem and path.key by one call of openssl; unless they are there."""
     if os.path.exists(path + ".pem"):
         return
-    new_key(path + ".key")
-    request = run(["openssl", "req", "-new", "-key", path + ".key", "-subj", subject])
-    write_file(path + ".ext", f"basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n{extensions}\n")
-    run(["openssl", "x509", "-req", "-CA", ca, "-CAkey", ca_key, "-days", DAYS, "-out", path + ".pem.new", "-extfile", path + ".ext"], input=request)
-    os.remove(path + ".ext")
+    write_file(path + ".cnf", "[req]\ndistinguished_name = name\nx509_extensions = extensions\n[name]\n[extensions]\n" + "\n".join(extensions) + "\n")
+    run(["openssl", "req", "-x509", "-config", path + ".cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", days,
+         "-subj", subject, "-keyout", path + ".key", "-out", path + ".pem.new", *issuer])
+    os.chmod(path + ".key", 0o600)
+    os.remove(path + ".cnf")
     os.rename(path + ".pem.new", path + ".pem")
+
+
+def authority(path, name):
+    sign(path, f"/O=Kanhe/CN={name}", ("basicConstraints = critical, CA:TRUE, pathlen:0", "keyUsage = critical, keyCertSign, cRLSign",
+                                       "subjectKeyIdentifier = hash"), 3650)
+
+
+def certificate(ca, path, subject, *extensions):
+    sign(path, subject, ("basicConstraints = CA:FALSE", "keyUsage = digitalSignature", "authorityKeyIdentifier = keyid", *extensions), DAYS,
+         ("-CA", ca + ".pem", "-CAkey", ca + ".key"))
 
 
 def certificates(cluster):
     """Two authorities, so that whoever may ask a hub is no node, and a node is no party."""
-    ca, ca_key, links, links_key = (cluster.path(name) for name in ("ca.pem", "ca.key", "links.pem", "links.key"))
-    authority(ca, ca_key, "Kanhe trial authority")
-    authority(links, links_key, "Kanhe trial links")
+    parties, links = cluster.path("ca"), cluster.path("links")
+    authority(parties, "Kanhe trial authority")
+    authority(links, "Kanhe trial links")
     os.makedirs(cluster.path("parties"), mode=0o700, exist_ok=True)
     for party in cluster.parties:
-        certificate(ca, ca_key, cluster.path("parties", str(party["id"])), f"/CN={party['id']}/OU={party['role']}/O=Kanhe", "extendedKeyUsage=clientAuth")
+        certificate(parties, cluster.path("parties", str(party["id"])), f"/CN={party['id']}/OU={party['role']}/O=Kanhe", "extendedKeyUsage = clientAuth")
     for node in cluster.nodes:
-        certificate(ca, ca_key, node.path("https"), "/CN=kanhed/O=Kanhe",
-                    f"subjectAltName=IP:{node.address},IP:127.0.0.1,IP:::1,DNS:localhost\nextendedKeyUsage=serverAuth")
-        certificate(links, links_key, node.path("link"), f"/CN={node.member}", "extendedKeyUsage=serverAuth,clientAuth")
-        for source, copy in ((ca, "ca.pem"), (links, "links.pem")):
-            if not os.path.exists(node.path(copy)):
-                shutil.copy(source, node.path(copy))
+        # a bank's node serves with it, and asks hubs with it in its bank's name
+        subject, usage = (f"/CN={node.member}/OU=bank/O=Kanhe", "serverAuth, clientAuth") if node.role == "bank" else ("/CN=kanhed/O=Kanhe", "serverAuth")
+        certificate(parties, node.path("https"), subject, f"extendedKeyUsage = {usage}", f"subjectAltName = IP:{node.address}, IP:127.0.0.1, IP:::1, DNS:localhost")
+        certificate(links, node.path("link"), f"/CN={node.member}", "extendedKeyUsage = serverAuth, clientAuth")
+        for authority_ in (parties, links):
+            shutil.copy(authority_ + ".pem", node.home)
 
 
 def is_complete(cluster):

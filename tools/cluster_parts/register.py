@@ -57,29 +57,35 @@ def copy(source, target):
     subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
 
 
+def copy_rules(rules, rates, data):
+    for rule in rules:
+        run([program("kanhe"), "--data", data, "rule", "set", rule["rule"], rule["value"]])
+    for rate in rates:
+        run([program("kanhe"), "--data", data, "rate", "set", rate["from"], rate["to"], rate["rate"], "--date", rate["date"], "--source", rate["source"]])
+
+
 def make_data(cluster, from_data):
     """A hub's directory is a copy of the one that the cluster moves up from (or of a fresh one with all parties); a bank's is fresh and
     has the public register alone. Returns what genesis says of the beginning."""
     whole, public = cluster.path("whole.new"), cluster.path("public.new")
     for folder in (whole, public):
         shutil.rmtree(folder, ignore_errors=True)
-    if from_data:
-        must_be_stopped(from_data)
-        copy(from_data, whole)
-    else:
-        run([program("kanhe"), "--data", whole, "init"])
-        for party in cluster.parties:
-            add(whole, party)
-    rules = [rule for rule in ask(whole, "rule", "list") if not rule["default"]]
-    rates = ask(whole, "rate", "list")
+    rules, rates = [], []
     run([program("kanhe"), "--data", public, "init"])
     for party in cluster.parties:
         if party["role"] in PUBLIC_ROLES:
             add(public, party)
-    for rule in rules:
-        run([program("kanhe"), "--data", public, "rule", "set", rule["rule"], rule["value"]])
-    for rate in rates:
-        run([program("kanhe"), "--data", public, "rate", "set", rate["from"], rate["to"], rate["rate"], "--date", rate["date"], "--source", rate["source"]])
+    if from_data:
+        must_be_stopped(from_data)
+        copy(from_data, whole)
+        rules = [rule for rule in ask(whole, "rule", "list") if not rule["default"]]
+        rates = ask(whole, "rate", "list")
+        copy_rules(rules, rates, public)
+    else:
+        copy(public, whole)
+        for party in cluster.parties:
+            if party["role"] not in PUBLIC_ROLES:
+                add(whole, party)
     for node in cluster.nodes:
         shutil.rmtree(node.path("data"), ignore_errors=True)
         copy(whole if node.role == "hub" else public, node.path("data"))

@@ -38,6 +38,16 @@ def rpc(node, path):
         connection.close()
 
 
+def answers(family, address):
+    with socket.socket(family) as s:
+        s.settimeout(2)
+        try:
+            s.connect(address)
+            return True
+        except OSError:
+            return False
+
+
 def height_of(node):
     status = rpc(node, "/status")
     return int(status["sync_info"]["latest_block_height"]) if status else None
@@ -92,13 +102,8 @@ class Supervisor:
         for name in ("cometbft", "kanhed"):
             self.end(name)
 
-    def application_answers(self):
-        with socket.socket(socket.AF_UNIX) as s:
-            try:
-                s.connect(self.node.abci)
-                return True
-            except OSError:
-                return False
+    def clients_are_heard(self):
+        return self.cluster.kvstore or answers(socket.AF_INET, (self.node.address, PORTS["https"]))
 
     def begin(self):
         """kanhed first: CometBFT would wait three seconds between its tries. False: kanhed ended, or we are to stop."""
@@ -107,7 +112,7 @@ class Supervisor:
                 os.remove(self.node.abci)
             self.spawn("kanhed", [self.cluster.plan["programs"]["kanhed"], "--config", self.node.path("node.conf")])
             self.say("starting")
-            while not self.application_answers():
+            while not answers(socket.AF_UNIX, self.node.abci):
                 if self.stopping or self.ended():
                     return False
                 time.sleep(0.02)
@@ -127,7 +132,7 @@ class Supervisor:
             if self.ended():
                 return f"{self.ended()[0]} ended"
             now = height_of(self.node)
-            if now is not None and now != height:
+            if now is not None and now != height and (height is not None or self.clients_are_heard()):
                 moved, height = time.monotonic(), now
                 self.say("serving", height)
                 continue
