@@ -15,6 +15,7 @@
 #include "app/cluster_keys.h"
 #include "app/config.h"
 #include "app/logging.h"
+#include "cluster/changes.h"
 #include "cluster/hub.h"
 #include "cluster/view.h"
 #include "link/link.h"
@@ -42,6 +43,7 @@ void kh_cluster_stop(kh_cluster *c); /* NULL: nothing */
 kh_node *kh_cluster_node(kh_cluster *c);
 kh_kept *kh_cluster_kept(kh_cluster *c);
 kh_view *kh_cluster_view(kh_cluster *c); /* NULL: this is no bank */
+kh_changes *kh_cluster_officers(kh_cluster *c);
 const kh_config *kh_cluster_config(const kh_cluster *c);
 kh_logging *kh_cluster_logging(const kh_cluster *c);
 /* kh_cluster_changes: heights of blocks with a change by officers, ascending; returns how many, at most max. */

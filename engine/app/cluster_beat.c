@@ -36,7 +36,8 @@ static void consider_saving(kh_cluster *c)
     uint64_t now = c->options.clock->monotonic(c->options.clock->self);
     kh_node_count(c->node, &counts);
     bool due = atomic_load_explicit(&c->entries, memory_order_relaxed) && now - c->saved_at_ns >= SAVE_EVERY_NS;
-    if (counts.height > c->saved_height && (due || counts.height - c->saved_height >= KH_CLUSTER_SAVE_BLOCKS)) kh_cluster_save(c, now);
+    if (counts.height > c->saved_height && (due || counts.height - c->saved_height >= KH_CLUSTER_SAVE_BLOCKS))
+        kh_cluster_save(c, now);
 }
 
 /* ---- the beat ---- */

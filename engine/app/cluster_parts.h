@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include "abci/abci.h"
 #include "app/cluster.h"
+#include "cluster/changes.h"
 #include "cluster/register.h"
 
 struct kh_cluster {
@@ -28,6 +29,7 @@ struct kh_cluster {
     kh_hub *hub;
     kh_view *view;
     kh_register *members; /* where there is no hub */
+    kh_changes *officers; /* what they signed, on its way */
     struct {              /* the same, taken away */
         kh_hub *hub;
         kh_view *view;

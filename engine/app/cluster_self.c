@@ -34,9 +34,11 @@ static bool key_fits(const kh_cluster *c, const char *name, const uint8_t want[K
     static const uint8_t none[KH_PUBLIC_SZ];
     const kh_config *config = c->options.config;
     if (memcmp(want, none, KH_PUBLIC_SZ) == 0) return true;
-    if (!there) return kh_cluster_say(why, cap, "%s/%s is missing: member %u has such a key", config->cluster.keys, name, c->self.id);
+    if (!there)
+        return kh_cluster_say(why, cap, "%s/%s is missing: member %u has such a key", config->cluster.keys, name, c->self.id);
     return memcmp(want, have, KH_PUBLIC_SZ) == 0 ||
-           kh_cluster_say(why, cap, "%s/%s is not the key that the register has of member %u", config->cluster.keys, name, c->self.id);
+           kh_cluster_say(why, cap, "%s/%s is not the key that the register has of member %u", config->cluster.keys, name,
+                          c->self.id);
 }
 
 static bool signer_fits(const kh_cluster *c, const char *name, const uint8_t want[KH_PUBLIC_SZ], const kh_signer *signer,

@@ -2,6 +2,7 @@
 #ifndef KH_APP_PARTS_H
 #define KH_APP_PARTS_H
 #include "app/cluster.h"
+#include "app/cluster_http.h"
 #include "app/config.h"
 #include "app/forward.h"
 #include "app/held.h"
@@ -25,6 +26,7 @@ typedef struct kh_daemon {
     kh_cluster_keys cluster_keys;
     kh_cluster *cluster; /* NULL: a machine by itself */
     kh_cluster_info cluster_info;
+    kh_cluster_http cluster_http;
     sem_t answered;      /* while stopping: what was accepted is answered */
     kh_forward *forward; /* of a bank's node that asks hubs */
     kh_engine *engine;
