@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "app/cluster_keys.h"
 #include "app/daemon.h"
+#include "app/genesis_json.h"
 #include "app/privilege.h"
 
 static int wrong_cnt;
@@ -45,6 +47,42 @@ static void check_key(const kh_config *c, const kh_who *who)
     if (!kh_privilege_secret(c->key, who->uid, why, sizeof why)) wrong(why);
 }
 
+static void check_ask(const kh_config *c, const kh_who *who)
+{
+    char why[700];
+    for (uint32_t i = 0; i < c->cluster.ask.hub_cnt; i++)
+        printf("%-16s %u at %s\n", "  hub", c->cluster.ask.hubs[i].member, c->cluster.ask.hubs[i].at);
+    if (c->cluster.ask.hub_cnt == 0) return;
+    readable("  ask.ca", c->cluster.ask.ca);
+    readable("  ask.certificate", c->cluster.ask.certificate);
+    if (!kh_privilege_secret(c->cluster.ask.key, who->uid, why, sizeof why)) wrong(why);
+}
+
+/* Secrets are looked at, and dropped again. */
+static void check_cluster(const kh_config *c, const kh_who *who)
+{
+    char why[700];
+    kh_genesis genesis;
+    kh_cluster_keys keys;
+    if (!c->cluster.on) return;
+    printf("%-16s member %u, CometBFT at %s\n", "cluster", c->cluster.member, c->cluster.abci);
+    printf("%-16s %s\n", "  genesis", c->cluster.genesis);
+    if (!kh_genesis_json_load(c->cluster.genesis, &genesis, why, sizeof why)) wrong(why);
+    else {
+        printf("%-16s %s\n", "  keys", c->cluster.keys);
+        if (!kh_cluster_keys_read(genesis.suite, c->cluster.keys, who->uid, &keys, why, sizeof why)) wrong(why);
+        else kh_cluster_keys_drop(&keys);
+        kh_genesis_free(&genesis);
+    }
+    printf("%-16s %s\n", "  links", c->cluster.links.listen);
+    readable("  links.ca", c->cluster.links.ca);
+    readable("  certificate", c->cluster.links.certificate);
+    if (!kh_privilege_secret(c->cluster.links.key, who->uid, why, sizeof why)) wrong(why);
+    for (uint32_t i = 0; i < c->cluster.links.peer_cnt; i++)
+        printf("%-16s %u at %s\n", "  peer", c->cluster.links.peers[i].member, c->cluster.links.peers[i].at);
+    check_ask(c, who);
+}
+
 int kh_daemon_check(const kh_config *config)
 {
     const kh_config *c = config;
@@ -61,6 +99,7 @@ int kh_daemon_check(const kh_config *config)
     readable("certificate", c->certificate);
     check_key(c, &who);
     if (c->openapi[0] != '\0') readable("openapi", c->openapi);
+    check_cluster(c, &who);
     printf("%-16s probe %s, query %s, operation %s, address %s\n", "limits", c->limits.probe, c->limits.query,
            c->limits.operation, c->limits.address);
     printf("%-16s at most %u, of one unproven address %u\n", "connections", c->max_connections, c->max_connections_per_address);

@@ -1,96 +1,12 @@
-/* cluster: a node's parts, started in order and stopped in reverse, and its beat. */
-#include <errno.h>
-#include <stdarg.h>
+/* cluster: a node's parts, started in order and stopped in reverse. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include "app/cluster_parts.h"
 #include "host/host.h"
 
-#define BEAT_MS 10u
-#define VIEW_BEATS 10u
-#define SAVE_EVERY_NS KH_NS_PER_S
 #define BODIES_QUOTA (UINT64_C(256) << 20) /* bytes of one sender that were not ordered */
 #define LINK_QUEUE_SZ (64u << 20)
-
-__attribute__((format(printf, 3, 4))) static bool say(char *why, size_t cap, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(why, cap, format, args);
-    va_end(args);
-    return false;
-}
-
-/* ---- saving ---- */
-
-/* kept_height moves with it: CometBFT replays what is above. */
-static void save(kh_cluster *c, uint64_t now)
-{
-    uint8_t *saved = NULL;
-    size_t n = 0;
-    uint64_t height = 0;
-    bool entries = atomic_exchange_explicit(&c->entries, false, memory_order_relaxed);
-    kh_err err = kh_node_save(c->node, &saved, &n, &height);
-    if (err == KH_OK) err = kh_kept_save(c->kept, saved, n, height);
-    free(saved);
-    if (err == KH_OK) {
-        kh_node_kept(c->node, height);
-        c->saved_height = height;
-        c->saved_at_ns = now;
-    } else {
-        if (entries) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
-        if (err != KH_E_AGAIN) kh_cluster_fail(c, "order", err); /* AGAIN: between finalize and commit */
-    }
-}
-
-static void consider_saving(kh_cluster *c)
-{
-    kh_node_counts counts;
-    uint64_t now = c->options.clock->monotonic(c->options.clock->self);
-    kh_node_count(c->node, &counts);
-    bool due = atomic_load_explicit(&c->entries, memory_order_relaxed) && now - c->saved_at_ns >= SAVE_EVERY_NS;
-    if (counts.height > c->saved_height && (due || counts.height - c->saved_height >= KH_CLUSTER_SAVE_BLOCKS)) save(c, now);
-}
-
-/* ---- the beat ---- */
-
-static void *beat(void *arg)
-{
-    kh_cluster *c = arg;
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    (void)pthread_mutex_lock(&c->beat_lock);
-    for (uint32_t n = 0; !c->ending; n++) {
-        (void)pthread_mutex_unlock(&c->beat_lock);
-        kh_node_tick(c->node);
-        if (c->view != NULL && n % VIEW_BEATS == 0) kh_view_tick(c->view);
-        if (!atomic_load(&c->failed)) consider_saving(c);
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += (long)BEAT_MS * 1000000;
-        if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;
-        (void)pthread_mutex_lock(&c->beat_lock);
-        for (int rc = 0; !c->ending && rc != ETIMEDOUT;) rc = pthread_cond_timedwait(&c->beat_end, &c->beat_lock, &until);
-    }
-    (void)pthread_mutex_unlock(&c->beat_lock);
-    return NULL;
-}
-
-static bool start_beat(kh_cluster *c, char *why, size_t cap)
-{
-    c->beats = pthread_create(&c->beat, NULL, beat, c) == 0;
-    return c->beats || say(why, cap, "no thread could be made");
-}
-
-static void stop_beat(kh_cluster *c)
-{
-    if (!c->beats) return;
-    (void)pthread_mutex_lock(&c->beat_lock);
-    c->ending = true;
-    (void)pthread_cond_signal(&c->beat_end);
-    (void)pthread_mutex_unlock(&c->beat_lock);
-    (void)pthread_join(c->beat, NULL);
-}
 
 /* ---- what is on disk ---- */
 
@@ -100,14 +16,14 @@ static bool open_disk(kh_cluster *c, char *why, size_t cap)
     const char *data = c->options.config->data;
     c->has_disk = kh_host_disk_open(true, &c->disk) == KH_OK;
     c->has_view_disk = kh_host_disk_open(true, &c->view_disk) == KH_OK;
-    if (!c->has_disk || !c->has_view_disk) return say(why, cap, "out of memory");
+    if (!c->has_disk || !c->has_view_disk) return kh_cluster_say(why, cap, "out of memory");
     (void)snprintf(path, sizeof path, "%s/bodies", data);
     kh_err err = c->disk.make_dir(c->disk.self, path);
-    if (err != KH_OK && err != KH_E_EXISTS) return say(why, cap, "%s: %s", path, kh_err_text(err));
+    if (err != KH_OK && err != KH_E_EXISTS) return kh_cluster_say(why, cap, "%s: %s", path, kh_err_text(err));
     why[0] = '\0';
     err = kh_bodies_open(&c->disk, path, BODIES_QUOTA, false, why, cap, &c->bodies);
     if (err == KH_OK) err = kh_kept_open(&c->disk, data, why, cap, &c->kept);
-    if (err != KH_OK && why[0] == '\0') return say(why, cap, "%s: %s", data, kh_err_text(err));
+    if (err != KH_OK && why[0] == '\0') return kh_cluster_say(why, cap, "%s: %s", data, kh_err_text(err));
     return err == KH_OK;
 }
 
@@ -147,7 +63,7 @@ static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
     for (; (err = kh_kept_after(c->kept, height, &block)) == KH_OK; kh_kept_block_free(block)) {
         height = block->height;
         if (!want && kh_cluster_note(c, height, block->types, block->codes, block->tx_cnt) != KH_OK)
-            return kh_kept_block_free(block), say(why, cap, "out of memory");
+            return kh_kept_block_free(block), kh_cluster_say(why, cap, "out of memory");
         for (uint32_t i = 0; i < block->item_cnt; i++) {
             const kh_kept_item *item = &block->items[i];
             uint8_t *body = NULL;
@@ -158,7 +74,7 @@ static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
                 free(body);
         }
     }
-    return err == KH_E_NOT_FOUND || say(why, cap, "%s/order: %s", c->options.config->data, kh_err_text(err));
+    return err == KH_E_NOT_FOUND || kh_cluster_say(why, cap, "%s/order: %s", c->options.config->data, kh_err_text(err));
 }
 
 /* ---- the node ---- */
@@ -182,75 +98,10 @@ static bool start_node(kh_cluster *c, char *why, size_t cap)
     if (err == KH_OK) err = kh_node_new(&options, saved, n, &c->node);
     free(saved);
     if (err == KH_E_FORMAT || err == KH_E_DAMAGED || err == KH_E_ARG)
-        return say(why, cap, "%s/order is not of the chain that %s begins", c->options.config->data,
-                   c->options.config->cluster.genesis);
-    if (err != KH_OK) return say(why, cap, "the node: %s", kh_err_text(err));
+        return kh_cluster_say(why, cap, "%s/order is not of the chain that %s begins", c->options.config->data,
+                              c->options.config->cluster.genesis);
+    if (err != KH_OK) return kh_cluster_say(why, cap, "the node: %s", kh_err_text(err));
     c->saved_height = kh_node_kept_height(c->node, (uint8_t[32]){0});
-    return true;
-}
-
-typedef struct looking {
-    kh_cluster *cluster;
-    bool found;
-    kh_order_hubs hubs;
-} looking;
-
-static void look(void *ctx, kh_order *order)
-{
-    looking *l = ctx;
-    const kh_member *m = kh_order_member(order, l->cluster->options.config->cluster.member);
-    l->found = m != NULL;
-    if (m != NULL) l->cluster->self = *m;
-    kh_order_hub_set(order, &l->hubs);
-}
-
-/* A key that the register names is there, and is that one. */
-static bool key_fits(const kh_cluster *c, const char *name, const uint8_t want[KH_PUBLIC_SZ], bool there,
-                     const uint8_t have[KH_PUBLIC_SZ], char *why, size_t cap)
-{
-    static const uint8_t none[KH_PUBLIC_SZ];
-    const kh_config *config = c->options.config;
-    if (memcmp(want, none, KH_PUBLIC_SZ) == 0) return true;
-    if (!there) return say(why, cap, "%s/%s is missing: member %u has such a key", config->cluster.keys, name, c->self.id);
-    return memcmp(want, have, KH_PUBLIC_SZ) == 0 ||
-           say(why, cap, "%s/%s is not the key that the register has of member %u", config->cluster.keys, name, c->self.id);
-}
-
-static bool signer_fits(const kh_cluster *c, const char *name, const uint8_t want[KH_PUBLIC_SZ], const kh_signer *signer,
-                        char *why, size_t cap)
-{
-    uint8_t have[KH_PUBLIC_SZ] = {0};
-    if (signer != NULL) kh_signer_public(signer, have);
-    return key_fits(c, name, want, signer != NULL, have, why, cap);
-}
-
-static bool box_fits(const kh_cluster *c, const char *name, const uint8_t want[KH_PUBLIC_SZ], const kh_box *box, char *why,
-                     size_t cap)
-{
-    uint8_t have[KH_PUBLIC_SZ] = {0};
-    if (box != NULL) kh_box_public(box, have);
-    return key_fits(c, name, want, box != NULL, have, why, cap);
-}
-
-static bool check_self(kh_cluster *c, char *why, size_t cap)
-{
-    const kh_cluster_keys *k = c->options.keys;
-    looking l = {.cluster = c};
-    kh_node_read(c->node, look, &l);
-    if (!l.found) return say(why, cap, "there is no member %u in this cluster", c->options.config->cluster.member);
-    bool good = signer_fits(c, "sender.key", c->self.sender, k->sender, why, cap) &&
-                signer_fits(c, "ack.key", c->self.ack, k->ack, why, cap) &&
-                signer_fits(c, "attest.key", c->self.attest, k->attest, why, cap) &&
-                box_fits(c, "box.key", c->self.box, k->box, why, cap);
-    if (!good) return false;
-    if (c->self.role == KH_MEMBER_HUB) {
-        char name[32];
-        (void)snprintf(name, sizeof name, "group.%u.key", l.hubs.epoch);
-        const kh_box *group = l.hubs.epoch >= 1 && l.hubs.epoch <= KH_CLUSTER_EPOCHS_MAX ? k->groups[l.hubs.epoch - 1] : NULL;
-        return box_fits(c, name, l.hubs.group, group, why, cap);
-    }
-    if (c->self.role == KH_MEMBER_BANK && !k->has_disk)
-        return say(why, cap, "%s/disk.key is missing: it seals what this bank knows", c->options.config->cluster.keys);
     return true;
 }
 
@@ -271,7 +122,7 @@ static bool start_hub(kh_cluster *c, char *why, size_t cap)
                                     .send = kh_cluster_send,
                                     .ctx = c};
     kh_err err = kh_hub_start(&options, &c->hub);
-    return err == KH_OK || say(why, cap, "execution: %s", kh_err_text(err));
+    return err == KH_OK || kh_cluster_say(why, cap, "execution: %s", kh_err_text(err));
 }
 
 static bool start_view(kh_cluster *c, char *why, size_t cap)
@@ -291,7 +142,7 @@ static bool start_view(kh_cluster *c, char *why, size_t cap)
                                      .ctx = c};
     why[0] = '\0';
     kh_err err = kh_view_open(&options, why, cap, &c->view);
-    if (err != KH_OK) return why[0] != '\0' ? false : say(why, cap, "the view: %s", kh_err_text(err));
+    if (err != KH_OK) return why[0] != '\0' ? false : kh_cluster_say(why, cap, "the view: %s", kh_err_text(err));
     kh_store_drive(c->options.store, kh_view_driver(c->view));
     return true;
 }
@@ -299,6 +150,8 @@ static bool start_view(kh_cluster *c, char *why, size_t cap)
 static bool start_own(kh_cluster *c, char *why, size_t cap)
 {
     if (c->self.role == KH_MEMBER_HUB) return start_hub(c, why, cap);
+    kh_err err = kh_register_open(c->options.store, c->kept, c->options.genesis, &c->members);
+    if (err != KH_OK) return kh_cluster_say(why, cap, "the members' register: %s", kh_err_text(err));
     return c->self.role != KH_MEMBER_BANK || start_view(c, why, cap);
 }
 
@@ -330,11 +183,11 @@ static bool start_link(kh_cluster *c, char *why, size_t cap)
                                      .ctx = c};
     why[0] = '\0';
     kh_err err = kh_link_start(&options, why, cap, &c->link);
-    if (err != KH_OK) return why[0] != '\0' ? false : say(why, cap, "links: %s", kh_err_text(err));
+    if (err != KH_OK) return why[0] != '\0' ? false : kh_cluster_say(why, cap, "links: %s", kh_err_text(err));
     for (uint32_t i = 0; i < config->cluster.links.peer_cnt; i++) {
         const kh_config_member *peer = &config->cluster.links.peers[i];
         err = kh_link_peer(c->link, peer->member, peer->at);
-        if (err != KH_OK) return say(why, cap, "the peer %u at %s: %s", peer->member, peer->at, kh_err_text(err));
+        if (err != KH_OK) return kh_cluster_say(why, cap, "the peer %u at %s: %s", peer->member, peer->at, kh_err_text(err));
     }
     return true;
 }
@@ -343,7 +196,7 @@ static bool start_abci(kh_cluster *c, char *why, size_t cap)
 {
     const kh_abci_handler handler = {.call = kh_cluster_call, .lost = kh_cluster_lost, .self = c};
     c->txs = calloc(KH_ORDER_TXS_MAX, sizeof *c->txs);
-    if (c->txs == NULL) return say(why, cap, "out of memory");
+    if (c->txs == NULL) return kh_cluster_say(why, cap, "out of memory");
     return kh_abci_listen(c->options.config->cluster.abci, &handler, why, cap, &c->abci) == KH_OK;
 }
 
@@ -360,21 +213,21 @@ static bool init(kh_cluster *c, char *why, size_t cap)
     (void)pthread_cond_init(&c->beat_end, &attr);
     (void)pthread_condattr_destroy(&attr);
     kh_err err = kh_genesis_encode(c->options.genesis, &c->genesis, &c->genesis_sz);
-    if (err == KH_E_NOMEM) return say(why, cap, "out of memory");
-    return err == KH_OK || say(why, cap,
-                               "%s: app_state.kanhe is not sound: a key, member, officer or public leaf is not as "
-                               "docs/CLUSTER.md says",
-                               c->options.config->cluster.genesis);
+    if (err == KH_E_NOMEM) return kh_cluster_say(why, cap, "out of memory");
+    return err == KH_OK || kh_cluster_say(why, cap,
+                                          "%s: app_state.kanhe is not sound: a key, member, officer or public leaf is not as "
+                                          "docs/CLUSTER.md says",
+                                          c->options.config->cluster.genesis);
 }
 
 bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, kh_cluster **ret)
 {
     kh_cluster *c = calloc(1, sizeof *c);
-    if (c == NULL) return say(why, cap, "out of memory");
+    if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
     c->options = *options;
     bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_node(c, why, cap) &&
-                check_self(c, why, cap) && tell_ordered(c, true, why, cap) && start_own(c, why, cap) && start_link(c, why, cap) &&
-                start_beat(c, why, cap) && start_abci(c, why, cap);
+                kh_cluster_know_self(c, why, cap) && tell_ordered(c, true, why, cap) && start_own(c, why, cap) &&
+                start_link(c, why, cap) && kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
     if (good) *ret = c;
     else kh_cluster_stop(c);
     return good;
@@ -385,24 +238,35 @@ static void detach(void *ctx, kh_order *order)
 {
     kh_cluster *c = ctx;
     (void)order;
+    c->ended.hub = c->hub;
+    c->ended.view = c->view;
+    c->ended.members = c->members;
     c->hub = NULL;
     c->view = NULL;
+    c->members = NULL;
+}
+
+void kh_cluster_end(kh_cluster *c)
+{
+    kh_cluster_still(c);
+    if (c->node != NULL && (c->hub != NULL || c->view != NULL || c->members != NULL)) kh_node_read(c->node, detach, c);
+    if (c->ended.hub != NULL) kh_hub_end(c->ended.hub);
+    if (c->ended.view != NULL) kh_view_end(c->ended.view);
 }
 
 void kh_cluster_stop(kh_cluster *c)
 {
     if (c == NULL) return;
-    kh_hub *hub = c->hub;
-    kh_view *view = c->view;
+    bool whole = c->abci != NULL;
     if (c->abci != NULL) kh_abci_stop(c->abci);
-    stop_beat(c);
-    if (c->node != NULL) kh_node_read(c->node, detach, c);
-    if (view != NULL) kh_store_drive(c->options.store, NULL);
-    kh_hub_stop(hub);
-    kh_view_close(view);
+    kh_cluster_end(c);
+    if (c->ended.view != NULL) kh_store_drive(c->options.store, NULL);
+    kh_hub_stop(c->ended.hub);
+    kh_view_close(c->ended.view);
+    kh_register_close(c->ended.members);
     if (c->link != NULL) kh_link_stop(c->link);
     c->link = NULL;
-    if (c->beats && !atomic_load(&c->failed)) save(c, 0);
+    if (whole && !atomic_load(&c->failed)) kh_cluster_save(c, 0);
     if (c->bodies != NULL) kh_bodies_close(c->bodies); /* what is still written is told to the node */
     kh_node_free(c->node);
     kh_kept_close(c->kept);

@@ -34,6 +34,9 @@ typedef struct kh_cluster_options {
 } kh_cluster_options;
 /* kh_cluster_start: what options point to stays until stop. False with a sentence in why. */
 KH_MUST bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, kh_cluster **ret);
+/* kh_cluster_end: whoever waits for the cluster is told that nothing is known, and nothing more is submitted: where stopping
+   would wait for blocks that do not come. Once; from any thread. */
+void kh_cluster_end(kh_cluster *c);
 void kh_cluster_stop(kh_cluster *c); /* NULL: nothing */
 
 kh_node *kh_cluster_node(kh_cluster *c);

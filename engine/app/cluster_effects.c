@@ -110,7 +110,8 @@ static void decided(void *self, const kh_order_block *block)
     if (atomic_load(&c->failed)) return;
     kh_node_read(c->node, keep, &k);
     kh_err err = kh_cluster_note(c, block->height, block->types, block->codes, block->tx_cnt);
-    if (err != KH_OK) kh_cluster_fail(c, "changes", err);
+    if (err == KH_OK && c->members != NULL) err = kh_register_decided(c->members, block);
+    if (err != KH_OK) kh_cluster_fail(c, "register", err);
     if (block->tx_cnt != 0) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
     if (c->hub != NULL && !atomic_load(&c->failed)) kh_hub_decided(c->hub, block->height);
 }

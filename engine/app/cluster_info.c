@@ -23,10 +23,11 @@ static kh_err state(void *self, uint64_t height, kh_cluster_state *ret)
 {
     kh_cluster_state s = {0};
     kh_kept_block *block = NULL;
-    kh_node_read(kh_cluster_node(self), look, &s);
+    kh_cluster *c = ((kh_daemon *)self)->cluster;
+    kh_node_read(kh_cluster_node(c), look, &s);
     if (height != 0 && height != s.height) {
         if (height > s.height) return KH_E_NOT_FOUND;
-        kh_err err = kh_kept_at(kh_cluster_kept(self), height, &block); /* blocks without entries leave the hash as it is */
+        kh_err err = kh_kept_at(kh_cluster_kept(c), height, &block); /* blocks without entries leave the hash as it is */
         if (err != KH_OK) return err;
         s.height = height;
         memcpy(s.app_hash, block->app_hash, 32);
@@ -145,7 +146,7 @@ static kh_err gather(kh_cluster *c, uint64_t financing, gathered *g, kh_prove_op
 
 static kh_err prove(void *self, uint32_t bank, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n), void *ctx)
 {
-    kh_cluster *c = self;
+    kh_cluster *c = ((kh_daemon *)self)->cluster;
     kh_attestation attestations[KH_CONFIG_HUBS_MAX];
     kh_prove_options options = {.attestations = attestations};
     char why[300] = "", *text = NULL;
@@ -167,7 +168,14 @@ static kh_err prove(void *self, uint32_t bank, uint64_t financing, void (*give)(
     return err;
 }
 
-kh_cluster_info kh_daemon_cluster_info(kh_cluster *cluster)
+static kh_err enterprise(void *self, const char *uscc, uint32_t *ret)
 {
-    return (kh_cluster_info){.self = cluster, .state = state, .prove = prove};
+    const kh_daemon *d = self;
+    return d->forward != NULL ? kh_forward_enterprise(d->forward, uscc, ret) : KH_E_CLOSED;
+}
+
+kh_cluster_info kh_daemon_cluster_info(kh_daemon *d)
+{
+    bool bank = kh_cluster_view(d->cluster) != NULL;
+    return (kh_cluster_info){.self = d, .state = state, .prove = prove, .enterprise = bank ? enterprise : NULL};
 }

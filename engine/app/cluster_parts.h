@@ -1,6 +1,8 @@
 /* cluster_parts: what the files of a cluster's node share with each other, and nobody else includes.
  *
- *   cluster           life cycle, the beat                              cluster.c
+ *   cluster           life cycle                                        cluster.c
+ *   self              who this node is, and its keys                    cluster_self.c
+ *   beat              ticks, saving                                     cluster_beat.c
  *   effects           what the node asks of bodies, link, hub, view     cluster_effects.c
  *   abci              what CometBFT asks                                cluster_abci.c */
 #ifndef KH_APP_CLUSTER_PARTS_H
@@ -9,6 +11,7 @@
 #include <stdatomic.h>
 #include "abci/abci.h"
 #include "app/cluster.h"
+#include "cluster/register.h"
 
 struct kh_cluster {
     kh_cluster_options options;
@@ -24,6 +27,12 @@ struct kh_cluster {
     /* Set before link and abci run; taken away with the node's lock held, which is held where they are used. */
     kh_hub *hub;
     kh_view *view;
+    kh_register *members; /* where there is no hub */
+    struct {              /* the same, taken away */
+        kh_hub *hub;
+        kh_view *view;
+        kh_register *members;
+    } ended;
     kh_link *link;
     kh_abci_server *abci;
     /* CometBFT's: of its consensus connection */
@@ -47,6 +56,12 @@ struct kh_cluster {
     atomic_ullong alerts;
 };
 
+/* kh_cluster_say writes a sentence; false. */
+bool kh_cluster_say(char *why, size_t cap, const char *format, ...) __attribute__((format(printf, 3, 4)));
+KH_MUST bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap);
+KH_MUST bool kh_cluster_beat(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_still(kh_cluster *c); /* ends the beat */
+void kh_cluster_save(kh_cluster *c, uint64_t now);
 /* kh_cluster_note takes down a block's height where it has a change by officers. */
 KH_MUST kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, const uint16_t *codes, uint32_t n);
 void kh_cluster_effects_fill(kh_cluster *c);

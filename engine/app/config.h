@@ -54,8 +54,11 @@ typedef struct kh_config {
             uint32_t peer_cnt;
             kh_config_member peers[KH_CONFIG_PEERS_MAX]; /* ADDRESS:PORT */
         } links;
-        uint32_t hub_cnt;
-        kh_config_member hubs[KH_CONFIG_HUBS_MAX]; /* https://... */
+        struct { /* of a bank's node: asking hubs what they alone can answer; "": no hub is asked */
+            char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX];
+            uint32_t hub_cnt;
+            kh_config_member hubs[KH_CONFIG_HUBS_MAX]; /* https://ADDRESS:PORT */
+        } ask;
     } cluster;
 } kh_config;
 

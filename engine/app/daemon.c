@@ -8,6 +8,8 @@
 #include "app/genesis_json.h"
 #include "app/parts.h"
 
+#define CLUSTER_PATIENCE_S 10
+
 /* ---- what the parts call back ---- */
 
 static void on_http_event(void *ctx, const char *event, const char *detail)
@@ -61,7 +63,7 @@ static bool start_cluster(kh_daemon *d)
     bool good = kh_cluster_start(&options, why, sizeof why, &d->cluster);
     kh_held_drop(&d->link_key);
     if (!good) return say(d, "cluster", why);
-    d->cluster_info = kh_daemon_cluster_info(d->cluster);
+    d->cluster_info = kh_daemon_cluster_info(d);
     kh_embed_set_cluster(d->engine, &d->cluster_info);
     if (kh_cluster_view(d->cluster) != NULL) kh_embed_set_view(d->engine, kh_cluster_view(d->cluster));
     return true;
@@ -152,7 +154,9 @@ static bool start_http(kh_daemon *d)
                                      .metrics = kh_daemon_metrics,
                                      .metrics_ctx = d,
                                      .ready = on_ready,
-                                     .ready_ctx = d};
+                                     .ready_ctx = d,
+                                     .forward = d->forward != NULL ? kh_forward_ask : NULL,
+                                     .forward_ctx = d->forward};
     kh_err err = kh_http_start(&options, why, sizeof why, &d->http);
     kh_held_drop(&d->key);
     if (err != KH_OK) return say(d, "HTTPS", why[0] != '\0' ? why : kh_err_text(err));
@@ -215,19 +219,44 @@ static void wait_for_end(kh_daemon *d, const sigset_t *signals)
     }
 }
 
-/* In reverse: nothing is taken any more, what was taken is answered, then the store closes. */
-static void stop(kh_daemon *d)
+/* What was accepted is answered when it is final; a cluster that has no quorum makes no blocks, and is not waited for longer. */
+static void *end_cluster(void *arg)
 {
-    kh_notify_say(&d->notify, "STOPPING=1\nSTATUS=Finishing what was accepted.");
+    kh_daemon *d = arg;
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLUSTER_PATIENCE_S;
+    if (sem_timedwait(&d->answered, &until) == 0) return NULL;
+    KH_LOG(d->logging, KH_LEVEL_WARNING, "not_waited_for", {"why", "the cluster did not answer what it was given", 0});
+    kh_cluster_end(d->cluster);
+    return NULL;
+}
+
+static void stop_service(kh_daemon *d)
+{
+    pthread_t patience;
+    bool waits = d->cluster != NULL && sem_init(&d->answered, 0, 0) == 0 && pthread_create(&patience, NULL, end_cluster, d) == 0;
     if (d->http != NULL) kh_http_stop(d->http);
     if (d->ingest != NULL) kh_ingest_stop(d->ingest);
     kh_watch_stop(d->watch);
     if (d->service != NULL) kh_service_free(d->service);
+    if (!waits) return;
+    (void)sem_post(&d->answered);
+    (void)pthread_join(patience, NULL);
+    (void)sem_destroy(&d->answered);
+}
+
+/* In reverse: nothing is taken any more, what was taken is answered, then the store closes. */
+static void stop(kh_daemon *d)
+{
+    kh_notify_say(&d->notify, "STOPPING=1\nSTATUS=Finishing what was accepted.");
+    stop_service(d);
     if (d->store != NULL) d->log_failed = kh_store_condition(d->store) != KH_OK;
     if (d->cluster != NULL && !kh_cluster_sound(d->cluster)) d->log_failed = true;
     kh_cluster_stop(d->cluster);
     kh_engine_close(d->engine);
     if (d->limits != NULL) kh_limits_free(d->limits);
+    kh_forward_free(d->forward);
     kh_cluster_keys_drop(&d->cluster_keys);
     kh_genesis_free(&d->genesis);
     kh_held_drop(&d->link_key);
@@ -244,6 +273,21 @@ static int fail(kh_daemon *d, int status)
 
 static int64_t id_or_none(bool known, uint32_t id) { return known ? (int64_t)id : -1; }
 
+static bool prepare_forward(kh_daemon *d)
+{
+    const kh_config *c = d->config;
+    const char *urls[KH_CONFIG_HUBS_MAX];
+    const kh_forward_options options = {.party = c->cluster.member,
+                                        .ca = c->cluster.ask.ca,
+                                        .certificate = c->cluster.ask.certificate,
+                                        .key = c->cluster.ask.key};
+    if (c->cluster.ask.hub_cnt == 0) return true;
+    for (uint32_t i = 0; i < c->cluster.ask.hub_cnt; i++) urls[i] = c->cluster.ask.hubs[i].at;
+    return kh_privilege_secret(c->cluster.ask.key, d->who.uid, d->why, sizeof d->why) &&
+           kh_forward_new(&options, d->why, sizeof d->why, &d->forward) == KH_OK &&
+           (kh_forward_hubs(d->forward, urls, c->cluster.ask.hub_cnt) == KH_OK || say(d, "hubs", "out of memory"));
+}
+
 /* What a node of a cluster reads while it may: the genesis, its keys. */
 static bool prepare_cluster(kh_daemon *d)
 {
@@ -251,7 +295,7 @@ static bool prepare_cluster(kh_daemon *d)
     return !c->cluster.on ||
            (kh_genesis_json_load(c->cluster.genesis, &d->genesis, d->why, sizeof d->why) &&
             kh_cluster_keys_read(d->genesis.suite, c->cluster.keys, d->who.uid, &d->cluster_keys, d->why, sizeof d->why) &&
-            kh_held_take(c->cluster.links.key, &d->who, &d->link_key, d->why, sizeof d->why));
+            kh_held_take(c->cluster.links.key, &d->who, &d->link_key, d->why, sizeof d->why) && prepare_forward(d));
 }
 
 /* prepare does what may need root: the user, the log's file, the keys. */

@@ -108,13 +108,17 @@ static uint32_t folders_of_devices(const char *dpdk, char ret[DEVICE_FOLDERS][KH
     return cnt;
 }
 
-/* The ports of peers, and CometBFT's. Returns how many. */
-static uint32_t ports_of_cluster(const kh_config *c, uint16_t ret[KH_CONFIG_PEERS_MAX + 1])
+#define PORTS_MAX (KH_CONFIG_PEERS_MAX + KH_CONFIG_HUBS_MAX + 1)
+
+/* The ports of peers, hubs, and CometBFT's. Returns how many. */
+static uint32_t ports_of_cluster(const kh_config *c, uint16_t ret[PORTS_MAX])
 {
     char host[KH_CONFIG_ADDRESS_MAX];
     uint32_t cnt = 0;
     for (uint32_t i = 0; i < c->cluster.links.peer_cnt; i++)
         if (kh_config_split(c->cluster.links.peers[i].at, host, &ret[cnt])) cnt++;
+    for (uint32_t i = 0; i < c->cluster.ask.hub_cnt; i++)
+        if (kh_config_split(c->cluster.ask.hubs[i].at + strlen("https://"), host, &ret[cnt])) cnt++;
     if (c->cluster.cometbft_rpc[0] != '\0' && kh_config_split(c->cluster.cometbft_rpc + strlen("http://"), host, &ret[cnt]))
         cnt++;
     return cnt;
@@ -135,7 +139,7 @@ static bool confine(kh_daemon *d)
         for (uint32_t i = 0; i < cnt; i++) folders[n++] = named[i];
     }
     char socket_folder[KH_CONFIG_PATH_MAX];
-    uint16_t ports[KH_CONFIG_PEERS_MAX + 1];
+    uint16_t ports[PORTS_MAX];
     const kh_confine asked = {.folders = folders,
                               .connects = kh_config_is_token(c),
                               .sockets = c->cluster.on ? folder_of(c->cluster.abci, socket_folder) : NULL,

@@ -3,6 +3,7 @@
 #define KH_APP_PARTS_H
 #include "app/cluster.h"
 #include "app/config.h"
+#include "app/forward.h"
 #include "app/held.h"
 #include "app/logging.h"
 #include "app/notify.h"
@@ -12,6 +13,7 @@
 #include "ingest/ingest.h"
 #include "service/limits.h"
 #include "service/service.h"
+#include <semaphore.h>
 
 typedef struct kh_daemon {
     const kh_config *config;
@@ -23,6 +25,8 @@ typedef struct kh_daemon {
     kh_cluster_keys cluster_keys;
     kh_cluster *cluster; /* NULL: a machine by itself */
     kh_cluster_info cluster_info;
+    sem_t answered;      /* while stopping: what was accepted is answered */
+    kh_forward *forward; /* of a bank's node that asks hubs */
     kh_engine *engine;
     kh_store *store; /* the engine's */
     kh_clock clock;
@@ -45,8 +49,8 @@ typedef struct kh_daemon {
 KH_MUST bool kh_daemon_drop(kh_daemon *d);
 /* kh_daemon_filter: seccomp. */
 KH_MUST bool kh_daemon_filter(kh_daemon *d);
-/* kh_daemon_cluster_info: what the engine is told of the cluster. [cluster_info.c] */
-kh_cluster_info kh_daemon_cluster_info(kh_cluster *cluster);
+/* kh_daemon_cluster_info: what the engine is told of the cluster; what it points to, the daemon has. [cluster_info.c] */
+kh_cluster_info kh_daemon_cluster_info(kh_daemon *d);
 /* kh_daemon_metrics gives the figures of all parts but http's own, for GET /metrics. [metrics.c] */
 void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx);
 #endif

@@ -19,9 +19,8 @@ void kh_leaf_head(const uint8_t salt[KH_SALT_SZ], uint32_t party, uint64_t count
     memcpy(at + 12, head, 32);
 }
 
-static void leaf_receipt(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], uint64_t height, const uint8_t batch[32],
-                         uint32_t op_index, const uint8_t op_digest[32], const uint8_t payload_digest[32],
-                         uint8_t ret[KH_LEAF_RECEIPT_SZ])
+static void leaf_receipt(const uint8_t *salt, const uint8_t *chain, uint64_t height, const uint8_t *batch, uint32_t op_index,
+                         const uint8_t *op_digest, const uint8_t *payload_digest, uint8_t ret[KH_LEAF_RECEIPT_SZ])
 {
     uint8_t *at = begin(ret, KH_OUTPUT_RECEIPT, salt);
     memcpy(at, chain, 32);

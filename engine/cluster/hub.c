@@ -182,7 +182,7 @@ static void tick(kh_hub *h)
     if (h->run_cnt != 0 || now - h->last_tick < KH_NS_PER_S || !kh_driver_idle(h)) return;
     uint64_t due = kh_ledger_next_due(kh_store_read_begin(h->options.store));
     kh_store_read_end(h->options.store);
-    if (due > clock_ns(CLOCK_REALTIME)) return;
+    if (h->next_number != 1 && due > clock_ns(CLOCK_REALTIME)) return; /* the first block brings the genesis in */
     kh_err err = kh_node_submit(h->options.node, NULL, 0, 0, false, 0);
     if (err == KH_OK) h->last_tick = now;
 }
@@ -255,14 +255,20 @@ kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret)
     return KH_OK;
 }
 
-void kh_hub_stop(kh_hub *h)
+void kh_hub_end(kh_hub *h)
 {
-    if (h == NULL) return;
     (void)pthread_mutex_lock(&h->lock);
     h->stopping = h->nudged = true;
     (void)pthread_cond_broadcast(&h->work);
     (void)pthread_mutex_unlock(&h->lock);
     if (h->runs_thread) (void)pthread_join(h->thread, NULL);
+    h->runs_thread = false;
+}
+
+void kh_hub_stop(kh_hub *h)
+{
+    if (h == NULL) return;
+    kh_hub_end(h);
     kh_store_drive(h->options.store, NULL);
     kh_banks_close(h);
     kh_maker_free(h->outputs.maker);

@@ -3,10 +3,10 @@
  * One thread of its own: takes committed blocks in order (those above what the store has executed), waits for bodies that lack,
  * opens each batch with the group's box, checks who speaks for whom, and executes one store entry a block that has something to
  * execute. The entry begins with KH_OP_BLOCK {height}; an operation that its sender may not speak for becomes KH_OP_REFUSED
- * {sender, its sequence, code}, which the ledger answers with that code: nobody else hears of it; an UNOPENABLE or BODY_LOST
- * batch is one such receipt. A store without an entry begins with the members, rules and rates of the genesis. The store's log is
- * the hub's own record of what it executed: a restart goes on behind its newest KH_OP_BLOCK. The hub's own submissions (through
- * kh_store's driver) are answered when q attestations of their height are held. */
+ * {sender, its sequence, code} (of a bundle's: the party that may sign it, or nobody), which the ledger answers with that code;
+ * an UNOPENABLE or BODY_LOST batch is one such receipt. A store without an entry begins with the members, rules and rates of the
+ * genesis. The store's log is the hub's own record of what it executed: a restart goes on behind its newest KH_OP_BLOCK. The
+ * hub's own submissions (through kh_store's driver) are answered when q attestations of their height are held. */
 #ifndef KH_CLUSTER_HUB_H
 #define KH_CLUSTER_HUB_H
 #include "cluster/kept.h"
@@ -30,6 +30,9 @@ typedef struct kh_hub_options {
     void *ctx;
 } kh_hub_options;
 KH_MUST kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret);
+/* kh_hub_end: nothing more is executed; submissions that have no answer yet are told that nothing is known, new ones are
+   KH_E_CLOSED. kh_hub_stop does it too. */
+void kh_hub_end(kh_hub *hub);
 void kh_hub_stop(kh_hub *hub);
 void kh_hub_decided(kh_hub *hub, uint64_t height); /* a block is kept in memory or on disk: look for work */
 /* kh_hub_ordered: kh_node_effects.ordered, which comes before the block is decided. */

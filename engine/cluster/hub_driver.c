@@ -64,8 +64,8 @@ static kh_err to_node(kh_hub *h, const kh_store_batch *b, uint64_t tag, bool may
 {
     const struct timespec nap = {0, AGAIN_NS};
     kh_err err;
-    while ((err = kh_node_submit(h->options.node, b->ops, b->ops_sz, b->op_cnt, false, tag)) == KH_E_AGAIN && may_wait &&
-           !kh_hub_stops(h))
+    while ((err = kh_node_submit(h->options.node, b->ops, b->ops_sz, b->op_cnt, b->signed_section, tag)) == KH_E_AGAIN &&
+           may_wait && !kh_hub_stops(h))
         (void)nanosleep(&nap, NULL);
     return err;
 }
@@ -162,6 +162,15 @@ void kh_hub_ordered(kh_hub *h, const uint8_t digest[32], uint64_t height, const 
     h->nudged = true;
     (void)pthread_cond_broadcast(&h->work);
     (void)pthread_mutex_unlock(&h->lock);
+}
+
+bool kh_driver_owns(kh_hub *h, const uint8_t batch[32])
+{
+    (void)pthread_mutex_lock(&h->lock);
+    const kh_sub *s = h->driver.first;
+    while (s != NULL && (!s->ordered || memcmp(s->digest, batch, 32) != 0)) s = s->next;
+    (void)pthread_mutex_unlock(&h->lock);
+    return s != NULL;
 }
 
 static bool has(const kh_sub *s, const uint8_t batch[32], uint32_t op_index)

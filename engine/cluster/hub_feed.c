@@ -1,6 +1,7 @@
 /* hub_feed: a block of the order becomes runs: each batch is waited for, opened, judged operation by operation, and laid behind
  * the ones before it. Where a run is full, the block goes on in the next. */
 #include "cluster/hub_parts.h"
+#include "cluster/register.h"
 #include <stdlib.h>
 #include "crypto/digest.h"
 
@@ -99,16 +100,17 @@ typedef struct batch {
     uint32_t nth, op_index; /* in the work's list; the next operation */
 } batch;
 
-static kh_err note_batch(kh_work *w, const uint8_t digest[32], uint32_t *ret)
+static kh_err note_batch(kh_hub *h, kh_work *w, const uint8_t digest[32], uint32_t *ret)
 {
     if (w->batch_cnt == w->batch_cap) {
         uint32_t cap = w->batch_cap != 0 ? w->batch_cap * 2 : 16;
-        uint8_t(*p)[32] = realloc(w->batches, (size_t)cap * 32);
+        kh_work_batch *p = realloc(w->batches, cap * sizeof *p);
         if (p == NULL) return KH_E_NOMEM;
         w->batches = p;
         w->batch_cap = cap;
     }
-    memcpy(w->batches[w->batch_cnt], digest, 32);
+    memcpy(w->batches[w->batch_cnt].digest, digest, 32);
+    w->batches[w->batch_cnt].own = kh_driver_owns(h, digest);
     *ret = w->batch_cnt++;
     return KH_OK;
 }
@@ -131,20 +133,32 @@ static kh_code judge(feed *f, const batch *b, const kh_section *s, bool bundle_g
     return bundle_good ? kh_judge_bundled(f->w, s->party, &op) : KH_C_NOT_AUTHORISED;
 }
 
-static kh_err feed_frame(feed *f, batch *b, const uint8_t *frame, size_t n, kh_code code)
+/* Who is told of a refusal: who sent it; of what stands in a bundle whoever may sign one: not who carried it, nor who is named.
+ */
+static uint32_t hears(const kh_work *w, const batch *b, const kh_section *s)
+{
+    if (s->kind == KH_SECTION_OWN) return b->item->sender;
+    const kh_kept_member *m = kh_work_member(w, s->party);
+    return m != NULL && (m->role == KH_MEMBER_REGULATOR || m->role == KH_MEMBER_SOURCE) ? m->id : 0;
+}
+
+static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const uint8_t *frame, size_t n, kh_code code)
 {
     kh_origin origin = {.batch = b->nth, .op_index = b->op_index++};
     kh_sha256(frame, n, origin.digest);
-    if (code != KH_C_OK) return refuse(f, b->item->sender, kh_load64(frame + SEQUENCE_AT), code, &origin);
+    if (code != KH_C_OK) return refuse(f, hears(f->w, b, s), kh_load64(frame + SEQUENCE_AT), code, &origin);
+    if (frame[TYPE_AT] == KH_OP_PARTY_KEY) f->h->key_block = f->w->height;
     return kh_run_add(f->run, frame, n, &origin);
 }
 
-/* Room for a bundle as a whole, and its head in front, which counts what the ledger is given of it. */
-static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool good)
+/* Room for a bundle as a whole, and its head in front, which counts what the ledger is given of it; nothing: it need not stand
+ * together. */
+static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool *ret_together)
 {
     uint32_t cnt = 0, given = 0;
     for (size_t at = 0; at < s->frames_sz; at += kh_load32(s->frames + at), cnt++)
-        given += judge(f, b, s, good, s->frames + at, kh_load32(s->frames + at)) == KH_C_OK;
+        given += judge(f, b, s, true, s->frames + at, kh_load32(s->frames + at)) == KH_C_OK;
+    *ret_together = given != 0;
     if (given == 0) return KH_OK;
     const kh_op head = {.type = KH_OP_BUNDLE, .party = s->party, .bundle = {s->number, given}};
     kh_err err = make_room(f, s->frames_sz + (size_t)(cnt + 1) * FRAME_SMALL_SZ, cnt + 1);
@@ -153,14 +167,14 @@ static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool goo
 
 static kh_err feed_section(feed *f, batch *b, const kh_section *s)
 {
-    bool bundle = s->kind == KH_SECTION_SIGNED, small = bundle && s->frames_sz <= KH_BUNDLE_MAX_SZ;
-    bool good = small && kh_judge_bundle(f->h, f->w, s);
-    kh_err err = good ? bundle_head(f, b, s, good) : KH_OK;
+    bool small = s->kind == KH_SECTION_SIGNED && s->frames_sz <= KH_BUNDLE_MAX_SZ, together = false, good = false;
+    kh_err err = small ? kh_judge_bundle(f->h, f->w, s, &good) : KH_OK;
+    if (err == KH_OK && good) err = bundle_head(f, b, s, &together);
     for (size_t at = 0; at < s->frames_sz && err == KH_OK;) {
         const uint8_t *frame = s->frames + at;
         size_t n = kh_load32(frame);
-        if (!good) err = make_room(f, n + FRAME_SMALL_SZ, 1);
-        if (err == KH_OK) err = feed_frame(f, b, frame, n, judge(f, b, s, good, frame, n));
+        if (!together) err = make_room(f, n + FRAME_SMALL_SZ, 1);
+        if (err == KH_OK) err = feed_frame(f, b, s, frame, n, judge(f, b, s, good, frame, n));
         at += n;
     }
     return err;
@@ -188,7 +202,7 @@ static kh_err feed_batch(feed *f, const kh_kept_item *item)
     uint8_t *body = NULL, *text = NULL;
     size_t n = 0, text_n = 0, at = 0;
     bool good = false;
-    kh_err err = note_batch(f->w, item->digest, &b.nth);
+    kh_err err = note_batch(f->h, f->w, item->digest, &b.nth);
     if (err == KH_OK) err = wait_body(f, item->digest, &body, &n);
     if (err != KH_OK) return err;
     if (body == NULL) return refuse_whole(f, &b, KH_C_BODY_LOST);
@@ -222,42 +236,11 @@ static kh_err feed_ops(feed *f, const uint8_t *p, size_t n)
     return err;
 }
 
-static kh_err feed_party(feed *f, const kh_member *m)
+static kh_err feed_op(void *ctx, const kh_op *op)
 {
-    const kh_op add = {.type = KH_OP_PARTY_ADD, .party_add = {m->id, m->role, {m->name, m->name_n}, {m->uscc, m->uscc_n}}};
-    const kh_op freeze = {.type = KH_OP_PARTY_STATUS, .party_status = {m->id, 1}};
-    if (m->role == KH_MEMBER_HUB) return KH_OK;
-    kh_err err = make_room(f, 1024, 2);
-    if (err == KH_OK) err = add_op(f, &add, &no_origin);
-    if (err == KH_OK && (m->flags & (KH_MEMBER_FROZEN | KH_MEMBER_EXPELLED)) != 0) err = add_op(f, &freeze, &no_origin);
-    return err;
-}
-
-static kh_err feed_public(feed *f, const kh_public_leaf *l)
-{
-    kh_op op = {.type = KH_OP_RULE_SET};
-    if (l->key[0] == 'x' && l->key_n == 7 && l->value_n >= 9) {
-        op.type = KH_OP_RATE_SET;
-        op.rate_set = (kh_op_rate_set){.from = (kh_currency)(l->key[1] << 8 | l->key[2]),
-                                       .to = (kh_currency)(l->key[3] << 8 | l->key[4]),
-                                       .date = (kh_date)(l->key[5] << 8 | l->key[6]),
-                                       .rate = {.mantissa = kh_load64(l->value), .scale = l->value[8]},
-                                       .source = {(const char *)l->value + 9, (uint32_t)l->value_n - 9}};
-    } else {
-        op.rule_set.name = (kh_text){(const char *)l->key + 1, (uint32_t)l->key_n - 1};
-        op.rule_set.value = (kh_text){(const char *)l->value, l->value_n};
-    }
+    feed *f = ctx;
     kh_err err = make_room(f, 1024, 1);
-    return err == KH_OK ? add_op(f, &op, &no_origin) : err;
-}
-
-static kh_err feed_genesis(feed *f)
-{
-    const kh_genesis *g = f->h->options.genesis;
-    kh_err err = KH_OK;
-    for (uint32_t i = 0; i < g->member_cnt && err == KH_OK; i++) err = feed_party(f, &g->members[i]);
-    for (uint32_t i = 0; i < g->public_cnt && err == KH_OK; i++) err = feed_public(f, &g->publics[i]);
-    return err;
+    return err == KH_OK ? add_op(f, op, &no_origin) : err;
 }
 
 static bool executes(const kh_kept_block *b)
@@ -274,7 +257,7 @@ kh_err kh_feed_block(kh_hub *h, const kh_kept_block *block)
     kh_err err = kh_work_new(h, block, &f.w);
     if (err != KH_OK) return err;
     err = begin(&f);
-    if (err == KH_OK && h->next_number == 1) err = feed_genesis(&f);
+    if (err == KH_OK && h->next_number == 1) err = kh_genesis_ops(h->options.genesis, feed_op, &f);
     for (uint32_t i = 0; i < block->item_cnt && err == KH_OK; i++) {
         const kh_kept_item *item = &block->items[i];
         if (item->kind == KH_ITEM_BATCH) err = feed_batch(&f, item);

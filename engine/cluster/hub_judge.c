@@ -58,12 +58,35 @@ kh_code kh_judge_bundled(const kh_work *w, uint32_t party, const kh_op *op)
     return good ? KH_C_OK : KH_C_NOT_AUTHORISED;
 }
 
-bool kh_judge_bundle(const kh_hub *h, const kh_work *w, const kh_section *section)
+/* An enterprise's key is what the ledger had of it before this block: a block's own registrations count from the next one on, so
+ * that all hubs say the same however far they are, and say it again after a restart. */
+static kh_err enterprise_key(kh_hub *h, const kh_work *w, uint32_t party, uint8_t ret[KH_PUBLIC_SZ])
 {
+    uint64_t cursor = 0, since = 0;
+    bool found;
+    kh_err err = h->key_block != 0 ? kh_hub_settle(h, 0) : KH_OK; /* what is under way may hold one */
+    if (err != KH_OK) return err;
+    if (h->key_block < w->height) h->key_block = 0;
+    do {
+        const kh_ledger *l = kh_store_read_begin(h->options.store);
+        found = kh_ledger_party_key(l, party, &cursor, &since, ret);
+        kh_store_read_end(h->options.store);
+    } while (found && kh_store_block_of(h->options.store, since) >= w->height);
+    if (!found) memset(ret, 0, KH_PUBLIC_SZ);
+    return KH_OK;
+}
+
+kh_err kh_judge_bundle(kh_hub *h, const kh_work *w, const kh_section *section, bool *ret_good)
+{
+    uint8_t key[KH_PUBLIC_SZ] = {0};
     const kh_kept_member *m = kh_work_member(w, section->party);
-    return m != NULL && (m->role == KH_MEMBER_REGULATOR || m->role == KH_MEMBER_SOURCE) && is_party(m) && section->number != 0 &&
-           !is_zero(m->sender, KH_PUBLIC_SZ) && memcmp(section->chain, h->chain, 32) == 0 &&
-           kh_bundle_signed_by(h->suite, section, m->sender);
+    kh_err err = KH_OK;
+    *ret_good = false;
+    if (section->number == 0 || section->party == 0 || memcmp(section->chain, h->chain, 32) != 0) return KH_OK;
+    if (m == NULL) err = enterprise_key(h, w, section->party, key);
+    else if ((m->role == KH_MEMBER_REGULATOR || m->role == KH_MEMBER_SOURCE) && is_party(m)) memcpy(key, m->sender, sizeof key);
+    *ret_good = err == KH_OK && !is_zero(key, sizeof key) && kh_bundle_signed_by(h->suite, section, key);
+    return err;
 }
 
 static bool frames_whole(const uint8_t *p, size_t n)

@@ -95,12 +95,12 @@ static kh_err take_receipt(kh_hub *h, const kh_run *r, const kh_origin *origin, 
     if (kh_receipt_decode(p, n, o->lines, &o->receipt, &used) != KH_OK) return KH_E_DAMAGED;
     o->receipt.lines = o->lines;
     if (o->receipt.ref_height != 0) o->receipt.ref_height = kh_store_block_of(h->options.store, o->receipt.ref_height);
-    const uint8_t *digest = r->work->batches[origin->batch];
-    if (memcmp(origin->digest, zeros, 32) == 0) kh_driver_whole(h, digest);
-    else kh_driver_receipt(h, digest, origin->op_index, &o->receipt);
+    const kh_work_batch *batch = &r->work->batches[origin->batch];
+    if (batch->own && memcmp(origin->digest, zeros, 32) == 0) kh_driver_whole(h, batch->digest);
+    else if (batch->own) kh_driver_receipt(h, batch->digest, origin->op_index, &o->receipt);
     if (!is_bank(all, o->receipt.party)) return KH_OK;
     o->kind = KH_OUTPUT_RECEIPT;
-    memcpy(o->batch, digest, 32);
+    memcpy(o->batch, batch->digest, 32);
     o->op_index = origin->op_index;
     memcpy(o->op_digest, origin->digest, 32);
     add_names(h, r, origin);

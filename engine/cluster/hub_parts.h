@@ -22,6 +22,10 @@
 #define KH_NO_BATCH UINT32_MAX
 
 /* ---- a block under way ---- */
+typedef struct kh_work_batch {
+    uint8_t digest[32];
+    bool own; /* of this hub's clients, who wait for answers */
+} kh_work_batch;
 typedef struct kh_work {
     uint32_t refs; /* who makes it, and each of its runs */
     uint64_t height, time_ns;
@@ -30,7 +34,7 @@ typedef struct kh_work {
     uint64_t before_until; /* the height until which batches of the epoch before are good */
     kh_kept_member *members;
     uint32_t *spent; /* bytes of text, by member */
-    uint8_t (*batches)[32];
+    kh_work_batch *batches;
 } kh_work;
 const kh_kept_member *kh_work_member(const kh_work *w, uint32_t id); /* NULL: none */
 KH_MUST kh_err kh_work_new(kh_hub *h, const kh_kept_block *block, kh_work **ret);
@@ -72,7 +76,7 @@ KH_MUST kh_err kh_feed_block(kh_hub *h, const kh_kept_block *block);
 KH_MUST kh_code kh_judge_own(const kh_hub *h, const kh_work *w, const kh_kept_member *sender, const kh_op *op);
 KH_MUST kh_code kh_judge_bundled(const kh_work *w, uint32_t party, const kh_op *op);
 /* kh_judge_bundle: is it the party's own, and may that party sign any? */
-bool kh_judge_bundle(const kh_hub *h, const kh_work *w, const kh_section *section);
+KH_MUST kh_err kh_judge_bundle(kh_hub *h, const kh_work *w, const kh_section *section, bool *ret_good);
 /* kh_judge_open opens a batch: *ret_text malloc'ed; false: UNOPENABLE. KH_E_NOT_FOUND: this hub lacks the group's key. */
 KH_MUST kh_err kh_judge_open(const kh_hub *h, const kh_work *w, const kh_kept_item *item, const uint8_t *body, size_t n,
                              bool *ret_good, uint8_t **ret_text, size_t *ret_n);
@@ -122,6 +126,7 @@ typedef struct kh_driver {
     pthread_cond_t changed;
 } kh_driver;
 void kh_driver_init(kh_hub *h);
+bool kh_driver_owns(kh_hub *h, const uint8_t batch[32]);
 void kh_driver_receipt(kh_hub *h, const uint8_t batch[32], uint32_t op_index, const kh_receipt *receipt);
 void kh_driver_whole(kh_hub *h, const uint8_t batch[32]); /* refused as a whole: nothing is known of its operations */
 void kh_driver_executed(kh_hub *h, uint64_t height, uint64_t time_ns, const uint8_t posted[32], const uint8_t root[32]);
@@ -144,6 +149,7 @@ struct kh_hub {
     kh_run *runs[KH_RUNS_MAX];
     uint32_t run_first, run_cnt;
     uint64_t recorded, next_number; /* the newest entry that the store had at the start; the next entry's number */
+    uint64_t key_block;             /* the newest block with a PARTY_KEY that may be under way; 0: none */
     uint64_t last_time, last_tick;
     uint64_t lost_upto; /* kept blocks looked through for what was ordered lost */
     uint8_t (*lost)[32];

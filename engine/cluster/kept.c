@@ -105,7 +105,7 @@ kh_err kh_kept_open(const kh_disk *disk, const char *dir, char *why, size_t cap,
         if (err == KH_E_EXISTS) err = KH_OK;
     }
     if (err == KH_OK) err = load_state(k, why, cap);
-    if (err == KH_OK) err = open_file(k, "blocks", "KHO1", k->blocks_end, why, cap, &k->blocks);
+    if (err == KH_OK) err = open_file(k, "blocks", "KHK1", k->blocks_end, why, cap, &k->blocks);
     if (err == KH_OK) err = open_file(k, "members", "KHM1", k->members_end, why, cap, &k->members);
     if (err == KH_OK) err = disk->sync_dir(disk->self, path_of(k, "", path));
     if (err != KH_OK) {

@@ -97,18 +97,25 @@ kh_err kh_view_open(const kh_view_options *options, char *why, size_t cap, kh_vi
     return KH_OK;
 }
 
-void kh_view_close(kh_view *v)
+void kh_view_end(kh_view *v)
 {
-    if (v == NULL) return;
     (void)pthread_mutex_lock(&v->lock);
+    bool ended = v->closing;
     v->closing = true;
     (void)pthread_cond_signal(&v->work);
     (void)pthread_mutex_unlock(&v->lock);
+    if (ended) return;
     if (v->has_thread) (void)pthread_join(v->thread, NULL);
     kh_view_save(v);
     (void)pthread_mutex_lock(&v->lock);
     kh_view_answer_none(v);
     (void)pthread_mutex_unlock(&v->lock);
+}
+
+void kh_view_close(kh_view *v)
+{
+    if (v == NULL) return;
+    kh_view_end(v);
     release(v);
 }
 

@@ -43,7 +43,9 @@ typedef struct kh_view_options {
 } kh_view_options;
 /* kh_view_open recovers what is in DIR/view; the node's order must be there (kh_node_new). KH_E_DAMAGED with the place. */
 KH_MUST kh_err kh_view_open(const kh_view_options *options, char *why, size_t cap, kh_view **ret);
-/* kh_view_close: submissions that have no answer yet are told so (kh_store_reply's last call with height 0). */
+/* kh_view_end: submissions that have no answer yet are told so (kh_store_reply's last call with height 0), new ones are
+   KH_E_CLOSED; what is known can still be asked. kh_view_close does it too. */
+void kh_view_end(kh_view *v);
 void kh_view_close(kh_view *v);
 /* ---- what comes ---- */
 void kh_view_outputs(kh_view *v, uint32_t hub, const uint8_t *p, size_t n);

@@ -42,7 +42,7 @@ static bool own_frames(const kh_view *v, const kh_store_batch *batch)
 static kh_err submit(void *self, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket)
 {
     kh_view *v = self;
-    if (batch->op_cnt == 0 || !own_frames(v, batch)) return KH_E_ARG;
+    if (batch->op_cnt == 0 || batch->signed_section || !own_frames(v, batch)) return KH_E_ARG; /* what others sign is a hub's */
     kh_view_submission *s = malloc(sizeof *s);
     if (s == NULL) return KH_E_NOMEM;
     (void)pthread_mutex_lock(&v->lock);

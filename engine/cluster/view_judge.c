@@ -23,7 +23,8 @@ static kh_err own_hash(kh_view *v, const kh_attestation *a, uint64_t *ret_time_n
 
 bool kh_view_for_all(const kh_receipt *receipt)
 {
-    return receipt->type == KH_OP_REFUSED && (receipt->code == KH_C_UNOPENABLE || receipt->code == KH_C_BODY_LOST);
+    return receipt->type == KH_OP_REFUSED &&
+           (receipt->code == KH_C_UNOPENABLE || receipt->code == KH_C_BODY_LOST || receipt->code == KH_C_CAPACITY);
 }
 
 static bool item_for_all(kh_view *v, const kh_package_item *item)

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 /* read_whole: the file's bytes, malloc'ed; more than the checker takes is read one byte over, for it to refuse. NULL: cannot. */
-static char *read_whole(const char *path, size_t *ret_n)
+static char *read_whole(const char *path, size_t most, size_t *ret_n)
 {
-    const size_t cap = KH_PROOF_MAX_SZ + 1;
+    const size_t cap = most + 1;
     kh_file_input f;
     if (kh_file_input_open(&f, path) != KH_OK) return NULL;
     char *text = malloc(cap);
@@ -50,8 +50,8 @@ static kh_result give(const kh_proof_result *r, const kh_result_sink *sink)
 kh_result kh_check_receipt(const char *receipt, const char *genesis, const kh_result_sink *sink, char *ret_message, size_t cap)
 {
     size_t receipt_n = 0, genesis_n = 0;
-    char *receipt_text = read_whole(receipt, &receipt_n);
-    char *genesis_text = receipt_text != NULL ? read_whole(genesis, &genesis_n) : NULL;
+    char *receipt_text = read_whole(receipt, KH_PROOF_MAX_SZ, &receipt_n);
+    char *genesis_text = receipt_text != NULL ? read_whole(genesis, KH_PROOF_GENESIS_MAX_SZ, &genesis_n) : NULL;
     kh_result result = KH_MISUSE;
     kh_proof_result r;
     if (genesis_text == NULL) {

@@ -55,7 +55,7 @@ kh_result kh_embed_audit_cluster(kh_engine *e, uint64_t height, const kh_audit_r
     return KH_DONE;
 }
 
-kh_result kh_prove(kh_engine *e, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n), void *ctx)
+kh_result kh_finance_prove(kh_engine *e, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n), void *ctx)
 {
     kh_principal who;
     if (e->cluster == NULL) return kh_embed_fail(e, KH_MISUSE, "receipts that prove are made in a cluster (docs/PROOFS.md)");

@@ -6,6 +6,10 @@
 
 enum { PIECE_ROWS = 16384, FOUND_MAX = 256, LIMIT_USUAL = 1000, LIMIT_MAX = 65536, CURRENCIES = 1000 };
 
+/* In a cluster: for how long a bank may read what its node filed that it looks at, and how far back that is looked for. */
+#define FILED_NS (600 * KH_NS_PER_S)
+#define FILED_ITEMS 4096u
+
 static kh_result refused(kh_engine *e, kh_code code, const kh_result_sink *sink)
 {
     kh_row_builder b;
@@ -26,6 +30,28 @@ static kh_result look(kh_engine *e, uint32_t bank, uint32_t enterprise, uint64_t
     kh_code code = a->receipt.code;
     kh_batch_release(&batch);
     return code == KH_C_OK ? KH_DONE : refused(e, code, sink);
+}
+
+/* filed: at a hub: did the bank's own node file this look-up just now? A hub speaks for no bank. The enterprise's chain says it.
+ */
+static bool filed(kh_engine *e, uint32_t bank, const kh_party_view *enterprise, uint64_t grant, uint8_t scope)
+{
+    kh_key key = {{0}};
+    bool found = false;
+    kh_journal_item *item = malloc(sizeof *item);
+    kh_place at = enterprise->last;
+    kh_store32(key.b, enterprise->id);
+    kh_store_stats stats;
+    kh_store_get_stats(e->store, &stats);
+    for (uint32_t i = 0; item != NULL && at.height != 0 && i < FILED_ITEMS && !found; i++) {
+        if (kh_store_journal_read(e->store, at, item) != KH_OK || item->time_ns + FILED_NS < stats.time_ns) break;
+        const kh_notice *n = &item->notice;
+        found = item->is_notice && n->type == KH_NOTICE_LOOKUP && n->party == enterprise->id && n->version == bank &&
+                n->financing == grant && n->state == scope;
+        at = kh_store_journal_prev(item, 2, &key);
+    }
+    free(item);
+    return found;
 }
 
 /* ---- the credit record ---- */
@@ -182,10 +208,18 @@ kh_result kh_credit(kh_engine *engine, const kh_credit_request *request, const k
     uint32_t meant = kh_embed_party_id(engine, l, &who, request->enterprise);
     kh_store_read_end(engine->store);
     if (result != KH_DONE) return result;
-    if (kh_viewed(engine) && code == KH_C_OK) code = KH_C_NOT_CHECKED;
     if (code != KH_C_OK) return kh_embed_refuse(engine, code, sink);
     uint32_t rights = kh_access_rights(&who, KH_ASK_CREDIT);
-    if (rights & KH_NEEDS_GRANT) { /* filed in any case: an enterprise that there is not gave no consent */
+    if (kh_viewed(engine) && rights & KH_NEEDS_GRANT) { /* a bank's node files it; a hub then answers */
+        kh_err err = kh_viewed_enterprise(engine, request->enterprise, &meant);
+        if (err != KH_OK && err != KH_E_CLOSED) return kh_embed_environment(engine, err, "look at an enterprise");
+        if (err == KH_OK) result = look(engine, who.party, meant, request->grant, scope, sink);
+        return result != KH_DONE ? result : kh_embed_refuse(engine, KH_C_NOT_CHECKED, sink);
+    }
+    if (rights & KH_NEEDS_GRANT && engine->cluster != NULL) {
+        if (!found || !filed(engine, who.party, &enterprise, request->grant, scope))
+            return kh_embed_refuse(engine, KH_C_NOT_CHECKED, sink);
+    } else if (rights & KH_NEEDS_GRANT) { /* filed in any case: an enterprise that there is not gave no consent */
         result = kh_embed_open(engine, KH_WRITING);
         if (result == KH_DONE) result = look(engine, who.party, meant, request->grant, scope, sink);
         if (result == KH_DONE && !found) result = refused(engine, KH_C_NO_CONSENT, sink);

@@ -1,6 +1,7 @@
 /* register: parties, rules and rates. */
 #include "embed/embed.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { PIECE = 1024 }; /* parties passed before the applier is let in */
 
@@ -66,6 +67,40 @@ kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, con
     kh_row_number(&b, "id", view.id);
     kh_row_bool(&b, "frozen", frozen);
     return write_one(engine, &op, "this party cannot be frozen", &b, "party", sink);
+}
+
+static bool key_of(const char *text, uint8_t ret[KH_PARTY_KEY_SZ])
+{
+    memset(ret, 0, KH_PARTY_KEY_SZ);
+    if (strcmp(text, "none") == 0) return true;
+    if (strlen(text) != 2 * KH_PARTY_KEY_SZ || strspn(text, "0123456789abcdefABCDEF") != 2 * KH_PARTY_KEY_SZ) return false;
+    for (uint32_t i = 0; i < KH_PARTY_KEY_SZ; i++) {
+        const char byte[3] = {text[2 * i], text[2 * i + 1], '\0'};
+        ret[i] = (uint8_t)strtoul(byte, NULL, 16);
+    }
+    return true;
+}
+
+kh_result kh_party_key(kh_engine *engine, const char *party, const char *key, const kh_result_sink *sink)
+{
+    kh_party_view view;
+    kh_principal who;
+    kh_op op = {.type = KH_OP_PARTY_KEY};
+    if (key == NULL || !key_of(key, op.party_key.key))
+        return kh_embed_fail(engine, KH_MISUSE, "a public key is 128 hexadecimal digits, or none: `kanhe key public` prints it");
+    kh_result result = kh_embed_enter(engine, KH_WRITING, NULL, KH_DO_REGISTER, sink, &who);
+    if (result != KH_DONE) return result;
+    const kh_ledger *l = kh_store_read_begin(engine->store);
+    bool found = kh_embed_party(engine, l, &who, party, &view);
+    kh_store_read_end(engine->store);
+    if (!found)
+        return kh_embed_fail(engine, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", party);
+    op.party_key.id = view.id;
+    kh_row_builder b;
+    kh_row_begin(&b);
+    kh_row_number(&b, "id", view.id);
+    kh_row_text(&b, "key", key);
+    return write_one(engine, &op, "only an enterprise has a key registered so", &b, "party", sink);
 }
 
 /* Lists are read row by row: the gate is free while a row is given. */

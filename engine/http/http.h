@@ -40,6 +40,19 @@ typedef struct kh_http_answer { /* a hub's; body malloc'ed */
     size_t body_n;
 } kh_http_answer;
 
+/* What a cluster's node tells, and takes, through the API; filled in by who wires it up. Any thread. */
+typedef struct kh_http_cluster {
+    void *self;
+    uint8_t chain[32];
+    const char *suite; /* "intl", "gm" */
+    bool hubs_speak;   /* hubs speak for those that sign nothing */
+    /* show gives the row "cluster". */
+    kh_result (*show)(void *self, const kh_result_sink *sink);
+    /* change offers what officers signed and waits until it is ordered: *ret_word its result ("OK"; literal), *ret_height the
+       block's; 0: it was not offered, and why is the word. KH_E_AGAIN: not ordered for long; it may be yet. */
+    KH_MUST kh_err (*change)(void *self, const uint8_t *tx, size_t n, const char **ret_word, uint64_t *ret_height);
+} kh_http_cluster;
+
 typedef struct kh_http_options {
     kh_engine *engine; /* the operator's handle; requests take handles of their own from it */
     struct kh_service *service;
@@ -71,6 +84,7 @@ typedef struct kh_http_options {
        fewer than a quorum answer; KH_E_DAMAGED: they answer differently. Such a node has no datagram sessions. */
     KH_MUST kh_err (*forward)(void *ctx, const kh_http_question *question, kh_http_answer *ret);
     void *forward_ctx;
+    const kh_http_cluster *cluster; /* outlives the server; NULL: of no cluster */
 } kh_http_options;
 
 /* kh_http_start listens and returns; everything in options but engine, service, limits and the callbacks is copied. why: a

@@ -44,7 +44,8 @@ enum {                      /* what else is true of a route */
        KH_R_ASYNC = 64,     /* started by the polling thread, answered by the store */
        KH_R_TEXT = 128,     /* the answer is text, not rows */
        KH_R_CHANGES = 256,  /* an operation, not a question */
-       KH_R_HUB = 512       /* a hub alone knows: a bank's node asks one; `attested` */
+       KH_R_HUB = 512,      /* a hub alone knows: a bank's node asks one; `attested` */
+       KH_R_FILED = 1024    /* of those: runs here first; where that is NOT_CHECKED the hub is asked */
 };
 typedef struct kh_route {
     const char *method, *path; /* "/v1/parties/{party}/freeze" */
@@ -299,6 +300,7 @@ ROUTE(party_list);
 ROUTE(party_find);
 ROUTE(party_freeze);
 ROUTE(party_unfreeze);
+ROUTE(party_key);
 ROUTE(rule_set);
 ROUTE(rule_list);
 ROUTE(rate_set);
@@ -331,5 +333,8 @@ ROUTE(risk_account);
 ROUTE(session_open);
 ROUTE(session_close);
 ROUTE(operations);
+ROUTE(bundles);
+ROUTE(cluster);
+ROUTE(changes);
 #undef ROUTE
 #endif

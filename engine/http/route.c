@@ -40,6 +40,7 @@ const kh_route kh_routes[] = {
     {"GET", "/v1/parties/{party}", kh_route_party_find, KH_R_ONE | KH_R_HUB, KH_BODY_NONE, {ATTESTED}, {{0}}},
     {"POST", "/v1/parties/{party}/freeze", kh_route_party_freeze, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{0}}},
     {"POST", "/v1/parties/{party}/unfreeze", kh_route_party_unfreeze, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{0}}},
+    {"POST", "/v1/parties/{party}/key", kh_route_party_key, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{"key", T_NEEDED}}},
     {"GET", "/v1/rules", kh_route_rule_list, 0, KH_BODY_NONE, {{0}}, {{0}}},
     {"PUT", "/v1/rules/{name}", kh_route_rule_set, KH_R_CHANGES, KH_BODY_FIELDS, {{0}}, {{"value", T_NEEDED}}},
     {"GET", "/v1/rates", kh_route_rate_list, 0, KH_BODY_NONE, {{0}}, {{0}}},
@@ -113,7 +114,7 @@ const kh_route kh_routes[] = {
     {"GET",
      "/v1/credit",
      kh_route_credit,
-     KH_R_PAGED | KH_R_HUB,
+     KH_R_PAGED | KH_R_HUB | KH_R_FILED,
      KH_BODY_NONE,
      {{"enterprise", T_NEEDED}, {"grant", N}, {"scope", T}, PAGE, ATTESTED},
      {{0}}},
@@ -131,6 +132,10 @@ const kh_route kh_routes[] = {
     {"POST", "/v1/sessions", kh_route_session_open, 0, KH_BODY_FIELDS, {{0}}, {{0}}},
     {"DELETE", "/v1/sessions/{session}", kh_route_session_close, 0, KH_BODY_NONE, {{0}}, {{0}}},
     {"POST", "/v1/operations", kh_route_operations, KH_R_CHANGES | KH_R_FROZEN | KH_R_ASYNC, KH_BODY_FRAMES, {{0}}, {{0}}},
+    {"POST", "/v1/bundles", kh_route_bundles, KH_R_CHANGES | KH_R_ASYNC, KH_BODY_FRAMES, {{0}}, {{0}}},
+
+    {"GET", "/v1/cluster", kh_route_cluster, 0, KH_BODY_NONE, {{0}}, {{0}}},
+    {"POST", "/v1/changes", kh_route_changes, KH_R_CHANGES | KH_R_FROZEN, KH_BODY_FILE, {{0}}, {{0}}},
 };
 const uint32_t kh_route_cnt = sizeof kh_routes / sizeof kh_routes[0];
 _Static_assert(sizeof kh_routes / sizeof kh_routes[0] <= KH_HTTP_ROUTES_MAX, "the metrics hold a line for each");

@@ -122,7 +122,7 @@ void kh_route_finance_receipt(kh_request *r)
         kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "id", "id must be the bank's number of a financing");
         return;
     }
-    kh_result result = kh_prove(r->engine, financing, give_receipt, r);
+    kh_result result = kh_finance_prove(r->engine, financing, give_receipt, r);
     if (result != KH_DONE) {
         r->out.n = 0;
         kh_answer_end(r, result, kh_message(r->engine), NULL);

@@ -1,4 +1,4 @@
-/* routes_operations: sessions for sealed datagrams, and operations as wire frames.
+/* routes_operations: sessions for sealed datagrams, operations as wire frames, and bundles of them that their party signed.
  *
  * Operations take no worker: the polling thread submits them, the store's thread writes the receipts into the answer and lets the
  * connection go on. A polling thread never waits for room: the bytes under way are bounded, in all and for one party, and where
@@ -194,4 +194,35 @@ void kh_route_operations(kh_request *r)
     if (first && got == AT_STORE) return;
     /* while there is room those behind it follow, and who is refused leaves nobody waiting for it */
     while (got != WAITS && (r = kh_turns_next(turns, party)) != NULL) got = submit(r);
+}
+
+/* A bundle takes no tokens of the probe limit: banks sign none. */
+static void bundle(kh_request *r)
+{
+    kh_http *h = r->http;
+    kh_code code = kh_submit_check_bundle(&r->who, r->body, r->body_n, &r->op_cnt);
+    if (code != KH_C_OK) {
+        (void)refused(r, KH_OK, code);
+        return;
+    }
+    (void)kh_answer_room(&r->out, (size_t)r->op_cnt * RECEIPT_GUESS);
+    kh_turns_begin(h->turns, r->who.party);
+    kh_err err = kh_submit_bundle(h->o.service, &r->who, r->body, r->body_n, r->op_cnt, on_reply, r, &code);
+    if (err == KH_OK && code == KH_C_OK) return; /* the request is the store's now */
+    kh_turns_cancel(h->turns, r->who.party);
+    if (err == KH_E_ARG) {
+        kh_answer_refuse(r, MHD_HTTP_CONFLICT, NULL,
+                         "signed bundles of 2 MiB at most are for a hub of a cluster: this is none, or the bundle is too long");
+        finish(r);
+    } else (void)refused(r, err, code);
+}
+
+void kh_route_bundles(kh_request *r)
+{
+    if (kh_quota_take(r->http->frames, r->who.party, r->body_n)) {
+        bundle(r);
+        return;
+    }
+    busy(r);
+    kh_http_done(r);
 }

@@ -32,6 +32,13 @@ static void freeze(kh_request *r, bool frozen)
 void kh_route_party_freeze(kh_request *r) { freeze(r, true); }
 void kh_route_party_unfreeze(kh_request *r) { freeze(r, false); }
 
+void kh_route_party_key(kh_request *r)
+{
+    kh_result_sink sink = kh_answer_sink(r);
+    kh_result result = kh_party_key(r->engine, kh_request_path(r, "party"), kh_field(r, "key"), &sink);
+    kh_answer_end(r, result, kh_message(r->engine), NULL);
+}
+
 void kh_route_rule_set(kh_request *r)
 {
     kh_result_sink sink = kh_answer_sink(r);

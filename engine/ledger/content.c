@@ -61,6 +61,7 @@ size_t kh_ledger_content_scratch(const kh_ledger *l)
 {
     uint64_t most = kh_max64(l->head->documents, l->head->financings);
     most = kh_max64(most, kh_max64(l->consent->grants.rows, l->consent->risks.rows));
+    most = kh_max64(most, l->state->regions[KH_R_PARTY_KEY].row_cnt);
     return (size_t)(most + 1) * sizeof(item);
 }
 
@@ -197,6 +198,27 @@ static void write_risks(const kh_ledger *l, item *items, const writer *w)
     }
 }
 
+/* The keys that enterprises have now. */
+static void write_keys(const kh_ledger *l, item *items, const writer *w)
+{
+    static const uint8_t none[KH_PARTY_KEY_SZ];
+    size_t n = 0;
+    if (l->state->regions[KH_R_PARTY_KEY].row_cnt <= 1) return;
+    for (uint64_t at = 1; at < l->state->regions[KH_R_PARTY].row_cnt; at++) {
+        const kh_party_row *p = &l->party[at];
+        bool has = p->role == KH_ROLE_ENTERPRISE && p->key != 0;
+        if (has && memcmp(l->party_key[p->key].key, none, sizeof none) != 0) items[n++] = (item){p->id, 0, p->key};
+    }
+    if (n == 0) return;
+    sort(items, n, 0);
+    w->bytes(w->ctx, "keys\0\0\0", 8);
+    put64(w, n);
+    for (size_t i = 0; i < n; i++) {
+        put64(w, items[i].high);
+        w->bytes(w->ctx, l->party_key[items[i].row].key, KH_PARTY_KEY_SZ);
+    }
+}
+
 void kh_ledger_content(const kh_ledger *l, void *scratch, void (*bytes)(void *ctx, const void *p, size_t n), void *ctx)
 {
     item *items = scratch;
@@ -218,4 +240,5 @@ void kh_ledger_content(const kh_ledger *l, void *scratch, void (*bytes)(void *ct
     for (size_t i = 0; i < n; i++) write_financing(l, &l->fin[items[i].row], &w);
     write_grants(l, items, &w);
     write_risks(l, items, &w);
+    write_keys(l, items, &w);
 }

@@ -34,6 +34,7 @@ static const kh_region_spec regions[] = {
     {KH_R_GRANT_TABLE, 8, 2 * KH_GRANTS_CAPACITY},
     {KH_R_RISK, sizeof(kh_risk_row), KH_RISKS_CAPACITY + 1},
     {KH_R_RISK_TABLE, 8, 2 * KH_RISKS_CAPACITY},
+    {KH_R_PARTY_KEY, sizeof(kh_party_key), KH_PARTY_KEYS_MAX + 1},
 };
 #define REGION_CNT (sizeof regions / sizeof regions[0])
 
@@ -100,11 +101,13 @@ kh_err kh_ledger_open(kh_state *state, kh_index *index, const uint8_t secret[16]
     BIND(consent, KH_R_CONSENT);
     BIND(grant, KH_R_GRANT);
     BIND(risk, KH_R_RISK);
+    BIND(party_key, KH_R_PARTY_KEY);
 #undef BIND
     if (state->regions[KH_REGION_HEAD].row_cnt == 0) start_empty(l);
     else if (l->head->format != KH_STATE_FORMAT) return KH_E_VERSION;
     if (l->consent->format == 0) kh_consent_start(l);
     else if (l->consent->format != KH_CONSENT_FORMAT) return KH_E_VERSION;
+    if (state->regions[KH_R_PARTY_KEY].row_cnt == 0) state->regions[KH_R_PARTY_KEY].row_cnt = 1; /* an image before them */
     *ret = l;
     return KH_OK;
 }
@@ -173,6 +176,7 @@ static void apply_one(kh_ledger *l, const kh_op *op, kh_frame frame)
         case KH_OP_RISK_ASK: kh_risks_apply(l, op); return;
         case KH_OP_PARTY_ADD: code = kh_parties_add(l, &op->party_add); break;
         case KH_OP_PARTY_STATUS: code = kh_parties_status(l, &op->party_status); break;
+        case KH_OP_PARTY_KEY: code = kh_parties_key(l, &op->party_key); break;
         case KH_OP_RULE_SET: code = kh_rules_set(l, &op->rule_set); break;
         case KH_OP_RATE_SET: code = kh_rates_set(l, &op->rate_set); break;
         default: code = KH_C_FORMAT; break;

@@ -56,6 +56,7 @@ struct kh_ledger {
     kh_consent_head *consent;
     kh_grant *grant;
     kh_risk_row *risk;
+    kh_party_key *party_key;
     /* the entry being applied */
     const kh_sink *sink;
     uint32_t outcome_index, op_index;
@@ -205,6 +206,7 @@ static inline uint32_t kh_ahead_party(const kh_ledger *l, uint32_t id) /* kh_par
 }
 kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op);
 kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op);
+kh_code kh_parties_key(kh_ledger *l, const kh_op_party_key *op);
 /* kh_parties_bundle takes note of a signed bundle: BAD_SEQUENCE where its number is not above all before. */
 kh_code kh_parties_bundle(kh_ledger *l, uint32_t party, uint64_t number, uint64_t *ret_highest);
 bool kh_parties_exhausted(kh_ledger *l, uint32_t party);

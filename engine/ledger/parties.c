@@ -85,14 +85,40 @@ kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op)
     return KH_C_OK;
 }
 
-kh_code kh_parties_bundle(kh_ledger *l, uint32_t party, uint64_t number, uint64_t *ret_highest)
+/* Keys are kept: what was signed is judged by the key that stood before its block, also when that is long past. */
+kh_code kh_parties_key(kh_ledger *l, const kh_op_party_key *op)
+{
+    uint32_t party = kh_parties_find(l, op->id);
+    if (party == 0) return KH_C_NOT_FOUND;
+    kh_party_row *p = &l->party[party];
+    if (p->role != KH_ROLE_ENTERPRISE) return KH_C_NOT_AUTHORISED; /* members' keys are the officers' to change */
+    if (p->key != 0 && memcmp(l->party_key[p->key].key, op->key, KH_PARTY_KEY_SZ) == 0) return KH_C_OK;
+    if (!kh_rows_left(l, KH_R_PARTY_KEY, 1)) return KH_C_CAPACITY;
+    uint32_t row = kh_rows_take(l, KH_R_PARTY_KEY);
+    kh_party_key *k = &l->party_key[row];
+    *k = (kh_party_key){.since = l->head->height, .before = p->key, .bundle = p->key != 0 ? l->party_key[p->key].bundle : 0};
+    memcpy(k->key, op->key, KH_PARTY_KEY_SZ);
+    p->key = row;
+    return KH_C_OK;
+}
+
+/* Where a party's highest number of a signed bundle stands; NULL: it signs none. */
+static uint64_t *bundle_of(const kh_ledger *l, uint32_t party)
 {
     uint32_t row = party == 0 ? 0 : kh_parties_find(l, party);
-    if (row == 0 || (l->party[row].role != KH_ROLE_REGULATOR && l->party[row].role != KH_ROLE_SOURCE)) return KH_C_NOT_AUTHORISED;
     kh_party_row *p = &l->party[row];
-    kh_code code = number > p->bundle ? KH_C_OK : KH_C_BAD_SEQUENCE;
-    p->bundle = kh_max64(number, p->bundle);
-    *ret_highest = p->bundle;
+    if (row == 0) return NULL;
+    if (p->role == KH_ROLE_REGULATOR || p->role == KH_ROLE_SOURCE) return &p->bundle;
+    return p->role == KH_ROLE_ENTERPRISE && p->key != 0 ? &l->party_key[p->key].bundle : NULL;
+}
+
+kh_code kh_parties_bundle(kh_ledger *l, uint32_t party, uint64_t number, uint64_t *ret_highest)
+{
+    uint64_t *highest = bundle_of(l, party);
+    if (highest == NULL) return KH_C_NOT_AUTHORISED;
+    kh_code code = number > *highest ? KH_C_OK : KH_C_BAD_SEQUENCE;
+    *highest = kh_max64(number, *highest);
+    *ret_highest = *highest;
     return code;
 }
 
@@ -147,6 +173,18 @@ uint32_t kh_ledger_party_row(const kh_ledger *l, uint32_t id) { return id == 0 ?
 bool kh_ledger_party_frozen(const kh_ledger *l, uint32_t row)
 {
     return __atomic_load_n(&l->party[row].frozen, __ATOMIC_ACQUIRE) != 0; /* partner: kh_parties_status */
+}
+
+bool kh_ledger_party_key(const kh_ledger *l, uint32_t id, uint64_t *cursor, uint64_t *ret_since, uint8_t ret[KH_PARTY_KEY_SZ])
+{
+    uint32_t party = id == 0 ? 0 : kh_parties_find(l, id);
+    if (party == 0 || l->party[party].role != KH_ROLE_ENTERPRISE) return false;
+    uint32_t row = *cursor == 0 ? l->party[party].key : l->party_key[*cursor].before;
+    if (row == 0) return false;
+    *cursor = row;
+    *ret_since = l->party_key[row].since;
+    memcpy(ret, l->party_key[row].key, KH_PARTY_KEY_SZ);
+    return true;
 }
 
 bool kh_ledger_party_by_uscc(const kh_ledger *l, kh_text uscc, kh_party_view *ret)

@@ -38,6 +38,7 @@ enum {
     KH_R_GRANT_TABLE,
     KH_R_RISK,
     KH_R_RISK_TABLE, /* 37 */
+    KH_R_PARTY_KEY,  /* 38 */
     KH_R_END
 };
 
@@ -48,6 +49,7 @@ enum {
 #define KH_CAPACITY_FINANCINGS_MAX (64u << 20)
 #define KH_RECORDS_MAX (192u << 20) /* documents, aliases, further currencies, and what waits for its grace period */
 #define KH_PARTIES_MAX (4u << 20)
+#define KH_PARTY_KEYS_MAX (4u << 20) /* those ever registered */
 #define KH_PRODUCTS_MAX 1024u
 #define KH_QUEUES_MAX 1024u
 #define KH_DOC_BANKS_MAX 64u
@@ -167,11 +169,21 @@ typedef struct kh_party_row {
     uint16_t open_grants; /* of an enterprise: not revoked */
     uint32_t given;       /* of an enterprise: grants, ever; of a bank: contributions to the risk list that stand */
     union {
-        uint64_t asked;        /* of a bank: subjects of its questions to the risk list */
-        uint32_t newest_grant; /* of an enterprise */
-        uint64_t bundle;       /* of the regulator, a source: the highest number of a signed bundle */
+        uint64_t asked; /* of a bank: subjects of its questions to the risk list */
+        struct {
+            uint32_t newest_grant, key; /* of an enterprise; key: the newest */
+        };
+        uint64_t bundle; /* of the regulator, a source: the highest number of a signed bundle */
     };
 } kh_party_row; /* one cache line */
+
+typedef struct kh_party_key { /* an enterprise's own, as it was from an entry on */
+    uint64_t bundle;          /* the highest number of a signed bundle; of the newest row alone */
+    uint64_t since;           /* the entry's height */
+    uint8_t key[KH_PARTY_KEY_SZ];
+    uint32_t before; /* the row of the one before it */
+    uint32_t reserved;
+} kh_party_key;
 
 typedef struct kh_queue {
     uint32_t next_free;
@@ -312,7 +324,7 @@ typedef struct kh_head {
 _Static_assert(sizeof(kh_cold) == 32 && sizeof(kh_extra) == 96 && sizeof(kh_active) == 48 && sizeof(kh_share) == 32,
                "docs/FORMAT.md");
 _Static_assert(sizeof(kh_line) == 40 && sizeof(kh_fin) == 104 && sizeof(kh_fin_bucket) == 64 && sizeof(kh_text_row) == 16 &&
-                   sizeof(kh_party_row) == 64,
+                   sizeof(kh_party_row) == 64 && sizeof(kh_party_key) == 88,
                "docs/FORMAT.md");
 _Static_assert(sizeof(kh_queue) == 24 && sizeof(kh_group) == 264 && sizeof(kh_ref) == 64 && sizeof(kh_contract) == 32,
                "docs/FORMAT.md");

@@ -75,9 +75,10 @@ void kh_order_app_hash(const kh_order *o, uint8_t ret[32]);
 
 /* ---- judging ---- */
 /* kh_order_offerable: would this transaction have an effect now, if it stood first in a block? For the queue of what to propose;
-   KH_R_BAD_SEQUENCE of a higher one may become good. */
+   KH_R_BAD_SEQUENCE of a higher one may become good, KH_R_BUSY too. KH_R_OK also for an attestation whose lie is news. */
 kh_order_code kh_order_offerable(kh_order *o, const uint8_t *tx, size_t n, uint64_t time_ns);
-/* kh_order_process: may a block with these bytes be voted for? Malformed, forged or doubled entries: no. */
+/* kh_order_process: may a block with these bytes be voted for? Malformed, forged or doubled entries: no; what merely has no
+   effect: yes. A block of what kh_order_offerable calls OK, BAD_SEQUENCE or BUSY, each once, is always voted for. */
 bool kh_order_process(kh_order *o, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n);
 
 typedef enum kh_item_kind { KH_ITEM_BATCH = 1, KH_ITEM_OPS = 2, KH_ITEM_LOST = 3 } kh_item_kind;
@@ -113,7 +114,8 @@ typedef struct kh_order_block {
         uint64_t height;
     } * liars;
 } kh_order_block;
-/* kh_order_finalize executes a block. *ret lives until the next call. */
+/* kh_order_finalize executes a block. *ret lives until the next call. KH_E_ARG: not the next height, or time goes back;
+   KH_E_NOMEM: from then on KH_E_CLOSED, the order must be loaded anew. */
 KH_MUST kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n,
                                  kh_order_block *ret);
 

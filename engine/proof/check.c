@@ -307,7 +307,8 @@ kh_err kh_proof_check(const char *receipt, size_t receipt_n, const char *genesis
     checker c = {g, parts, &result};
     kh_err err = g == NULL || parts == NULL ? KH_E_NOMEM : KH_OK;
     if (parts != NULL) parts->changes = NULL;
-    if (err == KH_OK && genesis_n > KH_PROOF_MAX_SZ) (void)snprintf(result.why, sizeof result.why, "genesis.json is too long");
+    if (err == KH_OK && genesis_n > KH_PROOF_GENESIS_MAX_SZ)
+        (void)snprintf(result.why, sizeof result.why, "genesis.json is too long");
     else if (err == KH_OK) err = kh_proof_genesis_read(genesis, genesis_n, result.why, sizeof result.why, g);
     if (err == KH_OK && result.why[0] == '\0') {
         size_t at = 0;

@@ -7,7 +7,8 @@
 #define KH_PROOF_PROOF_H
 #include "base/base.h"
 
-#define KH_PROOF_MAX_SZ (8u << 20) /* of a receipt's text, and of genesis.json */
+#define KH_PROOF_MAX_SZ (8u << 20)          /* of a receipt's text */
+#define KH_PROOF_GENESIS_MAX_SZ (16u << 20) /* of genesis.json */
 
 typedef enum kh_proof_step { /* what failed; PROVEN: nothing */
                              KH_PROOF_PROVEN = 0,

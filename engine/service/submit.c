@@ -1,20 +1,25 @@
 /* submit: whose frames they are and what the role may do, before the store has them. */
 #include "service/submit.h"
+#include "log/envelope.h"
 #include "service/limits.h"
 #include "service/parts.h"
 
 enum { FRAME_MIN_SZ = 24, TYPE_AT = 4, PARTY_AT = 8 };
 
-static kh_ask ask_of(uint8_t type)
+static kh_ask ask_of(uint8_t type, bool signed_by_party)
 {
     switch (type) {
     case KH_OP_PARTY_ADD:
     case KH_OP_PARTY_STATUS:
+    case KH_OP_PARTY_KEY:
     case KH_OP_RULE_SET:
     case KH_OP_RATE_SET: return KH_DO_REGISTER;
     case KH_OP_DOCUMENT: return KH_DO_IMPORT;
     case KH_OP_APPLY:
     case KH_OP_EVENT: return KH_DO_FINANCE;
+    case KH_OP_GRANT:
+    case KH_OP_GRANT_REVOKE: return signed_by_party ? KH_DO_GRANT : KH_ASK_CNT;
+    case KH_OP_RISK_REMOVE: return signed_by_party ? KH_DO_RISK : KH_ASK_CNT;
     default: return KH_ASK_CNT;
     }
 }
@@ -37,7 +42,7 @@ static bool may_this(const kh_principal *who, const uint8_t *p, size_t n)
     return op.party_status.id != who->party || op.party_status.frozen == 0;
 }
 
-kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n, uint32_t *ret_op_cnt)
+static kh_code check(const kh_principal *who, const uint8_t *frames, size_t n, bool signed_by_party, uint32_t *ret_op_cnt)
 {
     uint32_t cnt = 0;
     if (n == 0) return KH_C_FORMAT;
@@ -46,7 +51,7 @@ kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n
         if (n - at < FRAME_MIN_SZ) return KH_C_FORMAT;
         uint32_t size = kh_load32(p);
         if (size < FRAME_MIN_SZ || size % 8 != 0 || size > KH_OP_MAX_SZ || size > n - at) return KH_C_FORMAT;
-        kh_ask ask = ask_of(p[TYPE_AT]);
+        kh_ask ask = ask_of(p[TYPE_AT], signed_by_party);
         if (ask == KH_ASK_CNT) return KH_C_FORMAT;
         kh_code code = kh_access_ask(who, ask);
         if (code != KH_C_OK) return code;
@@ -55,6 +60,21 @@ kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n
     }
     *ret_op_cnt = cnt;
     return KH_C_OK;
+}
+
+kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n, uint32_t *ret_op_cnt)
+{
+    return check(who, frames, n, false, ret_op_cnt);
+}
+
+kh_code kh_submit_check_bundle(const kh_principal *who, const uint8_t *section, size_t n, uint32_t *ret_op_cnt)
+{
+    kh_section s;
+    size_t at = 0;
+    if (kh_section_next(section, n, &at, &s) != KH_OK || at != n || s.kind != KH_SECTION_SIGNED || s.number == 0)
+        return KH_C_FORMAT;
+    if (who->role == KH_ROLE_BANK || s.party != who->party) return KH_C_NOT_AUTHORISED;
+    return check(who, s.frames, s.frames_sz, true, ret_op_cnt);
 }
 
 static uint32_t asked_about(const uint8_t *frames, size_t n)
@@ -95,13 +115,24 @@ kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint
     *ret_code = code;
     if (code != KH_C_OK) return KH_OK;
     *ret_tokens = asked;
-    const kh_store_batch batch = {frames, n, cnt, reply, ctx};
+    const kh_store_batch batch = {.ops = frames, .ops_sz = n, .op_cnt = cnt, .reply = reply, .ctx = ctx};
     kh_err err = may_wait ? kh_store_submit(service->options.store, &batch, &ticket)
                           : kh_store_try_submit(service->options.store, &batch, &ticket);
     if (err == KH_OK) return KH_OK;
     *ret_tokens = 0; /* nobody will answer */
     kh_submit_answered(service, who, asked, 0);
     return err;
+}
+
+kh_err kh_submit_bundle(kh_service *service, const kh_principal *who, const uint8_t *section, size_t n, uint32_t op_cnt,
+                        kh_store_reply reply, void *ctx, kh_code *ret_code)
+{
+    uint64_t ticket;
+    const kh_store_batch batch = {
+        .ops = section, .ops_sz = n, .op_cnt = op_cnt, .reply = reply, .ctx = ctx, .signed_section = true};
+    bool limited = kh_limit_applies(service->options.limits, who);
+    *ret_code = limited && !take_all(service, KH_LIMIT_OPERATION, who->party, op_cnt) ? KH_C_RATE_LIMITED : KH_C_OK;
+    return *ret_code == KH_C_OK ? kh_store_try_submit(service->options.store, &batch, &ticket) : KH_OK;
 }
 
 void kh_submit_answered(kh_service *service, const kh_principal *who, uint32_t tokens, uint32_t probes)

@@ -1,4 +1,5 @@
-/* submit: raw operation frames (wire.h) of one party into the store, from HTTPS bodies and datagrams. */
+/* submit: raw operation frames (wire.h) of one party into the store, from HTTPS bodies and datagrams; and bundles that the party
+ * signed itself, which a cluster's hub passes on whole. */
 #ifndef KH_SERVICE_SUBMIT_H
 #define KH_SERVICE_SUBMIT_H
 #include "service/service.h"
@@ -16,6 +17,14 @@ kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n
    written before the first reply. */
 KH_MUST kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_cnt,
                                 bool may_wait, kh_store_reply reply, void *ctx, uint32_t *ret_tokens, kh_code *ret_code);
+/* kh_submit_check_bundle: the same of a bundle that the party signed (a SIGNED section, whole and nothing behind it): grants and
+   removals from the risk list are taken there too. A bank signs none: its node does. The signature, chain and number are
+   execution's to judge. */
+kh_code kh_submit_check_bundle(const kh_principal *who, const uint8_t *section, size_t n, uint32_t *ret_op_cnt);
+/* kh_submit_bundle submits what was checked, of op_cnt operations; never waits. KH_OK with *ret_code RATE_LIMITED: nothing was
+   submitted. KH_E_AGAIN: full. KH_E_ARG: this store is no hub's of a cluster, or the bundle is too long. */
+KH_MUST kh_err kh_submit_bundle(kh_service *service, const kh_principal *who, const uint8_t *section, size_t n, uint32_t op_cnt,
+                                kh_store_reply reply, void *ctx, kh_code *ret_code);
 /* kh_submit_answered, once all is answered: gives back the tokens of what was no probe (limits.h: kh_limit_probes). */
 void kh_submit_answered(kh_service *service, const kh_principal *who, uint32_t tokens, uint32_t probes);
 #endif

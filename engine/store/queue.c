@@ -1,5 +1,6 @@
 /* queue: batches that wait, already laid together as the bodies of the entries to come. */
 #include <stdlib.h>
+#include "log/envelope.h"
 #include "store/parts.h"
 
 #define FRAME_MIN_SZ 24u
@@ -79,11 +80,21 @@ bool kh_queue_full(const kh_store *s, size_t more)
     return s->waiting_sz + more > KH_STORE_QUEUE_SZ && s->stop_err == KH_OK && !s->options.inline_engine;
 }
 
+/* A party's signed bundle is passed on as it is; whoever executes it judges it. */
+static bool bundle_sound(const kh_store_batch *batch)
+{
+    kh_section section;
+    size_t at = 0;
+    return kh_section_next(batch->ops, batch->ops_sz, &at, &section) == KH_OK && at == batch->ops_sz &&
+           section.kind == KH_SECTION_SIGNED && kh_queue_frames(section.frames, section.frames_sz, batch->op_cnt, true);
+}
+
 static kh_err submit(kh_store *s, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket)
 {
     const kh_store_driver *driver = atomic_load_explicit(&s->driver, memory_order_acquire); /* partner: kh_store_drive */
-    if ((s->options.read_only && driver == NULL) || batch->op_cnt == 0 || batch->ops_sz > KH_ENTRY_MAX_SZ / 2 ||
-        !kh_queue_frames(batch->ops, batch->ops_sz, batch->op_cnt, true))
+    bool sound = batch->signed_section ? driver != NULL && bundle_sound(batch)
+                                       : kh_queue_frames(batch->ops, batch->ops_sz, batch->op_cnt, true);
+    if ((s->options.read_only && driver == NULL) || batch->op_cnt == 0 || batch->ops_sz > KH_ENTRY_MAX_SZ / 2 || !sound)
         return KH_E_ARG;
     if (driver != NULL) return driver->submit(driver->self, batch, may_wait, ret_ticket);
     if (s->options.driven || kh_store_last_block(s) != 0) return KH_E_CLOSED; /* the cluster's order alone writes here */

@@ -32,8 +32,9 @@ typedef struct kh_store_options {
     bool accept_time;      /* --accept-time */
     uint32_t wait_lock_ms; /* how long to wait for the lock */
     bool inline_engine;    /* no threads: the engine runs inside submit/wait (short commands and simulations) */
-    bool driven;           /* entries come from a driver alone (kh_store_drive): no ticks; without one nothing is taken */
-    bool private_disk;     /* disk is not this machine's file system (simulations): no flock, no mapped head, no mapped image */
+    bool driven; /* entries come from a driver alone (kh_store_drive): no ticks, no look at the clock; without one nothing is
+                    taken */
+    bool private_disk; /* disk is not this machine's file system (simulations): no flock, no mapped head, no mapped image */
 } kh_store_options;
 typedef struct kh_store_report { /* what opening found; also on failure */
     char why[256];
@@ -65,6 +66,7 @@ typedef struct kh_store_batch {
     uint32_t op_cnt;
     kh_store_reply reply; /* once an operation, then once with op_index == UINT32_MAX and receipt NULL: the batch is done */
     void *ctx;
+    bool signed_section; /* ops is one SIGNED section of log/envelope.h with op_cnt whole frames in it; of a driven store */
 } kh_store_batch;
 /* kh_store_submit: KH_E_ARG also where ops is not op_cnt whole frames, or one is of a type that execution alone writes (sizes and
    types are looked at, nothing else); KH_E_CLOCK: see

@@ -16,6 +16,15 @@ static void out_party_add(kh_fields_out *out, const kh_op_party_add *b)
     kh_out_text(out, b->uscc, KH_ISSUER_MAX);
 }
 
+static void out_party_key(kh_fields_out *out, const kh_op_party_key *b)
+{
+    uint8_t *p = kh_out_zeroed(out, 8 + KH_PARTY_KEY_SZ);
+    if (p == NULL) return;
+    kh_store32(p, b->id);
+    memcpy(p + 8, b->key, KH_PARTY_KEY_SZ);
+    if (b->id == 0) out->bad = true;
+}
+
 static void out_rule_set(kh_fields_out *out, const kh_op_rule_set *b)
 {
     uint8_t *p = kh_out_zeroed(out, 8);
@@ -103,6 +112,7 @@ kh_err kh_op_encode(const kh_op *op, uint8_t *buf, size_t cap, size_t *ret_n)
         p[4] = op->party_status.frozen;
         if (op->party_status.id == 0 || op->party_status.frozen > 1) return KH_E_ARG;
         break;
+    case KH_OP_PARTY_KEY: out_party_key(&out, &op->party_key); break;
     case KH_OP_RULE_SET: out_rule_set(&out, &op->rule_set); break;
     case KH_OP_RATE_SET: out_rate_set(&out, &op->rate_set); break;
     case KH_OP_DOCUMENT: kh_out_document(&out, &op->document); break;
@@ -136,6 +146,15 @@ static void in_party_status(kh_fields_in *in, kh_op_party_status *b)
     b->id = kh_load32(p);
     b->frozen = p[4];
     if (b->id == 0 || b->frozen > 1 || p[5] != 0 || kh_load16(p + 6) != 0) in->bad = true;
+}
+
+static void in_party_key(kh_fields_in *in, kh_op_party_key *b)
+{
+    const uint8_t *p = kh_in_take(in, 8 + KH_PARTY_KEY_SZ);
+    if (p == NULL) return;
+    b->id = kh_load32(p);
+    memcpy(b->key, p + 8, KH_PARTY_KEY_SZ);
+    if (b->id == 0 || kh_load32(p + 4) != 0) in->bad = true;
 }
 
 static void in_rule_set(kh_fields_in *in, kh_op_rule_set *b)
@@ -210,6 +229,7 @@ kh_err kh_op_decode(const uint8_t *p, size_t n, kh_op_scratch *scratch, kh_op *r
     switch (ret->type) {
     case KH_OP_PARTY_ADD: in_party_add(&in, &ret->party_add); break;
     case KH_OP_PARTY_STATUS: in_party_status(&in, &ret->party_status); break;
+    case KH_OP_PARTY_KEY: in_party_key(&in, &ret->party_key); break;
     case KH_OP_RULE_SET: in_rule_set(&in, &ret->rule_set); break;
     case KH_OP_RATE_SET: in_rate_set(&in, &ret->rate_set); break;
     case KH_OP_DOCUMENT: kh_in_document(&in, &ret->document); break;

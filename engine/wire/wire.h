@@ -41,7 +41,8 @@ typedef enum kh_op_type {
     KH_OP_BLOCK = 14,
     KH_OP_REFUSED = 15,
     KH_OP_BUNDLE = 16,
-    KH_OP_TYPE_CNT = 17
+    KH_OP_PARTY_KEY = 17, /* from outside, as 1 to 13 */
+    KH_OP_TYPE_CNT = 18
 } kh_op_type;
 
 typedef struct kh_op_party_add {
@@ -53,6 +54,12 @@ typedef struct kh_op_party_status {
     uint32_t id;
     uint8_t frozen;
 } kh_op_party_status;
+#define KH_PARTY_KEY_SZ 64u
+/* An enterprise's own key, by which a cluster's hubs know what it signed; all zeros: it has none any more. */
+typedef struct kh_op_party_key {
+    uint32_t id;
+    uint8_t key[KH_PARTY_KEY_SZ];
+} kh_op_party_key;
 typedef struct kh_op_rule_set {
     kh_text name, value;
 } kh_op_rule_set;
@@ -173,7 +180,7 @@ typedef struct kh_op_refused {
     kh_code code; /* not OK */
 } kh_op_refused;
 /* The next op_cnt operations of the entry came in the party's signed bundle of this number: where the party had one of this or a
-   higher number before, each is BAD_SEQUENCE. The party is the regulator or a source. */
+   higher number before, each is BAD_SEQUENCE. The party is the regulator, a source, or an enterprise with a key. */
 typedef struct kh_op_bundle {
     uint64_t number; /* from 1 */
     uint32_t op_cnt;
@@ -187,6 +194,7 @@ typedef struct kh_op {
     union {
         kh_op_party_add party_add;
         kh_op_party_status party_status;
+        kh_op_party_key party_key;
         kh_op_rule_set rule_set;
         kh_op_rate_set rate_set;
         kh_op_document document;

@@ -62,6 +62,9 @@ typedef struct kh_page {
 KH_API kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const char *name, const char *uscc,
                               const kh_result_sink *sink);
 KH_API kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, const kh_result_sink *sink);
+/* kh_party_key registers an enterprise's public key, 128 hexadecimal digits, by which a cluster knows what it signed; "none"
+   takes it away. Of the regulator; members' keys are their officers' to change. */
+KH_API kh_result kh_party_key(kh_engine *engine, const char *party, const char *key, const kh_result_sink *sink);
 /* kh_party_list: all parties; a handle that is not the regulator's sees itself, the regulators and the sources, and looks for
    them among all. Other banks and enterprises it names by id or USCC: their names mean nothing to it. */
 KH_API kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *sink);
@@ -104,9 +107,10 @@ KH_API kh_result kh_finance_events_input(kh_engine *engine, const char *as, cons
 KH_API kh_result kh_finance_show(kh_engine *engine, const char *id, const char *as, const kh_result_sink *sink);
 KH_API kh_result kh_finance_list(kh_engine *engine, const char *as, const char *state, kh_page *page, const kh_result_sink *sink);
 
-/* kh_prove gives the text of the receipt that proves a bank's financing (docs/PROOFS.md): of its newest operation that changed
-   it. In a cluster, through the bank's own handle. KH_DONE_NOT_OK: there is none, or not yet. */
-KH_API kh_result kh_prove(kh_engine *engine, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n), void *ctx);
+/* kh_finance_prove gives the text of the receipt that proves a bank's financing (docs/PROOFS.md): of its newest operation that
+   changed it. In a cluster, through the bank's own handle. KH_DONE_NOT_OK: there is none, or not yet. */
+KH_API kh_result kh_finance_prove(kh_engine *engine, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n),
+                                  void *ctx);
 
 /* ---- grants (授权查证): an enterprise's consent that a bank looks at it ---- */
 /* A grant is named by its enterprise and a number that the enterprise chooses. The same again is harmless, other content under

@@ -30,7 +30,7 @@ row, status = d.row("check", path("0.receipt"), "--genesis", path("1.genesis"))
 tap.same((status, row["step"]), (1, "chain"), "another cluster's genesis")
 row, status = d.row("check", path("0.receipt"), "--genesis", path("0.receipt"))
 tap.same((status, row["step"]), (1, "genesis"), "a genesis that is none")
-row, status = d.row("check", path("0.receipt"), "--genesis", d.file("large", b" " * (9 << 20)))
+row, status = d.row("check", path("0.receipt"), "--genesis", d.file("large", b" " * (17 << 20)))
 tap.same((status, row["step"]), (1, "genesis"), "a genesis that is too long")
 for words in (("check",), ("check", path("0.receipt")), ("check", "--genesis", path("0.genesis")), ("check", path("0.receipt"), path("0.receipt"), "--genesis", path("0.genesis")),
               ("check", path("nowhere"), "--genesis", path("0.genesis")), ("check", path("0.receipt"), "--genesis", path("nowhere"))):

@@ -81,9 +81,11 @@ def vectors():
     header.update(version_block=1, version_app=2, height=3, time_s=1570983284, time_ns=0, proposer=c.H(b"proposer_address")[:20],
                   last_block_id={"hash": bytes(32), "total": 6, "part_hash": bytes(32)})
     report(c.header_hash(header, b"chainId").hex().upper() == "F740121F553B5418C3EFBD343C2DBFE9E007BB67B0D020A0741374BAB65242A4", "a header's hash as upstream's")
-    # a header and its commit as a CometBFT v0.40.0 node gave them (its kvstore: an app hash of 8 bytes, a validator of power 10)
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "comet_commit.json"), encoding="ascii") as f:
-        real = json.load(f)
+    # a header and its commit as a CometBFT v0.40.0 node gave them
+    real = {}
+    for name in ("commit", "validators"):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "comet", name + ".json"), encoding="ascii") as f:
+            real.update(json.load(f)["result"])
 
     def time(text):
         whole, _, fraction = text.rstrip("Z").partition(".")
@@ -93,9 +95,9 @@ def vectors():
     def block(b):
         return {"hash": bytes.fromhex(b["hash"]), "total": b["parts"]["total"], "part_hash": bytes.fromhex(b["parts"]["hash"])}
 
-    h, commit, validator = real["header"], real["commit"], real["validator"]
+    h, commit, validator = real["signed_header"]["header"], real["signed_header"]["commit"], real["validators"][0]
     header = {name: bytes.fromhex(h[name]) for name in c.HASHES}
-    header.update(time(h["time"]), version_block=int(h["version"]["block"]), version_app=int(h["version"]["app"]), height=int(h["height"]),
+    header.update(time(h["time"]), version_block=int(h["version"]["block"]), version_app=int(h["version"].get("app", 0)), height=int(h["height"]),
                   proposer=bytes.fromhex(h["proposer_address"]), last_block_id=block(h["last_block_id"]))
     chain_id, key = h["chain_id"].encode(), base64.b64decode(validator["pub_key"]["value"])
     report(c.header_hash(header, chain_id) == bytes.fromhex(commit["block_id"]["hash"]), "a real header's hash")

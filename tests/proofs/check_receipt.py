@@ -387,6 +387,7 @@ def read_genesis(data):
         need("genesis", len(dict(pairs)) == len(pairs), "a doubled key")
         return dict(pairs)
 
+    need("genesis", len(data) <= 16777216, "too long")
     try:
         k = json.loads(data.decode("utf-8"), object_pairs_hook=no_doubles)["app_state"]["kanhe"]
         return genesis_of(k)

@@ -183,12 +183,26 @@ Test(hub, bundles_count_once_and_are_their_partys_own)
         /* good; the same number; an older one; signed by another; good, carried by a bank */
         const uint64_t numbers[] = {5, 5, 2, 6, 7};
         text_bundle(&t, REGULATOR, round == 3 ? HUB : REGULATOR, numbers[round], &ops);
+        if (round == 4) { /* beside one of a party that may sign none, and one that is forged */
+            ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_STATUS, .party = BANK_B, .party_status = {id, 1}});
+            text_bundle(&t, BANK_B, BANK_B, 1, &ops);
+            ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_STATUS, .party = REGULATOR, .party_status = {200, 1}});
+            text_bundle(&t, REGULATOR, BANK_A, 9, &ops);
+        }
         block_batch(&k, round == 4 ? BANK_A : HUB, &t);
-        wait_executed(decide(&k));
+        uint64_t height = decide(&k);
+        wait_executed(height);
+        for (uint32_t bank = BANK_A; bank <= BANK_B; bank++) { /* neither who carried it nor who is named hears of it */
+            static given g;
+            given_to(bank, height, &g);
+            cr_assert(g.cnt == 0, "%u at %u", g.cnt, round);
+            given_free(&g);
+        }
     }
     const kh_ledger *l = kh_store_read_begin(w.store);
     kh_party_view v;
     for (uint32_t i = 0; i < 5; i++) cr_assert(kh_ledger_party(l, 200 + i, &v) == (i == 0 || i == 4), "%u", 200 + i);
+    cr_assert(kh_ledger_party(l, 200, &v) && !v.frozen);
     cr_assert(!kh_ledger_party(l, 300, &v) && !kh_ledger_party(l, 301, &v));
     cr_assert(kh_ledger_party(l, BANK_B, &v) && !v.frozen);
     char rule[KH_RULE_TEXT_MAX + 1], value[KH_RULE_TEXT_MAX + 1];
@@ -292,4 +306,62 @@ Test(hub, packages_are_sent_again)
         free(p);
     }
     cr_assert(height == first + 5);
+}
+
+/* A bundle whose operations are all refused need not stand together; one beyond the bound is refused; neither stops anything. */
+Test(hub, large_bundles)
+{
+    begin_with_papers();
+    block k = {0};
+    uint8_t *frames = calloc(1, 2200000);
+    for (uint32_t round = 0; round < 3; round++) {
+        size_t n = round == 2 ? 2160000 : 1920000;
+        text t = {0};
+        for (size_t at = 0; at < n; at += 24) kh_store32(frames + at, 24); /* frames of no type */
+        for (uint32_t i = 0; i < (round == 1 ? 3 : 1); i++) {
+            ops_buf ops = {.p = malloc(n), .n = n};
+            memcpy(ops.p, frames, n);
+            text_bundle(&t, REGULATOR, REGULATOR, 10 + 3 * round + i, &ops);
+        }
+        block_batch(&k, HUB, &t);
+    }
+    own_applies(&k, BANK_A, 1, 1, 1, 100);
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    static given a;
+    given_to(BANK_A, height, &a);
+    cr_assert(a.cnt == 1 && a.outputs[0].receipt.code == KH_C_OK && alert_cnt == 0);
+    given_free(&a);
+    free(frames);
+}
+
+/* What one sender brings in one block has a bound: the rest is refused as wholes. */
+Test(hub, a_senders_share_of_a_block)
+{
+    begin_with_papers();
+    block k = {0};
+    for (uint32_t i = 0; i < 5; i++) {
+        text t = {0};
+        ops_buf ops = {0};
+        ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 1 + i, i, 100);
+        text_own(&t, &ops);
+        size_t n = 4 << 20, at = t.n;
+        t.p = realloc(t.p, at + n);
+        uint8_t head[KH_SECTION_HEAD_SZ];
+        kh_section_own((uint32_t)(n - KH_SECTION_HEAD_SZ), head); /* junk frames, large ones */
+        memset(t.p + at, 0, n);
+        memcpy(t.p + at, head, sizeof head);
+        for (size_t f = at + KH_SECTION_HEAD_SZ; f < at + n; f += 65520)
+            kh_store32(t.p + f, at + n - f < 65520 ? (uint32_t)(at + n - f) : 65520);
+        t.n = at + n;
+        block_batch(&k, BANK_A, &t);
+    }
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    kh_attestation post;
+    cr_assert(post_of(height, &post) && alert_cnt == 0);
+    const kh_ledger *l = kh_store_read_begin(w.store);
+    static kh_fin_view v;
+    for (uint32_t i = 0; i < 5; i++) cr_assert(kh_ledger_financing(l, BANK_A, 1 + i, &v) == (i < 3), "%u", i);
+    kh_store_read_end(w.store);
 }

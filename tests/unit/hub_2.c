@@ -181,14 +181,14 @@ Test(hub_restart, at_any_moment)
 /* The hub stands still inside the big block, some of whose parts are executed. */
 Test(hub_restart, inside_a_block)
 {
-    for (uint32_t missing = 1; missing < 5; missing++) {
+    for (uint32_t missing = 1; missing < 5; missing += 2) {
         again();
         uint32_t body = 0;
         while (memcmp(node.bodies[body].digest, blocks[BIG].items[missing].digest, 32) != 0) body++;
         node.bodies[body].hidden = true;
         for (uint32_t i = 0; i <= BIG; i++) decide_nth(i);
         uint64_t parts = 0;
-        for (uint32_t i = 0; i < 400; i++) {
+        for (uint32_t i = 0; i < 100; i++) {
             usleep(1000);
             uint64_t now = kh_store_durable_upto(w.store);
             if (now != parts) parts = now, i = 0;
@@ -223,9 +223,9 @@ static void cut_file(const char *name, off_t by)
 Test(hub_restart, outputs_are_made_again_from_the_journal)
 {
     const char *const names[] = {"posts", "10.packages", "11.packages"};
-    const off_t cuts[] = {1, 200, 3000, 100000, 100000000};
+    const off_t cuts[] = {1, 3000, 100000000};
     for (uint32_t n = 0; n < 3; n++)
-        for (uint32_t c = 0; c < 5; c++) {
+        for (uint32_t c = 0; c < 3; c++) {
             world_close();
             cut_file(names[n], cuts[c]);
             node.post_cnt = 0;

@@ -146,3 +146,73 @@ Test(ledger_execution, bytes_that_do_not_decode_are_counted_too)
     world_run(w);
     cr_assert(nth(2)->code == KH_C_BAD_SEQUENCE && nth(3)->code == KH_C_OK);
 }
+
+/* ---- enterprises' own keys ---- */
+
+static kh_code set_key(uint32_t speaker, uint32_t id, uint8_t byte)
+{
+    kh_op op = {.type = KH_OP_PARTY_KEY, .party = speaker, .party_key = {.id = id}};
+    memset(op.party_key.key, byte, KH_PARTY_KEY_SZ);
+    world_add(w, &op);
+    world_run(w);
+    return nth(0)->code;
+}
+
+static bool key_at(uint32_t id, uint32_t nth_newest, uint64_t *ret_since, uint8_t *ret_byte)
+{
+    uint64_t cursor = 0;
+    uint8_t key[KH_PARTY_KEY_SZ];
+    bool found = false;
+    for (uint32_t i = 0; i <= nth_newest; i++) {
+        found = kh_ledger_party_key(w->l, id, &cursor, ret_since, key);
+        if (!found) return false;
+    }
+    *ret_byte = key[KH_PARTY_KEY_SZ - 1];
+    return found;
+}
+
+Test(ledger_execution, an_enterprise_has_the_key_that_the_regulator_registered)
+{
+    uint64_t since = 0, first;
+    uint8_t byte = 0;
+    cr_assert(party(w, 60, KH_ROLE_REGULATOR, "Regulator", NULL) == KH_C_OK);
+    cr_assert(party(w, 70, KH_ROLE_ENTERPRISE, "Exporter", "91350100M000100Y43") == KH_C_OK);
+    uint64_t before = content_of();
+    cr_assert(!key_at(70, 0, &since, &byte));
+    cr_assert(set_key(70, 70, 5) == KH_C_NOT_AUTHORISED && set_key(50, 70, 5) == KH_C_NOT_AUTHORISED);
+    cr_assert(set_key(60, 99, 5) == KH_C_NOT_FOUND);
+    cr_assert(set_key(60, 50, 5) == KH_C_NOT_AUTHORISED &&
+              set_key(60, 1, 5) == KH_C_NOT_AUTHORISED); /* members' are the officers' */
+    cr_assert(!key_at(70, 0, &since, &byte) && content_of() == before);
+    cr_assert(set_key(60, 70, 5) == KH_C_OK);
+    cr_assert(key_at(70, 0, &first, &byte) && byte == 5 && first == kh_ledger_height(w->l) && content_of() != before);
+    cr_assert(set_key(60, 70, 5) == KH_C_OK && !key_at(70, 1, &since, &byte)); /* the same again is nothing new */
+    cr_assert(set_key(0, 70, 6) == KH_C_OK);
+    cr_assert(key_at(70, 0, &since, &byte) && byte == 6 && since > first);
+    cr_assert(key_at(70, 1, &since, &byte) && byte == 5 && since == first); /* the one before is still known */
+    cr_assert(!key_at(70, 2, &since, &byte));
+    cr_assert(set_key(60, 70, 0) == KH_C_OK && key_at(70, 0, &since, &byte) && byte == 0 && content_of() == before);
+}
+
+static kh_code grant_in_bundle(uint64_t number, uint64_t id)
+{
+    kh_op op = {.type = KH_OP_GRANT, .party = 70};
+    op.grant = (kh_op_grant){.id = id, .until_ns = UINT64_MAX, .enterprise = 70, .bank = 1, .scope = KH_SCOPE_CREDIT};
+    add_bundle(70, number, 1);
+    world_add(w, &op);
+    world_run(w);
+    return nth(1)->code;
+}
+
+Test(ledger_execution, an_enterprises_bundles_count_on_under_its_next_key)
+{
+    cr_assert(party(w, 70, KH_ROLE_ENTERPRISE, "Exporter", "91350100M000100Y43") == KH_C_OK);
+    cr_assert(grant_in_bundle(7, 1) == KH_C_NOT_AUTHORISED); /* it has no key: nothing of it is its own */
+    cr_assert(set_key(0, 70, 5) == KH_C_OK);
+    cr_assert(grant_in_bundle(7, 1) == KH_C_OK && grant_in_bundle(7, 2) == KH_C_BAD_SEQUENCE);
+    cr_assert(set_key(0, 70, 6) == KH_C_OK);
+    cr_assert(grant_in_bundle(7, 2) == KH_C_BAD_SEQUENCE && grant_in_bundle(8, 2) == KH_C_OK);
+    kh_grant_view g;
+    uint64_t cursor = 0;
+    cr_assert(kh_ledger_grant_next(w->l, &cursor, 70, &g) && g.id == 2); /* the newest grant stands beside the key */
+}

@@ -2,6 +2,8 @@
 #include "node_fixture.h"
 
 /* ---- others' bodies ---- */
+TestSuite(acks, .fini = fx_end);
+TestSuite(sender, .fini = fx_end);
 
 Test(acks, a_body_is_acknowledged_when_it_is_durable)
 {
@@ -108,7 +110,6 @@ Test(acks, a_sender_has_a_bound)
     for (uint64_t i = 1; i <= 17; i++) { /* and bytes: 96 MiB */
         fx_batch b = fx_batch_of(13, 1, i, START_NS + KH_NS_PER_S, (5u << 20) + 1000);
         cr_assert(b.n > (6u << 20) && refused(&b, 13) == (i > 15), "%llu", (unsigned long long)i);
-        free(b.message);
     }
     fx_batch b = fx_batch_of(14, 1, 1, START_NS + KH_NS_PER_S, 10);
     cr_assert(!refused(&b, 14));
@@ -164,6 +165,7 @@ Test(sender, stored_then_sent_then_certified_by_a_quorum)
     kh_order *o = NULL;
     cr_assert(kh_order_new(fx.genesis_bytes, fx.genesis_n, &o) == KH_OK);
     cr_assert(kh_order_offerable(o, tx->p, tx->n, START_NS) == KH_R_OK);
+    kh_order_free(o);
     kh_tx_span span = {tx->p, tx->n};
     cr_assert(fx_block(&span, 1)->codes[0] == KH_R_OK);
     cr_assert(fx.ordered_cnt == 1 && fx.ordered_tags[0] == 7);
@@ -200,6 +202,7 @@ Test(sender, gathers_while_others_are_under_way)
     cr_assert(fx_count(12, KH_MSG_BODY) == 2);
     submit(5, 4200);
     cr_assert(fx_count(12, KH_MSG_BODY) == 3); /* 8 KiB */
+    submit(5, 0);                              /* an empty batch is one */
     for (uint64_t i = 0; i < 20; i++) submit(6 + i, 9000);
     cr_assert(fx_count(12, KH_MSG_BODY) == KH_NODE_WINDOW);
     uint32_t more = 0;
@@ -234,6 +237,7 @@ static void begin_epoch(void)
     uint8_t key[KH_PUBLIC_SZ], statement[512];
     kh_box *next = fx_box(KH_SUITE_INTL, 2, 8);
     kh_box_public(next, key);
+    kh_box_free(next);
     kh_change c = {.number = 1, .kind = KH_CHANGE_EPOCH, .body_sz = sizeof key, .body = key, .signature_cnt = 1};
     memcpy(c.chain, fx.chain, 32);
     size_t n = kh_change_statement(&c, statement, sizeof statement);
@@ -260,6 +264,27 @@ Test(sender, another_digest_only_when_the_expiry_has_passed)
     cr_assert(head.epoch == 2 && head.sequence == 1 && head.incarnation == 1);
 }
 
+Test(sender, after_a_restart_the_expiry_signed_before_is_not_known)
+{
+    fx_start(1);
+    submit(1, 100);
+    fx_message first = *fx_last(12, KH_MSG_BODY);
+    kh_node_free(fx.node);
+    fx.node = fx_node(NULL, 0);
+    begin_epoch();
+    for (int i = 0; i < 2; i++) { /* no expiry was further away than ten minutes */
+        fx.time_ns = i == 0 ? kh_load64(fx_last(12, KH_MSG_BODY)->p) + 1 : START_NS + KH_EXPIRES_MAX_NS;
+        (void)fx_block(NULL, 0);
+        kh_node_tick(fx.node);
+        cr_assert(kh_load64(fx_last(12, KH_MSG_BODY)->p) > fx.time_ns);
+        cr_assert(memcmp(fx_last(12, KH_MSG_BODY)->p + 8, first.p + 8, first.n - 8) == 0, "%d", i);
+    }
+    fx.time_ns = kh_load64(fx_last(12, KH_MSG_BODY)->p) + 1;
+    (void)fx_block(NULL, 0);
+    kh_node_tick(fx.node);
+    cr_assert(memcmp(fx_last(12, KH_MSG_BODY)->p + 8, first.p + 8, first.n - 8) != 0);
+}
+
 Test(sender, a_restart_sends_what_is_stored_and_goes_on_behind_it)
 {
     fx_start(1);
@@ -267,9 +292,8 @@ Test(sender, a_restart_sends_what_is_stored_and_goes_on_behind_it)
     submit(2, 9000);
     fx_message second = *fx_last(12, KH_MSG_BODY);
     kh_node_free(fx.node);
-    fx.sent_cnt = 0;
     fx.node = fx_node(NULL, 0);
-    cr_assert(fx_count(12, KH_MSG_BODY) == 2);
+    cr_assert(fx_count(12, KH_MSG_BODY) == 4);
     cr_assert(memcmp(fx_last(12, KH_MSG_BODY)->p + 8, second.p + 8, second.n - 8) == 0);
     submit(3, 9000);
     kh_envelope_head head;
@@ -286,7 +310,7 @@ Test(sender, without_its_store_orders_an_incarnation_first)
     kh_tx_span span = {tx, fx_certificate(&lost.ack, tx, sizeof tx)};
     cr_assert(fx_block(&span, 1)->codes[0] == KH_R_OK);
     cr_assert(fx.ordered_cnt == 0);
-    fx.sent_cnt = 0;
+    fx_forget_sent();
     kh_node_tick(fx.node);
     cr_assert(fx_count(12, KH_MSG_TX) == 1 && fx_count(0, KH_MSG_BODY) == 0);
     fx_message incarnation = *fx_last(12, KH_MSG_TX);

@@ -1,6 +1,12 @@
 /* node: what it offers, CometBFT's side, bodies that lack, attestations, bytes from anywhere, parcels. */
 #include "node_fixture.h"
 
+TestSuite(pending, .fini = fx_end);
+TestSuite(chain, .fini = fx_end);
+TestSuite(bodies, .fini = fx_end);
+TestSuite(attestations, .fini = fx_end);
+TestSuite(node, .fini = fx_end);
+
 /* ---- pending ---- */
 
 static void tell_tx(uint32_t from, const uint8_t *tx, size_t n) { kh_node_received(fx.node, from, KH_MSG_TX, tx, n); }
@@ -139,6 +145,7 @@ Test(chain, what_is_above_the_durable_height_is_answered_again)
     cr_assert(kh_node_kept_height(fx.node, first) == 2 && memcmp(first, hash, 32) == 0);
     kh_node_free(fx.node);
     fx.node = fx_node(saved, saved_n);
+    free(saved);
     cr_assert(kh_node_kept_height(fx.node, first) == 2 && memcmp(first, hash, 32) == 0);
     cr_assert(kh_node_finalize(fx.node, 3, START_NS, NULL, 0, &b) == KH_OK);
 }

@@ -45,6 +45,8 @@ static struct fixture {
     char alert[64];
     uint32_t alert_member, alert_cnt, attested_cnt, ordered_cnt, decided_cnt;
     uint64_t attested_height, ordered_tags[512];
+    void *made[512]; /* freed at the end */
+    uint32_t made_cnt;
 } fx;
 
 static uint32_t place(uint32_t id) { return id - SELF; }
@@ -257,7 +259,26 @@ static fx_batch fx_batch_of(uint32_t id, uint32_t incarnation, uint64_t sequence
     memcpy(b.ack.digest, b.digest, 32);
     free(p);
     free(text);
+    cr_assert(fx.made_cnt < 512);
+    fx.made[fx.made_cnt++] = b.message;
     return b;
+}
+
+static void fx_end(void)
+{
+    kh_node_free(fx.node);
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        kh_signer_free(fx.sender[i]);
+        kh_signer_free(fx.ack[i]);
+        kh_signer_free(fx.attest[i]);
+        kh_box_free(fx.box[i]);
+    }
+    kh_signer_free(fx.officer);
+    kh_box_free(fx.group);
+    for (uint32_t i = 0; i < fx.sent_cnt; i++) free(fx.sent[i].p);
+    for (uint32_t i = 0; i < fx.body_cnt; i++) free(fx.bodies[i].p);
+    for (uint32_t i = 0; i < fx.made_cnt; i++) free(fx.made[i]);
+    free(fx.genesis_bytes);
 }
 
 static void fx_tell_body(const fx_batch *b) { kh_node_received(fx.node, b->ack.sender, KH_MSG_BODY, b->message, b->n); }
@@ -284,6 +305,11 @@ __attribute__((unused)) static void fx_attestation(uint32_t hub, uint64_t height
 }
 
 /* ---- what it did ---- */
+__attribute__((unused)) static void fx_forget_sent(void)
+{
+    for (uint32_t i = 0; i < fx.sent_cnt; i++) free(fx.sent[i].p);
+    fx.sent_cnt = 0;
+}
 static uint32_t fx_count(uint32_t to, uint8_t type)
 {
     uint32_t cnt = 0;

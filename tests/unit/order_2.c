@@ -162,6 +162,8 @@ Test(order_words, two_differ_and_the_quorum_says_who_lies)
     cr_assert(said(&truth) == KH_R_OK && c.block.liar_cnt == 2 && named(51, 5, false) && named(52, 5, false));
     truth.hub = 53;
     cr_assert(said(&truth) == KH_R_OK && c.block.liar_cnt == 1 && named(52, 5, true) && attested(posted) == 5);
+    lie.posted[1] ^= 1; /* it is known for a liar there */
+    cr_assert(said(&lie) == KH_R_REPEATED && c.block.liar_cnt == 0);
     /* The other way round: the quorum first. */
     blocks_to(kh_order_height(c.order) + 1);
     truth = fx_word(&c, 51, kh_order_height(c.order)), lie = truth;

@@ -158,10 +158,10 @@ Test(order_any, the_tree_is_rfc_6962)
         kh_tree_root(&t, root);
         for (uint32_t i = 0; i < t.cnt; i++) {
             uint8_t data[16];
-            data[0] = t.leaves[i].key_n;
-            memcpy(data + 1, t.leaves[i].key, data[0]);
-            memcpy(data + 1 + data[0], t.leaves[i].value, t.leaves[i].value_n);
-            kh_merkle_leaf(data, 1u + data[0] + t.leaves[i].value_n, leaves[i]);
+            kh_store16(data, t.leaves[i].key_n);
+            memcpy(data + 2, t.leaves[i].key, data[0]);
+            memcpy(data + 2 + data[0], t.leaves[i].value, t.leaves[i].value_n);
+            kh_merkle_leaf(data, 2u + data[0] + t.leaves[i].value_n, leaves[i]);
             cr_assert(i == 0 || kh_keys_compare(t.leaves[i - 1].key, t.leaves[i - 1].key_n, t.leaves[i].key, data[0]) < 0);
         }
         uint32_t index = x.pick(&x, t.cnt), n = kh_tree_path(&t, index, path);

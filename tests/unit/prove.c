@@ -1,6 +1,7 @@
 /* prove: a receipt made of what the order, the hubs' maker of outputs and a CometBFT (its answers made up, its keys real) give;
  * and what does not make one. */
 #include "../proofs/world.h"
+#include "app/genesis_json.h"
 #include "app/prove.h"
 #include "attest/attest.h"
 #include "order_fixture.h"
@@ -318,6 +319,18 @@ Test(prove, genesis_json_gives_the_chain_of_the_order)
         cr_assert(kh_proof_genesis_read(t->genesis.p, t->genesis.n, t->why, sizeof t->why, &g) == KH_OK, "%s", t->why);
         cr_assert(memcmp(g.chain, t->chain, 32) == 0);
         cr_assert(g.suite == suite && g.initial_height == 5 && g.validators.cnt == 4);
+        kh_genesis decoded; /* and as the node itself writes it */
+        cr_assert(kh_genesis_decode(t->c.genesis, t->c.genesis_n, &decoded) == KH_OK);
+        char *state = kh_genesis_state_write(&decoded);
+        pw_buffer whole = {0};
+        pw_text(&whole, "{\"app_state\":");
+        pw_add(&whole, state, strlen(state));
+        pw_text(&whole, "}");
+        cr_assert(kh_proof_genesis_read(whole.p, whole.n, t->why, sizeof t->why, &g) == KH_OK, "%s", t->why);
+        cr_assert(memcmp(g.chain, t->chain, 32) == 0);
+        free(state);
+        free(whole.p);
+        kh_genesis_free(&decoded);
         town_free(t);
     }
 }
@@ -448,4 +461,55 @@ Test(prove, answers_that_are_none)
         t->o = good;
     }
     town_free(t);
+}
+
+/* What a CometBFT v0.40.0 node (one validator, an application of ours) answered for height 3. */
+static char *golden(const char *name, size_t *ret_n)
+{
+    char path[600];
+    const char *root = getenv("KH_SOURCE_ROOT");
+    (void)snprintf(path, sizeof path, "%s/tests/golden/comet/%s", root != NULL ? root : ".", name);
+    FILE *f = fopen(path, "rb");
+    char *text = malloc(65536);
+    KH_ASSERT(f != NULL && text != NULL);
+    *ret_n = fread(text, 1, 65536, f);
+    (void)fclose(f);
+    return text;
+}
+static bool count_tx(void *ctx, uint32_t index, const uint8_t *tx, size_t n)
+{
+    uint32_t *seen = ctx;
+    static const char *const txs[] = {"tx-3", "second"};
+    cr_assert(index == *seen && index < 2 && n == strlen(txs[index]) && memcmp(tx, txs[index], n) == 0);
+    (*seen)++;
+    return true;
+}
+Test(prove, answers_of_a_real_node)
+{
+    size_t commit_n, block_n, validators_n;
+    char *commit = golden("commit.json", &commit_n), *block = golden("block.json", &block_n),
+         *validators = golden("validators.json", &validators_n);
+    kh_comet_set set = {.cnt = 0};
+    kh_comet_header h;
+    kh_comet_commit c;
+    uint8_t hash[32];
+    uint32_t seen = 0;
+    cr_assert(kh_proof_rpc_validators(validators, validators_n, &set) == KH_OK && set.cnt == 1);
+    cr_assert(kh_proof_rpc_commit(commit, commit_n, "kanhe-real", &set, &h, &c) == KH_OK);
+    cr_assert(h.height == 3 && h.version_block == 11 && h.version_app == 0 && h.time_ns == 599739723 && c.signature_cnt == 1);
+    kh_comet_set_hash(&set, hash);
+    cr_assert(memcmp(hash, h.validators_hash, 32) == 0);
+    kh_sha256("app2", 4, hash);
+    cr_assert(memcmp(hash, h.app_hash, 32) == 0);
+    cr_assert(kh_proof_rpc_block(block, block_n, count_tx, &seen) == KH_OK && seen == 2);
+    cr_assert(kh_proof_rpc_commit(commit, commit_n, "kanhe-other", &set, &h, &c) == KH_E_FORMAT);
+    char *at = strstr(commit, "\"time\":\"2026") + strlen("\"time\":\"2026-11-25T19:57:1");
+    *at ^= 1; /* another second: the commit is not for that */
+    cr_assert(kh_proof_rpc_commit(commit, commit_n, "kanhe-real", &set, &h, &c) == KH_E_FORMAT);
+    *at ^= 1;
+    set.keys[0][0] ^= 1; /* not who signed */
+    cr_assert(kh_proof_rpc_commit(commit, commit_n, "kanhe-real", &set, &h, &c) == KH_E_NOT_FOUND);
+    free(commit);
+    free(block);
+    free(validators);
 }

@@ -108,13 +108,13 @@ Test(store_driven, submissions_are_the_drivers)
     kh_store_drive(s, &driver);
     ops_buf b = {0};
     ops_reserve(&b, 1, 1, 100);
-    const kh_store_batch batch = {b.p, b.n, b.cnt, NULL, NULL};
+    const kh_store_batch batch = {.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt};
     cr_assert(kh_store_submit(s, &batch, &ticket) == KH_OK && ticket == 4711 && told.submits == 1 && told.op_cnt == 1);
     cr_assert(told.may_wait && kh_store_try_submit(s, &batch, &ticket) == KH_OK && !told.may_wait);
     cr_assert(kh_store_wait(s, 4711) == KH_OK && kh_store_wait(s, 1) == KH_E_ARG && told.waits == 2);
     b.n = b.cnt = 0;
     op_block(&b, 9);
-    const kh_store_batch forged = {b.p, b.n, b.cnt, NULL, NULL};
+    const kh_store_batch forged = {.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt};
     cr_assert(kh_store_submit(s, &forged, &ticket) == KH_E_ARG && told.submits == 2);
     f.now += UINT64_C(9) * 86400 * KH_NS_PER_S;
     cr_assert(kh_store_tick(s) == KH_OK);

@@ -83,7 +83,7 @@ static inline void take_answer(void *ctx, uint64_t height, uint64_t time_ns, con
 static inline kh_err fixture_send(kh_store *s, const ops_buf *b, answers *a)
 {
     uint64_t ticket = 0;
-    kh_store_batch batch = {b->p, b->n, b->cnt, a != NULL ? take_answer : NULL, a};
+    kh_store_batch batch = {.ops = b->p, .ops_sz = b->n, .op_cnt = b->cnt, .reply = a != NULL ? take_answer : NULL, .ctx = a};
     kh_err err = kh_store_submit(s, &batch, &ticket);
     return err == KH_OK ? kh_store_wait(s, ticket) : err;
 }

@@ -147,6 +147,11 @@ static bool sample(uint32_t i, kh_op *op, kh_op_line lines[4])
         op->type = KH_OP_BUNDLE;
         op->bundle = (kh_op_bundle){UINT64_C(0x1112131415161718), 5};
         return true;
+    case 18:
+        op->type = KH_OP_PARTY_KEY;
+        op->party_key = (kh_op_party_key){.id = 42};
+        for (int j = 0; j < 64; j++) op->party_key.key[j] = (uint8_t)(j + 1);
+        return true;
     default: return false;
     }
 }

@@ -1,0 +1,78 @@
+/* cluster_self: who this node is in the register, and whether its keys are that member's. */
+#include <stdarg.h>
+#include <stdio.h>
+#include "app/cluster_parts.h"
+
+bool kh_cluster_say(char *why, size_t cap, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(why, cap, format, args);
+    va_end(args);
+    return false;
+}
+
+typedef struct looking {
+    kh_cluster *cluster;
+    bool found;
+    kh_order_hubs hubs;
+} looking;
+
+static void look(void *ctx, kh_order *order)
+{
+    looking *l = ctx;
+    const kh_member *m = kh_order_member(order, l->cluster->options.config->cluster.member);
+    l->found = m != NULL;
+    if (m != NULL) l->cluster->self = *m;
+    kh_order_hub_set(order, &l->hubs);
+}
+
+/* A key that the register names is there, and is that one. */
+static bool key_fits(const kh_cluster *c, const char *name, const uint8_t want[KH_PUBLIC_SZ], bool there,
+                     const uint8_t have[KH_PUBLIC_SZ], char *why, size_t cap)
+{
+    static const uint8_t none[KH_PUBLIC_SZ];
+    const kh_config *config = c->options.config;
+    if (memcmp(want, none, KH_PUBLIC_SZ) == 0) return true;
+    if (!there) return kh_cluster_say(why, cap, "%s/%s is missing: member %u has such a key", config->cluster.keys, name, c->self.id);
+    return memcmp(want, have, KH_PUBLIC_SZ) == 0 ||
+           kh_cluster_say(why, cap, "%s/%s is not the key that the register has of member %u", config->cluster.keys, name, c->self.id);
+}
+
+static bool signer_fits(const kh_cluster *c, const char *name, const uint8_t want[KH_PUBLIC_SZ], const kh_signer *signer,
+                        char *why, size_t cap)
+{
+    uint8_t have[KH_PUBLIC_SZ] = {0};
+    if (signer != NULL) kh_signer_public(signer, have);
+    return key_fits(c, name, want, signer != NULL, have, why, cap);
+}
+
+static bool box_fits(const kh_cluster *c, const char *name, const uint8_t want[KH_PUBLIC_SZ], const kh_box *box, char *why,
+                     size_t cap)
+{
+    uint8_t have[KH_PUBLIC_SZ] = {0};
+    if (box != NULL) kh_box_public(box, have);
+    return key_fits(c, name, want, box != NULL, have, why, cap);
+}
+
+bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap)
+{
+    const kh_cluster_keys *k = c->options.keys;
+    looking l = {.cluster = c};
+    kh_node_read(c->node, look, &l);
+    if (!l.found) return kh_cluster_say(why, cap, "there is no member %u in this cluster", c->options.config->cluster.member);
+    bool good = signer_fits(c, "sender.key", c->self.sender, k->sender, why, cap) &&
+                signer_fits(c, "ack.key", c->self.ack, k->ack, why, cap) &&
+                signer_fits(c, "attest.key", c->self.attest, k->attest, why, cap) &&
+                box_fits(c, "box.key", c->self.box, k->box, why, cap);
+    if (!good) return false;
+    if (c->self.role == KH_MEMBER_HUB) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "group.%u.key", l.hubs.epoch);
+        const kh_box *group = l.hubs.epoch >= 1 && l.hubs.epoch <= KH_CLUSTER_EPOCHS_MAX ? k->groups[l.hubs.epoch - 1] : NULL;
+        return box_fits(c, name, l.hubs.group, group, why, cap);
+    }
+    if (c->self.role == KH_MEMBER_BANK && !k->has_disk)
+        return kh_cluster_say(why, cap, "%s/disk.key is missing: it seals what this bank knows", c->options.config->cluster.keys);
+    return true;
+}
