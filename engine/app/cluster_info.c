@@ -10,7 +10,6 @@
 #define PAGE 100u
 #define CHANGES_MAX 256u /* of validators, since genesis */
 
-
 static void look(void *ctx, kh_order *order)
 {
     kh_cluster_state *s = ctx;

@@ -8,9 +8,10 @@
 
 #define ANSWER_MAX (64u << 20)
 #define FILE_MAX (1u << 20)
-#define IDLE_MAX 16u                              /* connections kept */
-#define ROUNDS 4u                                 /* hubs that are a block apart are asked again */
-#define ROUND_WAIT (struct timespec){.tv_nsec = 150000000}
+#define IDLE_MAX 16u /* connections kept */
+#define ROUNDS 4u    /* hubs that are a block apart are asked again */
+#define ROUND_WAIT                                                                                                               \
+    (struct timespec) { .tv_nsec = 150000000 }
 
 typedef struct pem {
     char *p;

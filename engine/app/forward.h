@@ -13,9 +13,9 @@
 #define KH_FORWARD_HUBS_MAX 64u
 typedef struct kh_forward kh_forward;
 typedef struct kh_forward_options {
-    uint32_t party;                    /* the bank */
+    uint32_t party;                     /* the bank */
     const char *ca, *certificate, *key; /* PEM files: who signs the hubs' certificates; the bank's own */
-    uint32_t connect_ms, timeout_ms;   /* 0: 2,000; 30,000 */
+    uint32_t connect_ms, timeout_ms;    /* 0: 2,000; 30,000 */
 } kh_forward_options;
 KH_MUST kh_err kh_forward_new(const kh_forward_options *options, char *why, size_t cap, kh_forward **ret);
 void kh_forward_free(kh_forward *f);

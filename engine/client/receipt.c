@@ -27,9 +27,9 @@ static kh_result refused(kh_client *c, const kh_transfer *t, const bytes *b)
 {
     kh_answer_reader answer = {.transfer = t};
     bool well = b->n > 0 && kh_answer_feed(&answer, b->p, b->n) && kh_answer_finish(&answer);
-    kh_result result = well && answer.status != KH_DONE ? kh_client_say(c, answer.status, "%s", answer.message)
-                                                        : kh_client_say(c, KH_FAILED, "%s gives no receipt (HTTP status %ld)",
-                                                                        c->url, t->http_status);
+    kh_result result = well && answer.status != KH_DONE
+                           ? kh_client_say(c, answer.status, "%s", answer.message)
+                           : kh_client_say(c, KH_FAILED, "%s gives no receipt (HTTP status %ld)", c->url, t->http_status);
     kh_answer_free(&answer);
     return result;
 }

@@ -81,7 +81,8 @@ bool kh_forwarded(kh_request *r)
         kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED, "this is another bank's node: ask a hub, or your own");
         return true;
     case KH_E_AGAIN:
-        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "attested", "fewer hubs answer than a quorum: no answer is attested now");
+        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "attested",
+                         "fewer hubs answer than a quorum: no answer is attested now");
         r->retry_after_s = 1;
         return true;
     case KH_E_DAMAGED:
