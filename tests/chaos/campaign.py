@@ -12,7 +12,7 @@ import time
 
 import evidence
 from check import check
-from faults import hands
+from faults import Full, hands
 from load import Load
 from town import Town, Trouble
 
@@ -75,12 +75,13 @@ class Campaign:
             if self.town is not None:
                 self.resume()
                 self.town.down()
+                Full.restore_all()
         return self.end(folder, table)
 
     def course(self, folder):
         load = Load(self.town, self.seed, os.path.join(folder, "history"), self.given.lanes, DOCUMENTS, HOT, BRING_EVERY_S)
         workers, unlucky, left_out = hands(self)
-        self.say(f"{len(load.clients) - 1} clients of {len(self.town.banks)} banks; bodies are lost by {', '.join(unlucky) or 'nobody'}; left out: {'; '.join(left_out)}")
+        self.say(f"{len(load.clients) - 1} clients of {len(self.town.banks)} banks; bodies are lost by {', '.join(unlucky) or 'nobody'}; left out: {'; '.join(left_out) or 'nothing'}")
         for worker in workers:
             worker.start()
         until, told_before = time.monotonic() + 60 * self.minutes, 0

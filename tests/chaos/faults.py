@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 
-from town import Trouble
+from town import Trouble, run
 
 WELL_S = 240  # a node that is not back by then does not come back
 BODY_HEAD_SZ, STATE_HEAD_SZ = 88, 40
@@ -118,6 +118,59 @@ class LostBodies(Dead):
         return f"bodies/ removed, {count} files"
 
 
+class Full(Dead):
+    """Its directory stands on a disk of its own (tmpfs; root) that is full for a while; then there is room again, and it goes on by itself. Then
+    it moves back."""
+    hold = (3, 12)
+    room = 4 << 20
+    mounted = set()
+
+    def begin(self, town, node, rnd):
+        town.kill(node)
+        self.move(node.data, node.data + ".disk", node.data)
+        town.start(node)
+        try:
+            with open(os.path.join(node.data, "ballast"), "wb", buffering=0) as f:
+                while f.write(bytes(4096)):
+                    pass
+        except OSError:
+            return "its disk is full"
+        raise Trouble("a tmpfs that does not fill up")
+
+    def end(self, town, node, rnd):
+        os.remove(os.path.join(node.data, "ballast"))
+        return "there is room again"
+
+    def after(self, town, node):
+        town.kill(node)
+        self.restore(node.data)
+        town.start(node)
+
+    @classmethod
+    def move(cls, data, aside, small):
+        used = sum(os.path.getsize(os.path.join(folder, name)) + 4096 for folder, _, names in os.walk(data) for name in names)
+        os.rename(data, aside)
+        os.mkdir(small, 0o700)
+        cls.mounted.add(data)
+        run("mount", "-t", "tmpfs", "-o", f"size={used + cls.room}", "tmpfs", small)
+        run("cp", "-a", aside + "/.", small)
+
+    @classmethod
+    def restore(cls, data):
+        os.mkdir(data + ".back", 0o700)
+        run("cp", "-a", data + "/.", data + ".back")
+        run("umount", "-l", data)
+        os.rmdir(data)
+        os.rename(data + ".back", data)
+        shutil.rmtree(data + ".disk")
+        cls.mounted.discard(data)
+
+    @classmethod
+    def restore_all(cls):
+        for data in list(cls.mounted):
+            cls.restore(data)
+
+
 class Paused:
     """SIGSTOP; SIGCONT later. Of a whole node its supervisor too, else that would start what stands still again."""
     hold = (0.2, 20)
@@ -166,20 +219,30 @@ class Slow:
         return ""
 
 
-CLEAN = (("kill kanhed", 3, Killed("kanhed")), ("kill cometbft", 3, Killed("cometbft")), ("kill node", 3, Dead()),
-         ("pause node", 2, Paused("supervisor", "kanhed", "cometbft")), ("pause kanhed", 2, Paused("kanhed")), ("pause cometbft", 1, Paused("cometbft")))
-CUT, SLOW, TORN_ORDER = ("cut off", 4, Cut()), ("slow links", 1, Slow()), ("torn order", 3, TornOrder())
+CLEAN = (("kill kanhed", 3, Killed("kanhed")), ("kill cometbft", 3, Killed("cometbft")), ("kill node", 3, Dead()), ("torn order", 2, TornOrder()),
+         ("pause node", 2, Paused("supervisor", "kanhed", "cometbft")), ("pause kanhed", 2, Paused("kanhed")), ("pause cometbft", 1, Paused("cometbft")),
+         ("cut off", 4, Cut()))
 LOSING = (("torn body", 2, TornBody()), ("lost bodies", 2, LostBodies()))
+FULL, SLOW = ("full disk", 1, Full()), ("slow links", 1, Slow())
 
 
 class Hand(threading.Thread):
-    """Takes a victim, does something to it, waits until it is well. unlucky: the only nodes whose bodies get lost; f of them, so that
-    never more than f have lost what they acknowledged."""
+    """Takes a victim, does something to it, waits until it is well. What it does it draws from a deck: each kind once, in a random order, then
+    decks with each as often as it weighs. unlucky: the only nodes whose bodies get lost; f of them, so that never more than f have lost
+    what they acknowledged."""
 
     def __init__(self, campaign, name, nodes, kinds, rest, unlucky=()):
         super().__init__(name=name, daemon=True)
         self.campaign, self.town, self.nodes, self.kinds, self.rest, self.unlucky = campaign, campaign.town, nodes, kinds, rest, unlucky
         self.rnd, self.ending, self.counts, self.slowest = random.Random(f"{campaign.seed} {name}"), threading.Event(), {}, 0
+        self.deck, self.decks = [], 0
+
+    def draw(self):
+        if not self.deck:
+            self.deck = [kind for kind in self.kinds for _ in range(kind[1] if self.decks else 1)]
+            self.rnd.shuffle(self.deck)
+            self.decks += 1
+        return self.deck.pop()
 
     def run(self):
         try:
@@ -189,12 +252,13 @@ class Hand(threading.Thread):
             self.campaign.failed(f"{self.name}: {type(trouble).__name__}: {trouble}")
 
     def one(self):
-        node = self.campaign.take(self.rnd, self.nodes)
+        kind = self.draw()
+        name, _, fault = kind
+        node = self.campaign.take(self.rnd, [node for node in self.nodes if kind not in LOSING or node.name in self.unlucky])
         if node is None:
+            self.deck.insert(0, kind)
             return
         try:
-            kinds = [kind for kind in self.kinds if kind[2] not in [fault for _, _, fault in LOSING] or node.name in self.unlucky]
-            name, _, fault = self.rnd.choices(kinds, [weight for _, weight, _ in kinds])[0]
             self.counts[name] = self.counts.get(name, 0) + 1
             seconds = self.rnd.uniform(*fault.hold)
             try:
@@ -204,7 +268,10 @@ class Hand(threading.Thread):
                 note = fault.end(self.town, node, self.rnd)
             if note:
                 self.say(node, note)
-            if name != "slow links":
+            if kind is not SLOW:
+                self.wait_until_well(node)
+            if kind is FULL:
+                fault.after(self.town, node)
                 self.wait_until_well(node)
         finally:
             self.campaign.release(node)
@@ -230,14 +297,18 @@ class Hand(threading.Thread):
 
 
 def hands(campaign):
-    """The hands of a campaign, and what is left out."""
-    town, left_out = campaign.town, ["full disks (no quota of its own for a node)"]
-    network = [CUT]
-    if town.relay is None:
-        left_out.append("delays (the relay cannot stand between network namespaces)")
+    """The hands of a campaign, whose bodies get lost, and what is left out."""
+    town, left_out = campaign.town, []
+    kinds = [*CLEAN, *LOSING]
+    if os.geteuid() == 0:
+        kinds.append(FULL)
+    else:
+        left_out.append("full disk (needs root)")
     unlucky = [node.name for node in campaign.rnd.sample(town.banks, town.faults)]
-    made = [Hand(campaign, f"hand {i + 1}", town.banks, [*CLEAN, *network, TORN_ORDER, *LOSING], (0.5, 6), unlucky) for i in range(town.faults)]
-    made.append(Hand(campaign, "hub hand", town.hubs, [*CLEAN, *network, TORN_ORDER], (10, 30)))
+    made = [Hand(campaign, f"hand {i + 1}", town.banks, kinds, (0.5, 5), unlucky) for i in range(town.faults)]
+    made.append(Hand(campaign, "hub hand", town.hubs, CLEAN, (10, 30)))
     if town.relay is not None:
         made.append(Hand(campaign, "slow hand", town.nodes, [SLOW], (1, 10)))
+    else:
+        left_out.append("slow links (the relay cannot stand between network namespaces)")
     return made, unlucky, left_out
