@@ -47,15 +47,10 @@ static void check_key(const kh_config *c, const kh_who *who)
     if (!kh_privilege_secret(c->key, who->uid, why, sizeof why)) wrong(why);
 }
 
-static void check_ask(const kh_config *c, const kh_who *who)
+static void check_hubs(const kh_config *c)
 {
-    char why[700];
-    for (uint32_t i = 0; i < c->cluster.ask.hub_cnt; i++)
-        printf("%-16s %u at %s\n", "  hub", c->cluster.ask.hubs[i].member, c->cluster.ask.hubs[i].at);
-    if (c->cluster.ask.hub_cnt == 0) return;
-    readable("  ask.ca", c->cluster.ask.ca);
-    readable("  ask.certificate", c->cluster.ask.certificate);
-    if (!kh_privilege_secret(c->cluster.ask.key, who->uid, why, sizeof why)) wrong(why);
+    for (uint32_t i = 0; i < c->cluster.hub_cnt; i++)
+        printf("%-16s %u at %s\n", "  hub", c->cluster.hubs[i].member, c->cluster.hubs[i].at);
 }
 
 /* Secrets are looked at, and dropped again. */
@@ -80,7 +75,7 @@ static void check_cluster(const kh_config *c, const kh_who *who)
     if (!kh_privilege_secret(c->cluster.links.key, who->uid, why, sizeof why)) wrong(why);
     for (uint32_t i = 0; i < c->cluster.links.peer_cnt; i++)
         printf("%-16s %u at %s\n", "  peer", c->cluster.links.peers[i].member, c->cluster.links.peers[i].at);
-    check_ask(c, who);
+    check_hubs(c);
 }
 
 int kh_daemon_check(const kh_config *config)

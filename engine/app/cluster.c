@@ -96,14 +96,14 @@ static bool start_node(kh_cluster *c, char *why, size_t cap)
                                      .effects = &c->effects};
     kh_err err = kh_kept_saved(c->kept, &saved, &n);
     if (err == KH_OK) err = kh_node_new(&options, saved, n, &c->node);
-    if (err == KH_OK) err = kh_changes_new(c->node, &c->offered);
     free(saved);
     if (err == KH_E_FORMAT || err == KH_E_DAMAGED || err == KH_E_ARG)
         return kh_cluster_say(why, cap, "%s/order is not of the chain that %s begins", c->options.config->data,
                               c->options.config->cluster.genesis);
     if (err != KH_OK) return kh_cluster_say(why, cap, "the node: %s", kh_err_text(err));
     c->saved_height = kh_node_kept_height(c->node, (uint8_t[32]){0});
-    return true;
+    err = kh_changes_new(c->node, &c->officers);
+    return err == KH_OK || kh_cluster_say(why, cap, "the node: %s", kh_err_text(err));
 }
 
 static bool start_hub(kh_cluster *c, char *why, size_t cap)
@@ -250,8 +250,8 @@ static void detach(void *ctx, kh_order *order)
 void kh_cluster_end(kh_cluster *c)
 {
     kh_cluster_still(c);
-    if (c->offered != NULL) kh_changes_stop(c->offered);
     if (c->node != NULL && (c->hub != NULL || c->view != NULL || c->members != NULL)) kh_node_read(c->node, detach, c);
+    if (c->officers != NULL) kh_changes_stop(c->officers);
     if (c->ended.hub != NULL) kh_hub_end(c->ended.hub);
     if (c->ended.view != NULL) kh_view_end(c->ended.view);
 }
@@ -270,7 +270,7 @@ void kh_cluster_stop(kh_cluster *c)
     c->link = NULL;
     if (whole && !atomic_load(&c->failed)) kh_cluster_save(c, 0);
     if (c->bodies != NULL) kh_bodies_close(c->bodies); /* what is still written is told to the node */
-    kh_changes_free(c->offered);
+    kh_changes_free(c->officers);
     kh_node_free(c->node);
     kh_kept_close(c->kept);
     if (c->has_view_disk) kh_host_disk_close(&c->view_disk);
@@ -290,9 +290,9 @@ void kh_cluster_stop(kh_cluster *c)
 /* ---- looking ---- */
 
 kh_node *kh_cluster_node(kh_cluster *c) { return c->node; }
-kh_changes *kh_cluster_offered(kh_cluster *c) { return c->offered; }
 kh_kept *kh_cluster_kept(kh_cluster *c) { return c->kept; }
 kh_view *kh_cluster_view(kh_cluster *c) { return c->view; }
+kh_changes *kh_cluster_officers(kh_cluster *c) { return c->officers; }
 const kh_config *kh_cluster_config(const kh_cluster *c) { return c->options.config; }
 kh_logging *kh_cluster_logging(const kh_cluster *c) { return c->options.logging; }
 bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }

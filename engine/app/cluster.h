@@ -41,9 +41,9 @@ void kh_cluster_end(kh_cluster *c);
 void kh_cluster_stop(kh_cluster *c); /* NULL: nothing */
 
 kh_node *kh_cluster_node(kh_cluster *c);
-kh_changes *kh_cluster_offered(kh_cluster *c); /* officers' changes on their way */
 kh_kept *kh_cluster_kept(kh_cluster *c);
 kh_view *kh_cluster_view(kh_cluster *c); /* NULL: this is no bank */
+kh_changes *kh_cluster_officers(kh_cluster *c);
 const kh_config *kh_cluster_config(const kh_cluster *c);
 kh_logging *kh_cluster_logging(const kh_cluster *c);
 /* kh_cluster_changes: heights of blocks with a change by officers, ascending; returns how many, at most max. */

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include "abci/abci.h"
 #include "app/cluster.h"
+#include "cluster/changes.h"
 #include "cluster/register.h"
 
 struct kh_cluster {
@@ -23,12 +24,12 @@ struct kh_cluster {
     kh_bodies *bodies;
     kh_kept *kept;
     kh_node *node;
-    kh_changes *offered; /* officers' changes that wait for a block */
     kh_node_effects effects;
     /* Set before link and abci run; taken away with the node's lock held, which is held where they are used. */
     kh_hub *hub;
     kh_view *view;
     kh_register *members; /* where there is no hub */
+    kh_changes *officers; /* what they signed, on its way */
     struct {              /* the same, taken away */
         kh_hub *hub;
         kh_view *view;

@@ -49,6 +49,7 @@ static const kh_config_key cluster_keys[] = {
     {"keys", V_PATH, AT(cluster.keys), 0, 0, true},
     {"abci", V_PATH, AT(cluster.abci), 0, 0, true},
     {"cometbft_rpc", V_RPC, AT(cluster.cometbft_rpc), 0, 0, false},
+    {"hubs", V_HUBS, AT(cluster.hubs), 0, KH_CONFIG_HUBS_MAX, false},
 };
 static const kh_config_key link_keys[] = {
     {"listen", V_ADDRESS, AT(cluster.links.listen), 0, 0, true},
@@ -56,12 +57,6 @@ static const kh_config_key link_keys[] = {
     {"certificate", V_PATH, AT(cluster.links.certificate), 0, 0, true},
     {"key", V_PATH, AT(cluster.links.key), 0, 0, true},
     {"peers", V_PEERS, AT(cluster.links.peers), 0, KH_CONFIG_PEERS_MAX, false},
-};
-static const kh_config_key ask_keys[] = {
-    {"ca", V_PATH, AT(cluster.ask.ca), 0, 0, true},
-    {"certificate", V_PATH, AT(cluster.ask.certificate), 0, 0, true},
-    {"key", V_PATH, AT(cluster.ask.key), 0, 0, true},
-    {"hubs", V_HUBS, AT(cluster.ask.hubs), 0, KH_CONFIG_HUBS_MAX, true},
 };
 /* By full name: a group within another has a dot. */
 static const struct {
@@ -74,7 +69,6 @@ static const struct {
     {"limits", limit_keys, sizeof limit_keys / sizeof limit_keys[0]},
     {"cluster", cluster_keys, sizeof cluster_keys / sizeof cluster_keys[0]},
     {"cluster.links", link_keys, sizeof link_keys / sizeof link_keys[0]},
-    {"cluster.ask", ask_keys, sizeof ask_keys / sizeof ask_keys[0]},
 };
 
 void kh_config_told(const kh_config *config, char ret[KH_CONFIG_ADDRESS_MAX])

@@ -54,11 +54,8 @@ typedef struct kh_config {
             uint32_t peer_cnt;
             kh_config_member peers[KH_CONFIG_PEERS_MAX]; /* ADDRESS:PORT */
         } links;
-        struct { /* of a bank's node: asking hubs what they alone can answer; "": no hub is asked */
-            char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX];
-            uint32_t hub_cnt;
-            kh_config_member hubs[KH_CONFIG_HUBS_MAX]; /* https://ADDRESS:PORT */
-        } ask;
+        uint32_t hub_cnt;
+        kh_config_member hubs[KH_CONFIG_HUBS_MAX]; /* https://ADDRESS:PORT; whom a bank's node asks, with its own certificate */
     } cluster;
 } kh_config;
 

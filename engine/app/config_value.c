@@ -149,7 +149,7 @@ static bool read_member(const kh_reading *r, const config_setting_t *s, const ch
 static bool read_members(const kh_reading *r, const kh_config_key *k, const config_setting_t *s, const char *named)
 {
     bool hubs = k->kind == V_HUBS;
-    kh_config_member *to = hubs ? r->config->cluster.ask.hubs : r->config->cluster.links.peers;
+    kh_config_member *to = hubs ? r->config->cluster.hubs : r->config->cluster.links.peers;
     int n = config_setting_type(s) == CONFIG_TYPE_LIST ? config_setting_length(s) : -1;
     if (n < 0 || (uint64_t)n > k->most)
         return kh_config_wrong(r, config_setting_source_line(s), "\"%s\" is a list of up to %llu: ( { … }, { … } )", named,
@@ -160,7 +160,7 @@ static bool read_members(const kh_reading *r, const kh_config_key *k, const conf
             if (to[j].member == to[i].member)
                 return kh_config_wrong(r, config_setting_source_line(s), "\"%s\" names member %u twice", named, to[i].member);
     }
-    *(hubs ? &r->config->cluster.ask.hub_cnt : &r->config->cluster.links.peer_cnt) = (uint32_t)n;
+    *(hubs ? &r->config->cluster.hub_cnt : &r->config->cluster.links.peer_cnt) = (uint32_t)n;
     return true;
 }
 

@@ -64,7 +64,7 @@ static bool start_cluster(kh_daemon *d)
     kh_held_drop(&d->link_key);
     if (!good) return say(d, "cluster", why);
     d->cluster_info = kh_daemon_cluster_info(d);
-    kh_cluster_http_fill(&d->cluster_http, kh_cluster_node(d->cluster), kh_cluster_offered(d->cluster), d->genesis.hubs_speak);
+    kh_cluster_http_fill(&d->cluster_http, kh_cluster_node(d->cluster), kh_cluster_officers(d->cluster), d->genesis.hubs_speak);
     kh_embed_set_cluster(d->engine, &d->cluster_info);
     if (kh_cluster_view(d->cluster) != NULL) kh_embed_set_view(d->engine, kh_cluster_view(d->cluster));
     return true;
@@ -156,9 +156,9 @@ static bool start_http(kh_daemon *d)
                                      .metrics_ctx = d,
                                      .ready = on_ready,
                                      .ready_ctx = d,
-                                     .cluster = d->cluster != NULL ? &d->cluster_http.api : NULL,
                                      .forward = d->forward != NULL ? kh_forward_ask : NULL,
-                                     .forward_ctx = d->forward};
+                                     .forward_ctx = d->forward,
+                                     .cluster = d->cluster != NULL ? &d->cluster_http.api : NULL};
     kh_err err = kh_http_start(&options, why, sizeof why, &d->http);
     kh_held_drop(&d->key);
     if (err != KH_OK) return say(d, "HTTPS", why[0] != '\0' ? why : kh_err_text(err));
@@ -279,15 +279,13 @@ static bool prepare_forward(kh_daemon *d)
 {
     const kh_config *c = d->config;
     const char *urls[KH_CONFIG_HUBS_MAX];
-    const kh_forward_options options = {.party = c->cluster.member,
-                                        .ca = c->cluster.ask.ca,
-                                        .certificate = c->cluster.ask.certificate,
-                                        .key = c->cluster.ask.key};
-    if (c->cluster.ask.hub_cnt == 0) return true;
-    for (uint32_t i = 0; i < c->cluster.ask.hub_cnt; i++) urls[i] = c->cluster.ask.hubs[i].at;
-    return kh_privilege_secret(c->cluster.ask.key, d->who.uid, d->why, sizeof d->why) &&
-           kh_forward_new(&options, d->why, sizeof d->why, &d->forward) == KH_OK &&
-           (kh_forward_hubs(d->forward, urls, c->cluster.ask.hub_cnt) == KH_OK || say(d, "hubs", "out of memory"));
+    const kh_forward_options options = {
+        .party = c->cluster.member, .ca = c->ca, .certificate = c->certificate, .key = d->key.name};
+    if (c->cluster.hub_cnt == 0) return true;
+    for (uint32_t i = 0; i < c->cluster.hub_cnt; i++) urls[i] = c->cluster.hubs[i].at;
+    if (kh_config_is_token(c)) return say(d, "cluster.hubs", "hubs are asked with a key that is a file, not a token's");
+    return kh_forward_new(&options, d->why, sizeof d->why, &d->forward) == KH_OK &&
+           (kh_forward_hubs(d->forward, urls, c->cluster.hub_cnt) == KH_OK || say(d, "hubs", "out of memory"));
 }
 
 /* What a node of a cluster reads while it may: the genesis, its keys. */
@@ -297,7 +295,7 @@ static bool prepare_cluster(kh_daemon *d)
     return !c->cluster.on ||
            (kh_genesis_json_load(c->cluster.genesis, &d->genesis, d->why, sizeof d->why) &&
             kh_cluster_keys_read(d->genesis.suite, c->cluster.keys, d->who.uid, &d->cluster_keys, d->why, sizeof d->why) &&
-            kh_held_take(c->cluster.links.key, &d->who, &d->link_key, d->why, sizeof d->why) && prepare_forward(d));
+            kh_held_take(c->cluster.links.key, &d->who, &d->link_key, d->why, sizeof d->why));
 }
 
 /* prepare does what may need root: the user, the log's file, the keys. */
@@ -309,9 +307,9 @@ static bool prepare(kh_daemon *d)
                          d->why, sizeof d->why))
         return false;
     if (!prepare_cluster(d)) return false;
-    if (!kh_config_is_token(c)) return kh_held_take(c->key, &d->who, &d->key, d->why, sizeof d->why);
-    (void)snprintf(d->key.name, sizeof d->key.name, "%s", c->key);
-    return true;
+    if (kh_config_is_token(c)) (void)snprintf(d->key.name, sizeof d->key.name, "%s", c->key);
+    else if (!kh_held_take(c->key, &d->who, &d->key, d->why, sizeof d->why)) return false;
+    return prepare_forward(d);
 }
 
 int kh_daemon_run(const kh_config *config, bool accept_time)

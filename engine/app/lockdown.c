@@ -117,8 +117,8 @@ static uint32_t ports_of_cluster(const kh_config *c, uint16_t ret[PORTS_MAX])
     uint32_t cnt = 0;
     for (uint32_t i = 0; i < c->cluster.links.peer_cnt; i++)
         if (kh_config_split(c->cluster.links.peers[i].at, host, &ret[cnt])) cnt++;
-    for (uint32_t i = 0; i < c->cluster.ask.hub_cnt; i++)
-        if (kh_config_split(c->cluster.ask.hubs[i].at + strlen("https://"), host, &ret[cnt])) cnt++;
+    for (uint32_t i = 0; i < c->cluster.hub_cnt; i++)
+        if (kh_config_split(c->cluster.hubs[i].at + strlen("https://"), host, &ret[cnt])) cnt++;
     if (c->cluster.cometbft_rpc[0] != '\0' && kh_config_split(c->cluster.cometbft_rpc + strlen("http://"), host, &ret[cnt]))
         cnt++;
     return cnt;
