@@ -98,9 +98,10 @@ int main(int argc, char **argv)
     int kind = 0;
     while (argc > 3 && kind < 3 && strcmp(argv[2], kinds[kind]) != 0) kind++;
     if (argc < 4 || kind == 3 || !kh_suite_of(argv[1], &suite)) {
-        (void)fputs("usage: kanhe-key intl|gm sign|box|disk FILE...\n"
-                    "Makes secret keys where FILE is not there (64 hex digits, mode 0600) and prints the public ones, a line each.\n",
-                    stderr);
+        (void)fputs(
+            "usage: kanhe-key intl|gm sign|box|disk FILE...\n"
+            "Makes secret keys where FILE is not there (64 hex digits, mode 0600) and prints the public ones, a line each.\n",
+            stderr);
         return 2;
     }
     for (int i = 3; i < argc; i++) {

@@ -29,7 +29,8 @@ static int rate(char *words[5])
         (void)fputs("kanhe-leaf: FROM, TO, DATE or RATE is none\n", stderr);
         return 2;
     }
-    uint8_t key[7] = {'x', (uint8_t)(from >> 8), (uint8_t)from, (uint8_t)(to >> 8), (uint8_t)to, (uint8_t)(date >> 8), (uint8_t)date};
+    uint8_t key[7] = {'x',         (uint8_t)(from >> 8), (uint8_t)from, (uint8_t)(to >> 8),
+                      (uint8_t)to, (uint8_t)(date >> 8), (uint8_t)date};
     uint8_t mantissa[8];
     kh_store64(mantissa, value.mantissa);
     print_hex(key, sizeof key, ' ');

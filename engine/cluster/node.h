@@ -56,7 +56,9 @@ typedef struct kh_node_effects {
      * where. */
     void (*alert)(void *self, const char *word, uint32_t member, uint64_t height);
     /* answered: own submission `tag` ended without execution: code KH_C_EXPIRED never; KH_C_BAD_SEQUENCE where the sender lost
-       its store; executed ones are answered by outputs (view.h) or by execution (hub.h). ordered: it stands in the order. */
+       its store; executed ones are answered by outputs (view.h) or by execution (hub.h). ordered: it stands in the order; n is 0
+       where it was sent before a restart, height is 0 where it never will be: its incarnation ended and its text cannot be
+       opened. */
     void (*ordered)(void *self, const uint8_t digest[32], uint64_t height, const uint64_t *tags, const uint32_t *op_cnts,
                     uint32_t n);
 } kh_node_effects;
@@ -73,7 +75,8 @@ typedef struct kh_node_options {
 } kh_node_options;
 typedef struct kh_node kh_node;
 /* kh_node_new: from a saved order (kh_node_save), or the genesis where saved_n is 0. Own batches that are stored and not ordered
-   are sent again. */
+   are sent again. The store of bodies knows by then what was ordered up to the saved height (kh_bodies_ordered). Attestations
+   that the caller kept may be given back by kh_node_received (of their hub, KH_MSG_ATTESTATION). */
 KH_MUST kh_err kh_node_new(const kh_node_options *options, const uint8_t *saved, size_t saved_n, kh_node **ret);
 void kh_node_free(kh_node *node);
 
@@ -84,13 +87,17 @@ void kh_node_init_hash(kh_node *node, uint8_t ret[32]);
    next call of prepare. */
 uint32_t kh_node_prepare(kh_node *node, uint64_t height, uint64_t time_ns, size_t max_bytes, const kh_tx_span **ret);
 bool kh_node_process(kh_node *node, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n);
-/* kh_node_finalize: result codes and hash for CometBFT; *ret lives until the next call. */
+/* kh_node_finalize: result codes and hash for CometBFT; *ret lives until the next call, txs need not. A block above the kept
+   height that was executed before gets the same answer again, and its commit does nothing. KH_E_ARG: not the next block, or
+   other bytes than before. */
 KH_MUST kh_err kh_node_finalize(kh_node *node, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n,
                                 const kh_order_block **ret);
 void kh_node_commit(kh_node *node);
 /* kh_node_kept: what `decided` gave up to this height is durable. */
 void kh_node_kept(kh_node *node, uint64_t height);
-KH_MUST kh_err kh_node_save(kh_node *node, uint8_t **ret, size_t *ret_n, uint64_t *ret_height); /* the order as committed */
+KH_MUST kh_err
+kh_node_save(kh_node *node, uint8_t **ret, size_t *ret_n,
+             uint64_t *ret_height); /* the order as committed; KH_E_AGAIN: a block is finalized and not committed yet */
 
 /* ---- peers ---- */
 void kh_node_received(kh_node *node, uint32_t from, uint8_t type, const uint8_t *p, size_t n);
@@ -101,10 +108,12 @@ void kh_node_tick(kh_node *node);
 
 /* ---- this node's own ---- */
 /* kh_node_submit takes whole frames of this node's party (OWN), or a signed section (SIGNED, passed on whole), under a tag that
-   `ordered` tells again. KH_E_AGAIN: the queue is full. */
+   `ordered` tells again. n 0: an empty batch. KH_E_AGAIN: the queue is full. KH_E_ARG: more than 7 MiB. KH_E_CLOSED: this member
+   does not send, or was expelled. */
 KH_MUST kh_err kh_node_submit(kh_node *node, const uint8_t *frames, size_t n, uint32_t op_cnt, bool signed_section, uint64_t tag);
 KH_MUST kh_err kh_node_submit_tx(kh_node *node, const uint8_t *tx, size_t n); /* a change or incarnation from outside */
-/* kh_node_attest: a hub posts and tells what it executed. */
+/* kh_node_attest: a hub posts and tells what it executed, again and again until it is ordered; under the hubs' epoch as of that
+   height. KH_E_EXISTS: it said something else of that height before. */
 KH_MUST kh_err kh_node_attest(kh_node *node, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
                               const uint8_t outputs_root[32], uint32_t flags);
 /* kh_node_body: the body of an ordered batch; KH_E_AGAIN: asked for, not here yet (`kh_node_tick` goes on asking). */

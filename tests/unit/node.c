@@ -264,6 +264,27 @@ Test(sender, another_digest_only_when_the_expiry_has_passed)
     cr_assert(head.epoch == 2 && head.sequence == 1 && head.incarnation == 1);
 }
 
+Test(sender, after_a_restart_the_expiry_signed_before_is_not_known)
+{
+    fx_start(1);
+    submit(1, 100);
+    fx_message first = *fx_last(12, KH_MSG_BODY);
+    kh_node_free(fx.node);
+    fx.node = fx_node(NULL, 0);
+    begin_epoch();
+    for (int i = 0; i < 2; i++) { /* no expiry was further away than ten minutes */
+        fx.time_ns = i == 0 ? kh_load64(fx_last(12, KH_MSG_BODY)->p) + 1 : START_NS + KH_EXPIRES_MAX_NS;
+        (void)fx_block(NULL, 0);
+        kh_node_tick(fx.node);
+        cr_assert(kh_load64(fx_last(12, KH_MSG_BODY)->p) > fx.time_ns);
+        cr_assert(memcmp(fx_last(12, KH_MSG_BODY)->p + 8, first.p + 8, first.n - 8) == 0, "%d", i);
+    }
+    fx.time_ns = kh_load64(fx_last(12, KH_MSG_BODY)->p) + 1;
+    (void)fx_block(NULL, 0);
+    kh_node_tick(fx.node);
+    cr_assert(memcmp(fx_last(12, KH_MSG_BODY)->p + 8, first.p + 8, first.n - 8) != 0);
+}
+
 Test(sender, a_restart_sends_what_is_stored_and_goes_on_behind_it)
 {
     fx_start(1);
