@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FRAME_MAX = 2048, FIELDS_MAX = 12 };
+enum { FRAME_MAX = 2048, FIELDS_MAX = 12, GRANT_NAME_FIELDS = 2 };
 
 typedef struct ask { /* one operation, and its row */
     kh_client *c;
@@ -19,7 +19,7 @@ typedef struct ask { /* one operation, and its row */
     kh_result_field fields[FIELDS_MAX];
     uint32_t field_cnt;
     const char *what; /* of the row */
-    char texts[2][KH_NAME_MAX + 1], scope[KH_SCOPE_WORDS_MAX];
+    char scope[KH_SCOPE_WORDS_MAX];
     uint64_t height;
     kh_code code;
 } ask;
@@ -34,11 +34,7 @@ static void text(ask *a, const char *name, const char *value)
         (kh_result_field){.name = name, .type = value != NULL ? KH_FIELD_TEXT : KH_FIELD_NULL, .text = value};
 }
 
-static const char *said(const ask *a, const char *name)
-{
-    const char *value = json_string_value(json_object_get(a->body, name));
-    return value != NULL ? value : NULL;
-}
+static const char *said(const ask *a, const char *name) { return json_string_value(json_object_get(a->body, name)); }
 static uint64_t number_said(const ask *a, const char *name)
 {
     json_int_t value = json_integer_value(json_object_get(a->body, name));
@@ -256,6 +252,7 @@ static kh_result sign_and_send(ask *a, const kh_result_sink *sink)
         return kh_client_say(a->c, KH_MISUSE, "a value is out of its range (a text too long, or a number too large)");
     kh_result result = kh_signing_send(a->c, frame, n, 1, on_receipt, a);
     if (result != KH_DONE) return result;
+    if (a->code != KH_C_OK && strcmp(a->what, "grant") == 0) a->field_cnt = GRANT_NAME_FIELDS; /* what it would be it is not */
     number(a, "code", a->code);
     text(a, "name", kh_code_name(a->code));
     number(a, "height", a->height);
