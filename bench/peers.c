@@ -68,7 +68,9 @@ static double ours(kh_store *s, uint32_t rows, uint32_t batch, uint32_t depth, d
         ticket *t = malloc(sizeof *t);
         *t = (ticket){&f, batch};
         atomic_fetch_add(&f.waiting, 1);
-        if (kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, answered, t}, &wait) != KH_OK) exit(1);
+        if (kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt, .reply = answered, .ctx = t},
+                            &wait) != KH_OK)
+            exit(1);
     }
     if (kh_store_wait(s, wait) != KH_OK) exit(1);
     double took = peer_now() - began;
@@ -91,7 +93,7 @@ static kh_store *filled(const char *dir, uint32_t rows, kh_disk *disk, kh_clock 
     for (uint32_t i = 0; i < rows; i++) {
         ops_declaration(&b, i, 1000000000);
         if (b.n < (1u << 19) && i + 1 < rows) continue;
-        if (kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &wait) != KH_OK) exit(1);
+        if (kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt}, &wait) != KH_OK) exit(1);
         b.n = b.cnt = 0;
     }
     if (kh_store_wait(s, wait) != KH_OK) exit(1);

@@ -93,7 +93,9 @@ static void *send_all(void *arg)
         sent *x = malloc(sizeof *x);
         *x = (sent){me, now_s(), me->batch};
         atomic_fetch_add_explicit(&me->waiting, 1, memory_order_relaxed);
-        if (kh_store_submit(me->s, &(kh_store_batch){b.p, b.n, b.cnt, answered, x}, &ticket) != KH_OK) break;
+        if (kh_store_submit(me->s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt, .reply = answered, .ctx = x},
+                            &ticket) != KH_OK)
+            break;
     }
     while (atomic_load_explicit(&me->waiting, memory_order_acquire) != 0) usleep(100);
     free(b.p);
@@ -155,7 +157,7 @@ static void fill(void)
     for (uint32_t i = 0; i < doc_cnt; i++) {
         ops_declaration(&b, i, 1000000000);
         if (b.n < (1u << 19) && i + 1 < doc_cnt) continue;
-        if (kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) != KH_OK) exit(1);
+        if (kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt}, &ticket) != KH_OK) exit(1);
         b.n = b.cnt = 0;
     }
     if (kh_store_wait(s, ticket) != KH_OK) exit(1);

@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < DOCS; i++) {
         ops_declaration(&b, i, 1000000000);
         if (b.n < (1u << 19) && i + 1 < DOCS) continue;
-        if (kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) != KH_OK) return 1;
+        if (kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt}, &ticket) != KH_OK) return 1;
         b.n = b.cnt = 0;
     }
     if (kh_store_wait(s, ticket) != KH_OK) return 1;

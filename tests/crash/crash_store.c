@@ -77,7 +77,9 @@ static __attribute__((noreturn)) void child(uint64_t from, int pipe_fd, bool sna
         *p = (promise){id, BATCH, pipe_fd, true};
         while (atomic_load_explicit(&in_flight, memory_order_acquire) >= IN_FLIGHT) usleep(20);
         (void)atomic_fetch_add_explicit(&in_flight, 1, memory_order_relaxed);
-        if (kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, answered, p}, &ticket) != KH_OK) _exit(6);
+        if (kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt, .reply = answered, .ctx = p},
+                            &ticket) != KH_OK)
+            _exit(6);
         if (snapshots && round % 64 == 63 && kh_store_snapshot(s, &height) != KH_OK) _exit(7);
     }
 }
@@ -101,7 +103,7 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < DOCS; i++) {
         ops_declaration(&b, i, 1000000000);
         if (b.n < (1u << 20) && i + 1 < DOCS) continue;
-        if (kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) != KH_OK) return 1;
+        if (kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt}, &ticket) != KH_OK) return 1;
         b.n = b.cnt = 0;
     }
     if (kh_store_wait(s, ticket) != KH_OK) return 1;

@@ -61,7 +61,8 @@ static kh_err send(scenario *r, kh_store *s, ops_buf *b, answer *a)
 {
     uint64_t ticket;
     *a = (answer){0};
-    kh_err err = kh_store_submit(s, &(kh_store_batch){b->p, b->n, b->cnt, take, a}, &ticket);
+    kh_err err =
+        kh_store_submit(s, &(kh_store_batch){.ops = b->p, .ops_sz = b->n, .op_cnt = b->cnt, .reply = take, .ctx = a}, &ticket);
     if (err == KH_OK) err = kh_store_wait(s, ticket);
     if (err == KH_OK && (!a->done || a->good != b->cnt)) wrong(r, "a wrong answer", "", "");
     b->n = b->cnt = 0;

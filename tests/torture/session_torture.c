@@ -102,7 +102,7 @@ static void *write_loop(void *ctx)
         ops_buf b = {0};
         uint64_t ticket;
         for (uint32_t i = 0; i < 8; i++) ops_reserve(&b, id + i, (uint32_t)((id + i) % DOCS), 5000);
-        KH_ASSERT(kh_store_submit(store, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) == KH_OK);
+        KH_ASSERT(kh_store_submit(store, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt}, &ticket) == KH_OK);
         KH_ASSERT(kh_store_wait(store, ticket) == KH_OK);
         free(b.p);
     }
@@ -125,7 +125,7 @@ int main(int argc, char **argv)
     KH_ASSERT(kh_store_create(&o, data, NULL, &report) == KH_OK && kh_store_open(&o, data, &report, &store) == KH_OK);
     ops_parties(&b);
     for (uint32_t i = 0; i < DOCS; i++) ops_declaration(&b, i, 10000);
-    KH_ASSERT(kh_store_submit(store, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) == KH_OK &&
+    KH_ASSERT(kh_store_submit(store, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt}, &ticket) == KH_OK &&
               kh_store_wait(store, ticket) == KH_OK);
     free(b.p);
     const kh_service_options so = {.store = store,

@@ -51,7 +51,8 @@ Test(app_cluster, what_is_wrong_in_it_is_named)
         {HEAD, "{ member = 12; address = \"127.0.0.1:1\"; x = 1; }", "", "\"cluster.links.peers\" holds something that is not"},
         {HEAD, "12", "", "\"cluster.links.peers\" holds something that is not"},
         {HEAD, "{ member = 12; address = \"bank:1\"; }", "", "is an address and a port"},
-        {HEAD, "{ member = 12; address = \"127.0.0.1:1\"; }, { member = 12; address = \"127.0.0.1:2\"; }", "", "names member 12 twice"},
+        {HEAD, "{ member = 12; address = \"127.0.0.1:1\"; }, { member = 12; address = \"127.0.0.1:2\"; }", "",
+         "names member 12 twice"},
         {HEAD, "{ member = 11; address = \"127.0.0.1:1\"; }", "", "names this node itself"},
         {HEAD "cometbft_rpc = \"127.0.0.1:1\";", "", "", "is http://, an address and a port"},
         {HEAD "hubs = ( { member = 9; url = \"http://127.0.0.1:1\"; } );", "", "", "is https://, an address and a port"},
@@ -115,8 +116,16 @@ static kh_genesis *sample(void)
     static kh_public_leaf leaf;
     static kh_genesis g;
     uint8_t consensus[KH_PUBLIC_SZ];
-    g = (kh_genesis){.chain_id = "kanhe-test", .suite = KH_SUITE_INTL, .initial_height = 77, .time_ns = 18446744073709551615u >> 1,
-                     .officer_k = 1, .officer_cnt = 2, .member_cnt = 3, .members = members, .public_cnt = 1, .publics = &leaf,
+    g = (kh_genesis){.chain_id = "kanhe-test",
+                     .suite = KH_SUITE_INTL,
+                     .initial_height = 77,
+                     .time_ns = 18446744073709551615u >> 1,
+                     .officer_k = 1,
+                     .officer_cnt = 2,
+                     .member_cnt = 3,
+                     .members = members,
+                     .public_cnt = 1,
+                     .publics = &leaf,
                      .hubs_speak = true};
     sign_key(1, g.officers[0]);
     sign_key(2, g.officers[1]);
@@ -152,7 +161,8 @@ Test(app_cluster, genesis_there_and_back)
     cr_assert(kh_genesis_encode(sample(), &before, &before_n) == KH_OK);
     for (int whole = 0; whole < 2; whole++) {
         cr_assert(whole ? kh_genesis_json_read(json, strlen(json), &back, why, sizeof why)
-                        : kh_genesis_state_read(state, strlen(state), &back, why, sizeof why), "%s", why);
+                        : kh_genesis_state_read(state, strlen(state), &back, why, sizeof why),
+                  "%s", why);
         cr_assert(kh_genesis_encode(&back, &after, &after_n) == KH_OK);
         cr_assert(after_n == before_n && memcmp(after, before, before_n) == 0);
         free(after);
@@ -225,7 +235,10 @@ static void put(const char *name, const char *text, mode_t mode)
     cr_assert(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0 && chmod(path, mode) == 0);
 }
 
-static bool read_keys(kh_cluster_keys *ret) { return kh_cluster_keys_read(KH_SUITE_INTL, folder, getuid(), ret, why, sizeof why); }
+static bool read_keys(kh_cluster_keys *ret)
+{
+    return kh_cluster_keys_read(KH_SUITE_INTL, folder, getuid(), ret, why, sizeof why);
+}
 
 #define HEX "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
@@ -251,8 +264,14 @@ Test(app_cluster, keys_of_files)
     static const struct {
         const char *text;
         mode_t mode;
-    } bad[] = {{HEX "\n", 0640}, {HEX "\n\n", 0600}, {"00", 0600}, {"", 0600}, {HEX "20", 0600},
-               {"g0" "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", 0600}};
+    } bad[] = {{HEX "\n", 0640},
+               {HEX "\n\n", 0600},
+               {"00", 0600},
+               {"", 0600},
+               {HEX "20", 0600},
+               {"g0"
+                "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+                0600}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         put("ack.key", bad[i].text, bad[i].mode);
         cr_assert(!read_keys(&k) && strstr(why, "ack.key") != NULL, "%zu: %s", i, why);

@@ -69,8 +69,14 @@ static kh_order_block frozen_block(uint64_t height, uint32_t id, uint8_t status)
     items[0] = (kh_order_item){.kind = KH_ITEM_BATCH, .sender = BANK_A, .sequence = height};
     if (status < 2) cr_assert(kh_op_encode(&op, ops, sizeof ops, &n) == KH_OK);
     items[1] = (kh_order_item){.kind = KH_ITEM_OPS, .ops = ops, .ops_sz = (uint32_t)n, .op_cnt = 1};
-    return (kh_order_block){.height = height, .time_ns = GENESIS_NS + height, .tx_cnt = 1, .codes = codes, .types = types,
-                            .digests = digests, .item_cnt = status < 2 ? 2 : 1, .items = items};
+    return (kh_order_block){.height = height,
+                            .time_ns = GENESIS_NS + height,
+                            .tx_cnt = 1,
+                            .codes = codes,
+                            .types = types,
+                            .digests = digests,
+                            .item_cnt = status < 2 ? 2 : 1,
+                            .items = items};
 }
 
 Test(members, the_genesis_is_there_at_once)

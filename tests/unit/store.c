@@ -49,9 +49,9 @@ Test(store, frames_that_are_not_whole_are_refused)
     ops_buf b = {0};
     ops_parties(&b);
     uint64_t ticket;
-    cr_assert(kh_store_submit(s, &(kh_store_batch){b.p, b.n - 8, b.cnt, NULL, NULL}, &ticket) == KH_E_ARG);
-    cr_assert(kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt + 1, NULL, NULL}, &ticket) == KH_E_ARG);
-    cr_assert(kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) == KH_OK);
+    cr_assert(kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n - 8, .op_cnt = b.cnt}, &ticket) == KH_E_ARG);
+    cr_assert(kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt + 1}, &ticket) == KH_E_ARG);
+    cr_assert(kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt}, &ticket) == KH_OK);
     cr_assert(kh_store_wait(s, ticket + 1) == KH_E_ARG);
     cr_assert(kh_store_wait(s, ticket) == KH_OK);
     free(b.p);
@@ -164,7 +164,7 @@ Test(store, the_clock_is_held_to_its_rules)
     ops_buf b = {0};
     ops_reserve(&b, 50, 0, 1);
     uint64_t ticket, clock_ns, last_ns;
-    cr_assert(kh_store_submit(s, &(kh_store_batch){b.p, b.n, b.cnt, NULL, NULL}, &ticket) == KH_E_CLOCK);
+    cr_assert(kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt}, &ticket) == KH_E_CLOCK);
     kh_store_clock_report(s, &clock_ns, &last_ns);
     cr_assert(clock_ns == f.now && last_ns == START_NS);
     kh_store_close(s);
