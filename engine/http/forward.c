@@ -46,7 +46,7 @@ bool kh_forwarded(kh_request *r)
 {
     const kh_http_options *o = &r->http->o;
     kh_http_answer answer = {0};
-    if ((r->route->flags & KH_R_HUB) == 0) return false;
+    if ((r->route->flags & (KH_R_HUB | KH_R_OLDER)) == 0) return false;
     bool attested = is_attested(r);
     if (o->forward == NULL) {
         if (!attested) return false;

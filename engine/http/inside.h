@@ -45,7 +45,8 @@ enum {                      /* what else is true of a route */
        KH_R_TEXT = 128,     /* the answer is text, not rows */
        KH_R_CHANGES = 256,  /* an operation, not a question */
        KH_R_HUB = 512,      /* a hub alone knows: a bank's node asks one; `attested` */
-       KH_R_FILED = 1024    /* of those: runs here first; where that is NOT_CHECKED the hub is asked */
+       KH_R_FILED = 1024,   /* of those: runs here first; where that is NOT_CHECKED the hub is asked */
+       KH_R_OLDER = 2048    /* a bank's node answers; a hub where it knows none: what was before genesis */
 };
 typedef struct kh_route {
     const char *method, *path; /* "/v1/parties/{party}/freeze" */

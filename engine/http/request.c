@@ -186,9 +186,10 @@ static void run(kh_request *r)
         kh_result result = KH_DONE;
         if ((r->route->flags & (KH_R_OPEN | KH_R_ASYNC)) == 0) result = kh_engine_as(r->http->o.engine, r->who.party, &r->engine);
         bool files = (r->route->flags & KH_R_FILED) != 0 && r->http->o.forward != NULL;
+        bool older = (r->route->flags & KH_R_OLDER) != 0 && r->http->o.forward != NULL;
         if (result == KH_DONE) {
-            if (files || !kh_forwarded(r)) r->route->run(r);
-            if (files && r->first_code == KH_C_NOT_CHECKED) (void)kh_forwarded(r);
+            if (files || older || !kh_forwarded(r)) r->route->run(r);
+            if ((files && r->first_code == KH_C_NOT_CHECKED) || (older && r->first_code == KH_C_NOT_FOUND)) (void)kh_forwarded(r);
         } else kh_answer_end(r, KH_FAILED, "no handle on the engine", NULL);
     }
     if (r->engine != NULL) kh_engine_close(r->engine);

@@ -87,7 +87,7 @@ const kh_route kh_routes[] = {
      {LINES, {"allow_partial", B}},
      {{0}}},
     {"POST", "/v1/financings/events", kh_route_finance_events_file, KH_R_CHANGES | KH_R_FROZEN, KH_BODY_FILE, {LINES}, {{0}}},
-    {"GET", "/v1/financings/{id}", kh_route_finance_show, KH_R_ONE, KH_BODY_NONE, {{0}}, {{0}}},
+    {"GET", "/v1/financings/{id}", kh_route_finance_show, KH_R_ONE | KH_R_OLDER, KH_BODY_NONE, {{0}}, {{0}}},
     {"GET", "/v1/financings/{id}/receipt", kh_route_finance_receipt, KH_R_TEXT, KH_BODY_NONE, {{0}}, {{0}}},
     {"POST",
      "/v1/financings/{id}/{event}",

@@ -1,0 +1,62 @@
+"""Moving up: a stopped directory of one machine becomes a cluster, and what was in it is what the cluster has. cluster_from.py [SUITE]"""
+from town import *
+
+tap = Tap()
+K = "export_declaration:"
+D = [K + declaration(i) for i in range(6)]
+d = Directory()
+root = tempfile.mkdtemp(prefix="kanhe-from-")
+
+
+def life_before():
+    """Two banks with financings in several states, an amendment that put one over the limit."""
+    d.status("import", d.file("papers.csv", owned([(1, "1000.00"), (2, "500.00"), (3, "200.00"), (4, "300.00"), (5, "50.00")])))
+    d.status("rule", "set", "hold_ttl_applied", "36h")
+    said = {(11, 1): d.apply(11, 1, "800.00", D[1])[0], (12, 1): d.apply(12, 1, "200.00", D[1])[0], (11, 2): d.apply(11, 2, "150.00", D[3])[0],
+            (12, 2): d.apply(12, 2, "100.00", D[4])[0]}
+    for step in ("accept", "approve", "disburse"):
+        d.event(step, 11, 2)
+    d.event("accept", 11, 1)
+    d.status("import", d.file("less.csv", owned([(3, "120.00")])))
+    return said
+
+
+def plain(rows):
+    return [{key: value for key, value in row.items() if key not in ("attested", "as_of", "watermark")} for row in rows]
+
+
+try:
+    outcomes = life_before()
+    before = {words: plain(d.rows(*words)[0]) for words in (("balance", D[1]), ("balance", D[3]), ("alerts",), ("finance", "list", "--as", 11), ("party", "list"))}
+    content = d.row("audit")[0]
+    town = Town(root, "town", "--from", d.data, "--suite", sys.argv[1] if len(sys.argv) > 1 else "intl")
+    town.up()
+    said = town.audits(["hub1", "bank11", "bank12"])
+    tap.same((said[0]["content_digest"], len({s["digest"] for s in said})), (content["content_digest"], 1), "the same content, and one digest at all nodes")
+    tap.ok(said[0]["height"] > content["height"], "heights go on above what was")
+    for words in (("balance", D[1]), ("balance", D[3]), ("alerts",), ("party", "list")):
+        tap.same(plain(town.rows("hub1", 1, *words)[0]), before[words], f"{' '.join(words)}: as before")
+    tap.same(plain(town.rows("hub1", 11, "finance", "list")[0]), before["finance", "list", "--as", 11], "a hub shows a bank its financings")
+    tap.same([pick(town.rows("bank11", 11, "rule", "list")[0][0], "rule")] != [], True, "rules")
+    tap.same({key: {k: v for k, v in town.apply(*key, amount, document)[0].items() if k != "attested"} for key, amount, document in
+              (((11, 1), "800.00", D[1]), ((12, 1), "200.00", D[1]), ((12, 2), "100.00", D[4]))}, {key: outcomes[key] for key in ((11, 1), (12, 1), (12, 2))},
+             "operations of before, sent again: their outcomes of then")
+    done = town.raw("bank12", 12, "prove", 2, "-o", "old.json")
+    tap.ok(done.returncode == 1 and "before genesis" in done.stderr, "a financing of before genesis cannot be proved", done.stderr)
+    print("# LIST", town.rows("bank11", 11, "finance", "list"))
+    print("# SHOW", town.rows("bank11", 11, "finance", "show", 2), town.said)
+    print("# ALERTS", town.rows("bank11", 11, "alerts"))
+    print("# PROVE2", town.raw("bank11", 11, "prove", 1))
+    row, status = town.event("approve", 11, 1)
+    tap.same((row["name"], row["state"], row["version"], row["attested"], status), ("OK", "APPROVED", 3, True, 0), "and its life goes on")
+    row, status = town.row("bank11", 11, "finance", "show", 1)
+    tap.same((row.get("state"), row.get("attested"), status), ("APPROVED", True, 0), "from then on its bank's own node shows it")
+    row, status = town.check(town.prove(11, 1, "new.json"))
+    tap.same((row.get("operation"), row.get("name"), status), ("approve", "OK", 0), "and proves it")
+    print("# LIST", town.rows("bank11", 11, "finance", "list"))
+finally:
+    if os.path.isdir(os.path.join(root, "town")):
+        Town(root, "town").tool("down")
+    d.close()
+    shutil.rmtree(root, ignore_errors=True)
+tap.end()

@@ -1,0 +1,107 @@
+"""What the scripts about a cluster share: tools/cluster on a directory, and the command at its nodes."""
+import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from hub import *
+
+ROOT = os.environ["KH_SOURCE_ROOT"]
+os.environ.update(KANHE_BIN=COMMAND, KANHED_BIN=KANHED, KANHE_KEY_BIN=os.environ["KANHE_KEY"], KANHE_LEAF_BIN=os.environ["KANHE_LEAF"])
+
+
+class Town:
+    def __init__(self, root, name, *words):
+        """`tools/cluster up` of root/name with these words."""
+        self.root, self.dir, self.words = root, os.path.join(root, name), words
+
+    def path(self, *words):
+        return os.path.join(self.dir, *words)
+
+    def tool(self, verb, *words):
+        done = subprocess.run([os.path.join(ROOT, "tools", "cluster"), verb, self.dir, *words], capture_output=True, text=True, timeout=400)
+        return done.returncode, done.stdout + done.stderr
+
+    def must(self, verb, *words):
+        status, said = self.tool(verb, *words)
+        if status != 0:
+            raise AssertionError(f"tools/cluster {verb} {' '.join(words)}: {status} {said}")
+        return said
+
+    def up(self):
+        self.must("up", *self.words)
+        with open(self.path("env.json"), encoding="utf-8") as f:
+            env = json.load(f)
+        self.genesis = self.path(env["genesis"])
+        self.urls = {n["name"]: n["url"] for n in env["nodes"]}
+        self.certificates = {p["id"]: (self.path(p["cert"]), self.path(p["key"])) for p in env["parties"]}
+        self.ca = self.path(env["ca"])
+
+    def pids(self):
+        with open(self.path("env.json"), encoding="utf-8") as f:
+            return [pid for n in json.load(f)["nodes"] for pid in n["pids"]]
+
+    def raw(self, node, party, *words, timeout=120, wait=None):
+        """The command at a node, as a party. wait: its --timeout."""
+        cert, key = self.certificates[party]
+        more = ["--timeout", str(wait)] if wait else []
+        return subprocess.run([COMMAND, "--connect", self.urls[node], "--ca", self.ca, "--cert", cert, "--key", key, *more, "--json", *map(str, words)],
+                              capture_output=True, text=True, timeout=timeout, cwd=self.root)
+
+    def rows(self, node, party, *words, **more):
+        done = self.raw(node, party, *words, **more)
+        self.said = done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()], done.returncode
+
+    def row(self, node, party, *words, **more):
+        rows, status = self.rows(node, party, *words, **more)
+        return (rows[0] if rows else {}), status
+
+    def apply(self, bank, id_, amount, *documents, enterprise=101, **more):
+        docs = [word for document in documents for word in ("--doc", document)]
+        return self.row(f"bank{bank}", bank, "finance", "apply", "--id", id_, "--enterprise", enterprise, "--product", "export_receivable",
+                        "--amount", amount, "--currency", "USD", *docs, **more)
+
+    def event(self, event, bank, id_, *more):
+        return self.row(f"bank{bank}", bank, "finance", event, id_, *more)
+
+    def audit(self, node, height=None):
+        """As the regulator, whom every node answers."""
+        return self.row(node, 1, "audit", *(["--height", height] if height else []))[0]
+
+    def audits(self, nodes, height=None):
+        with ThreadPoolExecutor(len(nodes)) as pool:
+            return list(pool.map(lambda node: self.audit(node, height), nodes))
+
+    def until(self, condition, seconds=40):
+        """Asks again until it is so, or time is up."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                return True
+            time.sleep(0.2)
+        return False
+
+    def write(self, name, text):
+        path = os.path.join(self.root, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def prove(self, bank, id_, name):
+        """A receipt's file and the exit status; complete a block after its answer, so it is asked for again."""
+        path = os.path.join(self.root, name)
+        self.until(lambda: self.raw(f"bank{bank}", bank, "prove", id_, "-o", path).returncode == 0, 15)
+        return path
+
+    def check(self, receipt):
+        """By the command: the row and the exit status."""
+        done = subprocess.run([COMMAND, "check", receipt, "--genesis", self.genesis, "--json"], capture_output=True, text=True, timeout=60)
+        return json.loads(done.stdout) if done.stdout else {}, done.returncode
+
+    def check_otherwise(self, receipt):
+        """By the second checker: exit status."""
+        return subprocess.run([sys.executable, os.path.join(ROOT, "tests", "proofs", "check_receipt.py"), receipt, self.genesis], capture_output=True, timeout=60).returncode
+
+
+def owned(lines):
+    return HEADER + "".join(f"export_declaration,{declaration(serial)},{USCC_A},USD,{amount},2026-11-01\n" for serial, amount in lines)
