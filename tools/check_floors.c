@@ -38,7 +38,7 @@ static const module floors[] = {
      " base mem host crypto doc wire formats index ledger log store service embed ingest http abci proof link order attest cluster "
      "kanhe ",
      " libconfig seccomp iconv jansson curl/ "},
-    {"client", " base host crypto doc wire formats kanhe ", " curl/ openssl/ jansson "},
+    {"client", " base host crypto doc wire formats log order kanhe ", " curl/ openssl/ jansson "},
     {"ingest", " base host service wire ", " rte "},
     {"kanhe", " kanhe ", " "},
 };

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHANGE_WAIT_NS (30 * KH_NS_PER_S)
+#define CHANGE_WAIT_NS (8 * KH_NS_PER_S) /* below what a client waits without a sign of life */
 enum { MEMBER_FIELDS = 6, KEY_HEX_SZ = 2 * KH_PUBLIC_SZ + 1 };
 
 typedef struct shown_member {

@@ -1,6 +1,7 @@
 /* call: one question and its rows: pages that follow each other, or a file in pieces with several under way. */
 #include "client/answer.h"
 #include "client/pieces.h"
+#include "client/signing.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,5 +303,6 @@ kh_result kh_client_call(kh_client *client, const kh_client_request *request, co
 {
     client->message[0] = '\0';
     client->http_status = 0;
+    if (client->sign != NULL && kh_signed_takes(request)) return kh_signed_call(client, request, sink);
     return request->file != NULL ? call_file(client, request, sink) : call_pages(client, request, sink);
 }

@@ -1,6 +1,7 @@
 /* client: the handle's life. */
 #include "client/connection.h"
 #include "client/lookup.h"
+#include "client/signing.h"
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ static const char *refused(const kh_client_options *o, char *why, size_t cap)
     if (!(o->timeout_s > 0 && o->timeout_s <= 86400)) return "the time-out is a number of seconds above 0, at most 86400";
     if ((o->cert == NULL) != (o->key == NULL))
         return "a certificate needs its key, and a key its certificate: give both, --cert and --key";
-    const char *const files[] = {o->ca, o->cert, o->key};
+    const char *const files[] = {o->ca, o->cert, o->key, o->sign, o->sources};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         if (is_file(files[i]) && access(files[i], R_OK) != 0) {
             (void)snprintf(why, cap, "%s cannot be read", files[i]);
@@ -55,6 +56,8 @@ kh_result kh_client_open(const kh_client_options *options, char *ret_message, si
         c->ca = copy(options->ca, &well);
         c->cert = copy(options->cert, &well);
         c->key = copy(options->key, &well);
+        c->sign = copy(options->sign, &well);
+        c->sources = copy(options->sources, &well);
         c->timeout_s = options->timeout_s;
     }
     if (!well) {
@@ -71,12 +74,15 @@ kh_result kh_client_open(const kh_client_options *options, char *ret_message, si
 void kh_client_close(kh_client *c)
 {
     if (c == NULL) return;
+    kh_signing_end(c->signing);
     kh_lookup_session_close(c->session);
     if (c->multi != NULL) (void)curl_multi_cleanup(c->multi);
     free(c->url);
     free(c->ca);
     free(c->cert);
     free(c->key);
+    free(c->sign);
+    free(c->sources);
     free(c);
 }
 

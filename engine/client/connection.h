@@ -30,8 +30,10 @@ typedef struct kh_transfer {
 } kh_transfer;
 
 struct kh_lookup_session;
+struct kh_signing;
 struct kh_client {
     char *url, *ca, *cert, *key; /* url without a slash at its end */
+    char *sign, *sources;        /* NULL: none */
     double timeout_s;
     uint32_t party; /* that the certificate names; 0: it names none, or is not a file */
     CURLM *multi;
@@ -40,6 +42,7 @@ struct kh_client {
     uint32_t http_status;
     bool attested;                     /* questions about documents: of a quorum */
     struct kh_lookup_session *session; /* lookup.c's */
+    struct kh_signing *signing;        /* signing.c's; NULL: not begun */
     char message[700];
 };
 

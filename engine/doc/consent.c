@@ -1,5 +1,6 @@
-/* consent: the words of scopes. */
+/* consent: the words of scopes, and the days of a grant. */
 #include "doc/consent.h"
+#include "doc/money.h"
 
 typedef struct scope_row {
     uint8_t bit;
@@ -45,4 +46,21 @@ void kh_scope_words(uint8_t scope, char ret[KH_SCOPE_WORDS_MAX])
         n += rows[i].word.n;
     }
     ret[n] = '\0';
+}
+
+#define DAY_NS (86400 * KH_NS_PER_S)
+#define DAYS_BEFORE_2000 10957u /* since 1970 */
+
+static uint64_t day_begins(kh_date date) { return (date + (uint64_t)DAYS_BEFORE_2000) * DAY_NS; }
+
+const char *kh_grant_period(const char *from, const char *until, uint64_t *ret_from_ns, uint64_t *ret_until_ns)
+{
+    kh_date first = 0, last = 0;
+    if (from != NULL && (!kh_date_parse(kh_text_of(from), &first) || first == 0)) return "from is no date (2026-11-24)";
+    if (until == NULL || !kh_date_parse(kh_text_of(until), &last) || last == 0)
+        return "until is no date (2026-11-24): until when may the bank look?";
+    if (last < first) return "a grant that ends before it begins";
+    *ret_from_ns = first == 0 ? 0 : day_begins(first);
+    *ret_until_ns = day_begins(last) + DAY_NS - 1;
+    return NULL;
 }

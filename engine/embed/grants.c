@@ -3,23 +3,11 @@
 #include <stdio.h>
 
 #define DAY_NS (86400 * KH_NS_PER_S)
-#define DAYS_BEFORE_2000 10957u /* since 1970 */
 
-static uint64_t day_begins(kh_date date) { return (date + (uint64_t)DAYS_BEFORE_2000) * DAY_NS; }
-
-/* times_of reads the two dates: from the beginning of the one to the end of the other. */
 static kh_result times_of(kh_engine *e, const kh_grant_request *request, kh_op_grant *ret)
 {
-    kh_date from = 0, until = 0;
-    if (request->from != NULL && (!kh_date_parse(kh_text_of(request->from), &from) || from == 0))
-        return kh_embed_fail(e, KH_MISUSE, "\"%s\" is no date (2026-11-24)", request->from);
-    if (request->until == NULL || !kh_date_parse(kh_text_of(request->until), &until) || until == 0)
-        return kh_embed_fail(e, KH_MISUSE, "\"%s\" is no date (2026-11-24): until when may the bank look?",
-                             request->until != NULL ? request->until : "");
-    if (until < from) return kh_embed_fail(e, KH_MISUSE, "a grant that ends before it begins");
-    ret->from_ns = from == 0 ? 0 : day_begins(from);
-    ret->until_ns = day_begins(until) + DAY_NS - 1;
-    return KH_DONE;
+    const char *wrong = kh_grant_period(request->from, request->until, &ret->from_ns, &ret->until_ns);
+    return wrong == NULL ? KH_DONE : kh_embed_fail(e, KH_MISUSE, "%s", wrong);
 }
 
 static bool own_only(const kh_engine *e, const kh_principal *who)

@@ -87,7 +87,8 @@ kh_result kh_party_key(kh_engine *engine, const char *party, const char *key, co
     kh_principal who;
     kh_op op = {.type = KH_OP_PARTY_KEY};
     if (key == NULL || !key_of(key, op.party_key.key))
-        return kh_embed_fail(engine, KH_MISUSE, "a public key is 128 hexadecimal digits, or none: `kanhe key public` prints it");
+        return kh_embed_fail(engine, KH_MISUSE,
+                             "a public key is 128 hexadecimal digits, or none: `kanhe-key SUITE sign FILE` prints it");
     kh_result result = kh_embed_enter(engine, KH_WRITING, NULL, KH_DO_REGISTER, sink, &who);
     if (result != KH_DONE) return result;
     const kh_ledger *l = kh_store_read_begin(engine->store);

@@ -211,7 +211,7 @@ static void bundle(kh_request *r)
     if (err == KH_OK && code == KH_C_OK) return; /* the request is the store's now */
     kh_turns_cancel(h->turns, r->who.party);
     if (err == KH_E_ARG) {
-        kh_answer_refuse(r, MHD_HTTP_CONFLICT, NULL,
+        kh_answer_refuse(r, MHD_HTTP_NOT_FOUND, NULL,
                          "signed bundles of 2 MiB at most are for a hub of a cluster: this is none, or the bundle is too long");
         finish(r);
     } else (void)refused(r, err, code);

@@ -18,6 +18,13 @@ void kh_member_write(kh_writer *w, const kh_member *m)
     kh_put(w, m->consensus, 32);
 }
 
+size_t kh_member_encode(const kh_member *m, uint8_t *buf, size_t cap)
+{
+    kh_writer w = {.p = buf, .cap = cap, .fixed = true};
+    kh_member_write(&w, m);
+    return w.failed ? 0 : w.n;
+}
+
 bool kh_member_read(kh_reader *r, kh_member *ret)
 {
     memset(ret, 0, sizeof *ret);

@@ -37,6 +37,10 @@ typedef struct kh_member {
     uint8_t consensus[32];        /* CometBFT's Ed25519 key: of validators */
 } kh_member;
 
+/* kh_member_encode writes a member's record, the body of KH_CHANGE_MEMBER; 0: no room. */
+#define KH_MEMBER_RECORD_MAX_SZ 512u
+size_t kh_member_encode(const kh_member *member, uint8_t *buf, size_t cap);
+
 typedef struct kh_genesis {
     char chain_id[51];
     kh_suite suite;

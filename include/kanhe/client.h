@@ -27,6 +27,11 @@ typedef struct kh_client_options {
     const char *ca;         /* PEM file of the authority that signed the hub's certificate; NULL: the system's */
     const char *cert, *key; /* PEM files, or pkcs11: URIs; NULL: nobody (only the hub's health may be asked) */
     double timeout_s;       /* without any progress; > 0 */
+    /* sign: a file with the party's own key (64 hexadecimal digits, mode 0600), of a cluster: what the regulator, a source or an
+       enterprise changes is signed here, and a hub passes it on whole: import, party add, freeze, unfreeze and key, grant add and
+       revoke, risk remove. Files are read here. FILE.number keeps the numbers of what was signed. NULL: nothing is signed.
+       sources: of a source that signs, its settings, as conf/sources.conf; NULL: the defaults. */
+    const char *sign, *sources;
 } kh_client_options;
 KH_API kh_client_options kh_client_options_default(const char *url);
 /* kh_client_open makes a client without touching the network. KH_MISUSE with the sentence in ret_message (cap bytes, may be NULL)
@@ -72,6 +77,19 @@ KH_API kh_result kh_client_verify_file(kh_client *client, const char *file, cons
 KH_API kh_result kh_client_balance(kh_client *client, const kh_paper *paper, const kh_result_sink *sink);
 KH_API kh_result kh_client_history(kh_client *client, const kh_paper *paper, const kh_result_sink *sink);
 KH_API kh_result kh_client_alerts(kh_client *client, const kh_result_sink *sink);
+
+/* ---- officers' changes of a cluster (docs/CLI.md, change) ----
+   A change is a text (JSON) that is made by one, signed by k officers one after the other, and submitted by whoever has a
+   member's certificate. *ret_json: malloc'ed. kind and fields: member {id role name uscc sender ack attest box consensus status},
+   validator {member power}, epoch {group}, rule {name value}, rate {from to value date source}, party {id status}, lost {digest},
+   officers {k, key: as often as there are}; status: active, frozen, expelled. */
+KH_API kh_result kh_client_change_make(kh_client *client, const char *kind, const kh_client_param fields[], uint32_t field_cnt,
+                                       char **ret_json);
+/* kh_client_change_sign adds officer's signature, counted from 1; key_file as of `sign` above. No hub is asked. */
+KH_API kh_result kh_client_change_sign(const char *json, uint32_t officer, const char *key_file, char *ret_message, size_t cap,
+                                       char **ret_json);
+/* kh_client_change_submit gives the row {result height} when it is ordered. */
+KH_API kh_result kh_client_change_submit(kh_client *client, const char *json, const kh_result_sink *sink);
 
 /* ---- financings (融资) ---- */
 KH_API kh_result kh_client_apply(kh_client *client, const kh_apply_request *request, const kh_result_sink *sink);

@@ -2,7 +2,7 @@
 
 CometBFT ends itself at the n-th of its own crash points (FAIL_TEST_INDEX), n = 0 to 40; then both sides are killed at random moments.
 After each death heights must go on and every replayed block must give the hash that it gave before. CometBFT is looked for in
-KH_COMETBFT, then in PATH and ~/go/bin; without it nothing can be tested. FROM and TO in the environment narrow n; KILLS: how many."""
+KH_COMETBFT, build/cometbft (tools/install cluster), PATH and ~/go/bin; without it nothing can be tested. FROM and TO in the environment narrow n; KILLS: how many."""
 import os
 import random
 import shutil
@@ -12,10 +12,11 @@ import tempfile
 import time
 
 APP = os.environ["ABCI_APP"]
-COMETBFT = os.environ.get("KH_COMETBFT") or shutil.which("cometbft") or shutil.which("cometbft", path=os.path.expanduser("~/go/bin"))
+COMETBFT = next((p for p in (os.environ.get("KH_COMETBFT"), os.path.join(os.path.dirname(__file__), "../../build/cometbft/cometbft"),
+                            shutil.which("cometbft"), os.path.expanduser("~/go/bin/cometbft")) if p and os.access(p, os.X_OK)), None)
 FROM, TO, KILLS = (int(os.environ.get(k, v)) for k, v in (("FROM", 0), ("TO", 40), ("KILLS", 12)))
 if not COMETBFT:
-    print("1..0 # SKIP cometbft is not installed (docs/OPERATIONS.md); KH_COMETBFT names another place")
+    print("1..0 # SKIP cometbft is not installed (tools/install cluster)")
     sys.exit(0)
 
 seed = int(os.environ.get("SEED", random.randrange(1 << 30)))

@@ -105,6 +105,20 @@ Test(kept, what_was_not_saved_comes_again)
     for (uint64_t h = 1; h <= 20; h++) check(h);
 }
 
+Test(kept, saved_while_more_comes)
+{
+    kh_kept_block *b = NULL;
+    cr_assert(reopen() == KH_OK);
+    for (uint64_t h = 1; h <= 20; h++) add_one(h, (uint32_t)(h % 5), h == 3 || h == 17);
+    save(15); /* as of after block 15: what is above comes again */
+    cr_assert(reopen() == KH_OK && kh_kept_after(w.kept, 15, &b) == KH_E_NOT_FOUND);
+    for (uint64_t h = 1; h <= 15; h++) check(h);
+    for (uint64_t h = 16; h <= 20; h++) add_one(h, (uint32_t)(h % 5), h == 17);
+    save(20);
+    cr_assert(reopen() == KH_OK);
+    for (uint64_t h = 1; h <= 20; h++) check(h);
+}
+
 static int open_of(const char *name)
 {
     char path[256];

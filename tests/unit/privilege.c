@@ -20,12 +20,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "app/privilege.h"
 
 static char folder[] = "/tmp/kanhe-privilege-XXXXXX", inside[64], outside[] = "/tmp/kanhe-privilege-outside-XXXXXX";
-static int landlock_abi, count, wrong, other_end;
+static int landlock_abi, count, wrong, other_end, peer_end;
 static bool filter_on;
 
 enum { REFUSED = 10, ALLOWED = 11, SETUP_FAILED = 12, KILLED = 13 };
@@ -82,6 +83,13 @@ static int try_connect(void)
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)other_end), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int s = socket(AF_INET, SOCK_STREAM, 0);
     return refused_if(s >= 0 && connect(s, (const struct sockaddr *)&to, sizeof to) != 0 && errno == EACCES);
+}
+static int try_socket_file(void)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s/sub.sock", folder); /* beside the folder that sockets may be made in */
+    return refused_if(s >= 0 && bind(s, (const struct sockaddr *)&at, sizeof at) != 0 && (errno == EACCES || errno == EPERM));
 }
 static int try_signal(void) { return refused_if(kill(getppid(), 0) != 0 && errno == EPERM); }
 static int try_root_again(void) { return refused_if(setuid(0) != 0 && setresgid(0, 0, 0) != 0); }
@@ -146,13 +154,30 @@ static int use_network(void)
     return s >= 0 && u >= 0 && bind(s, (const struct sockaddr *)&at, sizeof at) == 0 && listen(s, 5) == 0 ? ALLOWED : REFUSED;
 }
 
+static int use_socket_file(void)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct stat st;
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)snprintf(at.sun_path, sizeof at.sun_path, "%s/a.sock", inside);
+    bool good = s >= 0 && fchmod(s, 0600) == 0 && bind(s, (const struct sockaddr *)&at, sizeof at) == 0 && listen(s, 5) == 0;
+    return good && stat(at.sun_path, &st) == 0 && (st.st_mode & 0777) == 0600 && unlink(at.sun_path) == 0 ? ALLOWED : REFUSED;
+}
+static int use_named_port(void)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)peer_end), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return s >= 0 && connect(s, (const struct sockaddr *)&to, sizeof to) == 0 ? ALLOWED : REFUSED;
+}
+
 /* ---- the children ---- */
 enum { BECOME = 1, CONFINE = 2, FILTER = 4 };
 
 static bool drop(const kh_who *who, int layers)
 {
     const char *const folders[] = {inside, NULL};
-    const kh_confine confine = {folders, false, false};
+    const uint16_t ports[] = {(uint16_t)peer_end};
+    const kh_confine confine = {.folders = folders, .sockets = inside, .ports = ports, .port_cnt = 1};
     char why[300] = "";
     uint64_t files;
     bool good = kh_privilege_harden(64, &files, why, sizeof why);
@@ -206,6 +231,17 @@ static void secrets(void)
     (void)unlink(path);
 }
 
+/* Its port; 0: none. */
+static int listener(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof at;
+    int s = socket(AF_INET, SOCK_STREAM, 0);
+    bool good = s >= 0 && bind(s, (struct sockaddr *)&at, size) == 0 && listen(s, 5) == 0 &&
+                getsockname(s, (struct sockaddr *)&at, &size) == 0;
+    return good ? ntohs(at.sin_port) : 0;
+}
+
 int main(void)
 {
     static const struct {
@@ -227,6 +263,7 @@ int main(void)
                     {"a packet socket", try_raw_socket, BECOME | FILTER},
                     {"a raw IP socket", try_raw_ip, BECOME},
                     {"a TCP connection out", try_connect, CONFINE},
+                    {"a socket in another folder", try_socket_file, CONFINE},
                     {"a signal to another process", try_signal, BECOME | CONFINE | FILTER},
                     {"root again", try_root_again, BECOME | FILTER},
                     {"core dumps again", try_core_dumps, BECOME | FILTER},
@@ -236,8 +273,11 @@ int main(void)
     static const struct {
         const char *name;
         int (*attempt)(void);
-    } uses[] = {
-        {"threads, memory, entropy", use_threads}, {"files in the folder", use_folder}, {"sockets that listen", use_network}};
+    } uses[] = {{"threads, memory, entropy", use_threads},
+                {"files in the folder", use_folder},
+                {"sockets that listen", use_network},
+                {"a socket in its folder", use_socket_file},
+                {"a TCP connection to a named port", use_named_port}};
     kh_who who;
     char why[300];
     bool root = getuid() == 0;
@@ -247,13 +287,9 @@ int main(void)
     if (mkdir(inside, 0700) != 0 || open_to_all < 0 || fchmod(open_to_all, 0666) != 0 || chmod(folder, 0755) != 0) return 1;
     secrets();
     if (root && chown(inside, who.uid, who.gid) != 0) return 1;
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof at;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(listener, (struct sockaddr *)&at, size) != 0 || listen(listener, 1) != 0 ||
-        getsockname(listener, (struct sockaddr *)&at, &size) != 0)
-        return 1;
-    other_end = ntohs(at.sin_port);
+    other_end = listener();
+    peer_end = listener();
+    if (other_end == 0 || peer_end == 0) return 1;
 
     /* What this kernel has, found out in a child: nothing of it can be taken back. */
     int found[2], has[2] = {0, 0};

@@ -1,6 +1,7 @@
 /* What is answered: the access rules, the settled state, late answers, limits, operations in datagrams; and that nothing of
  * another bank shows. */
 #include "service_fixture.h"
+#include "log/envelope.h"
 #include "store/parts.h"
 
 static service_fixture x;
@@ -537,4 +538,46 @@ Test(service, metrics)
     kh_service_metrics(x.service, count_dropped, &n);
     cr_assert(n == KH_N_CNT - KH_N_DROPPED_SHORT);
     fx_teardown(&x);
+}
+
+/* ---- bundles that a party signed ---- */
+
+static kh_code check_bundle(const kh_principal *who, uint32_t party, uint64_t number, const kh_op *op, size_t cut,
+                            uint32_t *ret_cnt)
+{
+    static const uint8_t chain[32], secret[KH_SECRET_SZ] = {7};
+    ops_buf b = {0};
+    uint8_t *p = NULL;
+    size_t n = 0;
+    kh_signer *signer = NULL;
+    ops_add(&b, op);
+    cr_assert(kh_signer_new(KH_SUITE_INTL, secret, &signer) == KH_OK);
+    cr_assert(kh_bundle_make(signer, chain, party, number, b.p, (uint32_t)b.n, &p, &n) == KH_OK);
+    kh_code code = kh_submit_check_bundle(who, p, n - cut, ret_cnt);
+    kh_signer_free(signer);
+    free(p);
+    free(b.p);
+    return code;
+}
+
+Test(submit, a_bundle_is_of_the_party_that_brings_it)
+{
+    enum { ENTERPRISE = 71, BANK = 72, OTHER = 73 };
+    const kh_principal enterprise = {.party = ENTERPRISE, .role = KH_ROLE_ENTERPRISE},
+                       bank = {.party = BANK, .role = KH_ROLE_BANK}, regulator = {.party = OTHER, .role = KH_ROLE_REGULATOR};
+    kh_op grant = {.type = KH_OP_GRANT, .party = ENTERPRISE};
+    grant.grant = (kh_op_grant){.id = 1, .until_ns = 9, .enterprise = ENTERPRISE, .bank = BANK, .scope = KH_SCOPE_CREDIT};
+    const kh_op rule = {.type = KH_OP_RULE_SET, .party = ENTERPRISE, .rule_set = {kh_text_of("a"), kh_text_of("b")}},
+                block = {.type = KH_OP_BLOCK, .block = {1, 0, 0}},
+                key = {.type = KH_OP_PARTY_KEY, .party = OTHER, .party_key = {.id = ENTERPRISE}};
+    uint32_t cnt = 0;
+    cr_assert(check_bundle(&enterprise, ENTERPRISE, 1, &grant, 0, &cnt) == KH_C_OK && cnt == 1);
+    cr_assert(check_bundle(&regulator, OTHER, 1, &key, 0, &cnt) == KH_C_OK);
+    cr_assert(check_bundle(&enterprise, ENTERPRISE, 0, &grant, 0, &cnt) == KH_C_FORMAT);        /* no number */
+    cr_assert(check_bundle(&enterprise, ENTERPRISE, 1, &grant, 1, &cnt) == KH_C_FORMAT);        /* not whole */
+    cr_assert(check_bundle(&enterprise, ENTERPRISE, 1, &block, 0, &cnt) == KH_C_FORMAT);        /* execution's own */
+    cr_assert(check_bundle(&enterprise, ENTERPRISE, 1, &rule, 0, &cnt) == KH_C_NOT_AUTHORISED); /* not this role's */
+    cr_assert(check_bundle(&enterprise, OTHER, 1, &grant, 0, &cnt) == KH_C_NOT_AUTHORISED);     /* another's bundle */
+    cr_assert(check_bundle(&regulator, OTHER, 1, &grant, 0, &cnt) == KH_C_NOT_AUTHORISED);      /* another's frame in it */
+    cr_assert(check_bundle(&bank, BANK, 1, &grant, 0, &cnt) == KH_C_NOT_AUTHORISED);            /* its node signs */
 }

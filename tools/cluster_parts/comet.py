@@ -98,7 +98,7 @@ def members(cluster, consensus):
     for party in cluster.parties:
         if party["role"] in ("regulator", "source"):
             register.append({"id": party["id"], "role": party["role"], "flags": 2 if party.get("status") == "frozen" else 0, "name": party["name"],
-                             "uscc": party.get("uscc") or "", "sender": "", "ack": "", "attest": "", "box": "", "consensus": ""})
+                             "uscc": party.get("uscc") or "", "sender": keys.party_key(cluster, party["id"]), "ack": "", "attest": "", "box": "", "consensus": ""})
     return sorted(register, key=lambda member: member["id"])
 
 

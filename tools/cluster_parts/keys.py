@@ -29,6 +29,11 @@ def member_keys(node):
     return keys
 
 
+def party_key(cluster, party):
+    """The public key by which the regulator, or a source, signs what it changes: `kanhe --sign DIR/parties/ID.sign`."""
+    return make(cluster.suite, "sign", cluster.path("parties", f"{party}.sign"))[0]
+
+
 def group_key(cluster):
     """The hubs' key of epoch 1: every hub has the secret, nobody else."""
     files = [hub.path("keys", "group.1.key") for hub in cluster.hubs]

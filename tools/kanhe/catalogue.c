@@ -34,6 +34,13 @@
     "\n  SUBJECT           a USCC, a foreign id or an account number (统一社会信用代码, 账号); only its digest is kept\n" \
     "  --category C      fraud 欺诈, high_risk_account 高风险账户, forged_document 伪造单证, default 违约, other 其他\n"
 
+#define CHANGE(kind, options, usage, about, help)                                                                                \
+    {                                                                                                                            \
+        "change " kind, options " -o=", command_change_make, true, "change " kind " " usage " -o FILE", about,                   \
+            help "\nNeeds --connect: the node says for which chain the change is, and its number. Then: change sign, change "    \
+                 "submit.\n"                                                                                                     \
+    }
+
 const command commands[] = {
     {"init", "--rules= --secret=", command_init, true, "init [--rules FILE] [--secret FILE]",
      "make a data directory (建立数据目录); refuses one that is not empty",
@@ -49,6 +56,9 @@ const command commands[] = {
     {"party freeze", "", command_party_freeze, false, "party freeze PARTY", "freeze a party (冻结): no new business, no answers",
      ""},
     {"party unfreeze", "", command_party_unfreeze, false, "party unfreeze PARTY", "lift a freeze (解冻)", ""},
+    {"party key", "--public=", command_party_key, false, "party key PARTY --public HEX",
+     "register an enterprise's own key (企业公钥): by it a cluster knows what the enterprise signed",
+     "\n  --public HEX    128 hexadecimal digits, as `kanhe-key SUITE sign FILE` prints them; none: it has no key any more\n"},
     {"rule set", "", command_rule_set, false, "rule set NAME VALUE", "set a rule (规则), from now on",
      "\nexample:\n  kanhe rule set ratio_bp.kind.invoice 8000     # an invoice is worth 80 %\n  kanhe rule set hold_ttl_applied "
      "36h\n"},
@@ -165,5 +175,28 @@ const command commands[] = {
      "\n  --genesis GENESIS   the cluster's genesis.json: all that is trusted\n"
      "\nNothing else is read, no network is asked. Exit status 0: proven; 1: not proven, with the step that failed.\n"
      "\nexample:\n  kanhe check receipt.json --genesis genesis.json\n"},
+    CHANGE(
+        "member", "--id= --role= --name= --uscc= --sender= --ack= --attest= --box= --consensus= --status=",
+        "--id N --role regulator|bank|source|hub --name TEXT [--uscc CODE] [--sender HEX] [--ack HEX] [--attest HEX] [--box HEX] "
+        "[--consensus HEX] [--status active|frozen|expelled]",
+        "officers: a member, new or with other keys or status (成员变更)",
+        "\nAll of the record is said: what is left out has no key. An expelled member stays expelled.\n"),
+    CHANGE("validator", "--member= --power=", "--member N --power 0|1", "officers: who votes (共识节点变更)", ""),
+    CHANGE("epoch", "--group=", "--group HEX", "officers: the hubs' next key (密钥轮换)", ""),
+    CHANGE("rule", "--name= --value=", "--name NAME --value VALUE", "officers: a rule (规则变更)", ""),
+    CHANGE("rate", "--from= --to= --value= --date= --source=", "--from CUR --to CUR --value V --date D --source TEXT",
+           "officers: an exchange rate (汇率变更)", ""),
+    CHANGE("party", "--id= --status=", "--id N --status frozen|active", "officers: freeze a member, or lift it (冻结成员)", ""),
+    CHANGE("lost", "--digest=", "--digest HEX", "officers: an ordered body that nobody has (丢失批次)", ""),
+    CHANGE("officers", "--needed= --officer-key=*", "--needed K --officer-key HEX ...", "officers: who they are (变更审批人)",
+           ""),
+    {"change sign", "--officer= -o=", command_change_sign, true, "change sign FILE --officer N --key KEYFILE [-o FILE]",
+     "officers: sign a change (签署变更); no node is asked",
+     "\n  --officer N     the officer's place among the keys that the chain names, from 1\n"
+     "  --key KEYFILE   the officer's key: 64 hexadecimal digits, mode 0600\n  -o FILE         where it goes; else the file "
+     "itself\n"},
+    {"change submit", "", command_change_submit, true, "change submit FILE",
+     "hand a signed change to a node (提交变更): answered when it is ordered",
+     "\nAny member's certificate will do: the officers' signatures count. As many as are needed, neither more nor fewer.\n"},
 };
 const size_t command_cnt = sizeof commands / sizeof commands[0];

@@ -37,6 +37,7 @@ kh_result command_party_add(command_context *c);
 kh_result command_party_list(command_context *c);
 kh_result command_party_freeze(command_context *c);
 kh_result command_party_unfreeze(command_context *c);
+kh_result command_party_key(command_context *c);
 kh_result command_rule_set(command_context *c);
 kh_result command_rule_list(command_context *c);
 kh_result command_rate_set(command_context *c);
@@ -59,6 +60,10 @@ kh_result command_finance_event(command_context *c);
 kh_result command_finance_events(command_context *c);
 kh_result command_finance_show(command_context *c);
 kh_result command_finance_list(command_context *c);
+/* commands_change.c */
+kh_result command_change_make(command_context *c);
+kh_result command_change_sign(command_context *c);
+kh_result command_change_submit(command_context *c);
 /* commands_consent.c */
 kh_result command_grant_add(command_context *c);
 kh_result command_grant_revoke(command_context *c);

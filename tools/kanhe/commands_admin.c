@@ -98,6 +98,14 @@ static kh_result freeze(command_context *c, bool frozen)
 kh_result command_party_freeze(command_context *c) { return freeze(c, true); }
 kh_result command_party_unfreeze(command_context *c) { return freeze(c, false); }
 
+kh_result command_party_key(command_context *c)
+{
+    const char *key = command_need(c, "--public");
+    if (key == NULL) return KH_MISUSE;
+    if (c->word_cnt != 1) return command_usage(c, "which party? give its id or name");
+    return kh_party_key(c->engine, c->words[0], key, c->sink);
+}
+
 kh_result command_rule_set(command_context *c)
 {
     if (c->word_cnt != 2) return command_usage(c, "a rule is set by NAME VALUE");

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GLOBAL_OPTIONS "--data= --json --wait= --accept-time --connect= --ca= --cert= --key= --timeout= --help -h --version "
+#define GLOBAL_OPTIONS                                                                                                           \
+    "--data= --json --wait= --accept-time --connect= --ca= --cert= --key= --timeout= --sign= --sources= --help -h --version "
 
 static void overview(FILE *to)
 {
@@ -22,7 +23,9 @@ static void overview(FILE *to)
                 "  --connect URL   ask a hub (枢纽) instead of a directory here: https://ADDRESS:PORT; else $KANHE_CONNECT\n"
                 "  --ca F          the authority (PEM) that signed the hub's certificate; else $KANHE_CA, else the system's\n"
                 "  --cert F --key F   who asks (PEM): the party's certificate and its key; else $KANHE_CERT, $KANHE_KEY\n"
-                "  --timeout S     seconds without any progress after which a hub is given up (10)\n\n"
+                "  --timeout S     seconds without any progress after which a hub is given up (10)\n"
+                "  --sign F        of a cluster: what changes something is signed here by the party's own key; else $KANHE_SIGN\n"
+                "  --sources F     with --sign: how the source's files are read, as conf/sources.conf\n\n"
                 "commands (kanhe COMMAND --help explains one):\n",
                 to);
     for (size_t i = 0; i < command_cnt; i++) (void)fprintf(to, "  %-18s %s\n", commands[i].name, commands[i].about);

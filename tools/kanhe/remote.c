@@ -35,6 +35,7 @@ static const call calls[] = {
     {"party list", "GET", "/v1/parties", "", NULL, NULL, NULL},
     {"party freeze", "POST", "/v1/parties/{1}/freeze", "", NULL, NULL, "which party? give its id or name"},
     {"party unfreeze", "POST", "/v1/parties/{1}/unfreeze", "", NULL, NULL, "which party? give its id or name"},
+    {"party key", "POST", "/v1/parties/{1}/key", "key=--public!", NULL, NULL, "which party? give its id or name"},
     {"rule set", "PUT", "/v1/rules/{1}", "value=2", NULL, NULL, "a rule is set by NAME VALUE"},
     {"rule list", "GET", "/v1/rules", "", NULL, NULL, NULL},
     {"rate set", "POST", "/v1/rates", "from=1 to=2 value=3 date=--date! source=--source!", NULL, NULL,
@@ -329,7 +330,7 @@ static const char *option(const args *given, const char *name, const char *varia
 
 bool remote_asked(const args *given, kh_client_options *ret, char *ret_wrong, size_t cap)
 {
-    static const char *const others[] = {"--ca", "--cert", "--key", "--timeout"};
+    static const char *const others[] = {"--ca", "--cert", "--key", "--timeout", "--sign", "--sources"};
     *ret_wrong = '\0';
     *ret = (kh_client_options){.timeout_s = 10};
     ret->url = args_has(given, "--data") ? args_get(given, "--connect") : option(given, "--connect", "KANHE_CONNECT");
@@ -342,6 +343,8 @@ bool remote_asked(const args *given, kh_client_options *ret, char *ret_wrong, si
     ret->ca = option(given, "--ca", "KANHE_CA");
     ret->cert = option(given, "--cert", "KANHE_CERT");
     ret->key = option(given, "--key", "KANHE_KEY");
+    ret->sign = option(given, "--sign", "KANHE_SIGN");
+    ret->sources = args_get(given, "--sources");
     const char *timeout = args_get(given, "--timeout");
     if (timeout != NULL) {
         char *end;

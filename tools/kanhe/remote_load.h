@@ -11,6 +11,9 @@ typedef struct remote_library {
     __typeof__(kh_client_escape) *escape;
     __typeof__(kh_client_is_me) *is_me;
     __typeof__(kh_client_receipt) *receipt;
+    __typeof__(kh_client_change_make) *change_make;
+    __typeof__(kh_client_change_sign) *change_sign;
+    __typeof__(kh_client_change_submit) *change_submit;
 } remote_library;
 
 /* remote_load: NULL, or why the library cannot be had; lent. */

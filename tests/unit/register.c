@@ -1,0 +1,139 @@
+/* register: members, rules and rates in the store of a node that executes nothing else. */
+#include "cluster/register.h"
+#include "hub_fixture.h"
+
+static kh_register *members;
+
+static void open_store(void)
+{
+    kh_store_report report;
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .driven = true};
+    cr_assert(kh_store_open(&options, w.store_dir, &report, &w.store) == KH_OK, "%s", report.why);
+    cr_assert(kh_register_open(w.store, w.kept, &w.genesis, &members) == KH_OK);
+}
+static void close_store(void)
+{
+    kh_register_close(members);
+    kh_store_close(w.store);
+    members = NULL;
+    w.store = NULL;
+}
+
+/* The fixture's world, with the hub taken out and the store begun anew. */
+static void setup(void)
+{
+    char command[400];
+    world_begin(false);
+    world_close();
+    (void)snprintf(command, sizeof command, "rm -rf %s", w.store_dir);
+    cr_assert(system(command) == 0);
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy};
+    cr_assert(kh_store_create(&options, w.store_dir, NULL, NULL) == KH_OK);
+    open_store();
+}
+static void teardown(void)
+{
+    close_store();
+    world_end();
+}
+TestSuite(members, .init = setup, .fini = teardown);
+
+static bool party(uint32_t id, kh_party_view *ret)
+{
+    const kh_ledger *l = kh_store_read_begin(w.store);
+    bool there = kh_ledger_party(l, id, ret);
+    kh_store_read_end(w.store);
+    return there;
+}
+static uint64_t entries(void)
+{
+    kh_store_stats stats;
+    kh_store_get_stats(w.store, &stats);
+    return stats.height;
+}
+static void wait_entries(uint64_t n)
+{
+    for (int i = 0; i < 5000 && entries() < n; i++) usleep(1000);
+    cr_assert(entries() == n, "%llu", (unsigned long long)entries());
+}
+
+/* A block in which officers freeze (1) or unfreeze (0) a party; 2: one without operations of theirs. */
+static kh_order_block frozen_block(uint64_t height, uint32_t id, uint8_t status)
+{
+    static uint8_t ops[KH_OP_MAX_SZ];
+    static kh_order_item items[2];
+    static const uint16_t codes[1] = {KH_R_OK};
+    static const uint8_t types[1] = {KH_TX_CHANGE}, digests[1][32];
+    const kh_op op = {.type = KH_OP_PARTY_STATUS, .party_status = {id, status}};
+    size_t n = 0;
+    items[0] = (kh_order_item){.kind = KH_ITEM_BATCH, .sender = BANK_A, .sequence = height};
+    if (status < 2) cr_assert(kh_op_encode(&op, ops, sizeof ops, &n) == KH_OK);
+    items[1] = (kh_order_item){.kind = KH_ITEM_OPS, .ops = ops, .ops_sz = (uint32_t)n, .op_cnt = 1};
+    return (kh_order_block){.height = height, .time_ns = GENESIS_NS + height, .tx_cnt = 1, .codes = codes, .types = types,
+                            .digests = digests, .item_cnt = status < 2 ? 2 : 1, .items = items};
+}
+
+Test(members, the_genesis_is_there_at_once)
+{
+    kh_party_view p;
+    cr_assert(party(BANK_A, &p) && p.role == KH_ROLE_BANK && !p.frozen && strcmp(p.name, "Bank A") == 0);
+    cr_assert(party(REGULATOR, &p) && party(SOURCE, &p) && !party(HUB, &p)); /* a hub is no party */
+    cr_assert(entries() == 1 && kh_store_last_block(w.store) == FIRST_HEIGHT);
+    close_store();
+    open_store(); /* and once only */
+    cr_assert(entries() == 1);
+}
+
+Test(members, changes_are_executed_once)
+{
+    kh_party_view p;
+    kh_order_block b = frozen_block(FIRST_HEIGHT, BANK_A, 1); /* in the very first block */
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    wait_entries(2);
+    cr_assert(party(BANK_A, &p) && p.frozen);
+    b = frozen_block(FIRST_HEIGHT + 1, BANK_A, 2);
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    b = frozen_block(FIRST_HEIGHT + 2, BANK_A, 0);
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    wait_entries(3);
+    cr_assert(party(BANK_A, &p) && !p.frozen && kh_store_last_block(w.store) == FIRST_HEIGHT + 2);
+    close_store();
+    open_store();
+    b = frozen_block(FIRST_HEIGHT, BANK_A, 1); /* CometBFT gives it again */
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    b = frozen_block(FIRST_HEIGHT + 2, BANK_A, 1);
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    usleep(20000);
+    cr_assert(entries() == 3 && party(BANK_A, &p) && !p.frozen);
+}
+
+Test(members, what_was_kept_and_not_executed_is_made_up)
+{
+    kh_party_view p;
+    close_store();
+    kh_order_block b = frozen_block(FIRST_HEIGHT, BANK_B, 1);
+    cr_assert(kh_kept_add(w.kept, &b, node.order) == KH_OK);
+    b = frozen_block(FIRST_HEIGHT + 5, BANK_A, 1);
+    cr_assert(kh_kept_add(w.kept, &b, node.order) == KH_OK);
+    open_store();
+    cr_assert(entries() == 3 && party(BANK_A, &p) && p.frozen && party(BANK_B, &p) && p.frozen);
+}
+
+Test(members, nothing_else_writes_there)
+{
+    uint64_t ticket;
+    uint8_t ops[KH_OP_MAX_SZ];
+    size_t n;
+    const kh_op op = {.type = KH_OP_PARTY_STATUS, .party_status = {BANK_A, 1}};
+    cr_assert(kh_op_encode(&op, ops, sizeof ops, &n) == KH_OK);
+    const kh_store_batch batch = {.ops = ops, .ops_sz = n, .op_cnt = 1};
+    cr_assert(kh_store_submit(w.store, &batch, &ticket) == KH_E_CLOSED);
+    kh_register_close(members);
+    kh_store_close(w.store);
+    members = NULL;
+    /* Opened as a machine's by itself, it is a cluster's all the same. */
+    kh_store_report report;
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true};
+    cr_assert(kh_store_open(&options, w.store_dir, &report, &w.store) == KH_OK);
+    cr_assert(kh_store_submit(w.store, &batch, &ticket) == KH_E_CLOSED);
+}
