@@ -156,6 +156,7 @@ static kh_err prove(void *self, uint32_t bank, uint64_t financing, void (*give)(
     kh_err err = gather(c, financing, g, &options);
     if (err == KH_OK) {
         options.attestation_cnt = kh_node_attestations(kh_cluster_node(c), g->block->height, attestations, KH_CONFIG_HUBS_MAX);
+        if (options.attestation_cnt == 0) kh_view_ask(kh_cluster_view(c), g->block->height - 1); /* forgotten by a restart */
         err = options.attestation_cnt != 0 ? kh_prove_make(&options, why, sizeof why, &text, &n) : KH_E_AGAIN;
         if (err == KH_E_NOT_FOUND) err = KH_E_AGAIN;
     }

@@ -177,6 +177,19 @@ void kh_hub_outputs_wanted(kh_hub *h, uint32_t id, uint64_t above)
     (void)pthread_mutex_unlock(&h->lock);
 }
 
+/* A bank whose node began anew has forgotten what was attested: a package without it is of no use. */
+static void attest_again(kh_hub *h, const kh_bank *bank, uint64_t height)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    uint64_t found = 0;
+    if (kh_heights_at(h->banks.posts, height, &found, &p, &n) == KH_OK && found == height && n == KH_POST_SZ) {
+        kh_err err = kh_node_attest_again(h->options.node, bank->id, height, p, p + 32, p + 64);
+        (void)err; /* the bank asks again */
+    }
+    free(p);
+}
+
 static void send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
 {
     size_t sent = 0;
@@ -187,6 +200,7 @@ static void send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
         if (n > RECORD_HEAD_SZ) h->options.send(h->options.ctx, bank->id, KH_MSG_OUTPUTS, p + RECORD_HEAD_SZ, n - RECORD_HEAD_SZ);
         sent += n;
         free(p);
+        attest_again(h, bank, above);
     }
 }
 

@@ -154,7 +154,7 @@ class Bank(threading.Thread):
         return self.client.ask("POST", path, "\n".join(lines) + "\n")
 
     def take(self, operations, status, rows, _whole):
-        if status in (429, 502, 503):
+        if status in (429, 502, 503) or (status == 500 and self.node.name in self.town.troubled):
             return
         if status != 200:
             self.history.strange(f"HTTP {status} for {operations[0]}")
