@@ -1,4 +1,5 @@
 /* cluster_info: what the engine is told of its cluster: heights and digests, receipts that prove. Any thread. */
+#include "app/cluster_attested.h"
 #include "app/comet_rpc.h"
 #include "app/parts.h"
 #include "app/prove.h"
@@ -143,6 +144,15 @@ static kh_err gather(kh_cluster *c, uint64_t financing, gathered *g, kh_prove_op
     return KH_OK;
 }
 
+/* What the node holds since its start, or else what the chain says. */
+static kh_err attestations_of(kh_cluster *c, const kh_kept_block *block, kh_attestation *ret, uint32_t *ret_cnt)
+{
+    *ret_cnt = kh_node_attestations(kh_cluster_node(c), block->height, ret, KH_CONFIG_HUBS_MAX);
+    if (*ret_cnt != 0) return KH_OK;
+    return kh_cluster_attestations(kh_cluster_kept(c), kh_cluster_config(c)->cluster.cometbft_rpc, block, ret, KH_CONFIG_HUBS_MAX,
+                                   ret_cnt);
+}
+
 static kh_err prove(void *self, uint32_t bank, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n), void *ctx)
 {
     kh_cluster *c = ((kh_daemon *)self)->cluster;
@@ -155,9 +165,8 @@ static kh_err prove(void *self, uint32_t bank, uint64_t financing, void (*give)(
     if (g == NULL) return KH_E_NOMEM;
     kh_err err = gather(c, financing, g, &options);
     if (err == KH_OK) {
-        options.attestation_cnt = kh_node_attestations(kh_cluster_node(c), g->block->height, attestations, KH_CONFIG_HUBS_MAX);
-        if (options.attestation_cnt == 0) kh_view_ask(kh_cluster_view(c), g->block->height - 1); /* forgotten by a restart */
-        err = options.attestation_cnt != 0 ? kh_prove_make(&options, why, sizeof why, &text, &n) : KH_E_AGAIN;
+        err = attestations_of(c, g->block, attestations, &options.attestation_cnt);
+        if (err == KH_OK) err = kh_prove_make(&options, why, sizeof why, &text, &n);
         if (err == KH_E_NOT_FOUND) err = KH_E_AGAIN;
     }
     if (why[0] != '\0') KH_LOG(kh_cluster_logging(c), KH_LEVEL_WARNING, "not_proven", {"why", why, 0});

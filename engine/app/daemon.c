@@ -130,6 +130,9 @@ static bool start_ingest(kh_daemon *d)
     return true;
 }
 
+/* Is it a bank's node? A hub answers itself, whomever its configuration names. */
+static bool is_banks(const kh_daemon *d) { return d->cluster != NULL && kh_cluster_view(d->cluster) != NULL; }
+
 static bool start_http(kh_daemon *d)
 {
     const kh_config *c = d->config;
@@ -156,7 +159,7 @@ static bool start_http(kh_daemon *d)
                                      .metrics_ctx = d,
                                      .ready = on_ready,
                                      .ready_ctx = d,
-                                     .forward = d->forward != NULL ? kh_forward_ask : NULL,
+                                     .forward = is_banks(d) && d->forward != NULL ? kh_forward_ask : NULL,
                                      .forward_ctx = d->forward,
                                      .cluster = d->cluster != NULL ? &d->cluster_http.api : NULL};
     kh_err err = kh_http_start(&options, why, sizeof why, &d->http);

@@ -43,4 +43,4 @@ def write(cluster):
         write_file(node.path("node.conf"), CONFIG.format(
             name=node.name, role=node.role, member=node.member, https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers,
             datagrams=f'datagrams = {{ listen = "{node.at("datagrams")}"; }};\n' if node.role == "hub" else "",
-            hubs=", ".join(f'{{ member = {hub.member}; url = "{hub.url}"; }}' for hub in cluster.hubs if hub is not node)))
+            hubs=", ".join(f'{{ member = {hub.member}; url = "{hub.url}"; }}' for hub in cluster.hubs if node.role == "bank")))
