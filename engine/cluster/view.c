@@ -236,7 +236,8 @@ void kh_view_ask(kh_view *v, uint64_t above)
     uint8_t from[8];
     kh_node_read(v->options.node, read_hubs, &a);
     kh_store64(from, above);
-    for (uint32_t i = 0; i < a.hubs.cnt; i++) v->options.send(v->options.ctx, a.hubs.ids[i], KH_MSG_OUTPUTS_FROM, from, sizeof from);
+    for (uint32_t i = 0; i < a.hubs.cnt; i++)
+        v->options.send(v->options.ctx, a.hubs.ids[i], KH_MSG_OUTPUTS_FROM, from, sizeof from);
 }
 
 /* ---- what is asked ---- */

@@ -118,7 +118,7 @@ def gather(town, load, seed, folder, say):
     rnd, operations = random.Random(f"{seed} evidence"), load.operations()
     height = settle(town, say)
     told = sorted({o["answer"]["height"] for o in operations if o["answer"] and "height" in o["answer"]})
-    heights = sorted(rnd.sample(told, min(HEIGHTS, len(told))) + [h for h in {1, height // 2, height} if h > 0])
+    heights = sorted(rnd.sample(told, min(HEIGHTS, len(told))) + [height])
     serials = sorted(serial for o in operations if o["op"] == "import" for serial, _ in o["parts"])
     evidence = {"seed": seed, "height": height, "operations": operations, "strange": load.strange(), "digests": digests(town, heights), "hubs": {}, "views": {}}
     for hub in town.hubs:

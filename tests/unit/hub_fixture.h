@@ -90,8 +90,8 @@ IN_PLACE kh_err kh_node_attest(kh_node *n, uint64_t height, const uint8_t app_ha
 }
 
 /* again_cnt counts what is said again as it was said before. */
-IN_PLACE kh_err kh_node_attest_again(kh_node *n, uint32_t to, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
-                                     const uint8_t root[32])
+IN_PLACE kh_err kh_node_attest_again(kh_node *n, uint32_t to, uint64_t height, const uint8_t app_hash[32],
+                                     const uint8_t posted[32], const uint8_t root[32])
 {
     (void)pthread_mutex_lock(&n->lock);
     for (uint32_t i = 0; i < n->post_cnt; i++) {
