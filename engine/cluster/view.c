@@ -230,16 +230,6 @@ void kh_view_tick(kh_view *v)
     if (save) kh_view_save(v);
 }
 
-void kh_view_ask(kh_view *v, uint64_t above)
-{
-    asked a = {0};
-    uint8_t from[8];
-    kh_node_read(v->options.node, read_hubs, &a);
-    kh_store64(from, above);
-    for (uint32_t i = 0; i < a.hubs.cnt; i++)
-        v->options.send(v->options.ctx, a.hubs.ids[i], KH_MSG_OUTPUTS_FROM, from, sizeof from);
-}
-
 /* ---- what is asked ---- */
 
 const kh_store_driver *kh_view_driver(kh_view *v) { return &v->driver; }

@@ -83,8 +83,6 @@ typedef struct kh_view_alert {
     kh_paper_text paper;
 } kh_view_alert;
 void kh_view_alerts(kh_view *v, uint64_t after_number, bool (*f)(void *ctx, const kh_view_alert *alert), void *ctx);
-/* kh_view_ask asks all hubs for the packages above a height again, and for what they attested of them. */
-void kh_view_ask(kh_view *v, uint64_t above);
 /* kh_view_proof: where the newest receipt that changed a financing stands, with the package (malloc'ed) that shows it. */
 KH_MUST kh_err kh_view_proof(kh_view *v, uint64_t financing, uint64_t *ret_height, uint32_t *ret_item, uint8_t **ret_package,
                              size_t *ret_n);
