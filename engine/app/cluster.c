@@ -6,7 +6,7 @@
 #include "host/host.h"
 
 #define BODIES_QUOTA (UINT64_C(256) << 20) /* bytes of one sender that were not ordered */
-#define LINK_QUEUE_SZ (64u << 20)
+#define LINK_QUEUE_SZ (2u * KH_LINK_MESSAGE_MAX)
 
 /* ---- what is on disk ---- */
 

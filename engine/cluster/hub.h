@@ -39,7 +39,7 @@ void kh_hub_decided(kh_hub *hub, uint64_t height); /* a block is kept in memory 
 void kh_hub_ordered(kh_hub *hub, const uint8_t digest[32], uint64_t height, const uint64_t *tags, const uint32_t *op_cnts,
                     uint32_t n);
 void kh_hub_attested(kh_hub *hub, const kh_attestation *attestation);   /* answers what waited for it */
-void kh_hub_outputs_wanted(kh_hub *hub, uint32_t bank, uint64_t above); /* sends packages again */
+void kh_hub_outputs_wanted(kh_hub *hub, uint32_t bank, uint64_t above); /* sends packages again, and what is attested of them */
 const kh_store_driver *kh_hub_driver(kh_hub *hub);                      /* which drives the store while the hub runs */
 uint64_t kh_hub_executed_height(kh_hub *hub);
 #endif

@@ -7,8 +7,8 @@
 
 enum { RECORD_HEAD_SZ = 80, SENT_AT_ONCE = 64 };
 #define SENT_AT_ONCE_SZ (8u << 20)
-#define PACKAGE_MAX_SZ (384u << 20)
-#define DROP_FROM_SZ (32u << 20) /* of a bank's file, before what was acknowledged is taken away */
+#define PACKAGE_MAX_SZ (63u << 20) /* its parcel is one message of a link */
+#define DROP_FROM_SZ (32u << 20)   /* of a bank's file, before what was acknowledged is taken away */
 #define POSTS_SZ (64u << 20)
 #define SYNC_EVERY 256u
 
@@ -64,9 +64,10 @@ kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box
     kh_err err = KH_OK;
     *ret_parcel = NULL;
     *ret_n = 0;
-    /* Who has no key to seal to is given nothing; nor is one whose outputs of one block no record holds. */
+    /* Who has no key to seal to is given nothing; nor is one whose outputs of one block no message holds. */
     if (memcmp(box, none, KH_PUBLIC_SZ) != 0 && n <= PACKAGE_MAX_SZ)
         err = kh_parcel_make(h->suite, box, h->options.entropy, h->chain, bank->id, height, package, n, ret_parcel, ret_n);
+    if (n > PACKAGE_MAX_SZ) h->options.alert(h->options.ctx, "OUTPUTS_TOO_LARGE", bank->id, height);
     if (err != KH_OK) return err;
     kh_store64(record, bank->count);
     memcpy(record + 8, bank->head, 32);
@@ -177,6 +178,19 @@ void kh_hub_outputs_wanted(kh_hub *h, uint32_t id, uint64_t above)
     (void)pthread_mutex_unlock(&h->lock);
 }
 
+/* A bank whose node began anew has forgotten what was attested: a package without it is of no use. */
+static void attest_again(kh_hub *h, const kh_bank *bank, uint64_t height)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    uint64_t found = 0;
+    if (kh_heights_at(h->banks.posts, height, &found, &p, &n) == KH_OK && found == height && n == KH_POST_SZ) {
+        kh_err err = kh_node_attest_again(h->options.node, bank->id, height, p, p + 32, p + 64);
+        (void)err; /* the bank asks again */
+    }
+    free(p);
+}
+
 static void send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
 {
     size_t sent = 0;
@@ -187,6 +201,7 @@ static void send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
         if (n > RECORD_HEAD_SZ) h->options.send(h->options.ctx, bank->id, KH_MSG_OUTPUTS, p + RECORD_HEAD_SZ, n - RECORD_HEAD_SZ);
         sent += n;
         free(p);
+        attest_again(h, bank, above);
     }
 }
 

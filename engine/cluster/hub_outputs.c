@@ -3,7 +3,7 @@
 #include "cluster/hub_parts.h"
 #include <stdlib.h>
 
-enum { RESULT_HEAD_SZ = 16, POST_SZ = 96 };
+enum { RESULT_HEAD_SZ = 16 };
 
 static kh_err begin(kh_hub *h, const kh_work *w)
 {
@@ -141,7 +141,7 @@ static kh_err keep(kh_hub *h, const kh_work *w, uint32_t nth, uint8_t **ret_parc
     return err;
 }
 
-static void attest(kh_hub *h, uint64_t height, const uint8_t post[POST_SZ])
+static void attest(kh_hub *h, uint64_t height, const uint8_t post[KH_POST_SZ])
 {
     /* Where the node cannot say it now, a restart says it again. */
     kh_err err = kh_node_attest(h->options.node, height, post, post + 32, post + 64, 0);
@@ -152,7 +152,7 @@ static kh_err end(kh_hub *h, const kh_run *r)
 {
     kh_outputs *o = &h->outputs;
     const kh_work *w = r->work;
-    uint8_t post[POST_SZ], secret[32];
+    uint8_t post[KH_POST_SZ], secret[32];
     uint8_t **parcels = calloc(o->bank_cnt + (size_t)1, sizeof *parcels);
     size_t *sizes = calloc(o->bank_cnt + (size_t)1, sizeof *sizes);
     kh_err err = parcels == NULL || sizes == NULL ? KH_E_NOMEM : KH_OK;
@@ -207,7 +207,7 @@ void kh_outputs_again(kh_hub *h)
         uint8_t *p = NULL;
         size_t n = 0;
         if (kh_heights_after(h->banks.posts, height, &height, &p, &n) != KH_OK) return;
-        if (n == POST_SZ) attest(h, height, p);
+        if (n == KH_POST_SZ) attest(h, height, p);
         free(p);
     }
 }

@@ -257,7 +257,8 @@ static uint32_t epoch_at(kh_node *n, uint64_t height)
     return before != 0 && height + KH_SEALED_AFTER_EPOCH < until ? before : n->hubs.epoch;
 }
 
-static kh_err attest(kh_node *n, kh_attestation *a)
+/* say makes it, or finds what was said before: *ret_new. */
+static kh_err say(kh_node *n, kh_attestation *a, bool *ret_new)
 {
     uint8_t tx[KH_ATTESTATION_SZ];
     if (n->options.attest == NULL || !in_hubs(n, n->options.self)) return KH_E_ARG;
@@ -266,28 +267,55 @@ static kh_err attest(kh_node *n, kh_attestation *a)
     memcpy(a->chain, n->chain_id, 32);
     const kh_attestation *before = own_at(n, a->height);
     if (before != NULL && !kh_attestation_agree(before, a)) return KH_E_EXISTS;
-    if (before == NULL) {
-        kh_err err = kh_attestation_make(n->options.attest, a, tx);
-        if (err != KH_OK) return err;
-        take(n, 0, a);
-        for (uint32_t i = sizeof n->attests.own / sizeof n->attests.own[0] - 1; i > 0; i--)
-            n->attests.own[i] = n->attests.own[i - 1];
-        n->attests.own[0] = a->height;
-        before = a;
+    *ret_new = before == NULL;
+    if (before != NULL) {
+        *a = *before;
+        return KH_OK;
     }
-    tell(n, before);
-    return KH_OK;
+    kh_err err = kh_attestation_make(n->options.attest, a, tx);
+    if (err == KH_OK) take(n, 0, a);
+    return err;
 }
 
-kh_err kh_node_attest(kh_node *n, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
-                      const uint8_t outputs_root[32], uint32_t flags)
+static kh_attestation statement(uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
+                                const uint8_t outputs_root[32], uint32_t flags)
 {
     kh_attestation a = {.height = height, .flags = flags};
     memcpy(a.app_hash, app_hash, 32);
     memcpy(a.posted, posted, 32);
     memcpy(a.outputs_root, outputs_root, 32);
+    return a;
+}
+
+kh_err kh_node_attest(kh_node *n, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
+                      const uint8_t outputs_root[32], uint32_t flags)
+{
+    kh_attestation a = statement(height, app_hash, posted, outputs_root, flags);
+    uint64_t *own = n->attests.own;
+    bool is_new = false;
     kh_node_enter(n);
-    kh_err err = attest(n, &a);
+    kh_err err = say(n, &a, &is_new);
+    if (err == KH_OK && is_new) {
+        memmove(own + 1, own, sizeof n->attests.own - sizeof *own);
+        own[0] = height;
+    }
+    if (err == KH_OK) tell(n, &a);
+    kh_node_leave(n);
+    return err;
+}
+
+kh_err kh_node_attest_again(kh_node *n, uint32_t to, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
+                            const uint8_t outputs_root[32])
+{
+    kh_attestation a = statement(height, app_hash, posted, outputs_root, 0);
+    uint8_t tx[KH_ATTESTATION_SZ];
+    bool is_new;
+    kh_node_enter(n);
+    kh_err err = say(n, &a, &is_new);
+    if (err == KH_OK) {
+        encode(&a, tx);
+        kh_node_tell(n, &to, 1, KH_MSG_ATTESTATION, tx, sizeof tx);
+    }
     kh_node_leave(n);
     return err;
 }

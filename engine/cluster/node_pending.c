@@ -92,6 +92,20 @@ static bool make_room(kh_node *n, uint32_t cnt)
     return true;
 }
 
+/* A full account: a lower sequence, which counts first, takes the place of the highest. Signatures of changes to come cannot be
+ * looked at; so whoever tells many of them keeps the next one out of nothing. */
+static bool displace(kh_node *n, const kh_pending *comes)
+{
+    kh_pendings *w = &n->pending;
+    uint32_t highest = w->cnt;
+    for (uint32_t i = 0; i < w->cnt; i++)
+        if (same_account(&w->txs[i], comes) && (highest == w->cnt || w->txs[i].sequence > w->txs[highest].sequence)) highest = i;
+    if (highest == w->cnt || w->txs[highest].sequence <= comes->sequence) return false;
+    n->counts.dropped++;
+    kh_pending_drop(n, highest);
+    return true;
+}
+
 bool kh_pending_may_come(kh_order_code code) { return code == KH_R_OK || code == KH_R_BAD_SEQUENCE || code == KH_R_BUSY; }
 
 static kh_order_code judge(kh_node *n, const uint8_t *tx, size_t sz)
@@ -110,7 +124,8 @@ static void keep(kh_node *n, kh_pending *comes, const uint8_t *tx, size_t sz)
     kh_pendings *w = &n->pending;
     if (w->txs == NULL && (w->txs = malloc(KH_PENDING_MAX * sizeof *w->txs)) == NULL) return;
     uint32_t cnt = count_of(w, comes);
-    if (cnt >= KH_PENDING_OF_SENDER || (w->cnt == KH_PENDING_MAX && !make_room(n, cnt)) || (comes->p = malloc(sz)) == NULL) {
+    bool room = cnt >= KH_PENDING_OF_SENDER ? displace(n, comes) : w->cnt < KH_PENDING_MAX || make_room(n, cnt);
+    if (!room || (comes->p = malloc(sz)) == NULL) {
         n->counts.dropped++;
         return;
     }

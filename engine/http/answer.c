@@ -145,11 +145,14 @@ void kh_answer_refuse_code(kh_request *r, unsigned http_status, kh_code code, co
 /* Once the log has failed what fails is refused, not broken: nothing is written until the hub is started again. */
 static bool is_ready(const kh_request *r) { return r->http->o.ready == NULL || r->http->o.ready(r->http->o.ready_ctx); }
 
+static bool is_stopping(const kh_request *r) { return atomic_load_explicit(&r->http->stopping, memory_order_relaxed); }
+
 /* http_status_of: what the engine's answer is as a status of HTTP. */
 static unsigned http_status_of(const kh_request *r, kh_result result)
 {
     if (result == KH_MISUSE) return MHD_HTTP_BAD_REQUEST;
-    if (result == KH_FAILED) return is_ready(r) ? MHD_HTTP_INTERNAL_SERVER_ERROR : MHD_HTTP_SERVICE_UNAVAILABLE;
+    if (result == KH_FAILED)
+        return is_ready(r) && !is_stopping(r) ? MHD_HTTP_INTERNAL_SERVER_ERROR : MHD_HTTP_SERVICE_UNAVAILABLE;
     if (result == KH_DONE_NOT_OK && r->row_cnt == 1) {
         if (r->first_is_code_alone && (r->first_code == KH_C_NOT_AUTHORISED || r->first_code == KH_C_FROZEN))
             return MHD_HTTP_FORBIDDEN;
@@ -164,6 +167,9 @@ void kh_answer_end(kh_request *r, kh_result result, const char *message, const c
     if (result == KH_FAILED && !is_ready(r)) {
         message = "the hub takes no operations now, questions alone: its operator knows";
         r->retry_after_s = 60;
+    } else if (result == KH_FAILED && is_stopping(r)) {
+        message = "the hub is stopping; what was asked to be done may be done or not: ask again";
+        r->retry_after_s = 1;
     } else if (result == KH_FAILED) {
         /* the engine's words may tell of its machine: they are for the operator */
         if (r->http->o.log != NULL) r->http->o.log(r->http->o.log_ctx, "request_failed", message);

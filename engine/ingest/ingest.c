@@ -42,6 +42,10 @@ static kh_err failed(kh_err err, const char *reason, char *why, size_t cap)
 static void *run(void *arg)
 {
     ingest_thread *t = arg;
+    char name[16];
+    /* By the thread itself: another's name is a file, which a locked-down daemon cannot write. */
+    (void)snprintf(name, sizeof name, "kh-poller-%u", t->number);
+    (void)pthread_setname_np(pthread_self(), name);
     t->ingest->front->run(t->ingest->opened, t->number);
     return NULL;
 }
@@ -120,7 +124,6 @@ static kh_err start_thread(kh_ingest *g, const int *cpus, char *why, size_t cap)
 {
     ingest_thread *t = &g->threads[g->thread_cnt];
     pthread_attr_t attr;
-    char name[16];
     *t = (ingest_thread){.ingest = g, .number = g->thread_cnt};
     if (pthread_attr_init(&attr) != 0) return failed(KH_E_NOMEM, "datagrams: no memory", why, cap);
     int rc = 0;
@@ -136,8 +139,6 @@ static kh_err start_thread(kh_ingest *g, const int *cpus, char *why, size_t cap)
         (void)snprintf(why, cap, "the thread of poller %u: %s", t->number, strerror(rc));
         return rc == EINVAL ? KH_E_ARG : KH_E_IO;
     }
-    (void)snprintf(name, sizeof name, "kh-poller-%u", t->number);
-    (void)pthread_setname_np(t->id, name);
     g->thread_cnt++;
     return KH_OK;
 }

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TURN_SZ = 1 << 20, FRAME_FIRST_SZ = 256 << 10 };
+enum {
+    TURN_SZ = 1 << 20,
+    FRAME_FIRST_SZ = 256 << 10,
+    FRAME_KEPT_SZ = 16 << 20 /* what came once and was larger is given back */
+};
 
 kh_connection *kh_connection_new(kh_link *link, int fd, bool dialled)
 {
@@ -186,7 +190,13 @@ static bool placed(kh_connection *c, size_t n)
     size_t body = kh_load32(c->frame);
     if (c->frame_n < KH_LINK_HEAD_SZ + body) return true;
     c->frame_n = 0;
-    return take_frame(c, c->frame[4], c->frame + KH_LINK_HEAD_SZ, body);
+    bool good = take_frame(c, c->frame[4], c->frame + KH_LINK_HEAD_SZ, body);
+    if (c->frame_cap > FRAME_KEPT_SZ) {
+        free(c->frame);
+        c->frame = NULL;
+        c->frame_cap = 0;
+    }
+    return good;
 }
 
 static bool read_frames(kh_connection *c)

@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { QUEUE_USUAL_SZ = 64 << 20, BESIDE_SZ = 128 << 10 /* larger ones are copied outside the peer's lock */ };
+enum { QUEUE_USUAL_SZ = 128 << 20, BESIDE_SZ = 128 << 10 /* larger ones are copied outside the peer's lock */ };
 
 bool kh_link_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_n)
 {

@@ -17,14 +17,14 @@
 #define KH_LINK_LINK_H
 #include "base/base.h"
 
-#define KH_LINK_MESSAGE_MAX (10u << 20)
+#define KH_LINK_MESSAGE_MAX (64u << 20) /* a parcel of all that a block executes for one bank */
 #define KH_LINK_PEERS_MAX 64u
 typedef struct kh_link kh_link;
 typedef struct kh_link_options {
     const char *listen;                 /* ADDRESS:PORT, [ADDRESS]:PORT; peers are dialled from this address */
     const char *ca, *certificate, *key; /* PEM files */
     uint32_t self;
-    size_t queue_sz; /* a peer; 64 MiB */
+    size_t queue_sz; /* a peer; 0: 128 MiB. A message that is larger is never sent */
     void (*received)(void *ctx, uint32_t from, uint8_t type, const uint8_t *p, size_t n);
     void (*connected)(void *ctx, uint32_t to, bool up); /* our connection to a peer; may be NULL */
     void *ctx;

@@ -11,7 +11,7 @@ from load import number_of
 from town import REGULATOR, ROOT, Trouble
 
 HEIGHTS, RECEIPTS, COPIED = 300, 8, 25  # how many heights are compared; receipts a bank; histories of a copied directory
-SETTLE_S, QUIET_S = 300, 4
+SETTLE_S, QUIET_S, PROVE_S = 300, 4, 20
 
 
 def kanhe():
@@ -90,7 +90,7 @@ def receipts(town, rnd, lists, folder):
     for node in town.banks:
         client, mine = town.client(node.party, node), lists[str(node.party)]
         for row in rnd.sample(mine, min(RECEIPTS, len(mine))):
-            status, text = client.text("GET", f"/v1/financings/{row['id']}/receipt")
+            status, text = receipt(client, row["id"])
             path = os.path.join(folder, f"{node.party}.{row['id']}.json")
             with open(path, "wb") as f:
                 f.write(text)
@@ -104,11 +104,21 @@ def receipts(town, rnd, lists, folder):
     return said
 
 
+def receipt(client, financing):
+    """(HTTP status, text): what is not complete yet (a node that began anew asks the hubs what they said) is asked for again."""
+    until = time.monotonic() + PROVE_S
+    while True:
+        status, text = client.text("GET", f"/v1/financings/{financing}/receipt")
+        if status == 200 or time.monotonic() > until:
+            return status, text
+        time.sleep(0.2)
+
+
 def gather(town, load, seed, folder, say):
     rnd, operations = random.Random(f"{seed} evidence"), load.operations()
     height = settle(town, say)
     told = sorted({o["answer"]["height"] for o in operations if o["answer"] and "height" in o["answer"]})
-    heights = sorted(rnd.sample(told, min(HEIGHTS, len(told))) + [h for h in {1, height // 2, height} if h > 0])
+    heights = sorted(rnd.sample(told, min(HEIGHTS, len(told))) + [height])
     serials = sorted(serial for o in operations if o["op"] == "import" for serial, _ in o["parts"])
     evidence = {"seed": seed, "height": height, "operations": operations, "strange": load.strange(), "digests": digests(town, heights), "hubs": {}, "views": {}}
     for hub in town.hubs:

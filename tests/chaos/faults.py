@@ -126,6 +126,7 @@ class Full(Dead):
     mounted = set()
 
     def begin(self, town, node, rnd):
+        town.troubled.add(node.name)
         town.kill(node)
         self.move(node.data, node.data + ".disk", node.data)
         town.start(node)

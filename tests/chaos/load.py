@@ -153,11 +153,11 @@ class Bank(threading.Thread):
             path = "/v1/financings/events?name=e.csv"
         return self.client.ask("POST", path, "\n".join(lines) + "\n")
 
-    def take(self, operations, status, rows, _whole):
-        if status in (429, 502, 503):
+    def take(self, operations, status, rows, end):
+        if status in (429, 502, 503) or (status == 500 and self.node.name in self.town.troubled):
             return
         if status != 200:
-            self.history.strange(f"HTTP {status} for {operations[0]}")
+            self.history.strange(f"HTTP {status}, {(end or {}).get('message')}, for {operations[0]}")
             return
         waiting = {operation["id"]: operation for operation in operations}
         for row in rows:

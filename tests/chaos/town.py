@@ -181,6 +181,7 @@ class Town:
         self.folder, self.dir, self.netns = folder, os.path.join(folder, "town"), netns
         self.tool = os.path.join(ROOT, "tools/cluster")
         self.apart, self.lock = {}, threading.Lock()
+        self.troubled = set()  # names of nodes that may say of themselves that they failed
         run(self.tool, "up", self.dir, "--banks", banks, "--hubs", hubs, "--suite", suite, *(["--netns"] if netns else []))
         env = self.env()
         self.bank_of = {party["node"]: party["id"] for party in env["parties"] if "node" in party}

@@ -295,6 +295,7 @@ Test(hub, packages_are_sent_again)
     for (uint32_t i = 0; i < 4000 && parcel_cnt < before + 3; i++) usleep(500);
     usleep(20000);
     cr_assert(parcel_cnt == before + 3);
+    cr_assert(node.again_cnt == 3 && node.again_to == BANK_A); /* of each what was attested: the bank may have forgotten */
     for (uint32_t i = 0; i < 3; i++) {
         uint8_t *p;
         size_t n;

@@ -19,7 +19,7 @@ enum { REGULATOR = 1, BANK_A = 10, BANK_B = 11, SOURCE = 50, HUB = 90, BODIES_MA
 struct kh_node {
     pthread_mutex_t lock;
     kh_order *order;
-    uint32_t body_cnt, post_cnt, tick_cnt, sub_cnt;
+    uint32_t body_cnt, post_cnt, tick_cnt, sub_cnt, again_cnt, again_to;
     struct {
         uint8_t digest[32], *p;
         size_t n;
@@ -85,6 +85,24 @@ IN_PLACE kh_err kh_node_attest(kh_node *n, uint64_t height, const uint8_t app_ha
     memcpy(a.outputs_root, root, 32);
     (void)pthread_mutex_lock(&n->lock);
     if (n->post_cnt < POSTS_MAX) n->posts[n->post_cnt++] = a;
+    (void)pthread_mutex_unlock(&n->lock);
+    return KH_OK;
+}
+
+/* again_cnt counts what is said again as it was said before. */
+IN_PLACE kh_err kh_node_attest_again(kh_node *n, uint32_t to, uint64_t height, const uint8_t app_hash[32],
+                                     const uint8_t posted[32], const uint8_t root[32])
+{
+    (void)pthread_mutex_lock(&n->lock);
+    for (uint32_t i = 0; i < n->post_cnt; i++) {
+        const kh_attestation *a = &n->posts[i];
+        if (a->height != height || memcmp(a->app_hash, app_hash, 32) != 0 || memcmp(a->posted, posted, 32) != 0 ||
+            memcmp(a->outputs_root, root, 32) != 0)
+            continue;
+        n->again_to = to;
+        n->again_cnt++;
+        break;
+    }
     (void)pthread_mutex_unlock(&n->lock);
     return KH_OK;
 }

@@ -111,6 +111,29 @@ Test(pending, a_forged_one_is_not_kept_and_one_place_is_one)
     cr_assert(pending() == 256);
 }
 
+/* Nobody can look at the signatures of a change to come: whoever tells many of them must not keep out the next one. */
+Test(pending, changes_that_nobody_signed_leave_room_for_the_next)
+{
+    uint8_t tx[1024], statement[1024], body[8 + KH_PUBLIC_SZ] = {0};
+    const kh_tx_span *txs = NULL;
+    fx_start(1);
+    kh_store32(body, 1);
+    kh_store32(body + 4, 1);
+    memcpy(body + 8, fx.genesis.officers[0], KH_PUBLIC_SZ);
+    kh_change c = {.number = 2, .kind = KH_CHANGE_OFFICERS, .body = body, .body_sz = sizeof body, .signature_cnt = 1};
+    memcpy(c.chain, fx.chain, 32);
+    for (; c.number < 600; c.number++) tell_tx(13, tx, kh_change_encode(&c, tx, sizeof tx));
+    cr_assert(pending() == 256);
+    c.number = 1;
+    size_t n = kh_change_statement(&c, statement, sizeof statement);
+    cr_assert(kh_sign(fx.officer, statement, n, c.signatures[0].signature) == KH_OK);
+    n = kh_change_encode(&c, tx, sizeof tx);
+    tell_tx(12, tx, n);
+    cr_assert(pending() == 256);
+    cr_assert(kh_node_prepare(fx.node, 1, START_NS, 1u << 20, &txs) == 1);
+    cr_assert(txs[0].n == n && memcmp(txs[0].p, tx, n) == 0);
+}
+
 /* ---- CometBFT ---- */
 
 Test(chain, what_is_above_the_durable_height_is_answered_again)
