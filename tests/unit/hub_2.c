@@ -267,7 +267,7 @@ Test(hub_restart, a_store_that_executed_something_else_stops_it)
     uint64_t ticket;
     ops_buf ops = {0};
     ops_apply(&ops, BANK_A, OPS_ENTERPRISE, 1, 1, 1);
-    const kh_store_batch batch = {ops.p, ops.n, ops.cnt, NULL, NULL};
+    const kh_store_batch batch = {ops.p, ops.n, ops.cnt, NULL, NULL, false};
     cr_assert(kh_store_submit(w.store, &batch, &ticket) == KH_E_CLOSED);
     free(ops.p);
 }

@@ -34,7 +34,7 @@ static void take(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt 
 static uint64_t submit(ops_buf *ops, answers *a)
 {
     uint64_t ticket = 0;
-    const kh_store_batch batch = {ops->p, ops->n, ops->cnt, take, a};
+    const kh_store_batch batch = {ops->p, ops->n, ops->cnt, take, a, false};
     cr_assert(kh_store_submit(w.store, &batch, &ticket) == KH_OK);
     free(ops->p);
     *ops = (ops_buf){0};
@@ -137,7 +137,7 @@ Test(hub_driver, who_waits_is_told_when_the_hub_stops)
     cr_assert(a.n == 0 && a.ended == 1 && a.height == 0);
     w.hub = NULL;
     enterprise(&ops, REGULATOR, 301, 1);
-    const kh_store_batch batch = {ops.p, ops.n, ops.cnt, take, &a};
+    const kh_store_batch batch = {ops.p, ops.n, ops.cnt, take, &a, false};
     cr_assert(kh_store_submit(w.store, &batch, &ticket) == KH_E_CLOSED);
     free(ops.p);
 }
