@@ -26,14 +26,14 @@ Test(link, two_links_carry_all_sizes_whole_and_in_order)
     static const size_t sizes[] = {
         8, 9, 160, 16375, 16376, 16377, 65528, 65529, 131071, 131072, 131073, 1 << 20, KH_LINK_MESSAGE_MAX};
     uint64_t total = 0, number = 0;
-    town_start(nodes, 2, &ca, 0);
+    town_start(nodes, 2, &ca, 4 * (size_t)KH_LINK_MESSAGE_MAX);
     for (int round = 0; round < 3; round++)
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             cr_assert(node_send(&nodes[0], 12, ++number, sizes[i]) == KH_OK);
             total += sizes[i];
             for (int small = 0; small < 5; small++, total += 40) cr_assert(node_send(&nodes[0], 12, ++number, 40) == KH_OK);
         }
-    WAIT_FOR(atomic_load(&nodes[1].received[11]) == number, 20000);
+    WAIT_FOR(atomic_load(&nodes[1].received[11]) == number, 60000);
     cr_assert(atomic_load(&nodes[1].received[11]) == number);
     cr_assert(atomic_load(&nodes[1].bytes) == total);
     cr_assert(atomic_load(&nodes[1].disordered) == 0 && atomic_load(&nodes[1].damaged) == 0);
