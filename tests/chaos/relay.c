@@ -1,9 +1,8 @@
 /* relay: what stands between the nodes of a campaign: connections that are passed on, late or not at all.
  *
- * Orders come a line each on standard input: `listen PORT HOST PORT A B` (A reaches B's HOST:PORT by 127.0.0.1:PORT), `ready`
- * (answered by "ready"), `delay A B LOW HIGH` (milliseconds, whichever of the two sends; 0 0: none), `cut A B`, `join A B`. What
- * is cut stands still: nothing is read, accepted or written, and goes on when it is joined. Order within a connection stays. The
- * end of the input ends all. */
+ * Orders come a line each on standard input: `listen PORT HOST PORT A B` (A reaches B's HOST:PORT by 127.0.0.1:PORT), `ready` (answered by
+ * "ready"), `delay A B LOW HIGH` (milliseconds, whichever of the two sends; 0 0: none), `cut A B`, `join A B`. What is cut stands still:
+ * nothing is read, accepted or written, and goes on when it is joined. Order within a connection stays. The end of the input ends all. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -120,8 +119,7 @@ static void obey(char *line)
             if (!is_between(&pairs[i], word[1], word[2])) continue;
             if (strcmp(word[0], "cut") == 0) pairs[i].cut = true;
             if (strcmp(word[0], "join") == 0) pairs[i].cut = false;
-            if (strcmp(word[0], "delay") == 0 && n == 5)
-                pairs[i].low = (uint32_t)atoi(word[3]), pairs[i].high = (uint32_t)atoi(word[4]);
+            if (strcmp(word[0], "delay") == 0 && n == 5) pairs[i].low = (uint32_t)atoi(word[3]), pairs[i].high = (uint32_t)atoi(word[4]);
         }
     }
 }
@@ -156,8 +154,7 @@ static void accept_from(pair *p)
     c->fd[0] = fd;
     c->fd[1] = prepared(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     c->connecting = true;
-    if (c->fd[1] < 0 || (connect(c->fd[1], (struct sockaddr *)&p->target, sizeof p->target) != 0 && errno != EINPROGRESS))
-        c->broken = true;
+    if (c->fd[1] < 0 || (connect(c->fd[1], (struct sockaddr *)&p->target, sizeof p->target) != 0 && errno != EINPROGRESS)) c->broken = true;
     c->next = connections;
     connections = c;
 }
@@ -269,8 +266,7 @@ int main(void)
         uint64_t now = now_ms(), due = now + 1000;
         uint32_t n = 0, asked = pair_cnt;
         polls[n++] = (struct pollfd){.fd = STDIN_FILENO, .events = POLLIN};
-        for (uint32_t i = 0; i < asked; i++)
-            polls[n++] = (struct pollfd){.fd = pairs[i].cut ? -1 : pairs[i].listener, .events = POLLIN};
+        for (uint32_t i = 0; i < asked; i++) polls[n++] = (struct pollfd){.fd = pairs[i].cut ? -1 : pairs[i].listener, .events = POLLIN};
         uint32_t first = n;
         for (connection *c = connections; c != NULL; c = c->next, n += 2) {
             if (n + 2 > POLLS_MAX) give_up("too many connections");

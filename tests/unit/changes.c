@@ -97,9 +97,9 @@ Test(changes, answered_by_the_block_that_holds_it)
     w.n = a_change(3, w.tx, sizeof w.tx);
     cr_assert(pthread_create(&t, NULL, put, &w) == 0);
     wait_offered(1);
-    decide(w.c, 10, KH_TX_CHANGE, KH_R_OK, other, other_n);      /* another's */
-    decide(w.c, 11, KH_TX_ATTESTATION, KH_R_OK, w.tx, w.n);      /* no change */
-    decide(w.c, 12, KH_TX_CHANGE, KH_R_REFUSED, w.tx, w.n);      /* it */
+    decide(w.c, 10, KH_TX_CHANGE, KH_R_OK, other, other_n);     /* another's */
+    decide(w.c, 11, KH_TX_ATTESTATION, KH_R_OK, w.tx, w.n);     /* no change */
+    decide(w.c, 12, KH_TX_CHANGE, KH_R_REFUSED, w.tx, w.n);     /* it */
     decide(w.c, 13, KH_TX_CHANGE, KH_R_BAD_SEQUENCE, w.tx, w.n); /* again: it is answered */
     (void)pthread_join(t, NULL);
     cr_assert(w.err == KH_OK && w.code == KH_R_REFUSED && w.height == 12);

@@ -54,14 +54,7 @@ static kh_order *an_order(void)
 {
     kh_member members[2] = {{.id = 10, .role = KH_MEMBER_BANK, .flags = KH_MEMBER_VALIDATOR, .name_n = 4, .name = "Bank"},
                             {.id = 90, .role = KH_MEMBER_HUB, .name_n = 3, .name = "Hub"}};
-    kh_genesis g = {.chain_id = "kanhe-test",
-                    .suite = KH_SUITE_INTL,
-                    .initial_height = 1,
-                    .time_ns = KH_NS_PER_S,
-                    .officer_k = 2,
-                    .officer_cnt = 3,
-                    .member_cnt = 2,
-                    .members = members};
+    kh_genesis g = {.chain_id = "kanhe-test", .suite = KH_SUITE_INTL, .initial_height = 1, .time_ns = KH_NS_PER_S, .officer_k = 2, .officer_cnt = 3, .member_cnt = 2, .members = members};
     uint8_t key[KH_PUBLIC_SZ], secret[KH_SECRET_SZ], *bytes = NULL;
     size_t n = 0;
     kh_order *order = NULL;
@@ -176,8 +169,7 @@ Test(signed_by, each_kind_has_its_body)
     const kh_client_param member[] = {{"id", "50"}, {"role", "source"}, {"name", "Customs"}, {"sender", key}};
     const kh_client_param epoch[] = {{"group", group}};
     const kh_client_param officers[] = {{"k", "1"}, {"key", key}};
-    const kh_client_param rate[] = {
-        {"from", "EUR"}, {"to", "USD"}, {"value", "1.0834"}, {"date", "2026-11-24"}, {"source", "ECB"}};
+    const kh_client_param rate[] = {{"from", "EUR"}, {"to", "USD"}, {"value", "1.0834"}, {"date", "2026-11-24"}, {"source", "ECB"}};
     const struct {
         const char *kind;
         const kh_client_param *fields;
@@ -207,8 +199,7 @@ Test(signed_by, a_key_is_its_owners_alone)
     kh_signer *s = NULL;
     cr_assert(kh_secret_read(key_file(7, 0644), KH_SUITE_INTL, &s, why, sizeof why) == KH_MISUSE && s == NULL);
     cr_assert(kh_secret_read("/nowhere/at.all", KH_SUITE_INTL, &s, why, sizeof why) == KH_MISUSE && s == NULL);
-    cr_assert(kh_secret_read(key_file(0, 0600), KH_SUITE_GM, &s, why, sizeof why) == KH_MISUSE &&
-              s == NULL); /* 0 is none of SM2 */
+    cr_assert(kh_secret_read(key_file(0, 0600), KH_SUITE_GM, &s, why, sizeof why) == KH_MISUSE && s == NULL); /* 0 is none of SM2 */
     cr_assert(kh_secret_read(key_file(7, 0600), KH_SUITE_INTL, &s, why, sizeof why) == KH_DONE);
     kh_signer_free(s);
 }
