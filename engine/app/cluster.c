@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 #include "app/cluster_parts.h"
 #include "host/host.h"
 
@@ -106,6 +107,38 @@ static bool start_node(kh_cluster *c, char *why, size_t cap)
     return err == KH_OK || kh_cluster_say(why, cap, "the node: %s", kh_err_text(err));
 }
 
+static void hub_set_of(void *ctx, kh_order *order) { kh_order_hub_set(order, ctx); }
+
+/* A key that is another than the one that officers named opens nothing, and is refused. */
+static bool group_fits(kh_cluster *c, uint32_t epoch)
+{
+    uint8_t have[KH_PUBLIC_SZ];
+    kh_order_hubs hubs;
+    kh_node_read(c->node, hub_set_of, &hubs);
+    kh_box_public(c->options.keys->groups[epoch - 1], have);
+    return hubs.epoch != epoch || memcmp(have, hubs.group, sizeof have) == 0;
+}
+
+static bool group_wanted(void *ctx, uint32_t epoch)
+{
+    kh_cluster *c = ctx;
+    kh_cluster_keys *k = c->options.keys;
+    const char *folder = c->options.config->cluster.keys;
+    char why[400] = "";
+    bool there = kh_cluster_keys_group(c->options.genesis->suite, folder, (uint32_t)geteuid(), epoch, k, why, sizeof why);
+    if (there && !group_fits(c, epoch)) {
+        kh_cluster_keys_group_drop(k, epoch);
+        there = kh_cluster_say(why, sizeof why, "it is not the key that the officers named");
+    }
+    if (there) KH_LOG(c->options.logging, KH_LEVEL_INFO, "group_key_read", {"epoch", NULL, epoch});
+    else if (c->group_told != epoch)
+        KH_LOG(c->options.logging, KH_LEVEL_ERROR, "group_key_missing", {"epoch", NULL, epoch}, {"keys", folder, 0},
+               {"why", why[0] != '\0' ? why : "no such file", 0},
+               {"do", "put group.EPOCH.key of another hub there: execution waits for it and goes on by itself", 0});
+    c->group_told = epoch;
+    return there;
+}
+
 static bool start_hub(kh_cluster *c, char *why, size_t cap)
 {
     const kh_cluster_keys *k = c->options.keys;
@@ -119,10 +152,14 @@ static bool start_hub(kh_cluster *c, char *why, size_t cap)
                                     .groups = (const kh_box *const *)k->groups,
                                     .group_secrets = k->group_secrets,
                                     .epoch_cnt = k->epoch_cnt,
+                                    .group_wanted = group_wanted,
                                     .alert = kh_cluster_alert,
                                     .send = kh_cluster_send,
                                     .ctx = c};
     kh_err err = kh_hub_start(&options, &c->hub);
+    if (err == KH_E_VERSION)
+        return kh_cluster_say(why, cap, "%s does not hold the state that %s begins with (its checkpoint): another directory",
+                              options.dir, c->options.config->cluster.genesis);
     return err == KH_OK || kh_cluster_say(why, cap, "execution: %s", kh_err_text(err));
 }
 

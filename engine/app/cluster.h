@@ -26,8 +26,8 @@ typedef struct kh_cluster kh_cluster;
 typedef struct kh_cluster_options {
     const kh_config *config; /* .cluster, .data */
     const kh_genesis *genesis;
-    const kh_cluster_keys *keys;
-    const char *link_key; /* the file to read (app/held.h) */
+    kh_cluster_keys *keys; /* what comes later is added */
+    const char *link_key;  /* the file to read (app/held.h) */
     kh_store *store;
     const kh_clock *clock;
     const kh_entropy *entropy;

@@ -93,6 +93,19 @@ static bool groups(const reading *r, kh_cluster_keys *k)
     return true;
 }
 
+bool kh_cluster_keys_group(kh_suite suite, const char *folder, uint32_t uid, uint32_t epoch, kh_cluster_keys *k, char *why,
+                           size_t cap)
+{
+    const reading r = {suite, folder, uid, why, cap};
+    why[0] = '\0';
+    if (epoch == 0 || epoch > KH_CLUSTER_EPOCHS_MAX) return false;
+    char name[32];
+    (void)snprintf(name, sizeof name, "group.%u.key", epoch);
+    if (!box(&r, name, &k->groups[epoch - 1], k->group_secrets[epoch - 1]) || k->groups[epoch - 1] == NULL) return false;
+    k->epoch_cnt = epoch > k->epoch_cnt ? epoch : k->epoch_cnt;
+    return true;
+}
+
 bool kh_cluster_keys_read(kh_suite suite, const char *folder, uint32_t uid, kh_cluster_keys *ret, char *why, size_t cap)
 {
     const reading r = {suite, folder, uid, why, cap};
@@ -103,6 +116,13 @@ bool kh_cluster_keys_read(kh_suite suite, const char *folder, uint32_t uid, kh_c
                 secret(&r, "disk.key", &ret->has_disk, ret->disk, path);
     if (!good) kh_cluster_keys_drop(ret);
     return good;
+}
+
+void kh_cluster_keys_group_drop(kh_cluster_keys *k, uint32_t epoch)
+{
+    kh_box_free(k->groups[epoch - 1]);
+    k->groups[epoch - 1] = NULL;
+    explicit_bzero(k->group_secrets[epoch - 1], KH_SECRET_SZ);
 }
 
 void kh_cluster_keys_drop(kh_cluster_keys *k)

@@ -8,7 +8,8 @@
  *   group.N.key   the hubs' common key of epoch N, from 1        hubs
  *   disk.key      seals its view on disk                         banks
  *
- * Read once, before root's rights are dropped. A file that is not there is a key that this node does not have; one that is there
+ * Read once, before root's rights are dropped; but for the key of an epoch that begins later, which is looked for when it is
+ * wanted, and has to be kanhed's user's then. A file that is not there is a key that this node does not have; one that is there
  * must be what the cluster's register says of this member. */
 #ifndef KH_APP_CLUSTER_KEYS_H
 #define KH_APP_CLUSTER_KEYS_H
@@ -27,6 +28,11 @@ typedef struct kh_cluster_keys {
 } kh_cluster_keys;
 /* kh_cluster_keys_read: uid: who we are going to be. False with a sentence in why: then nothing is held. */
 KH_MUST bool kh_cluster_keys_read(kh_suite suite, const char *folder, uint32_t uid, kh_cluster_keys *ret, char *why, size_t cap);
+/* kh_cluster_keys_group reads the key of one epoch that is not had yet, later than the others. False: it is not there, or (a
+   sentence in why) none. */
+KH_MUST bool kh_cluster_keys_group(kh_suite suite, const char *folder, uint32_t uid, uint32_t epoch, kh_cluster_keys *keys,
+                                   char *why, size_t cap);
+void kh_cluster_keys_group_drop(kh_cluster_keys *keys, uint32_t epoch);
 /* kh_cluster_keys_drop frees and wipes. */
 void kh_cluster_keys_drop(kh_cluster_keys *keys);
 #endif

@@ -56,6 +56,7 @@ struct kh_cluster {
     uint64_t *changes; /* heights, ascending */
     uint32_t change_cnt, change_cap;
     atomic_ullong alerts;
+    uint32_t group_told; /* the epoch whose key was said to be missing; the hub's thread */
 };
 
 /* kh_cluster_say writes a sentence; false. */

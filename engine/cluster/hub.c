@@ -119,6 +119,27 @@ kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], bool *ret)
     return KH_OK;
 }
 
+/* ---- the group's keys ---- */
+
+kh_err kh_hub_group(kh_hub *h, uint32_t epoch)
+{
+    const kh_hub_options *o = &h->options;
+    while (epoch == 0 || epoch > o->epoch_cnt || o->groups[epoch - 1] == NULL) {
+        if (epoch == 0 || o->group_wanted == NULL) return KH_E_NOT_FOUND;
+        if (o->group_wanted(o->ctx, epoch)) {
+            h->options.epoch_cnt = epoch > o->epoch_cnt ? epoch : o->epoch_cnt;
+            continue;
+        }
+        kh_err err = kh_hub_settle(h, KH_RUNS_MAX);
+        if (err != KH_OK) return err;
+        kh_driver_answer(h);
+        kh_banks_answer(h);
+        if (kh_hub_stops(h)) return KH_E_CLOSED;
+        kh_hub_sleep(h, IDLE_MS);
+    }
+    return KH_OK;
+}
+
 /* ---- where to begin ---- */
 
 /* The newest entry's block, and whether that one is whole. */
@@ -149,6 +170,17 @@ static uint64_t first_above(kh_hub *h, uint64_t height, uint64_t upto)
     return high;
 }
 
+/* Nothing was executed yet: the store must hold what the genesis says that hubs begin with; zeros: it says nothing. */
+static kh_err check_beginning(kh_hub *h)
+{
+    static const uint8_t none[32];
+    uint8_t have[32];
+    if (memcmp(h->options.genesis->checkpoint, none, sizeof none) == 0) return KH_OK;
+    kh_err err = kh_store_checkpoint_digest(h->options.store, have);
+    if (err != KH_OK) return err;
+    return memcmp(have, h->options.genesis->checkpoint, sizeof have) == 0 ? KH_OK : KH_E_VERSION;
+}
+
 /* Goes on behind the newest block whose packages are all written: what the store executed above it is taken from its journal. */
 static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
 {
@@ -162,6 +194,8 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     if (err != KH_OK) return err;
     uint64_t whole = n.more ? n.height - 1 : n.height;
     if (packed > whole) return KH_E_DAMAGED; /* the store is older than what was given out of it */
+    if (n.height == 0) err = check_beginning(h);
+    if (err != KH_OK) return err;
     if (n.height == 0) packed = kh_max64(packed, h->options.genesis->initial_height - 1);
     h->recorded = n.number;
     h->next_number =

@@ -25,10 +25,14 @@ typedef struct kh_hub_options {
     const kh_box *const *groups; /* the group's private keys, by epoch from 1; NULL: not had */
     const uint8_t (*group_secrets)[KH_SECRET_SZ];
     uint32_t epoch_cnt;
+    /* group_wanted, from the hub's thread: is the key of an epoch that groups lack there by now, in groups and group_secrets?
+       NULL: never. Execution waits for it. */
+    bool (*group_wanted)(void *ctx, uint32_t epoch);
     void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height); /* "EXECUTION_STOPPED" */
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
     void *ctx;
 } kh_hub_options;
+/* kh_hub_start: KH_E_VERSION: nothing was executed yet, and the store holds another state than the genesis' checkpoint. */
 KH_MUST kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret);
 /* kh_hub_end: nothing more is executed; submissions that have no answer yet are told that nothing is known, new ones are
    KH_E_CLOSED. kh_hub_stop does it too. */

@@ -256,7 +256,9 @@ kh_err kh_feed_block(kh_hub *h, const kh_kept_block *block)
     if (!executes(block)) return KH_OK;
     kh_err err = kh_work_new(h, block, &f.w);
     if (err != KH_OK) return err;
-    err = begin(&f);
+    err = kh_hub_group(h, f.w->epoch);
+    if (err == KH_OK && f.w->epoch_before != 0 && f.w->height <= f.w->before_until) err = kh_hub_group(h, f.w->epoch_before);
+    if (err == KH_OK) err = begin(&f);
     if (err == KH_OK && h->next_number == 1) err = kh_genesis_ops(h->options.genesis, feed_op, &f);
     for (uint32_t i = 0; i < block->item_cnt && err == KH_OK; i++) {
         const kh_kept_item *item = &block->items[i];

@@ -166,5 +166,7 @@ KH_MUST kh_err kh_hub_settle(kh_hub *h, uint32_t leave);
 void kh_hub_nudge(kh_hub *h);
 /* kh_hub_sleep waits for a nudge, ms at most. */
 void kh_hub_sleep(kh_hub *h, uint32_t ms);
+/* kh_hub_group waits until the group's key of an epoch is there. KH_E_NOT_FOUND: it never will be; KH_E_CLOSED: the hub stops. */
+KH_MUST kh_err kh_hub_group(kh_hub *h, uint32_t epoch);
 KH_MUST kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], bool *ret);
 #endif

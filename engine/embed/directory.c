@@ -93,6 +93,7 @@ kh_result kh_audit_at(kh_engine *engine, uint64_t height, const kh_result_sink *
     kh_row_hex(&b, "log_digest", audit.log_digest, 32);
     kh_row_hex(&b, "digest", audit.digest, 32);
     kh_row_hex(&b, "content_digest", audit.content_digest, 32);
+    kh_row_hex(&b, "checkpoint_digest", audit.checkpoint_digest, 32);
     if (!audit.ok) {
         kh_row_text(&b, "at", audit.at);
         kh_row_text(&b, "why", audit.why);

@@ -2,67 +2,19 @@
  * any, for the content digest: free of versions, heights, times, placement and row numbers, so that two logs that lead to the
  * same business lead to the same bytes. docs/FORMAT.md has them. */
 #include "ledger/machine.h"
+#include "ledger/sorted.h"
 
-typedef struct item {
-    uint64_t high, low;
-    uint64_t row;
-} item; /* key as big-endian words */
 typedef struct writer {
     void (*bytes)(void *ctx, const void *p, size_t n);
     void *ctx;
 } writer;
-
-static uint64_t item_byte(const item *it, uint32_t at)
-{
-    return (at < 8 ? it->high >> (56 - 8 * at) : it->low >> (120 - 8 * at)) & 255;
-}
-static bool less(const item *a, const item *b) { return a->high != b->high ? a->high < b->high : a->low < b->low; }
-
-static void insertion(item *items, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        item one = items[i];
-        size_t at = i;
-        for (; at > 0 && less(&one, &items[at - 1]); at--) items[at] = items[at - 1];
-        items[at] = one;
-    }
-}
-
-/* Radix sort in place, from the first byte on; at most 16 levels deep. */
-static void sort(item *items, size_t n, uint32_t at)
-{
-    size_t begin[257], end[256];
-    if (n <= 48 || at == 16) {
-        insertion(items, n);
-        return;
-    }
-    memset(begin, 0, sizeof begin);
-    for (size_t i = 0; i < n; i++) begin[item_byte(&items[i], at) + 1]++;
-    for (uint32_t b = 0; b < 256; b++) begin[b + 1] += begin[b];
-    for (uint32_t b = 0; b < 256; b++) end[b] = begin[b];
-    for (uint32_t b = 0; b < 256; b++) {
-        while (end[b] < begin[b + 1]) {
-            item one = items[end[b]];
-            uint64_t home = item_byte(&one, at);
-            while (home != b) {
-                item other = items[end[home]];
-                items[end[home]++] = one;
-                one = other;
-                home = item_byte(&one, at);
-            }
-            items[end[b]++] = one;
-        }
-    }
-    for (uint32_t b = 0; b < 256; b++)
-        if (begin[b + 1] - begin[b] > 1) sort(items + begin[b], begin[b + 1] - begin[b], at + 1);
-}
 
 size_t kh_ledger_content_scratch(const kh_ledger *l)
 {
     uint64_t most = kh_max64(l->head->documents, l->head->financings);
     most = kh_max64(most, kh_max64(l->consent->grants.rows, l->consent->risks.rows));
     most = kh_max64(most, l->state->regions[KH_R_PARTY_KEY].row_cnt);
-    return (size_t)(most + 1) * sizeof(item);
+    return (size_t)(most + 1) * sizeof(kh_sorted);
 }
 
 static void put64(const writer *w, uint64_t v)
@@ -136,18 +88,13 @@ static void write_financing(const kh_ledger *l, const kh_fin *f, const writer *w
     }
 }
 
-static item item_of(const uint8_t key[16], uint64_t row)
-{
-    return (item){__builtin_bswap64(kh_load64(key)), __builtin_bswap64(kh_load64(key + 8)), row};
-}
-
-static void write_grants(const kh_ledger *l, item *items, const writer *w)
+static void write_grants(const kh_ledger *l, kh_sorted *items, const writer *w)
 {
     size_t n = 0;
     for (uint64_t at = 1; at < l->state->regions[KH_R_GRANT].row_cnt; at++)
-        items[n++] = (item){l->grant[at].enterprise, l->grant[at].id, at};
+        items[n++] = (kh_sorted){l->grant[at].enterprise, l->grant[at].id, at};
     if (n == 0) return;
-    sort(items, n, 0);
+    kh_sorted_sort(items, n);
     w->bytes(w->ctx, "grants\0", 8);
     put64(w, n);
     for (size_t i = 0; i < n; i++) {
@@ -167,25 +114,25 @@ static bool risk_before(const kh_risk_row *a, const kh_risk_row *b)
 }
 
 /* The contributions to one subject, [0, n), by category and bank. */
-static void sort_subject(const kh_ledger *l, item *items, size_t n)
+static void sort_subject(const kh_ledger *l, kh_sorted *items, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
-        item one = items[i];
+        kh_sorted one = items[i];
         size_t at = i;
         for (; at > 0 && risk_before(&l->risk[one.row], &l->risk[items[at - 1].row]); at--) items[at] = items[at - 1];
         items[at] = one;
     }
 }
 
-static void write_risks(const kh_ledger *l, item *items, const writer *w)
+static void write_risks(const kh_ledger *l, kh_sorted *items, const writer *w)
 {
     size_t n = 0;
     for (uint64_t at = 1; at < l->state->regions[KH_R_RISK].row_cnt; at++)
-        if (l->risk[at].bank != 0) items[n++] = item_of(l->risk[at].subject.b, at);
+        if (l->risk[at].bank != 0) items[n++] = kh_sorted_of(l->risk[at].subject.b, at);
     if (n == 0) return;
-    sort(items, n, 0);
+    kh_sorted_sort(items, n);
     for (size_t i = 0, end; i < n; i = end) {
-        for (end = i + 1; end < n && !less(&items[i], &items[end]); end++) {}
+        for (end = i + 1; end < n && !kh_sorted_less(&items[i], &items[end]); end++) {}
         sort_subject(l, items + i, end - i);
     }
     w->bytes(w->ctx, "risks\0\0", 8);
@@ -199,7 +146,7 @@ static void write_risks(const kh_ledger *l, item *items, const writer *w)
 }
 
 /* The keys that enterprises have now. */
-static void write_keys(const kh_ledger *l, item *items, const writer *w)
+static void write_keys(const kh_ledger *l, kh_sorted *items, const writer *w)
 {
     static const uint8_t none[KH_PARTY_KEY_SZ];
     size_t n = 0;
@@ -207,10 +154,10 @@ static void write_keys(const kh_ledger *l, item *items, const writer *w)
     for (uint64_t at = 1; at < l->state->regions[KH_R_PARTY].row_cnt; at++) {
         const kh_party_row *p = &l->party[at];
         bool has = p->role == KH_ROLE_ENTERPRISE && p->key != 0;
-        if (has && memcmp(l->party_key[p->key].key, none, sizeof none) != 0) items[n++] = (item){p->id, 0, p->key};
+        if (has && memcmp(l->party_key[p->key].key, none, sizeof none) != 0) items[n++] = (kh_sorted){p->id, 0, p->key};
     }
     if (n == 0) return;
-    sort(items, n, 0);
+    kh_sorted_sort(items, n);
     w->bytes(w->ctx, "keys\0\0\0", 8);
     put64(w, n);
     for (size_t i = 0; i < n; i++) {
@@ -221,21 +168,21 @@ static void write_keys(const kh_ledger *l, item *items, const writer *w)
 
 void kh_ledger_content(const kh_ledger *l, void *scratch, void (*bytes)(void *ctx, const void *p, size_t n), void *ctx)
 {
-    item *items = scratch;
+    kh_sorted *items = scratch;
     const writer w = {bytes, ctx};
     size_t n = 0;
     uint64_t records = l->state->regions[KH_REGION_INDEX_RECORDS].row_cnt, fins = l->state->regions[KH_R_FIN].row_cnt;
     for (uint64_t at = 0; at < records && n <= l->head->documents; at++) {
         const kh_record *rec = kh_rec(l, (uint32_t)at);
         if (rec->quad.flags & KH_REC_ALIAS || rec->cold == 0 || kh_index_find(l->index, &rec->key) != at) continue;
-        items[n++] = item_of(rec->key.b, at);
+        items[n++] = kh_sorted_of(rec->key.b, at);
     }
-    sort(items, n, 0);
+    kh_sorted_sort(items, n);
     put64(&w, n);
     for (size_t i = 0; i < n; i++) write_document(l, (uint32_t)items[i].row, &w);
     n = 0;
-    for (uint64_t at = 1; at < fins; at++) items[n++] = (item){l->fin[at].bank, l->fin[at].id, at};
-    sort(items, n, 0);
+    for (uint64_t at = 1; at < fins; at++) items[n++] = (kh_sorted){l->fin[at].bank, l->fin[at].id, at};
+    kh_sorted_sort(items, n);
     put64(&w, n);
     for (size_t i = 0; i < n; i++) write_financing(l, &l->fin[items[i].row], &w);
     write_grants(l, items, &w);

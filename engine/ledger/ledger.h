@@ -238,6 +238,16 @@ bool kh_ledger_party_frozen(const kh_ledger *l, uint32_t row);
  */
 size_t kh_ledger_content_scratch(const kh_ledger *l);
 void kh_ledger_content(const kh_ledger *l, void *scratch, void (*bytes)(void *ctx, const void *p, size_t n), void *ctx);
+/* kh_ledger_checkpoint: everything that decides later outcomes, deadlines and versions included, as leaves of canonical bytes:
+   pieces of a leaf, then its end. Free of record numbers, of placement and of the state's secret. The store makes the tree. [S]
+ */
+typedef struct kh_leaves {
+    void (*bytes)(void *ctx, const void *p, size_t n);
+    void (*end)(void *ctx);
+    void *ctx;
+} kh_leaves;
+size_t kh_ledger_checkpoint_scratch(const kh_ledger *l);
+void kh_ledger_checkpoint(const kh_ledger *l, void *scratch, const kh_leaves *to);
 /* kh_ledger_check: the running check (keyed, cheap): equal states reached by equal logs have equal checks. */
 uint64_t kh_ledger_check(const kh_ledger *l);
 /* kh_ledger_verify_invariants walks everything (tests, audit): NULL, or a sentence that names what is broken. [S] */

@@ -172,7 +172,8 @@ static kh_err replay(audit *a, kh_audit_result *ret)
     ret->entries = ret->height = a->upto;
     memcpy(ret->log_digest, stand.log_digest, 32);
     memcpy(ret->digest, a->chain, 32);
-    return kh_machine_content_digest(a->m.ledger, ret->content_digest);
+    err = kh_machine_content_digest(a->m.ledger, ret->content_digest);
+    return err == KH_OK ? kh_machine_checkpoint_digest(a->m.ledger, ret->checkpoint_digest) : err;
 }
 
 kh_err kh_store_audit(const kh_store_options *options, const char *dir, void (*progress)(void *ctx, uint64_t done, uint64_t of),

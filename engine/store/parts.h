@@ -89,6 +89,7 @@ KH_MUST kh_err kh_machine_fits(uint64_t bytes); /* whether the machine says that
 KH_MUST kh_err kh_machine_apply(kh_machine *m, const kh_entry *entry, const kh_sink *sink);
 void kh_machine_release(kh_machine *m);
 KH_MUST kh_err kh_machine_content_digest(const kh_ledger *ledger, uint8_t ret[32]);
+KH_MUST kh_err kh_machine_checkpoint_digest(const kh_ledger *ledger, uint8_t ret[32]);
 extern const kh_sink kh_sink_none;
 
 /* ---- block ---- */

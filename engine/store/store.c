@@ -323,24 +323,3 @@ kh_err kh_store_condition(kh_store *s)
     (void)pthread_mutex_unlock(&s->queue_lock);
     return err;
 }
-
-static void hash_bytes(void *ctx, const void *p, size_t n) { kh_sha256_update(ctx, p, n); }
-
-kh_err kh_machine_content_digest(const kh_ledger *ledger, uint8_t ret[32])
-{
-    kh_sha256_state sha;
-    void *scratch = malloc(kh_max64(kh_ledger_content_scratch(ledger), 1));
-    if (scratch == NULL) return KH_E_NOMEM;
-    kh_sha256_init(&sha);
-    kh_ledger_content(ledger, scratch, hash_bytes, &sha);
-    kh_sha256_final(&sha, ret);
-    free(scratch);
-    return KH_OK;
-}
-
-kh_err kh_store_content_digest(kh_store *s, uint8_t ret[32])
-{
-    kh_err err = kh_machine_content_digest(kh_store_read_begin(s), ret);
-    kh_store_read_end(s);
-    return err;
-}

@@ -145,7 +145,7 @@ KH_MUST kh_err kh_store_journal_scan(kh_store *s, uint64_t from_height, kh_err (
 typedef struct kh_audit_result {
     bool ok;
     uint64_t entries, height;
-    uint8_t log_digest[32], digest[32], content_digest[32]; /* digest: the outcome chain */
+    uint8_t log_digest[32], digest[32], content_digest[32], checkpoint_digest[32]; /* digest: the outcome chain */
     char at[160], why[256];
 } kh_audit_result;
 /* kh_store_audit replays the whole log from nothing into a fresh state, recomputes chain, outcomes and content, compares with
@@ -156,6 +156,8 @@ KH_MUST kh_err kh_store_audit(const kh_store_options *options, const char *dir,
 KH_MUST kh_err kh_store_snapshot(kh_store *s, uint64_t *ret_height);
 /* kh_store_content_digest of the state as read. */
 KH_MUST kh_err kh_store_content_digest(kh_store *s, uint8_t ret[32]);
+/* kh_store_checkpoint_digest: the tree over the whole state as read. Readers go on meanwhile; execution waits. */
+KH_MUST kh_err kh_store_checkpoint_digest(kh_store *s, uint8_t ret[32]);
 uint64_t kh_store_durable_upto(const kh_store *s);
 KH_MUST kh_err kh_store_lookup_log(kh_store *s, const char *line);
 

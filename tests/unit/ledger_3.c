@@ -1,5 +1,6 @@
 /* ledger: link groups, exchange rates, rules, verification; and that the same log gives the same state and any bytes an answer.
  */
+#include "ledger/state_layout.h"
 #include "ledger_fixture.h"
 
 TestSuite(ledger_rules, .init = fixture_start, .fini = fixture_stop);
@@ -337,6 +338,75 @@ Test(ledger_rules, the_same_log_gives_the_same_state_from_an_image_too)
     world_sound(copy);
     world_free(copy);
     world_free(other);
+}
+
+static void add_leaf_end(void *ctx) { add_bytes(ctx, "end", 3); }
+static uint64_t checkpoint(const world *at)
+{
+    uint64_t digest = 7;
+    const kh_leaves leaves = {add_bytes, add_leaf_end, &digest};
+    void *scratch = malloc(kh_ledger_checkpoint_scratch(at->l));
+    kh_ledger_checkpoint(at->l, scratch, &leaves);
+    free(scratch);
+    return digest;
+}
+
+static world *with_secret(const char *secret)
+{
+    const uint8_t *usual = fixture_secret;
+    fixture_secret = (const uint8_t *)secret;
+    world *other = world_new();
+    fixture_secret = usual;
+    return other;
+}
+
+Test(ledger_rules, a_checkpoint_is_the_same_under_another_secret)
+{
+    uint64_t seed_a = 11, seed_b = 11;
+    world *other = with_secret("another secret!");
+    rate(w, USD, EUR, "0.7777", 9000);
+    run_random(w, &seed_a, 500, false);
+    world_people(other);
+    rate(other, USD, EUR, "0.7777", 9000);
+    run_random(other, &seed_b, 500, false);
+    cr_assert(kh_ledger_check(w->l) != kh_ledger_check(other->l));
+    cr_assert(checkpoint(w) == checkpoint(other) && content(w) == content(other));
+    world_free(other);
+}
+
+static void *row_of(uint32_t region, uint64_t row)
+{
+    const kh_region *r = &w->state.regions[region];
+    cr_assert(row < r->row_cnt);
+    return (uint8_t *)r->base + row * r->row_sz;
+}
+
+/* What a byte of the state has to do with the checkpoint. */
+static bool counts(void *byte)
+{
+    uint64_t before = checkpoint(w);
+    *(uint8_t *)byte ^= 1;
+    bool counts = checkpoint(w) != before;
+    *(uint8_t *)byte ^= 1;
+    cr_assert(checkpoint(w) == before);
+    return counts;
+}
+
+Test(ledger_rules, a_checkpoint_has_what_decides_and_nothing_of_placement)
+{
+    declare(w, 1, USD, 1000);
+    cr_assert(hold(w, 1, 7, 1, 400) == KH_C_OK && hold(w, 2, 8, 1, 100) == KH_C_OK);
+    kh_fin *f = row_of(KH_R_FIN, 1);
+    cr_assert(f->deadline_ns != 0);
+    cr_assert(counts(&f->deadline_ns) && counts(&f->version) && counts(&f->queue_stamp) && counts(&f->state));
+    cr_assert(counts(&f->apply_digest) && counts(&f->apply_place) && counts(&f->enterprise) && counts(&f->amount));
+    cr_assert(!counts(&f->hash_next) && !counts(&f->queue_next) && !counts(&f->queue_prev));
+    kh_cold *c = row_of(KH_R_COLD, 1);
+    cr_assert(counts(&c->version) && counts(&c->last));
+    kh_party_row *p = row_of(KH_R_PARTY, 1);
+    cr_assert(counts(&p->frozen) && counts(&p->refusals_ns) && counts(&p->asked) && counts(&p->last) && !counts(&p->hash_next));
+    kh_line *line = row_of(KH_R_LINE, 1);
+    cr_assert(counts(&line->repaid) && counts(&line->open));
 }
 
 Test(ledger_rules, any_bytes_get_a_receipt_each)

@@ -36,7 +36,7 @@ typedef struct world {
     uint64_t sequence;
 } world;
 
-static const uint8_t fixture_secret[16] = "0123456789abcde";
+static const uint8_t *fixture_secret = (const uint8_t *)"0123456789abcde";
 
 static inline void world_bind(world *w)
 {

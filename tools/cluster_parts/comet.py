@@ -62,14 +62,17 @@ indexer = "null"
 """
 
 
-def homes(cluster):
-    """Keys and configuration of every node. Returns {name: consensus key in hex}."""
+def homes(cluster, fresh=None):
+    """Keys and configuration of every node, or of one that begins anew. Returns {name: consensus key in hex}."""
     consensus, ids = {}, {}
     for node in cluster.nodes:
         for folder in ("config", "data"):
             os.makedirs(os.path.join(node.comet, folder), mode=0o700, exist_ok=True)
         secret, public, address = keys.comet_key(node.path("keys", "comet.key"))
         consensus[node.name] = public
+        if fresh not in (None, node):
+            ids[node.name] = keys.comet_key(node.path("keys", "comet_node.key"))[2]
+            continue
         validator = {"address": address.upper(), "pub_key": {"type": "tendermint/PubKeyEd25519", "value": base64.b64encode(bytes.fromhex(public)).decode()},
                      "priv_key": {"type": "tendermint/PrivKeyEd25519", "value": secret}}
         write_file(os.path.join(node.comet, "config/priv_validator_key.json"), json.dumps(validator), 0o600)
@@ -78,7 +81,7 @@ def homes(cluster):
         state = os.path.join(node.comet, "data/priv_validator_state.json")
         if not os.path.exists(state):  # what it has signed: never written over
             write_file(state, json.dumps({"height": "0", "round": 0, "step": 0}), 0o600)
-    for node in cluster.nodes:
+    for node in [fresh] if fresh else cluster.nodes:
         peers = ",".join(f"{ids[peer.name]}@{peer.at('p2p')}" for peer in cluster.nodes if peer is not node)
         write_file(os.path.join(node.comet, "config/config.toml"),
                    CONFIG.format(name=node.name, proxy_app="kvstore" if cluster.kvstore else "unix://" + node.abci, rpc=node.at("rpc"), p2p=node.at("p2p"),

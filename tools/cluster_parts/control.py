@@ -201,6 +201,42 @@ def kill(cluster, node):
     return 0
 
 
+def take_keys(node, folder):
+    """A back-up of a hub's keys as it is; what lacks shows before anything is changed."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    for name in ("sender.key", "attest.key", "box.key", "comet.key", "comet_node.key", "group.1.key"):
+        if name not in names:
+            raise Trouble(f"{folder} is no back-up of a hub's keys: it has no {name}", 2)
+    fresh = node.home + ".new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    os.makedirs(fresh, mode=0o700)
+    shutil.copytree(folder, os.path.join(fresh, "keys"))
+    return fresh
+
+
+def replace_hub(cluster, node, folder):
+    """A hub whose machine is gone begins anew: from a back-up of its keys and the directory that all hubs began with; blocks and bodies
+    come from the others. What is left of its home is put aside."""
+    if node.role != "hub":
+        raise Trouble(f"{node.name} is no hub; a bank's node that lost its disk gets new keys from the officers (docs/OPERATIONS.md)", 2)
+    with locked(cluster.dir):
+        fresh = take_keys(node, folder or node.path("keys"))
+        kill_all(node)
+        aside = f"{node.home}.gone-{time.time_ns()}"
+        if os.path.exists(node.home):
+            os.rename(node.home, aside)
+        os.rename(fresh, node.home)
+        register.copy(register.beginning_of(cluster), node.path("data"))
+        comet.homes(cluster, node)
+        keys.certificates(cluster)
+        conf.write(cluster)
+        shutil.copy(cluster.path("genesis.json"), os.path.join(node.comet, "config/genesis.json"))
+        begin([node])
+        write_env(cluster)
+    print(f"cluster: {node.name} began anew and serves, height {node.state()['height']}" + (f"; what it had: {aside}" if os.path.exists(aside) else ""))
+    return 0
+
+
 def down(cluster):
     with locked(cluster.dir):
         for node in cluster.nodes:

@@ -64,6 +64,11 @@ def copy_rules(rules, rates, data):
         run([program("kanhe"), "--data", data, "rate", "set", rate["from"], rate["to"], rate["rate"], "--date", rate["date"], "--source", rate["source"]])
 
 
+def beginning_of(cluster):
+    """The directory that hubs begin with, whose digest is the genesis' checkpoint: kept for a hub that has to begin anew."""
+    return cluster.path("beginning")
+
+
 def make_data(cluster, from_data):
     """A hub's directory is a copy of the one that the cluster moves up from (or of a fresh one with all parties); a bank's is fresh and
     has the public register alone. Returns what genesis says of the beginning."""
@@ -90,9 +95,10 @@ def make_data(cluster, from_data):
         shutil.rmtree(node.path("data"), ignore_errors=True)
         copy(whole if node.role == "hub" else public, node.path("data"))
     audit = ask(whole, "audit")[0]
-    shutil.rmtree(whole)
+    shutil.rmtree(beginning_of(cluster), ignore_errors=True)
+    os.rename(whole, beginning_of(cluster))
     shutil.rmtree(public)
-    return {"height": audit["height"], "checkpoint": audit["content_digest"], "public": leaves(rules, rates)}
+    return {"height": audit["height"], "checkpoint": audit["checkpoint_digest"], "public": leaves(rules, rates)}
 
 
 def leaves(rules, rates):

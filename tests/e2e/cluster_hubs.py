@@ -1,0 +1,123 @@
+"""Hubs come and go: a hub whose machine is gone begins anew from a back-up of its keys, catches up from the others' blocks and bodies, comes to
+the same content and goes on attesting without contradicting itself; a directory that is not the genesis' is refused."""
+from hub import *
+
+ROOT = os.environ["KH_SOURCE_ROOT"]
+tap = Tap()
+root = tempfile.mkdtemp(prefix="kanhe-hubs-")
+where = os.path.join(root, "town")
+os.environ.update(KANHE_BIN=COMMAND, KANHED_BIN=KANHED, KANHE_KEY_BIN=os.environ["KANHE_KEY"], KANHE_LEAF_BIN=os.environ["KANHE_LEAF"])
+
+
+def tool(*words):
+    done = subprocess.run([os.path.join(ROOT, "tools", "cluster"), *words], capture_output=True, text=True, timeout=400)
+    return done.returncode, done.stdout + done.stderr
+
+
+def well(what, *words):
+    status, said = tool(*words)
+    if not tap.same(status, 0, what):
+        print("# " + said.replace("\n", "\n# "))
+    return status == 0
+
+
+def env():
+    with open(os.path.join(where, "env.json"), encoding="utf-8") as f:
+        return json.load(f)
+
+
+def node(name):
+    return next(n for n in env()["nodes"] if n["name"] == name)
+
+
+def kanhe(at, party, *words):
+    pair = next((p["cert"], p["key"]) for p in env()["parties"] if p["id"] == party)
+    return subprocess.run([COMMAND, "--connect", node(at)["url"], "--ca", os.path.join(where, "ca.pem"), "--cert", os.path.join(where, pair[0]),
+                           "--key", os.path.join(where, pair[1]), "--json", *map(str, words)], capture_output=True, text=True, timeout=180)
+
+
+def audit(at="hub1"):
+    return json.loads(kanhe(at, 1, "audit").stdout or "{}")
+
+
+def hold(bank, id_, number, amount):
+    done = kanhe(f"bank{bank}", bank, "finance", "apply", "--id", id_, "--enterprise", 101, "--product", "export_receivable", "--currency", "USD",
+                 "--amount", amount, "--doc", f"export_declaration:{declaration(number)}")
+    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else {"stderr": done.stderr}
+
+
+def alerts():
+    """What nodes said of members that lie."""
+    found = []
+    for n in env()["nodes"]:
+        with open(os.path.join(where, n["home"], "kanhed.log"), encoding="utf-8", errors="replace") as f:
+            found += [line for line in f if "cluster_alert" in line]
+    return found
+
+
+def caught_up(height, seconds=120):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if audit().get("executed_height", 0) >= height:
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def begins():
+    if not well("up", "up", where):
+        tap.end()
+    with open(os.path.join(root, "d.csv"), "w") as f:
+        f.write(declarations(5))
+    tap.same(kanhe("hub1", 201, "import", os.path.join(root, "d.csv")).returncode, 0, "the source imports")
+    first = [hold(bank, number, number, "100.00") for bank, number in ((11, 1), (12, 2), (13, 3))]
+    tap.same([(row.get("code"), row.get("attested")) for row in first], [(0, True)] * 3, "banks are granted what they ask")
+    with open(os.path.join(where, "genesis.json"), encoding="utf-8") as f:
+        said = json.load(f)["app_state"]["kanhe"]["checkpoint"]
+    done = subprocess.run([COMMAND, "--data", os.path.join(where, "beginning"), "--json", "audit"], capture_output=True, text=True)
+    tap.same(json.loads(done.stdout)["checkpoint_digest"], said, "the genesis' checkpoint is the digest of the directory that hubs begin with")
+
+
+def another_directory():
+    """The dead hub's node, with a directory that has one rule more."""
+    home = os.path.join(where, node("hub1")["home"])
+    other = os.path.join(home, "other")
+    shutil.copytree(os.path.join(where, "beginning"), other)
+    subprocess.run([COMMAND, "--data", other, "rule", "set", "hold_ttl_applied", "1d"], check=True, capture_output=True)
+    with open(os.path.join(home, "node.conf"), encoding="utf-8") as f:
+        text = f.read()
+    with open(os.path.join(home, "other.conf"), "w", encoding="utf-8") as f:
+        f.write(text.replace('data = "data"', 'data = "other"'))
+    done = subprocess.run([KANHED, "--config", os.path.join(home, "other.conf")], capture_output=True, text=True, timeout=120)
+    tap.ok(done.returncode != 0 and "another directory" in done.stdout + done.stderr, "a hub refuses a directory that is not the genesis'", done.stderr[-300:])
+
+
+def replaced():
+    before = audit()
+    home, backup = os.path.join(where, node("hub1")["home"]), os.path.join(root, "keys")
+    shutil.copytree(os.path.join(home, "keys"), backup)
+    well("the hub dies", "kill", where, "hub1")
+    another_directory()
+    shutil.rmtree(home)
+    tap.same(tool("replace-hub", where, "bank11")[0], 2, "a bank's node is no hub")
+    tap.same(tool("replace-hub", where, "hub1", "--keys", where)[0], 2, "a folder without keys")
+    if not well("replace-hub", "replace-hub", where, "hub1", "--keys", backup):
+        return
+    tap.ok(caught_up(before["executed_height"]), "it catches up from the others")
+    after = audit()
+    tap.same(after["content_digest"], before["content_digest"], "to the same content")
+    row = hold(14, 4, 4, "100.00")
+    tap.same((row.get("code"), row.get("attested")), (0, True), "it attests what comes then")
+    row = hold(11, 5, 1, "950.00")
+    tap.ok(row.get("code") not in (0, None), "and knows what was held before", row)
+    tap.same(alerts(), [], "nobody saw it say two things")
+
+
+try:
+    begins()
+    replaced()
+finally:
+    if os.path.isdir(where):
+        tool("down", where)
+    shutil.rmtree(root, ignore_errors=True)
+tap.end()
