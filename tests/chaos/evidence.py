@@ -10,7 +10,7 @@ import time
 from load import number_of
 from town import REGULATOR, ROOT, Trouble
 
-HEIGHTS, RECEIPTS, COPIED = 300, 8, 25  # how many heights are compared; receipts a bank; histories of a copied directory
+HEIGHTS, RECEIPTS, COPIED = 300, 5, 25  # how many heights are compared; receipts a bank; histories of a copied directory
 SETTLE_S, QUIET_S, PROVE_S = 300, 4, 20
 
 
