@@ -1,15 +1,16 @@
-/* bench_cluster_sim: SIMULATED: what 4 to 25 validators and a hub on machines of their own would do over links of 10 and 50 ms. A model,
- * no measurement: this machine is too small for 25 nodes and its kernel cannot delay packets. One JSON line a figure.
+/* bench_cluster_sim: SIMULATED: what 4 to 25 validators and a hub on machines of their own would do over links of 10 and 50 ms. A
+ * model, no measurement: this machine is too small for 25 nodes and its kernel cannot delay packets. One JSON line a figure.
  *
  *   bench_cluster_sim [--quick]
  *
- * What is in it: every message of a batch's way (docs/CLUSTER.md) and of CometBFT's three steps, each with a link's delay, and some
- * chance in it; bodies and blocks one after another through a node's uplink; forced writes; time between blocks; the hub's execution
- * one block after another. Validators are all peers of each other. What is not: lost packets, timeouts, a faulty node, gossip of
- * what a peer has already, processor time beyond the constants here.
+ * What is in it: every message of a batch's way (docs/CLUSTER.md) and of CometBFT's three steps, each with a link's delay, and
+ * some chance in it; bodies and blocks one after another through a node's uplink; forced writes; time between blocks; the hub's
+ * execution one block after another. Validators are all peers of each other. What is not: lost packets, timeouts, a faulty node,
+ * gossip of what a peer has already, processor time beyond the constants here.
  *
  * Two loads: light, each bank seals a batch twice a second, for latency; full, each bank always has a whole window under way, for
- * certificates a second. Blocks are computed one after another: a proposal takes the certificates that have reached its proposer. */
+ * certificates a second. Blocks are computed one after another: a proposal takes the certificates that have reached its proposer.
+ */
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,16 +18,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALIDATORS_MAX = 25, WINDOW = 8, WAITING = 64, SAMPLES = 1 << 18, OPS = 256, OP_SZ = 130, VOTE_SZ = 300, BLOCK_MAX_SZ = 1 << 20 };
+enum {
+    VALIDATORS_MAX = 25,
+    WINDOW = 8,
+    WAITING = 64,
+    SAMPLES = 1 << 18,
+    OPS = 256,
+    OP_SZ = 130,
+    VOTE_SZ = 300,
+    BLOCK_MAX_SZ = 1 << 20
+};
 
 /* Milliseconds; of one machine a node. */
-static const double force = 1.5,    /* a forced write */
-    work = 1.0,                     /* what a step costs a node besides: signatures, copies, two processes */
-    seal = 1.0, execute = 1.0,      /* a batch sealed, checked and opened; a batch of OPS executed, its outputs made */
-    gossip = 2.0,                   /* CometBFT looks for what to send every 1 ms on each side: on average half of this */
-    pace = 20.0,                    /* timeout_commit, as tools/cluster sets it */
-    jitter = 0.1,                   /* of a link's delay, exponentially distributed on top */
-    uplink = 1e9 / 8 / 1e3;         /* bytes a millisecond: 1 Gbit/s */
+static const double force = 1.5, /* a forced write */
+    work = 1.0,                  /* what a step costs a node besides: signatures, copies, two processes */
+    seal = 1.0, execute = 1.0,   /* a batch sealed, checked and opened; a batch of OPS executed, its outputs made */
+    gossip = 2.0,                /* CometBFT looks for what to send every 1 ms on each side: on average half of this */
+    pace = 20.0,                 /* timeout_commit, as tools/cluster sets it */
+    jitter = 0.1,                /* of a link's delay, exponentially distributed on top */
+    uplink = 1e9 / 8 / 1e3;      /* bytes a millisecond: 1 Gbit/s */
 
 typedef struct batch {
     double submitted, at[VALIDATORS_MAX]; /* when its certificate is at each */
@@ -34,9 +44,9 @@ typedef struct batch {
 typedef struct bank {
     batch waiting[WAITING];
     uint32_t cnt;
-    double next;                  /* light load: its next submission */
-    double at[VALIDATORS_MAX];    /* of the certificate before: they are proposed in order */
-    double free_at;               /* its uplink */
+    double next;               /* light load: its next submission */
+    double at[VALIDATORS_MAX]; /* of the certificate before: they are proposed in order */
+    double free_at;            /* its uplink */
 } bank;
 
 static struct {
@@ -97,7 +107,8 @@ static void submit(uint32_t from, double at)
     }
 }
 
-/* One step: each sends its vote when it is ready; who has a quorum of them goes on. The place w.n is the hub, which only hears. */
+/* One step: each sends its vote when it is ready; who has a quorum of them goes on. The place w.n is the hub, which only hears.
+ */
 static void vote(const double ready[], double ret[])
 {
     for (uint32_t v = 0; v <= w.n; v++) {
@@ -122,7 +133,9 @@ static void block(uint64_t height, bool full, double warm)
             chosen[i]++, cnt++, size += certificate;
     }
     for (uint32_t v = 0; v < w.n; v++)
-        ready[v] = v == proposer ? proposed : later(w.committed[v] + pace, proposed + (double)(v + 1) * (double)(size + VOTE_SZ) / uplink + step_ms());
+        ready[v] = v == proposer
+                       ? proposed
+                       : later(w.committed[v] + pace, proposed + (double)(v + 1) * (double)(size + VOTE_SZ) / uplink + step_ms());
     vote(ready, next);
     vote(next, ready);
     for (uint32_t v = 0; v < w.n; v++) w.committed[v] = ready[v] + work + 2 * force;
@@ -172,7 +185,8 @@ static outcome run(uint32_t n, double delay, bool full, double seconds)
 
 static void figure(uint32_t n, double delay, const char *what, double value, const char *unit)
 {
-    printf("{\"name\":\"simulated: %u validators, %.0f ms links: %s\",\"value\":%.4g,\"unit\":\"%s\",\"against\":\"a model, no measurement\",\"ratio\":null}\n",
+    printf("{\"name\":\"simulated: %u validators, %.0f ms links: %s\",\"value\":%.4g,\"unit\":\"%s\",\"against\":\"a model, no "
+           "measurement\",\"ratio\":null}\n",
            n, delay, what, value, unit);
 }
 
