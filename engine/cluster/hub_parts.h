@@ -20,7 +20,7 @@
 #define KH_SENDER_TEXT_MAX (16u << 20) /* of one sender in one block; a batch beyond is refused whole */
 #define KH_RUNS_MAX 16u                /* entries under way */
 #define KH_NO_BATCH UINT32_MAX
-#define KH_POST_SZ 96u                 /* a record of DIR/outputs/posts */
+#define KH_POST_SZ 96u /* a record of DIR/outputs/posts */
 
 /* ---- a block under way ---- */
 typedef struct kh_work_batch {

@@ -4,13 +4,10 @@
 void kh_embed_set_view(kh_engine *e, kh_view *view) { e->view = view; }
 void kh_embed_set_cluster(kh_engine *e, const kh_cluster_info *info) { e->cluster = info; }
 
-void kh_embed_final(kh_engine *e, uint64_t height, kh_final *ret)
+void kh_embed_final(kh_engine *e, kh_final *ret)
 {
-    kh_cluster_state state;
     *ret = (kh_final){.told = e->cluster != NULL};
-    if (!ret->told) return;
-    ret->as_of = kh_store_last_block(e->store);
-    ret->attested = e->cluster->state(e->cluster->self, 0, &state) == KH_OK && height <= state.attested_height;
+    if (ret->told) ret->as_of = kh_store_last_block(e->store);
 }
 
 void kh_row_final(kh_row_builder *b, const kh_final *final)

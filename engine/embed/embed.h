@@ -223,8 +223,8 @@ uint32_t kh_embed_enterprise(kh_engine *e, kh_batch *b, const kh_principal *who,
 KH_MUST kh_err kh_embed_enrolments(kh_engine *e, kh_batch *b);
 
 /* ---- in a cluster [cluster.c, viewed.c] ---- */
-/* kh_embed_final: is what happened at this height final? *ret->told false where this is no cluster. */
-void kh_embed_final(kh_engine *e, uint64_t height, kh_final *ret);
+/* kh_embed_final: what a hub says of what it knows: one hub's word, never attested. *ret->told false where this is no cluster. */
+void kh_embed_final(kh_engine *e, kh_final *ret);
 void kh_row_final(kh_row_builder *b, const kh_final *final); /* attested, as_of; nothing where not told */
 bool kh_viewed(const kh_engine *e);                          /* is this a bank's node? */
 /* kh_viewed_party: the bank's id. kh_viewed_papers: what a financing's lines are called; *ret malloc'ed, NULL: nothing is known.

@@ -20,7 +20,7 @@ static kh_fin_row *row_of(walk *w, const kh_ledger *l)
 {
     uint64_t height = kh_store_block_of(w->e->store, w->view->last.height);
     kh_final final;
-    kh_embed_final(w->e, height, &final);
+    kh_embed_final(w->e, &final);
     kh_fin_row *row = kh_embed_financing_row(l, w->view, NULL, height, &final);
     if (row == NULL) w->err = KH_E_NOMEM;
     return row;

@@ -214,7 +214,7 @@ static void give_alert(kh_walk *walk, const kh_journal_item *item)
         row.issuer = doc.issuer;
     }
     kh_final final;
-    kh_embed_final(walk->e, row.height, &final);
+    kh_embed_final(walk->e, &final);
     kh_embed_give_alert(&row, &final, walk->sink);
 }
 
