@@ -2,8 +2,8 @@
  *
  *   marks PATTERNS pid:N|tree:FOLDER ...   PATTERNS: {length 4, bytes} after one another, each of 8 bytes or more
  *
- * A line "NUMBER PLACE" for each string and thing, once; at the end "read BYTES". Of memory the pages that are there are read, whoever
- * has forbidden it: it takes root. */
+ * A line "NUMBER PLACE" for each string and thing, once; at the end "read BYTES". Of memory the pages that are there are read,
+ * whoever has forbidden it: it takes root. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,9 @@ static void search(size_t n, const char *where)
     total += n;
     for (size_t at = 0; at + 8 <= all; at++)
         for (uint32_t i = slots[slot_of(buf + at)]; i != 0; i = patterns[i - 1].next) {
-            if (patterns[i - 1].seen == thing || patterns[i - 1].n > all - at || memcmp(buf + at, patterns[i - 1].p, patterns[i - 1].n) != 0) continue;
+            if (patterns[i - 1].seen == thing || patterns[i - 1].n > all - at ||
+                memcmp(buf + at, patterns[i - 1].p, patterns[i - 1].n) != 0)
+                continue;
             patterns[i - 1].seen = thing;
             printf("%u %s\n", i - 1, where);
         }
@@ -121,7 +123,9 @@ static void search_process(const char *pid)
     thing++;
     while (fgets(line, sizeof line, maps) != NULL) {
         name[0] = '\0';
-        if (sscanf(line, "%llx-%llx %7s %*s %*s %*s %255[^\n]", &from, &to, mode, name) < 3 || mode[0] != 'r' || strncmp(name, "[v", 2) == 0) continue;
+        if (sscanf(line, "%llx-%llx %7s %*s %*s %*s %255[^\n]", &from, &to, mode, name) < 3 || mode[0] != 'r' ||
+            strncmp(name, "[v", 2) == 0)
+            continue;
         snprintf(where, sizeof where, "%s:%llx %s", pid, from, name);
         search_region(memory, pagemap, from, to, where);
     }
