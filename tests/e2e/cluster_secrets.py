@@ -167,7 +167,8 @@ def look_at_disks():
         home = os.path.join(where, node(side.node)["home"])
         look(side, ["tree:" + home], "disk")
         found, _ = search(root, ALL[side.id], "tree:" + home)
-        tap.ok(not found, f"{side.node}: nor is anything of its own in the clear on its disk", brief(found))
+        found = [(mark, place) for mark, place in found if "/data/lookups/" not in place]  # what the regulator asked with, here in strangers()
+        tap.ok(not found, f"{side.node}: nor is anything of its own in the clear on its disk, but for what the regulator asked", brief(found))
     found, _ = search(root, sorted({m for marks in ALL.values() for m in marks}), "tree:" + os.path.join(where, node("hub1")["home"]))
     tap.ok(all(side.papers[0].encode() in {m for m, _ in found} for side in SIDES), "the search finds all banks' on the hub's disk")
 
