@@ -78,6 +78,37 @@ def begins():
     tap.same(json.loads(done.stdout)["checkpoint_digest"], said, "the genesis' checkpoint is the digest of the directory that hubs begin with")
 
 
+def log_says(name, word, seconds=30):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with open(os.path.join(where, node(name)["home"], "kanhed.log"), encoding="utf-8", errors="replace") as f:
+            if word in f.read():
+                return True
+        time.sleep(0.2)
+    return False
+
+
+def another_key():
+    """Officers order an epoch whose key the hub does not have yet."""
+    change, key = os.path.join(root, "change.json"), os.path.join(root, "group.2.key")
+    public = subprocess.run([os.environ["KANHE_KEY"], "intl", "box", key], check=True, capture_output=True, text=True).stdout.strip()
+    tap.same(kanhe("bank12", 1, "change", "epoch", "--group", public, "-o", change).returncode, 0, "a change of the epoch")
+    for officer in (1, 2):
+        subprocess.run([COMMAND, "change", "sign", change, "--officer", str(officer), "--key", os.path.join(where, f"officers/{officer}.key")], check=True, capture_output=True)
+    done = kanhe("bank12", 1, "change", "submit", change)
+    tap.ok('"OK"' in done.stdout, "is ordered", done.stdout + done.stderr)
+    asked = threading.Thread(target=lambda: rows.append(hold(12, 6, 5, "100.00")))
+    rows = []
+    asked.start()
+    tap.ok(log_says("hub1", "group_key_missing"), "the hub says that it lacks the key")
+    target = os.path.join(where, node("hub1")["home"], "keys/group.2.key")
+    shutil.copy2(key, target + ".new")
+    os.rename(target + ".new", target)
+    tap.ok(log_says("hub1", "group_key_read"), "and takes it without a restart")
+    asked.join()
+    tap.same((rows[0].get("code"), rows[0].get("attested")), (0, True), "what was asked meanwhile is answered")
+
+
 def another_directory():
     """The dead hub's node, with a directory that has one rule more."""
     home = os.path.join(where, node("hub1")["home"])
@@ -115,6 +146,7 @@ def replaced():
 
 try:
     begins()
+    another_key()
     replaced()
 finally:
     if os.path.isdir(where):
