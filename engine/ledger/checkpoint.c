@@ -314,8 +314,7 @@ static void write_financings(const kh_ledger *l, kh_sorted *items, writer *w)
 static void write_grants(const kh_ledger *l, kh_sorted *items, writer *w)
 {
     size_t n = 0;
-    for (uint64_t at = 1; at < rows(l, KH_R_GRANT); at++)
-        items[n++] = (kh_sorted){l->grant[at].enterprise, l->grant[at].id, at};
+    for (uint64_t at = 1; at < rows(l, KH_R_GRANT); at++) items[n++] = (kh_sorted){l->grant[at].enterprise, l->grant[at].id, at};
     kh_sorted_sort(items, n);
     for (size_t i = 0; i < n; i++) {
         const kh_grant *g = &l->grant[items[i].row];

@@ -1,4 +1,5 @@
-/* sorted: rows by a 16-byte key, for walks in key order; scratch is the caller's. Nothing here is visible outside engine/ledger. */
+/* sorted: rows by a 16-byte key, for walks in key order; scratch is the caller's. Nothing here is visible outside engine/ledger.
+ */
 #ifndef KH_LEDGER_SORTED_H
 #define KH_LEDGER_SORTED_H
 #include "base/base.h"

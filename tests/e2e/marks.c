@@ -4,7 +4,6 @@
  *
  * A line "NUMBER PLACE" for each string and thing, once; at the end "read BYTES". Of memory the pages that are there are read,
  * whoever has forbidden it: it takes root. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
