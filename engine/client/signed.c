@@ -149,7 +149,7 @@ static kh_result grant_add(ask *a)
     if (scope == NULL || !kh_scope_of_words(kh_text_of(scope), &g->scope))
         return kh_client_say(a->c, KH_MISUSE, "\"%.40s\" is no scope (授权范围): documents, credit, or both with a comma between",
                              scope != NULL ? scope : "");
-    const char *wrong = kh_grant_period(from, until, &g->from_ns, &g->until_ns);
+    const char *wrong = kh_grant_period(kh_text_of(from), kh_text_of(until), &g->from_ns, &g->until_ns);
     if (wrong != NULL) return kh_client_say(a->c, KH_MISUSE, "%s", wrong);
     if (bank == NULL) return kh_client_say(a->c, KH_MISUSE, "which bank may look?");
     kh_result result = enterprise_of(a, &g->enterprise);

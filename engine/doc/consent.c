@@ -53,11 +53,11 @@ void kh_scope_words(uint8_t scope, char ret[KH_SCOPE_WORDS_MAX])
 
 static uint64_t day_begins(kh_date date) { return (date + (uint64_t)DAYS_BEFORE_2000) * DAY_NS; }
 
-const char *kh_grant_period(const char *from, const char *until, uint64_t *ret_from_ns, uint64_t *ret_until_ns)
+const char *kh_grant_period(kh_text from, kh_text until, uint64_t *ret_from_ns, uint64_t *ret_until_ns)
 {
     kh_date first = 0, last = 0;
-    if (from != NULL && (!kh_date_parse(kh_text_of(from), &first) || first == 0)) return "from is no date (2026-11-24)";
-    if (until == NULL || !kh_date_parse(kh_text_of(until), &last) || last == 0)
+    if (from.p != NULL && (!kh_date_parse(from, &first) || first == 0)) return "from is no date (2026-11-24)";
+    if (until.p == NULL || !kh_date_parse(until, &last) || last == 0)
         return "until is no date (2026-11-24): until when may the bank look?";
     if (last < first) return "a grant that ends before it begins";
     *ret_from_ns = first == 0 ? 0 : day_begins(first);

@@ -18,7 +18,7 @@ void kh_scope_words(uint8_t scope, char ret[KH_SCOPE_WORDS_MAX]);
 
 /* kh_grant_period: from the beginning of the one date to the end of the other, ns since 1970; from NULL: always. NULL, or the
    sentence that says what is wrong. */
-const char *kh_grant_period(const char *from, const char *until, uint64_t *ret_from_ns, uint64_t *ret_until_ns);
+const char *kh_grant_period(kh_text from, kh_text until, uint64_t *ret_from_ns, uint64_t *ret_until_ns);
 
 typedef enum kh_grant_state { KH_GRANT_NONE = 0, KH_GRANT_OPEN = 1, KH_GRANT_REVOKED = 2 } kh_grant_state;
 #endif

@@ -6,7 +6,7 @@
 
 static kh_result times_of(kh_engine *e, const kh_grant_request *request, kh_op_grant *ret)
 {
-    const char *wrong = kh_grant_period(request->from, request->until, &ret->from_ns, &ret->until_ns);
+    const char *wrong = kh_grant_period(kh_text_of(request->from), kh_text_of(request->until), &ret->from_ns, &ret->until_ns);
     return wrong == NULL ? KH_DONE : kh_embed_fail(e, KH_MISUSE, "%s", wrong);
 }
 

@@ -79,15 +79,16 @@ Test(forward, a_hubs_answer_goes_out_as_it_came)
 
 Test(forward, what_this_node_knows_is_not_forwarded)
 {
-    static const char *const own[][2] = {
-        {"GET", "/v1/financings"}, {"GET", "/v1/financings/1"},   {"GET", "/v1/financings/1/receipt"},
-        {"GET", "/v1/alerts"},     {"GET", "/v1/audit?height=7"}, {"POST", "/v1/financings"},
-        {"GET", "/v1/rules"},      {"POST", "/v1/risk/ask"},      {"GET", "/v1/parties"}};
+    static const char *const own[][2] = {{"GET", "/v1/financings"},  {"GET", "/v1/financings/1/receipt"},
+                                         {"GET", "/v1/alerts"},      {"GET", "/v1/audit?height=7"},
+                                         {"POST", "/v1/financings"}, {"GET", "/v1/rules"},
+                                         {"POST", "/v1/risk/ask"},   {"GET", "/v1/parties"}};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         asked.method = NULL;
         cr_assert(!ask(own[i][0], own[i][1], true), "%s", own[i][1]);
         cr_assert(asked.method == NULL, "%s", own[i][1]);
     }
+    cr_assert(ask("GET", "/v1/financings/1", true));         /* where its own view knows none: what was before genesis */
     cr_assert(!ask("GET", "/v1/balance?document=x", false)); /* at a hub nothing is */
 }
 
