@@ -80,8 +80,11 @@ static const kh_http_cluster *cluster_of(kh_request *r)
 
 void kh_route_cluster(kh_request *r)
 {
-    const kh_http_cluster *c = cluster_of(r);
-    if (c == NULL) return;
+    const kh_http_cluster *c = r->http->o.cluster;
+    if (c == NULL) { /* a question that may always be asked */
+        kh_answer_end(r, KH_DONE, "this hub is of no cluster", NULL);
+        return;
+    }
     kh_result_sink sink = kh_answer_sink(r);
     kh_result result = c->show(c->self, &sink);
     kh_answer_end(r, result, result == KH_DONE ? "" : "the order cannot be looked at", NULL);

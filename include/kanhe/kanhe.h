@@ -69,7 +69,7 @@ KH_API kh_result kh_party_key(kh_engine *engine, const char *party, const char *
    them among all. Other banks and enterprises it names by id or USCC: their names mean nothing to it. */
 KH_API kh_result kh_party_list(kh_engine *engine, kh_page *page, const kh_result_sink *sink);
 /* kh_party_find: the row {id role} of a party by its id or USCC; a guess that finds nothing counts as a probe (rule `probe_limit`
-   of the hub). */
+   of the hub). Outside a cluster a party finds those that its list shows. */
 KH_API kh_result kh_party_find(kh_engine *engine, const char *party, const kh_result_sink *sink);
 /* kh_party_self: the row of the party whose handle it is. */
 KH_API kh_result kh_party_self(kh_engine *engine, const kh_result_sink *sink);

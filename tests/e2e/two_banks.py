@@ -62,6 +62,8 @@ def everything(who, x, y):
         for party in (y.id, quote(y.name), y.uscc, 4711):
             post(f"/v1/parties/{party}/freeze", {}, "/v1/parties/{party}/freeze")
             post(f"/v1/parties/{party}/unfreeze", {}, "/v1/parties/{party}/unfreeze")
+            post(f"/v1/parties/{party}/key", {"key": "11" * 32}, "/v1/parties/{party}/key")
+            get(f"/v1/parties/{party}", "/v1/parties/{party}")
         get("/v1/rules/refusal_limit", "/v1/rules/{name}", "PUT", {"value": "off"})
         post("/v1/rates", {"from": "EUR", "to": "USD", "value": "1.1", "date": "2026-11-01", "source": "x"})
         for source in (SOURCE, y.id, quote(y.name)):
@@ -83,6 +85,7 @@ def everything(who, x, y):
         post("/v1/financings/events", events, kind="text/csv")
         for financing in (own, other, f"{y.id}:{other}", f"{quote(y.name)}:{other}", f"{x.id}:{own}", "x"):
             get(f"/v1/financings/{financing}", "/v1/financings/{id}")
+            get(f"/v1/financings/{financing}/receipt", "/v1/financings/{id}/receipt")
         for event in ("accept", "approve", "reject", "withdraw", "disburse", "repay", "reverse", "burn"):
             for fields in ({}, {"amount": "1.00", "reason": "other", "source": "collection", "expect": 1, "allot": [y.paper(0) + "=1.00"]}):
                 post(f"/v1/financings/{other}/{event}", fields, "/v1/financings/{id}/{event}")
@@ -102,6 +105,9 @@ def everything(who, x, y):
         post("/v1/sessions", {})
         get(f"/v1/sessions/{town.session.get(y.id, '0' * 16)}", "/v1/sessions/{session}", "DELETE")
         get("/v1/verify", "/v1/verify", "PUT")
+    get("/v1/cluster", "/v1/cluster")
+    post("/v1/bundles", b"\x01" * 200, None, "application/octet-stream")
+    post("/v1/changes", b"\x03" * 200, None, "application/octet-stream")
     post("/v1/operations", b"\x01" * 40, None, "application/octet-stream")
     for party, enterprise, document in ((who, y.enterprise, y.paper(2)), (who, y.enterprise, f"invoice:{y.papers[0]}@{y.uscc}"), (who, 4711, y.paper(2)), (who, SHARED, "order:" + y.order),
                                         (y.id, y.enterprise, y.paper(0))):
@@ -116,7 +122,8 @@ def everything_typed(who, x, y):
         ("r.csv", f"id,enterprise,product,amount,currency,kind,number\n990201,{y.enterprise},p,1.00,USD,invoice,{y.papers[0]}\n"),
         ("e.csv", f"id,event\n{y.financings[0]},accept\n")))
     apply = ("finance", "apply", "--id", 990200, "--product", "p", "--amount", "1.00", "--currency", "USD")
-    for words in (("party", "add", "--id", y.id, "--role", "bank", "--name", y.name), ("party", "list"), ("party", "freeze", y.name), ("party", "unfreeze", y.id),
+    for words in (("party", "add", "--id", y.id, "--role", "bank", "--name", y.name), ("party", "list"), ("party", "freeze", y.name), ("party", "unfreeze", y.id), ("party", "key", y.enterprise, "--public", "11" * 32),
+                  ("prove", y.financings[0], "-o", "receipt.json"),
                   ("rule", "set", "refusal_limit", "off"), ("rule", "list"), ("rate", "set", "EUR", "USD", "1.1", "--date", "2026-11-01", "--source", "x"), ("rate", "list"),
                   ("balance", y.paper(0)), ("balance", f"export_declaration:{COMMON}", "--owner", USCC_A, "--amount", "500000.00"), ("balance", y.paper(0), "--as", y.name),
                   ("history", y.paper(0)), ("history", f"export_declaration:{COMMON}", "--owner", USCC_A, "--amount", "500000.00"), ("history", x.paper(0), "--owner", x.uscc, "--amount", x.bases[0]),

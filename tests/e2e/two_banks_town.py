@@ -140,7 +140,7 @@ class Town(Hub):
         cert, key = self.authority.party(who, self.roles[who])
 
         class Options(ctypes.Structure):
-            _fields_ = [(name, ctypes.c_char_p) for name in ("url", "ca", "cert", "key")] + [("timeout_s", ctypes.c_double)]
+            _fields_ = [(name, ctypes.c_char_p) for name in ("url", "ca", "cert", "key")] + [("timeout_s", ctypes.c_double), ("sign", ctypes.c_char_p), ("sources", ctypes.c_char_p)]
 
         class Question(ctypes.Structure):
             _fields_ = [("id", ctypes.c_uint8 * 16), ("amount", ctypes.c_uint64), ("want", ctypes.c_uint64), ("owner", ctypes.c_char_p), ("currency", ctypes.c_uint16),
