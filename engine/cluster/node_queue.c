@@ -2,9 +2,7 @@
 #include <stdlib.h>
 #include "cluster/node_parts.h"
 
-/* A batch costs every node its signatures and a place in a block, whatever it holds. The first goes at once; each one that is
-   under way makes the next wait for twice as many operations, or twice as long: so batches grow with load. */
-#define GATHER_SZ (32u << 10)
+#define GATHER_SZ (8u << 10) /* a batch beside others under way is worth its signatures from here */
 #define GATHER_NS (5 * KH_MS)
 #define SUBMISSION_MAX_SZ (7u << 20) /* it must get below an envelope's 8 MiB, packed or not */
 
@@ -56,8 +54,8 @@ static bool worth_a_batch(kh_node *n)
 {
     const kh_sender *s = &n->own;
     if (s->first == NULL) return false;
-    if (s->window_cnt == 0 || s->waiting_sz >= kh_min64((uint64_t)GATHER_SZ << s->window_cnt, KH_NODE_BATCH_SZ)) return true;
-    return kh_node_monotonic(n) - s->first->at_ns >= GATHER_NS << s->window_cnt;
+    if (s->window_cnt == 0 || s->waiting_sz >= GATHER_SZ) return true;
+    return kh_node_monotonic(n) - s->first->at_ns >= GATHER_NS;
 }
 
 void kh_own_seal_waiting(kh_node *n)
