@@ -252,6 +252,8 @@ void kh_node_tick(kh_node *n)
     kh_node_leave(n);
 }
 
+uint64_t kh_node_clock(kh_node *n) { return kh_node_monotonic(n); }
+
 void kh_node_read(kh_node *n, void (*f)(void *ctx, kh_order *order), void *ctx)
 {
     kh_node_enter(n);

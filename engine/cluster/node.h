@@ -105,6 +105,7 @@ void kh_node_connected(kh_node *node, uint32_t peer, bool up);
 void kh_node_stored(kh_node *node, uint64_t token, kh_err err);
 /* kh_node_tick: sends again what has no answer, asks for bodies that lack, seals what waits. Every 5-20 ms. */
 void kh_node_tick(kh_node *node);
+uint64_t kh_node_clock(kh_node *node); /* monotonic, ns, of its effects; takes no lock */
 
 /* ---- this node's own ---- */
 /* kh_node_submit takes whole frames of this node's party (OWN), or a signed section (SIGNED, passed on whole), under a tag that
@@ -128,9 +129,17 @@ bool kh_node_attested_root(kh_node *node, uint64_t height, kh_attestation *ret);
 uint32_t kh_node_attestations(kh_node *node, uint64_t height, kh_attestation *ret, uint32_t max);
 /* kh_node_read calls f with the order as committed, lock held: short, and calls nothing of the node. */
 void kh_node_read(kh_node *node, void (*f)(void *ctx, kh_order *order), void *ctx);
+typedef enum kh_node_stage { /* of own batches, in this order */
+                             KH_STAGE_WAITED,    /* its first submission was taken; it was sealed */
+                             KH_STAGE_STORED,    /* durable here */
+                             KH_STAGE_CERTIFIED, /* durable at enough validators */
+                             KH_STAGE_ORDERED,   /* in a block */
+                             KH_STAGES
+} kh_node_stage;
 typedef struct kh_node_counts {
     uint64_t height, sent_batches, certificates, acks, resent, wanted, given, dropped, pending, queue_bytes, bad_signatures,
-        alerts;
+        alerts, ordered;
+    uint64_t stage_ns[KH_STAGES]; /* summed over own batches */
 } kh_node_counts;
 void kh_node_count(kh_node *node, kh_node_counts *ret);
 

@@ -40,6 +40,7 @@ static void acknowledge(kh_node *n, uint32_t sender, const kh_acked *a, uint64_t
     memcpy(ack.chain, n->chain_id, 32);
     memcpy(ack.digest, a->digest, 32);
     if (!kh_node_is_validator(n) || kh_ack_sign(n->options.ack, &ack, message + KH_ACK_STATEMENT_SZ) != KH_OK) return;
+    kh_order_acknowledge_own(n->order, &ack, (uint32_t)n->place, message + KH_ACK_STATEMENT_SZ);
     kh_ack_encode(&ack, message);
     n->fx->send(n->fx->self, sender, KH_MSG_ACK, message, sizeof message);
 }

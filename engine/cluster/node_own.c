@@ -145,6 +145,8 @@ static void first_ordered(kh_node *n, const uint8_t digest[32], uint64_t height)
     kh_sender *s = &n->own;
     kh_own *own = &s->window[0];
     n->fx->ordered(n->fx->self, digest, height, own->tags, own->op_cnts, own->tag_cnt);
+    n->counts.ordered++;
+    kh_own_stage(n, own, KH_STAGE_ORDERED);
     kh_own_drop(own);
     memmove(s->window, s->window + 1, --s->window_cnt * sizeof *s->window);
 }

@@ -41,6 +41,7 @@ typedef struct kh_own { /* a batch under way */
     uint64_t expires_ns;          /* that acknowledgements are asked for with */
     uint64_t other_after_ns;      /* another digest may be asked for once block time is above it */
     uint64_t at_ns, wait_ns;      /* monotonic: last put, sent; until it is done again */
+    uint64_t since_ns;            /* monotonic: this stage began */
     uint8_t digest[32], *message; /* BODY: expires 8, envelope */
     size_t message_n;
     uint64_t acked[KH_MEMBERS_MAX / 64]; /* by place in the set */
@@ -78,6 +79,7 @@ KH_MUST kh_err kh_own_make(kh_node *n, kh_own *own, uint32_t incarnation, uint64
 void kh_own_put(kh_node *n, kh_own *own);
 void kh_own_ask_stored(kh_node *n);
 void kh_own_drop(kh_own *own);
+void kh_own_stage(kh_node *n, kh_own *own, kh_node_stage stage); /* ended: its time is counted, and the next one's begins */
 /* kh_own_make_again opens the sender's own wrap and seals the same text anew. */
 KH_MUST kh_err kh_own_make_again(kh_node *n, kh_own *own, uint32_t incarnation, uint64_t sequence);
 void kh_own_send_tick(kh_node *n);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include "cluster/node_parts.h"
 
-#define GATHER_SZ (8u << 10) /* a batch beside others under way is worth its signatures from here */
+#define GATHER_SZ (512u << 10) /* a batch beside others under way is worth its signatures from here */
 #define GATHER_NS (5 * KH_MS)
 #define SUBMISSION_MAX_SZ (7u << 20) /* it must get below an envelope's 8 MiB, packed or not */
 
@@ -75,6 +75,8 @@ void kh_own_seal_waiting(kh_node *n)
         }
         s->incarnation = incarnation;
         s->window_cnt++;
+        own->since_ns = s->first->at_ns;
+        kh_own_stage(n, own, KH_STAGE_WAITED);
         kh_own_waiting_drop(s, end);
         kh_own_put(n, own);
     }

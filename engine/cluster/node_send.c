@@ -17,6 +17,13 @@ void kh_own_drop(kh_own *own)
     memset(own, 0, sizeof *own);
 }
 
+void kh_own_stage(kh_node *n, kh_own *own, kh_node_stage stage)
+{
+    uint64_t now = kh_node_monotonic(n);
+    if (own->since_ns != 0) n->counts.stage_ns[stage] += now - own->since_ns;
+    own->since_ns = now;
+}
+
 static void forget_asked(kh_own *own)
 {
     free(own->signatures);
@@ -76,6 +83,7 @@ void kh_own_stored(kh_node *n, uint64_t token, kh_err err)
         kh_own *own = &n->own.window[i];
         if (own->state != KH_OWN_STORING || own->token != token) continue;
         own->state = err == KH_OK ? KH_OWN_STORED : KH_OWN_SEALED;
+        if (err == KH_OK) kh_own_stage(n, own, KH_STAGE_STORED);
         if (err == KH_OK) kh_own_ask_stored(n);
         return;
     }
@@ -117,6 +125,7 @@ static void certify(kh_node *n, kh_own *own)
     own->at_ns = kh_node_monotonic(n);
     own->wait_ns = ASK_AGAIN_NS;
     n->counts.certificates++;
+    kh_own_stage(n, own, KH_STAGE_CERTIFIED);
     kh_node_offer(n, tx, sz);
 }
 
@@ -140,8 +149,9 @@ static void acknowledge_own(kh_node *n, kh_own *own)
 {
     uint8_t signature[KH_SIGNATURE_SZ];
     kh_ack ack = statement_of(n, own);
-    if (kh_node_is_validator(n) && kh_ack_sign(n->options.ack, &ack, signature) == KH_OK)
-        add_signature(n, own, (uint32_t)n->place, signature);
+    if (!kh_node_is_validator(n) || kh_ack_sign(n->options.ack, &ack, signature) != KH_OK) return;
+    kh_order_acknowledge_own(n->order, &ack, (uint32_t)n->place, signature);
+    add_signature(n, own, (uint32_t)n->place, signature);
 }
 
 static void send_body(kh_node *n, const kh_own *own, uint32_t peer)
@@ -185,8 +195,7 @@ static int32_t place_of(const kh_node *n, uint32_t id)
 void kh_own_acked(kh_node *n, uint32_t from, const uint8_t *p, size_t sz)
 {
     int32_t place = place_of(n, from);
-    const kh_member *m = kh_order_member(n->order, from);
-    if (sz != KH_ACK_STATEMENT_SZ + KH_SIGNATURE_SZ || place < 0 || m == NULL) {
+    if (sz != KH_ACK_STATEMENT_SZ + KH_SIGNATURE_SZ || place < 0) {
         n->counts.dropped++;
         return;
     }
@@ -197,7 +206,7 @@ void kh_own_acked(kh_node *n, uint32_t from, const uint8_t *p, size_t sz)
         kh_ack ack = statement_of(n, own);
         kh_ack_encode(&ack, mine);
         if (memcmp(mine, p, sizeof mine) != 0) continue;
-        if (kh_ack_signed_by(n->suite, &ack, m->ack, p + KH_ACK_STATEMENT_SZ)) {
+        if (kh_order_acknowledged(n->order, &ack, (uint32_t)place, p + KH_ACK_STATEMENT_SZ)) {
             n->counts.acks++;
             add_signature(n, own, (uint32_t)place, p + KH_ACK_STATEMENT_SZ);
         } else kh_node_bad_signature(n, from);

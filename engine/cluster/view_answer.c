@@ -46,7 +46,7 @@ static kh_err submit(void *self, const kh_store_batch *batch, bool may_wait, uin
     kh_view_submission *s = malloc(sizeof *s);
     if (s == NULL) return KH_E_NOMEM;
     (void)pthread_mutex_lock(&v->lock);
-    *s = (kh_view_submission){.ticket = ++v->next_ticket, .op_cnt = batch->op_cnt, .reply = batch->reply, .ctx = batch->ctx};
+    *s = (kh_view_submission){.ticket = ++v->next_ticket, .at_ns = kh_node_clock(v->options.node), .op_cnt = batch->op_cnt, .reply = batch->reply, .ctx = batch->ctx};
     uint64_t ticket = s->ticket;
     bool open = !v->closing && v->failed == KH_OK;
     if (open) {
@@ -101,6 +101,7 @@ void kh_view_ordered(kh_view *v, const uint8_t digest[32], uint64_t height, cons
     else {
         batch->height = height;
         batch->n = n;
+        batch->at_ns = kh_node_clock(v->options.node);
         memcpy(batch->digest, digest, 32);
         for (uint32_t i = 0; i < n; i++) {
             batch->pieces[i].ticket = tags[i];
@@ -166,6 +167,8 @@ static void answer_batch(kh_view *v, const kh_view_batch *batch, const kh_packag
     for (uint32_t i = 0; i < batch->n; i++) {
         kh_view_submission *s = submission_of(v, batch->pieces[i].ticket);
         if (s == NULL || s->told < s->op_cnt) continue; /* the rest is in a later batch */
+        v->counts.replied++;
+        v->counts.reply_ns += kh_node_clock(v->options.node) - s->at_ns;
         s->reply(s->ctx, batch->height, time_ns, NULL, UINT32_MAX);
         submission_end(v, s);
     }
@@ -180,6 +183,8 @@ void kh_view_answer(kh_view *v, const kh_package *package, uint64_t time_ns)
             continue;
         }
         answer_batch(v, batch, package, time_ns);
+        v->counts.answered++;
+        v->counts.answer_ns += kh_node_clock(v->options.node) - batch->at_ns;
         *at = batch->next;
         free(batch);
     }

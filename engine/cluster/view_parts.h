@@ -81,7 +81,7 @@ typedef struct kh_view_held { /* opened and read */
 /* ---- submissions ---- */
 typedef struct kh_view_submission {
     struct kh_view_submission *next;
-    uint64_t ticket;
+    uint64_t ticket, at_ns;
     uint32_t op_cnt, told;
     kh_store_reply reply;
     void *ctx;
@@ -89,7 +89,7 @@ typedef struct kh_view_submission {
 typedef struct kh_view_batch { /* an own batch that was ordered and is not answered yet */
     struct kh_view_batch *next;
     uint8_t digest[32];
-    uint64_t height;
+    uint64_t height, at_ns; /* at_ns: monotonic, when it was ordered */
     uint32_t n;
     struct kh_view_piece {
         uint64_t ticket;

@@ -15,7 +15,7 @@
 #define KH_WORDS_MAX 16384u       /* attestations that are remembered, lowest heights forgotten first */
 #define KH_UNATTESTED_MAX 65536u  /* batches ordered above the attested height: then KH_R_BUSY */
 #define KH_VALIDATOR_PAUSE 2u     /* blocks from one change of the validators to the next */
-#define KH_SIGNATURES_SEEN 8192u  /* transactions whose signatures are remembered as good */
+#define KH_SIGNATURES_SEEN 32768u /* transactions and acknowledgements whose signatures are remembered as good */
 
 /* ---- members, genesis ---- */
 #define KH_MEMBER_MAX_SZ (8u + 128u + 36u + 4u * KH_PUBLIC_SZ + 32u)

@@ -23,16 +23,54 @@ void kh_seen_now(kh_order *o, const uint8_t tx[32], const uint8_t keys[32])
 
 /* ---- certificates ---- */
 
+/* A signature's own name among those seen. No transaction begins as it does, so neither stands for the other. */
+static void signature_name(const kh_ack *ack, uint32_t place, const uint8_t signature[KH_SIGNATURE_SZ], uint8_t ret[32])
+{
+    static const char tag[] = "kanhe/acknowledged";
+    uint8_t bytes[sizeof tag + KH_ACK_STATEMENT_SZ + 4 + KH_SIGNATURE_SZ];
+    memcpy(bytes, tag, sizeof tag);
+    kh_ack_encode(ack, bytes + sizeof tag);
+    kh_store32(bytes + sizeof tag + KH_ACK_STATEMENT_SZ, place);
+    memcpy(bytes + sizeof tag + KH_ACK_STATEMENT_SZ + 4, signature, KH_SIGNATURE_SZ);
+    kh_sha256(bytes, sizeof bytes, ret);
+}
+
+static const uint8_t set_keys[32]; /* a set's keys never change: its number, which the digest covers, names them */
+
+static const kh_voters *set_of(const kh_order *o, const kh_ack *ack)
+{
+    const kh_voters *set = ack->set == o->now.set_id ? &o->now : &o->before;
+    return set->cnt == 0 || ack->set != set->set_id ? NULL : set;
+}
+
+bool kh_order_acknowledged(kh_order *o, const kh_ack *ack, uint32_t place, const uint8_t signature[KH_SIGNATURE_SZ])
+{
+    uint8_t name[32];
+    const kh_voters *set = set_of(o, ack);
+    if (set == NULL || place >= set->cnt) return false;
+    signature_name(ack, place, signature, name);
+    if (kh_seen_before(o, name, set_keys)) return true;
+    if (!kh_ack_signed_by(o->suite, ack, set->ack[place], signature)) return false;
+    kh_seen_now(o, name, set_keys);
+    return true;
+}
+
+void kh_order_acknowledge_own(kh_order *o, const kh_ack *ack, uint32_t place, const uint8_t signature[KH_SIGNATURE_SZ])
+{
+    uint8_t name[32];
+    signature_name(ack, place, signature, name);
+    kh_seen_now(o, name, set_keys);
+}
+
 static bool acknowledged(kh_order *o, const kh_certificate *c, const kh_voters *set, const uint8_t digest[32])
 {
-    uint8_t keys[32] = {0}; /* a set's keys never change: its number, which the digest covers, names them */
     if (c->cnt != kh_quorum_of(set->cnt)) return false;
     for (uint32_t i = 0; i < c->cnt; i++)
         if (c->signatures[i].index >= set->cnt) return false;
-    if (kh_seen_before(o, digest, keys)) return true;
+    if (kh_seen_before(o, digest, set_keys)) return true;
     for (uint32_t i = 0; i < c->cnt; i++)
-        if (!kh_ack_signed_by(o->suite, &c->ack, set->ack[c->signatures[i].index], c->signatures[i].signature)) return false;
-    kh_seen_now(o, digest, keys);
+        if (!kh_order_acknowledged(o, &c->ack, c->signatures[i].index, c->signatures[i].signature)) return false;
+    kh_seen_now(o, digest, set_keys);
     return true;
 }
 
@@ -58,8 +96,8 @@ static kh_order_code certificate(kh_order *o, kh_at *at, const kh_tx_span *tx, c
     if (c.ack.length == 0 || c.ack.length > KH_BODY_MAX_SZ) return KH_R_MALFORMED;
     if (c.ack.expires_ns > at->time_ns && c.ack.expires_ns - at->time_ns > KH_EXPIRES_MAX_NS) return KH_R_MALFORMED;
     kh_seat *seat = kh_seat_find(o, c.ack.sender);
-    const kh_voters *set = c.ack.set == o->now.set_id ? &o->now : &o->before;
-    if (set->cnt == 0 || c.ack.set != set->set_id) return KH_R_NOT_AUTHORISED;
+    const kh_voters *set = set_of(o, &c.ack);
+    if (set == NULL) return KH_R_NOT_AUTHORISED;
     if (!acknowledged(o, &c, set, digest)) {
         at->forged = true;
         return KH_R_NOT_AUTHORISED;

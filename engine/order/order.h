@@ -81,6 +81,11 @@ void kh_order_app_hash(const kh_order *o, uint8_t ret[32]);
 /* kh_order_offerable: would this transaction have an effect now, if it stood first in a block? For the queue of what to propose;
    KH_R_BAD_SEQUENCE of a higher one may become good, KH_R_BUSY too. KH_R_OK also for an attestation whose lie is news. */
 kh_order_code kh_order_offerable(kh_order *o, const uint8_t *tx, size_t n, uint64_t time_ns);
+/* kh_order_acknowledged: is this the signature of the validator at this place of the set that ack names? Each is verified once:
+   a certificate made of signatures that were asked for here costs nothing more. */
+bool kh_order_acknowledged(kh_order *o, const kh_ack *ack, uint32_t place, const uint8_t signature[KH_SIGNATURE_SZ]);
+/* kh_order_acknowledge_own: this node has just made it, with the key of that place. */
+void kh_order_acknowledge_own(kh_order *o, const kh_ack *ack, uint32_t place, const uint8_t signature[KH_SIGNATURE_SZ]);
 /* kh_order_process: may a block with these bytes be voted for? Malformed, forged or doubled entries: no; what merely has no
    effect: yes. A block of what kh_order_offerable calls OK, BAD_SEQUENCE or BUSY, each once, is always voted for. */
 bool kh_order_process(kh_order *o, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n);

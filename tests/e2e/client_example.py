@@ -40,7 +40,7 @@ try:
         program = os.path.join(root, "client-" + kind)
         if words is None:
             words = flags("--cflags") + [os.path.join(libraries, "libkanhe-client.a")] + [w for w in flags("--libs", "--static") if w != "-lkanhe-client"]
-            words = [w for w in words if w.startswith(("-I", "-L", "/"))] + ["-lcurl", "-lssl", "-lcrypto", "-ljansson", "-lxml2", "-lconfig", "-lxxhash", "-lIPSec_MB", "-pthread"]
+            words = [w for w in words if w.startswith(("-I", "-L", "/"))] + ["-lcurl", "-lssl", "-lcrypto", "-lsodium", "-ljansson", "-lxml2", "-lconfig", "-lxxhash", "-lIPSec_MB", "-pthread"]
         built = subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", SOURCE, "-o", program, *words], capture_output=True, text=True)
         if not tap.ok(built.returncode == 0, f"{kind}: it compiles", built.stderr):
             continue
