@@ -3,6 +3,7 @@
 #include "client/signing.h"
 #include "client/row.h"
 #include "client/secret.h"
+#include "crypto/digest.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

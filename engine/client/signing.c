@@ -1,6 +1,7 @@
 /* signing: see signing.h. */
 #include "client/signing.h"
 #include "client/secret.h"
+#include "crypto/digest.h"
 #include "log/envelope.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -62,7 +63,7 @@ static kh_result take_numbers(kh_client *c, struct kh_signing *s)
         return kh_client_say(c, KH_FAILED, "%s is in use: another command signs with this key", path);
     ssize_t n = pread(s->fd, text, RECORD_SZ, 0);
     if (n == 0) return KH_DONE;
-    kh_hex_write(s->chain, 32, chain);
+    kh_hex(s->chain, 32, chain);
     char *end = NULL;
     if (n == RECORD_SZ && text[64] == ' ') s->number = strtoull(text + 65, &end, 10);
     if (end != text + RECORD_SZ - 1)
@@ -82,7 +83,7 @@ static kh_result next_number(kh_client *c, struct kh_signing *s, uint64_t *ret)
     uint64_t now = (uint64_t)t.tv_sec * KH_NS_PER_S + (uint64_t)t.tv_nsec;
     if (s->number == UINT64_MAX) return kh_client_say(c, KH_FAILED, "this key has no numbers left");
     s->number = now > s->number ? now : s->number + 1;
-    kh_hex_write(s->chain, 32, chain);
+    kh_hex(s->chain, 32, chain);
     (void)snprintf(text, sizeof text, "%s %020llu\n", chain, (unsigned long long)s->number);
     if (pwrite(s->fd, text, RECORD_SZ, 0) != RECORD_SZ || fdatasync(s->fd) != 0)
         return kh_client_say(c, KH_FAILED, "%s.number cannot be written", c->sign);
