@@ -3,9 +3,8 @@ in memory, on disk and in what was captured (tests/e2e/marks.c)."""
 import ctypes
 import socket
 import struct
-from hub import *
+from town import *
 
-ROOT = os.environ["KH_SOURCE_ROOT"]
 MARKS = os.environ["MARKS"]
 REFERS = "kind,number,owner_id,currency,amount,date,issuer_id,contract_no,refers_to\n"
 SOL_PACKET, PACKET_STATISTICS, PACKET_OUTGOING, SO_RCVBUFFORCE, SO_ATTACH_FILTER = 263, 6, 4, 33, 26
