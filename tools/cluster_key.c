@@ -3,6 +3,7 @@
  * kanhe-key SUITE sign|box|disk FILE...   FILE: 32 bytes as 64 hex digits, mode 0600, made where it is not there. Prints one line
  * a file: the public key in hex (64 bytes; 32 and zeros of Ed25519 and X25519); for `disk` "-": it has none.
  * Exit status: 0; 2 usage; 3 a file that cannot be read, written or is no key. */
+#include "crypto/digest.h"
 #include "crypto/suite.h"
 #include "host/host.h"
 #include <errno.h>
@@ -30,26 +31,11 @@ static bool public_of(kh_suite suite, key_kind kind, const uint8_t secret[KH_SEC
     return made;
 }
 
-static void to_hex(const uint8_t *p, size_t n, char *ret)
-{
-    for (size_t i = 0; i < n; i++) (void)snprintf(ret + 2 * i, 3, "%02x", p[i]);
-}
-
-static bool from_hex(const char *text, uint8_t ret[KH_SECRET_SZ])
-{
-    for (size_t i = 0; i < KH_SECRET_SZ; i++) {
-        unsigned byte;
-        if (strspn(text + 2 * i, "0123456789abcdef") < 2 || sscanf(text + 2 * i, "%2x", &byte) != 1) return false;
-        ret[i] = (uint8_t)byte;
-    }
-    return true;
-}
-
 /* Durable before its public key is told to anybody. */
 static bool write_new(const char *file, const uint8_t secret[KH_SECRET_SZ])
 {
     char text[2 * KH_SECRET_SZ + 2];
-    to_hex(secret, KH_SECRET_SZ, text);
+    kh_hex(secret, KH_SECRET_SZ, text);
     text[2 * KH_SECRET_SZ] = '\n';
     int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool good = fd >= 0 && write(fd, text, 2 * KH_SECRET_SZ + 1) == 2 * KH_SECRET_SZ + 1 && fsync(fd) == 0;
@@ -76,14 +62,15 @@ static int key(kh_suite suite, key_kind kind, const char *file)
     bool is_new = fd < 0 && errno == ENOENT;
     if (is_new) {
         if (!make(suite, kind, secret) || !write_new(file, secret)) result = complain(file, strerror(errno));
-    } else if (fd < 0 || read(fd, text, sizeof text - 1) != sizeof text - 1 || !from_hex(text, secret)) {
+    } else if (fd < 0 || read(fd, text, sizeof text - 1) != sizeof text - 1 ||
+               !kh_hex_read(text, sizeof text - 1, secret, sizeof secret)) {
         result = complain(file, fd < 0 ? strerror(errno) : "is not 64 hex digits");
     }
     if (fd >= 0) (void)close(fd);
     if (result == 0 && !public_of(suite, kind, secret, public_key)) result = complain(file, "is no key of this suite");
     if (result == 0) {
         char hex[2 * KH_PUBLIC_SZ + 1];
-        to_hex(public_key, sizeof public_key, hex);
+        kh_hex(public_key, sizeof public_key, hex);
         (void)puts(kind == DISK ? "-" : hex);
     }
     explicit_bzero(text, sizeof text);

@@ -219,12 +219,14 @@ static bool start_link(kh_cluster *c, char *why, size_t cap)
                                      .received = on_received,
                                      .connected = on_connected,
                                      .ctx = c};
+    kh_link *link = NULL;
     why[0] = '\0';
-    kh_err err = kh_link_start(&options, why, cap, &c->link);
+    kh_err err = kh_link_start(&options, why, cap, &link);
     if (err != KH_OK) return why[0] != '\0' ? false : kh_cluster_say(why, cap, "links: %s", kh_err_text(err));
+    atomic_store_explicit(&c->link, link, memory_order_release); /* for kh_cluster_send */
     for (uint32_t i = 0; i < config->cluster.links.peer_cnt; i++) {
         const kh_config_member *peer = &config->cluster.links.peers[i];
-        err = kh_link_peer(c->link, peer->member, peer->at);
+        err = kh_link_peer(link, peer->member, peer->at);
         if (err != KH_OK) return kh_cluster_say(why, cap, "the peer %u at %s: %s", peer->member, peer->at, kh_err_text(err));
     }
     return true;
@@ -293,6 +295,21 @@ void kh_cluster_end(kh_cluster *c)
     if (c->ended.view != NULL) kh_view_end(c->ended.view);
 }
 
+/* Called with the node's lock held: whoever sends with it, as bodies do whose writing ends late, has no link from now on. */
+static void unlink_peers(void *ctx, kh_order *order)
+{
+    (void)order;
+    atomic_store_explicit(&((kh_cluster *)ctx)->link, NULL, memory_order_release); /* for kh_cluster_send */
+}
+
+static void stop_link(kh_cluster *c)
+{
+    kh_link *link = atomic_load_explicit(&c->link, memory_order_relaxed); /* this thread's own, of start_link */
+    if (link == NULL) return;
+    kh_node_read(c->node, unlink_peers, c);
+    kh_link_stop(link);
+}
+
 void kh_cluster_stop(kh_cluster *c)
 {
     if (c == NULL) return;
@@ -303,8 +320,7 @@ void kh_cluster_stop(kh_cluster *c)
     kh_hub_stop(c->ended.hub);
     kh_view_close(c->ended.view);
     kh_register_close(c->ended.members);
-    if (c->link != NULL) kh_link_stop(c->link);
-    c->link = NULL;
+    stop_link(c);
     if (whole && !atomic_load(&c->failed)) kh_cluster_save(c, 0);
     if (c->bodies != NULL) kh_bodies_close(c->bodies); /* what is still written is told to the node */
     kh_changes_free(c->officers);
@@ -345,7 +361,8 @@ void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
     kh_cluster_counts n = {.is_hub = c->hub != NULL, .is_bank = c->view != NULL};
     uint8_t hash[32];
     kh_node_count(c->node, &n.node);
-    kh_link_count(c->link, &n.link);
+    kh_link *link = atomic_load_explicit(&c->link, memory_order_acquire); /* of start_link */
+    kh_link_count(link, &n.link);
     n.kept_height = kh_node_kept_height(c->node, hash);
     kh_node_read(c->node, attested_upto, &n.attested_height);
     if (n.is_hub) n.executed_height = kh_hub_executed_height(c->hub);
@@ -353,6 +370,6 @@ void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
     n.body_bytes = kh_bodies_bytes(c->bodies);
     n.alerts = atomic_load_explicit(&c->alerts, memory_order_relaxed);
     n.peers = c->options.config->cluster.links.peer_cnt;
-    for (uint32_t i = 0; i < n.peers; i++) n.peers_up += kh_link_is_up(c->link, c->options.config->cluster.links.peers[i].member);
+    for (uint32_t i = 0; i < n.peers; i++) n.peers_up += kh_link_is_up(link, c->options.config->cluster.links.peers[i].member);
     *ret = n;
 }

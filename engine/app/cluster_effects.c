@@ -21,7 +21,8 @@ void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t hei
 void kh_cluster_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n)
 {
     kh_cluster *c = ctx;
-    kh_err err = c->link != NULL ? kh_link_send(c->link, to, type, p, n) : KH_E_AGAIN;
+    kh_link *link = atomic_load_explicit(&c->link, memory_order_acquire); /* of start_link */
+    kh_err err = link != NULL ? kh_link_send(link, to, type, p, n) : KH_E_AGAIN;
     (void)err;
 }
 

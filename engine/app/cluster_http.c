@@ -1,5 +1,6 @@
 /* cluster_http: the order as one row, copied under the node's lock and given without. */
 #include "app/cluster_http.h"
+#include "crypto/digest.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,11 +24,6 @@ typedef struct shown {
     kh_result_row officer_rows[KH_OFFICERS_MAX], member_rows[KH_MEMBERS_MAX];
     shown_member members[KH_MEMBERS_MAX];
 } shown;
-
-static void hex(const uint8_t *p, uint32_t n, char *ret)
-{
-    for (uint32_t i = 0; i < n; i++) (void)snprintf(ret + 2 * (size_t)i, 3, "%02x", p[i]);
-}
 
 static kh_result_field text(const char *name, const char *value)
 {
@@ -66,7 +62,7 @@ static void show_member(shown_member *s, const kh_member *m)
 {
     memcpy(s->name, m->name, m->name_n);
     s->name[m->name_n] = '\0';
-    hex(m->sender, KH_PUBLIC_SZ, s->sender);
+    kh_hex(m->sender, KH_PUBLIC_SZ, s->sender);
     s->fields[0] = number("id", m->id);
     s->fields[1] = text("role", role_word(m->role));
     s->fields[2] = text("name", s->name);
@@ -84,7 +80,7 @@ static void copy_officers(shown *s, kh_order *order)
     if (!kh_order_public(order, "o", 1, &leaf, &index, &cnt, path, &path_n) || leaf.value_n < 4) return;
     s->officer_k = kh_load16(leaf.value);
     for (uint32_t i = 0; i < kh_load16(leaf.value + 2) && i < KH_OFFICERS_MAX; i++, s->officer_cnt++) {
-        hex(leaf.value + 4 + (size_t)i * KH_PUBLIC_SZ, KH_PUBLIC_SZ, s->officers[i]);
+        kh_hex(leaf.value + 4 + (size_t)i * KH_PUBLIC_SZ, KH_PUBLIC_SZ, s->officers[i]);
         s->officer_fields[i] = text("key", s->officers[i]);
         s->officer_rows[i] = (kh_result_row){"officer", &s->officer_fields[i], 1};
     }
@@ -99,9 +95,9 @@ static void copy(void *ctx, kh_order *order)
     s->attested = kh_order_attested(order, posted);
     s->next_change = kh_order_change_number(order);
     kh_order_chain(order, digest);
-    hex(digest, 32, s->chain);
+    kh_hex(digest, 32, s->chain);
     kh_order_app_hash(order, digest);
-    hex(digest, 32, s->app_hash);
+    kh_hex(digest, 32, s->app_hash);
     kh_order_hub_set(order, &s->hubs);
     kh_order_validator_set(order, &s->validators);
     copy_officers(s, order);

@@ -35,7 +35,7 @@ struct kh_cluster {
         kh_view *view;
         kh_register *members;
     } ended;
-    kh_link *link;
+    _Atomic(kh_link *) link; /* while it runs; effects, hub and view send by it, and it begins after them and ends before some */
     kh_abci_server *abci;
     /* CometBFT's: of its consensus connection */
     kh_span *txs; /* answers */

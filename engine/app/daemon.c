@@ -88,7 +88,8 @@ static bool start_service(kh_daemon *d)
                                         .entropy = &d->entropy,
                                         .poller_cnt = c->datagrams.pollers,
                                         .max_sessions = c->datagrams.max_sessions,
-                                        .session_ns = c->datagrams.session_s * KH_NS_PER_S};
+                                        .session_ns = c->datagrams.session_s * KH_NS_PER_S,
+                                        .no_lookups = d->cluster != NULL && kh_cluster_view(d->cluster) != NULL};
     err = kh_service_new(&options, &d->service);
     if (err == KH_OK) err = kh_watch_start(d->store, d->service, c->data, d->logging, &d->notify, &d->watch);
     return err == KH_OK || say(d, "the service", kh_err_text(err));

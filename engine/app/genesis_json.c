@@ -78,19 +78,11 @@ static uint64_t decimal(reading *r, json_t *object, const char *name)
     return sum;
 }
 
-static int digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
-
 /* Exactly n bytes of hex; where it may lack, "" leaves zeros. */
 static void hex_text(reading *r, const char *name, const char *s, bool may_lack, uint8_t *ret, size_t n)
 {
     if (may_lack && s[0] == '\0') return;
-    bool good = strlen(s) == 2 * n;
-    for (size_t i = 0; i < n && good; i++) {
-        int high = digit(s[2 * i]), low = digit(s[2 * i + 1]);
-        good = high >= 0 && low >= 0;
-        if (good) ret[i] = (uint8_t)(high << 4 | low);
-    }
-    if (!good) wrong(r, "\"%s\" is not %zu bytes of lower-case hex", name, n);
+    if (!kh_hex_read(s, strlen(s), ret, n)) wrong(r, "\"%s\" is not %zu bytes of lower-case hex", name, n);
 }
 
 static void hex(reading *r, json_t *object, const char *name, bool may_lack, uint8_t *ret, size_t n)

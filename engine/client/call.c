@@ -303,6 +303,10 @@ kh_result kh_client_call(kh_client *client, const kh_client_request *request, co
 {
     client->message[0] = '\0';
     client->http_status = 0;
-    if (client->sign != NULL && kh_signed_takes(request)) return kh_signed_call(client, request, sink);
+    if (client->sign != NULL && kh_signed_takes(request)) {
+        kh_result result = kh_signing_begin(client);
+        if (result != KH_DONE) return result;
+        if (client->signing != NULL) return kh_signed_call(client, request, sink);
+    }
     return request->file != NULL ? call_file(client, request, sink) : call_pages(client, request, sink);
 }

@@ -3,6 +3,7 @@
 #include "client/answer.h"
 #include "client/row.h"
 #include "client/secret.h"
+#include "crypto/digest.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,17 +23,17 @@ static char *write_text(const change_text *t)
 {
     char hex[2 * KH_CHANGE_BODY_SZ + 1];
     json_t *o = json_object(), *signatures = json_array();
-    kh_hex_write(t->change.chain, 32, hex);
+    kh_hex(t->change.chain, 32, hex);
     (void)json_object_set_new(o, "chain", json_string(hex));
     (void)json_object_set_new(o, "suite", json_string(kh_suite_word(t->suite)));
     (void)json_object_set_new(o, "number", json_integer((json_int_t)t->change.number));
     (void)json_object_set_new(o, "kind", json_integer(t->change.kind));
-    kh_hex_write(t->body, t->change.body_sz, hex);
+    kh_hex(t->body, t->change.body_sz, hex);
     (void)json_object_set_new(o, "body", json_string(hex));
     for (uint32_t i = 0; i < t->change.signature_cnt; i++) {
         json_t *s = json_object();
         (void)json_object_set_new(s, "officer", json_integer(t->change.signatures[i].index + 1));
-        kh_hex_write(t->change.signatures[i].signature, KH_SIGNATURE_SZ, hex);
+        kh_hex(t->change.signatures[i].signature, KH_SIGNATURE_SZ, hex);
         (void)json_object_set_new(s, "signature", json_string(hex));
         (void)json_array_append_new(signatures, s);
     }

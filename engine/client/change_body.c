@@ -1,6 +1,7 @@
 /* change_body: what officers may order, from named fields to bytes (docs/CLUSTER.md, order/tx.h). */
 #include "client/change.h"
 #include "client/secret.h"
+#include "crypto/digest.h"
 #include "order/order.h"
 #include "wire/wire.h"
 #include <stdlib.h>

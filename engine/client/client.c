@@ -58,6 +58,7 @@ kh_result kh_client_open(const kh_client_options *options, char *ret_message, si
         c->key = copy(options->key, &well);
         c->sign = copy(options->sign, &well);
         c->sources = copy(options->sources, &well);
+        c->sign_found = options->sign_found;
         c->timeout_s = options->timeout_s;
     }
     if (!well) {

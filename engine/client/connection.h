@@ -34,6 +34,7 @@ struct kh_signing;
 struct kh_client {
     char *url, *ca, *cert, *key; /* url without a slash at its end */
     char *sign, *sources;        /* NULL: none */
+    bool sign_found;
     double timeout_s;
     uint32_t party; /* that the certificate names; 0: it names none, or is not a file */
     CURLM *multi;

@@ -1,33 +1,11 @@
 /* secret: see secret.h. */
 #include "client/secret.h"
+#include "crypto/digest.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-void kh_hex_write(const uint8_t *p, size_t n, char *ret)
-{
-    for (size_t i = 0; i < n; i++) (void)snprintf(ret + 2 * i, 3, "%02x", p[i]);
-    ret[2 * n] = '\0';
-}
-
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool kh_hex_read(const char *text, size_t text_n, uint8_t *ret, size_t n)
-{
-    if (text_n != 2 * n) return false;
-    for (size_t i = 0; i < n; i++) {
-        int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) return false;
-        ret[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
 
 kh_result kh_secret_read(const char *path, kh_suite suite, kh_signer **ret, char *why, size_t cap)
 {

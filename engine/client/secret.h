@@ -6,6 +6,4 @@
 
 /* kh_secret_read makes a signer of a file; KH_MISUSE with the sentence in why. */
 kh_result kh_secret_read(const char *path, kh_suite suite, kh_signer **ret, char *why, size_t cap);
-void kh_hex_write(const uint8_t *p, size_t n, char *ret); /* 2n digits and a NUL */
-bool kh_hex_read(const char *text, size_t text_n, uint8_t *ret, size_t n);
 #endif

@@ -3,6 +3,7 @@
 #include "client/signing.h"
 #include "client/row.h"
 #include "client/secret.h"
+#include "crypto/digest.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,8 +267,7 @@ kh_result kh_signed_call(kh_client *c, const kh_client_request *q, const kh_resu
     char word[1024] = "";
     size_t word_n = 0, i = 0;
     ask a = {.c = c, .word = word};
-    kh_result result = kh_signing_begin(c);
-    if (result != KH_DONE) return result;
+    kh_result result;
     if (is_import(q)) return kh_signed_import(c, q, sink);
     while (i + 1 < CALL_CNT && !fits(q->path, i, &word_n)) i++;
     if (!fits(q->path, i, &word_n) || !unescape(q->path + strlen(calls[i].before), word_n, word, sizeof word))

@@ -1,7 +1,9 @@
 /* signing: see signing.h. */
 #include "client/signing.h"
 #include "client/secret.h"
+#include "crypto/digest.h"
 #include "log/envelope.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +42,13 @@ static kh_result ask_who(kh_client *c, struct kh_signing *s, kh_suite *ret_suite
     const kh_result_sink sink = {.row = on_me, .ctx = &m};
     kh_result result = kh_client_call(c, &(kh_client_request){.method = "GET", .path = "/v1/me"}, &sink);
     if (result != KH_DONE) return result;
-    if (!m.has_chain || !m.has_suite || !m.has_role)
+    bool of_cluster = m.has_chain && m.has_suite && m.has_role;
+    if (c->sign_found && (!of_cluster || s->role == KH_ROLE_BANK)) {
+        free(c->sign);
+        c->sign = NULL;
+        return KH_DONE;
+    }
+    if (!of_cluster)
         return kh_client_say(c, KH_MISUSE, "%s is of no cluster: operations are not signed there: leave --sign out", c->url);
     if (s->role == KH_ROLE_BANK) return kh_client_say(c, KH_MISUSE, "a bank signs by its own node: leave --sign out");
     if (c->party != 0 && c->party != s->party)
@@ -58,11 +66,14 @@ static kh_result take_numbers(kh_client *c, struct kh_signing *s)
         return kh_client_say(c, KH_MISUSE, "the key's path is too long");
     s->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (s->fd < 0) return kh_client_say(c, KH_FAILED, "%s cannot be written: it keeps the numbers of what was signed", path);
-    if (flock(s->fd, LOCK_EX | LOCK_NB) != 0)
-        return kh_client_say(c, KH_FAILED, "%s is in use: another command signs with this key", path);
+    double until_s = kh_client_now_s() + c->timeout_s;
+    bool locked;
+    while (!(locked = flock(s->fd, LOCK_EX | LOCK_NB) == 0) && errno == EWOULDBLOCK && kh_client_now_s() < until_s)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 20 * 1000000}, NULL);
+    if (!locked) return kh_client_say(c, KH_FAILED, "%s is in use: another command signs with this key", path);
     ssize_t n = pread(s->fd, text, RECORD_SZ, 0);
     if (n == 0) return KH_DONE;
-    kh_hex_write(s->chain, 32, chain);
+    kh_hex(s->chain, 32, chain);
     char *end = NULL;
     if (n == RECORD_SZ && text[64] == ' ') s->number = strtoull(text + 65, &end, 10);
     if (end != text + RECORD_SZ - 1)
@@ -82,7 +93,7 @@ static kh_result next_number(kh_client *c, struct kh_signing *s, uint64_t *ret)
     uint64_t now = (uint64_t)t.tv_sec * KH_NS_PER_S + (uint64_t)t.tv_nsec;
     if (s->number == UINT64_MAX) return kh_client_say(c, KH_FAILED, "this key has no numbers left");
     s->number = now > s->number ? now : s->number + 1;
-    kh_hex_write(s->chain, 32, chain);
+    kh_hex(s->chain, 32, chain);
     (void)snprintf(text, sizeof text, "%s %020llu\n", chain, (unsigned long long)s->number);
     if (pwrite(s->fd, text, RECORD_SZ, 0) != RECORD_SZ || fdatasync(s->fd) != 0)
         return kh_client_say(c, KH_FAILED, "%s.number cannot be written", c->sign);
@@ -99,6 +110,10 @@ kh_result kh_signing_begin(kh_client *c)
     if (s == NULL) return kh_client_say(c, KH_FAILED, "out of memory");
     s->fd = -1;
     kh_result result = ask_who(c, s, &suite);
+    if (result == KH_DONE && c->sign == NULL) {
+        kh_signing_end(s);
+        return KH_DONE;
+    }
     if (result == KH_DONE && (result = kh_secret_read(c->sign, suite, &s->signer, why, sizeof why)) != KH_DONE)
         (void)kh_client_say(c, result, "%s", why);
     if (result == KH_DONE) result = take_numbers(c, s);

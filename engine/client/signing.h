@@ -22,7 +22,8 @@ struct kh_signing {
     int fd; /* KEYFILE.number */
     uint64_t number;
 };
-/* kh_signing_begin asks the hub who we are and for which chain, and takes the key up; once a client. */
+/* kh_signing_begin asks the hub who we are and for which chain, and takes the key up; once a client. c->signing stays NULL where
+   the key was only found and nothing is signed there. */
 kh_result kh_signing_begin(kh_client *c);
 void kh_signing_end(struct kh_signing *s); /* NULL: nothing */
 /* kh_signing_send sends op_cnt frames and gives their receipts, in order. */

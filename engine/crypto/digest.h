@@ -1,4 +1,5 @@
-/* digest: SHA-256, one-shot and streaming. No allocation (OpenSSL's low-level functions), pure in effect; used by doc and ledger.
+/* digest: SHA-256, one-shot and streaming, and hexadecimal digits. No allocation (OpenSSL's low-level functions), pure in effect;
+ * used by doc and ledger.
  */
 #ifndef KH_CRYPTO_DIGEST_H
 #define KH_CRYPTO_DIGEST_H
@@ -14,4 +15,7 @@ void kh_sha256_final(kh_sha256_state *state, uint8_t ret[32]);
 void kh_sha256(const void *p, size_t n, uint8_t ret[32]);
 /* kh_hex writes 2n lower-case characters and a NUL. */
 void kh_hex(const uint8_t *p, size_t n, char *buf);
+/* kh_hex_read takes text_n characters as n bytes: lower case, exactly 2n of them. False: they are not; some of ret may be
+ * written. */
+bool kh_hex_read(const char *text, size_t text_n, uint8_t *ret, size_t n);
 #endif

@@ -86,7 +86,7 @@ bool kh_embed_party(const kh_engine *e, const kh_ledger *l, const kh_principal *
    and finds nothing. [S] */
 #define KH_NOBODY UINT32_MAX
 uint32_t kh_embed_party_id(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text);
-/* kh_embed_log_lookup files a regulator's look-up. */
+/* kh_embed_log_lookup files a regulator's look-up; not at a bank's node, which answers it nothing. */
 void kh_embed_log_lookup(kh_engine *e, const kh_principal *who, const char *question, const char *subject);
 
 typedef struct kh_paper_name { /* KIND:NUMBER[@ISSUER][/CUR][=AMOUNT], taken apart and canonical */

@@ -6,33 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-    TURN_SZ = 1 << 20,
-    FRAME_FIRST_SZ = 256 << 10,
-    FRAME_KEPT_SZ = 16 << 20 /* what came once and was larger is given back */
-};
-
-kh_connection *kh_connection_new(kh_link *link, int fd, bool dialled)
-{
-    kh_connection *c = malloc(sizeof *c);
-    if (c == NULL) return NULL;
-    memset(c, 0, offsetof(kh_connection, stage));
-    c->link = link;
-    c->fd = fd;
-    c->dialled = dialled;
-    c->state = dialled ? KH_CONNECTING : KH_SHAKING;
-    c->alive_at = UINT64_MAX;
-    c->last_written = link->now;
-    return c;
-}
-
-void kh_connection_free(kh_connection *c)
-{
-    SSL_free(c->ssl);
-    (void)close(c->fd);
-    free(c->frame);
-    free(c);
-}
+enum { TURN_SZ = 1 << 20 };
 
 /* ---- out ---- */
 
@@ -111,8 +85,9 @@ static bool has_waiting(kh_connection *c)
 /* ---- in ---- */
 
 /* One frame. false: this peer does not keep to the protocol. */
-static bool take_frame(kh_connection *c, uint8_t type, const uint8_t *p, size_t n)
+static bool take_frame(void *ctx, uint8_t type, const uint8_t *p, size_t n)
 {
+    kh_connection *c = ctx;
     kh_link *link = c->link;
     if (type == KH_LINK_TYPE_ALIVE) {
         if (n != 0) return false;
@@ -129,82 +104,12 @@ static bool take_frame(kh_connection *c, uint8_t type, const uint8_t *p, size_t 
     return true;
 }
 
-static bool head_is_good(const uint8_t head[KH_LINK_HEAD_SZ])
-{
-    return kh_load32(head) <= KH_LINK_MESSAGE_MAX && head[5] == 0 && head[6] == 0 && head[7] == 0;
-}
-
-/* Takes the whole frames out of `in`; the rest moves to its front, or into `frame` where it can never be whole here. */
-static bool take_frames(kh_connection *c)
-{
-    while (c->in_n - c->in_at >= KH_LINK_HEAD_SZ) {
-        const uint8_t *head = c->in + c->in_at;
-        if (!head_is_good(head)) return false;
-        size_t n = kh_load32(head), have = c->in_n - c->in_at;
-        if (KH_LINK_HEAD_SZ + n > sizeof c->in) {
-            if (c->frame_cap == 0 && (c->frame = malloc(FRAME_FIRST_SZ)) == NULL) return false;
-            if (c->frame_cap == 0) c->frame_cap = FRAME_FIRST_SZ;
-            memcpy(c->frame, head, have);
-            c->frame_n = have;
-            c->in_at = c->in_n = 0;
-            return true;
-        }
-        if (KH_LINK_HEAD_SZ + n > have) break;
-        if (!take_frame(c, head[4], head + KH_LINK_HEAD_SZ, n)) return false;
-        c->in_at += KH_LINK_HEAD_SZ + n;
-    }
-    if (c->in_at != 0) memmove(c->in, c->in + c->in_at, c->in_n - c->in_at);
-    c->in_n -= c->in_at;
-    c->in_at = 0;
-    return true;
-}
-
-/* Where the next bytes go: into a large frame's own memory, which grows only with what has come, or into `in`. */
-static bool place(kh_connection *c, uint8_t **ret, size_t *ret_n)
-{
-    if (c->frame_n == 0) {
-        *ret = c->in + c->in_n;
-        *ret_n = sizeof c->in - c->in_n;
-        return true;
-    }
-    size_t whole = KH_LINK_HEAD_SZ + kh_load32(c->frame);
-    if (c->frame_n == c->frame_cap) {
-        size_t cap = kh_min64(2 * c->frame_cap, KH_LINK_HEAD_SZ + KH_LINK_MESSAGE_MAX);
-        uint8_t *more = realloc(c->frame, cap);
-        if (more == NULL) return false;
-        c->frame = more;
-        c->frame_cap = cap;
-    }
-    *ret = c->frame + c->frame_n;
-    *ret_n = kh_min64(whole, c->frame_cap) - c->frame_n;
-    return true;
-}
-
-static bool placed(kh_connection *c, size_t n)
-{
-    if (c->frame_n == 0) {
-        c->in_n += n;
-        return take_frames(c);
-    }
-    c->frame_n += n;
-    size_t body = kh_load32(c->frame);
-    if (c->frame_n < KH_LINK_HEAD_SZ + body) return true;
-    c->frame_n = 0;
-    bool good = take_frame(c, c->frame[4], c->frame + KH_LINK_HEAD_SZ, body);
-    if (c->frame_cap > FRAME_KEPT_SZ) {
-        free(c->frame);
-        c->frame = NULL;
-        c->frame_cap = 0;
-    }
-    return good;
-}
-
 static bool read_frames(kh_connection *c)
 {
     for (size_t turn = 0; turn < TURN_SZ;) {
         uint8_t *p;
         size_t n, got;
-        if (!place(c, &p, &n)) return false;
+        if (!kh_link_frames_place(&c->frames, &p, &n)) return false;
         ERR_clear_error();
         if (SSL_read_ex(c->ssl, p, n, &got) != 1) {
             int error = SSL_get_error(c->ssl, 0);
@@ -213,7 +118,7 @@ static bool read_frames(kh_connection *c)
         kh_link_add(&c->link->counts.bytes_in, got);
         turn += got;
         if (!c->dialled) c->deadline = c->link->now + 2 * KH_LINK_PATIENCE_NS; /* the dialler asks each second */
-        if (!placed(c, got)) {
+        if (!kh_link_frames_placed(&c->frames, got)) {
             kh_link_add(&c->link->counts.refused, 1);
             return false;
         }
@@ -221,7 +126,30 @@ static bool read_frames(kh_connection *c)
     return true;
 }
 
-/* ---- the beginning ---- */
+/* ---- the beginning and the end ---- */
+
+kh_connection *kh_connection_new(kh_link *link, int fd, bool dialled)
+{
+    kh_connection *c = malloc(sizeof *c);
+    if (c == NULL) return NULL;
+    memset(c, 0, offsetof(kh_connection, stage));
+    c->link = link;
+    c->fd = fd;
+    c->dialled = dialled;
+    c->state = dialled ? KH_CONNECTING : KH_SHAKING;
+    c->alive_at = UINT64_MAX;
+    c->frames = (kh_frames){.in = c->in, .take = take_frame, .ctx = c};
+    c->last_written = link->now;
+    return c;
+}
+
+void kh_connection_free(kh_connection *c)
+{
+    SSL_free(c->ssl);
+    (void)close(c->fd);
+    kh_link_frames_free(&c->frames);
+    free(c);
+}
 
 static bool connected(kh_connection *c)
 {

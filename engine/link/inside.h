@@ -2,6 +2,7 @@
  *
  * queue.c       bytes that wait for a peer, in chunks
  * tls.c         the context, certificates, and the BIO between OpenSSL and a socket
+ * frames.c      frames out of bytes that come in pieces
  * connection.c  one connection: its handshake, frames in, bytes out
  * loop.c        the thread: epoll, dialling, accepting, what time brings
  * link.c        what link.h offers
@@ -58,6 +59,22 @@ size_t kh_link_queue_peek(const kh_queue *q, const uint8_t **ret);
 uint32_t kh_link_queue_take(kh_queue *q, size_t n); /* returns how many frames went with it */
 uint32_t kh_link_queue_clear(kh_queue *q);          /* returns how many frames were lost */
 
+/* ---- frames: out of bytes that come in pieces ---- */
+typedef struct kh_frames { /* zeroed but for the first three */
+    uint8_t *in;           /* KH_LINK_IN_SZ bytes, lent */
+    /* take is given each frame, whole; false: this peer does not keep to the protocol. */
+    bool (*take)(void *ctx, uint8_t type, const uint8_t *p, size_t n);
+    void *ctx;
+    size_t in_at, in_n, large_n, large_cap;
+    uint8_t *large; /* a frame that is larger than `in` */
+} kh_frames;
+/* kh_link_frames_place: where the next bytes go, at most *ret_n: into a large frame's own memory, which grows only with what has
+   come, or into `in`. false: no memory. */
+KH_MUST bool kh_link_frames_place(kh_frames *f, uint8_t **ret, size_t *ret_n);
+/* kh_link_frames_placed: n bytes stand there. false: they are no frames, or are not taken. */
+KH_MUST bool kh_link_frames_placed(kh_frames *f, size_t n);
+void kh_link_frames_free(kh_frames *f);
+
 /* ---- peers ---- */
 typedef struct kh_connection kh_connection;
 typedef struct kh_peer {
@@ -86,8 +103,8 @@ struct kh_connection {
     uint64_t alive_at;     /* dialled: when to ask next; UINT64_MAX: asked */
     size_t asked_left;     /* bytes of the queue up to the question's end */
     uint64_t last_written; /* when the kernel last took bytes; not after asked_sent */
-    size_t stage_at, stage_n, in_at, in_n, frame_n, frame_cap;
-    uint8_t *frame; /* a frame that is larger than `in` */
+    size_t stage_at, stage_n;
+    kh_frames frames;
     TAILQ_ENTRY(kh_connection) all, run;
     uint8_t stage[KH_LINK_STAGE_SZ], in[KH_LINK_IN_SZ];
 };

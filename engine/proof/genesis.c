@@ -56,21 +56,10 @@ static uint64_t decimal_of(reader *r, json_t *object, const char *name, uint64_t
     return sum;
 }
 
-static bool hex_byte(const char *text, uint8_t *ret)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *high = memchr(digits, text[0], 16), *low = memchr(digits, text[1], 16);
-    if (high == NULL || low == NULL) return false;
-    *ret = (uint8_t)((high - digits) << 4 | (low - digits));
-    return true;
-}
-
 /* hex_text decodes n bytes of hex. */
 static void hex_text(reader *r, const char *name, const char *text, uint8_t *p, size_t n)
 {
-    bool sound = strlen(text) == 2 * n;
-    for (size_t i = 0; i < n && sound; i++) sound = hex_byte(text + 2 * i, p + i);
-    if (!sound) wrong(r, "%s: not the lower-case hex of %zu bytes", name, n);
+    if (!kh_hex_read(text, strlen(text), p, n)) wrong(r, "%s: not the lower-case hex of %zu bytes", name, n);
 }
 
 static void put_hex(reader *r, json_t *object, const char *name, size_t n, bool may_lack, uint8_t ret[64])
@@ -171,7 +160,7 @@ static void publics(reader *r, json_t *kanhe)
         if (strlen(value) % 2 != 0) wrong(r, "value: no hex");
         for (size_t k = 0; k < value_n && !r->bad; k++) {
             uint8_t byte;
-            if (!hex_byte(value + 2 * k, &byte)) wrong(r, "value: no hex");
+            if (!kh_hex_read(value + 2 * k, 2, &byte, 1)) wrong(r, "value: no hex");
             else put(r, &byte, 1);
         }
     }

@@ -64,6 +64,7 @@ void kh_desk_ring(kh_desk *desk) { (void)sem_post(&desk->waiting); }
 static void write_down(kh_service *service, const kh_late *late)
 {
     char line[64 + KH_QUERIES_MAX * 33];
+    if (service->options.no_lookups) return;
     int n = snprintf(line, sizeof line, "%u datagram", late->who.party);
     for (uint32_t i = 0; i < late->cnt; i++) {
         line[n++] = ' ';

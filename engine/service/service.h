@@ -29,6 +29,7 @@ typedef struct kh_service_options {
     uint32_t max_party_sessions; /* 0: 16; beyond it the party's oldest session goes */
     uint64_t session_ns;         /* 0: an hour, which is also the most */
     kh_aead_method aead;         /* 0: the faster one */
+    bool no_lookups;             /* a bank's node: what a regulator asks is not written down, it is not told either */
 } kh_service_options;
 KH_MUST kh_err kh_service_new(const kh_service_options *options, kh_service **ret);
 void kh_service_free(kh_service *service);

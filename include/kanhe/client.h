@@ -30,8 +30,11 @@ typedef struct kh_client_options {
     /* sign: a file with the party's own key (64 hexadecimal digits, mode 0600), of a cluster: what the regulator, a source or an
        enterprise changes is signed here, and a hub passes it on whole: import, party add, freeze, unfreeze and key, grant add and
        revoke, risk remove. Files are read here. FILE.number keeps the numbers of what was signed. NULL: nothing is signed.
-       sources: of a source that signs, its settings, as conf/sources.conf; NULL: the defaults. */
+       sources: of a source that signs, its settings, as conf/sources.conf; NULL: the defaults.
+       sign_found: nobody asked for sign, it was there: at a hub of no cluster, and for a bank, nothing is signed. Else that is
+       KH_MISUSE. */
     const char *sign, *sources;
+    bool sign_found;
 } kh_client_options;
 KH_API kh_client_options kh_client_options_default(const char *url);
 /* kh_client_open makes a client without touching the network. KH_MISUSE with the sentence in ret_message (cap bytes, may be NULL)

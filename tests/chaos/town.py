@@ -175,14 +175,15 @@ def relay_program(folder):
 
 
 class Town:
-    """A running cluster under DIR/town. netns: the kernel cuts; else the relay cuts and delays."""
+    """A running cluster under DIR/town; its hubs speak for the customs, whose files go over HTTPS as they are. netns: the kernel cuts;
+    else the relay cuts and delays."""
 
     def __init__(self, folder, banks, hubs, suite, netns):
         self.folder, self.dir, self.netns = folder, os.path.join(folder, "town"), netns
         self.tool = os.path.join(ROOT, "tools/cluster")
         self.apart, self.lock = {}, threading.Lock()
         self.troubled = set()  # names of nodes that may say of themselves that they failed
-        run(self.tool, "up", self.dir, "--banks", banks, "--hubs", hubs, "--suite", suite, *(["--netns"] if netns else []))
+        run(self.tool, "up", self.dir, "--banks", banks, "--hubs", hubs, "--suite", suite, "--hubs-speak", *(["--netns"] if netns else []))
         env = self.env()
         self.bank_of = {party["node"]: party["id"] for party in env["parties"] if "node" in party}
         self.nodes = [Node(self, i, said) for i, said in enumerate(env["nodes"])]

@@ -31,6 +31,21 @@ def listed(bank):
     return {row["id"]: pick(row, "state", "version", "amount", "repaid", "height", "attested") for row in rows} if status == 0 else None
 
 
+def signs():
+    """What nobody signed does not count, whichever hub brings it: of the regulator, a source, an enterprise."""
+    enterprise = ("party", "add", "--id", 104, "--role", "enterprise", "--name", "Exporter Four", "--uscc", "91350211M000100Z44")
+    grant = ("grant", "add", "--id", 5, "--bank", 11, "--scope", "documents", "--until", "2099-12-31")
+    for party, words in ((1, enterprise), (1, ("party", "freeze", 103)), (101, grant), (201, ("import", town.write("one.csv", owned([(8, "10.00")]))))):
+        rows, status = town.rows("hub1", party, *words, signed=False)
+        tap.same(([row["name"] for row in rows if "name" in row], status), (["NOT_AUTHORISED"], 1), f"{party}: {words[0]} {words[1] if words[0] != 'import' else ''}: unsigned it is not authorised")
+    listed = [row["id"] for row in town.rows("hub1", 1, "party", "list")[0]]
+    tap.same((104 in listed, town.rows("hub1", 101, "grant", "list")[0]), (False, []), "and has no effect")
+    for party, words in ((1, enterprise), (101, grant)):
+        row, status = town.row("hub1", party, *words)
+        tap.same((row.get("name"), status), ("OK", 0), f"{party}: {words[0]} {words[1]}: signed it is done")
+    tap.ok(104 in [row["id"] for row in town.rows("hub1", 1, "party", "list")[0]] and town.rows("hub1", 101, "grant", "list")[0], "and has its effect")
+
+
 def imports():
     papers = town.write("papers.csv", owned([(1, "1000.00"), (2, "500.00"), (3, "200.00"), (4, "300.00"), (5, "400.00"), (6, "600.00"), (7, "700.00")]))
     row, status = town.row(HUBS[-1], 201, "import", papers)
@@ -177,7 +192,7 @@ def all_die():
 
 try:
     town.up()
-    for part in (imports, finances, *((warns,) if LONG else ()), audits, proves, *((a_bank_dies, hubs_die) if LONG else ()), all_die):
+    for part in (signs, imports, finances, *((warns,) if LONG else ()), audits, proves, *((a_bank_dies, hubs_die) if LONG else ()), all_die):
         began = time.monotonic()
         part()
         print(f"# {part.__name__}: {time.monotonic() - began:.0f} s")

@@ -8,69 +8,52 @@ if os.geteuid() != 0:
     print("ok 1 # SKIP root alone may read kanhed's memory and capture packets\n1..1")
     sys.exit(0)
 root = tempfile.mkdtemp(prefix="kanhe-secrets-")
-where = os.path.join(root, "town")
-os.environ.update(KANHE_BIN=COMMAND, KANHED_BIN=KANHED, KANHE_KEY_BIN=os.environ["KANHE_KEY"], KANHE_LEAF_BIN=os.environ["KANHE_LEAF"])
+town = Town(root, "town", "--suite", os.environ.get("SUITE", "intl"))
 ALL = {side.id: side.marks(key_of) for side in SIDES}
-
-
-def tool(*words):
-    done = subprocess.run([os.path.join(ROOT, "tools", "cluster"), *words], capture_output=True, text=True, timeout=400)
-    return done.returncode, done.stdout + done.stderr
-
-
-def env():
-    with open(os.path.join(where, "env.json"), encoding="utf-8") as f:
-        return json.load(f)
-
-
-def node(name):
-    return next(n for n in env()["nodes"] if n["name"] == name)
 
 
 class Certificates(Authority):
     """Of the cluster's authority, for whoever has none there."""
 
     def __init__(self):
-        self.root, self.made, self.lock = root, {p["id"]: tuple(os.path.join(where, p[k]) for k in ("cert", "key")) for p in env()["parties"]}, threading.Lock()
-        self.ca, self.ca_key = os.path.join(where, env()["ca"]), os.path.join(where, env()["ca_key"])
+        self.root, self.made, self.lock = root, dict(town.certificates), threading.Lock()
+        self.ca, self.ca_key = town.ca, town.path(town.env()["ca_key"])
+
+    def key(self, party, role):
+        """A key to sign with, where the command finds it: the public one."""
+        file = self.party(party, role)[1].removesuffix(".key") + ".sign"
+        return subprocess.run([os.environ["KANHE_KEY"], "intl", "sign", file], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def kanhe(at, party, role, *words, good=(0,)):
-    cert, key = certificates.party(party, role)
-    done = subprocess.run([COMMAND, "--connect", at, "--ca", certificates.ca, "--cert", cert, "--key", key, "--timeout", "60", "--json", *map(str, words)], capture_output=True, text=True, timeout=240)
-    if done.returncode not in good:
-        print(f"# {party}: {' '.join(map(str, words))}: {done.returncode} {done.stdout[-600:]} {done.stderr[-600:]}", flush=True)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
-def write(name, text):
-    path = os.path.join(root, name)
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
-    return path
+def kanhe(node, party, role, *words, good=(0,)):
+    town.certificates[party] = certificates.party(party, role)
+    rows, status = town.rows(node, party, *words, wait=60, timeout=240)
+    if status not in good:
+        print(f"# {party}: {' '.join(map(str, words))}: {status} {rows} {town.said[-600:]}", flush=True)
+    return status, rows
 
 
 def live(side):
     """A bank's day, through its own node."""
-    own, id_ = node(side.node)["url"], side.id
+    own, id_ = side.node, side.id
     f, names = side.financings, []
     requests = "id,enterprise,product,amount,currency,kind,number,issuer\n" + "".join(
         f"{f[i]},{enterprise},{side.product},{side.amounts[i]},USD,{kind},{number},{issuer}\n" for i, enterprise, kind, number, issuer in
         ((0, side.enterprise, "export_declaration", side.papers[0], ""), (1, side.enterprise, "export_declaration", side.papers[1], ""), (2, side.enrolled, "export_declaration", side.papers[2], ""),
          (3, side.enterprise, "export_declaration", declaration(side.seed), ""), (4, side.enterprise, "invoice", side.invoice, side.uscc)))
-    _, rows = kanhe(own, id_, "bank", "finance", "apply", "--file", write(f"{id_}-r.csv", requests), good=(0, 1))
+    _, rows = kanhe(own, id_, "bank", "finance", "apply", "--file", town.write(f"{id_}-r.csv", requests), good=(0, 1))
     names += [row.get("name") for row in rows]
     tap.ok(names.count("OK") + names.count("SIMILAR") == 4 and "NOT_FOUND" in names, f"{side.node}: applications and a refusal", names)
     events = "id,event,amount,source,reason\n" + "".join(f"{f[0]},{e},,,\n" for e in ("accept", "approve", "disburse")) + f"{f[0]},repay,{side.amounts[4]},own-funds,\n" + \
         f"{f[1]},accept,,,\n{f[1]},reject,,,fraud_suspected\n{f[5]},accept,,,\n"
-    _, rows = kanhe(own, id_, "bank", "finance", "events", "--file", write(f"{id_}-e.csv", events), good=(0, 1))
+    _, rows = kanhe(own, id_, "bank", "finance", "events", "--file", town.write(f"{id_}-e.csv", events), good=(0, 1))
     tap.ok([row.get("name") for row in rows].count("OK") >= 4, f"{side.node}: events and a refusal", rows)
     verify = REFERS + "".join(line + "\n" for line in side.import_lines()) + f"export_declaration,{side.papers[3]},{side.uscc},USD,1.00,2026-11-01,,,\n"
-    status, rows = kanhe(own, id_, "bank", "verify", write(f"{id_}-v.csv", verify), good=(0, 1))
+    status, rows = kanhe(own, id_, "bank", "verify", town.write(f"{id_}-v.csv", verify), good=(0, 1))
     tap.ok(len(rows) >= 7, f"{side.node}: verify, asked of a hub by its node", (status, rows))
     kanhe(own, id_, "bank", "balance", "export_declaration:" + side.papers[0], "--owner", side.uscc, "--amount", side.bases[0])
     kanhe(own, id_, "bank", "risk", "add", side.subject, "--category", "fraud", good=(0, 1, 3))
-    kanhe(env()["url"], side.enterprise, "enterprise", "grant", "add", "--id", side.grant, "--bank", id_, "--scope", "documents,credit", "--until", "2099-12-31")
+    kanhe("hub1", side.enterprise, "enterprise", "grant", "add", "--id", side.grant, "--bank", id_, "--scope", "documents,credit", "--until", "2099-12-31")
     kanhe(own, id_, "bank", "credit", side.enterprise, "--grant", side.grant, good=(0, 1, 3))
     _, rows = kanhe(own, id_, "bank", "finance", "list")
     tap.ok({row["id"] for row in rows} >= {f[0], f[1], f[2]}, f"{side.node}: its financings", rows)
@@ -78,7 +61,7 @@ def live(side):
 
 def strangers(side):
     """What a bank's node answers to parties other than its bank: nothing of the bank's."""
-    own, got = node(side.node)["url"], b""
+    own, got = town.urls[side.node], b""
     context = ssl.create_default_context(cafile=certificates.ca)
     other = next(s for s in SIDES if s is not side)
     for party, role in ((None, None), (other.id, "bank"), (1, "regulator"), (201, "source"), (side.enterprise, "enterprise")):
@@ -118,11 +101,11 @@ def look(side, things, what):
 
 
 def live_and_look():
-    hub = node("hub1")
-    kanhe(env()["url"], 201, "source", "import", write("all.csv", REFERS + "".join(line + "\n" for side in SIDES for line in side.import_lines())))
+    kanhe("hub1", 201, "source", "import", town.write("all.csv", REFERS + "".join(line + "\n" for side in SIDES for line in side.import_lines())))
     for side in SIDES:
         for id_, name, uscc in ((side.enterprise, side.name, side.uscc), (side.enterprise + 1, side.name + " II", side.enrolled)):
-            kanhe(env()["url"], 1, "regulator", "party", "add", "--id", id_, "--role", "enterprise", "--name", name, "--uscc", uscc)
+            kanhe("hub1", 1, "regulator", "party", "add", "--id", id_, "--role", "enterprise", "--name", name, "--uscc", uscc)
+        kanhe("hub1", 1, "regulator", "party", "key", side.enterprise, "--public", certificates.key(side.enterprise, "enterprise"))
     threads = [threading.Thread(target=live, args=(side,)) for side in SIDES]
     for t in threads:
         t.start()
@@ -132,13 +115,13 @@ def live_and_look():
         strangers(side)
     every = sorted({mark for marks in ALL.values() for mark in marks})
     for side in SIDES:
-        pids = [f"pid:{pid}" for pid in node(side.node)["pids"]]
+        pids = [f"pid:{pid}" for pid in town.node(side.node)["pids"]]
         tap.ok(len(pids) == 3, f"{side.node}: supervisor, kanhed, CometBFT")
         found, _ = search(root, ALL[side.id], *pids)
         wanted = (struct.pack("<Q", side.financings[0]), struct.pack("<Q", cents(side.amounts[0])), side.papers[0].encode(), key_of(side.documents()[0]))
         tap.same([m for m in wanted if m not in {mark for mark, _ in found}], [], f"{side.node}: the search finds its own in its memory ({len(found)} marks)")
         look(side, pids, "memory")
-    found, _ = search(root, every, *(f"pid:{pid}" for pid in hub["pids"]))
+    found, _ = search(root, every, *(f"pid:{pid}" for pid in town.node("hub1")["pids"]))
     tap.ok(all(struct.pack("<Q", side.financings[0]) in {m for m, _ in found} for side in SIDES), "the search finds all banks' in the hub's memory")
 
 
@@ -150,7 +133,7 @@ def look_at_traffic(capture):
         tap.ok(len(sums) == 5 and min(sums.values()) > 1000, f"captured of each node: {what}", sums)
     found, size = search(root, every, "tree:" + capture.folder)
     tap.ok(not found and size > 1 << 20, f"traffic: {size >> 20} MiB hold none of {len(every)} marks", brief(found))
-    a, b = ([n["url"][len("https://") :].split(":")[0] for n in env()["nodes"]])[:2]
+    a, b = ([n["url"][len("https://") :].split(":")[0] for n in town.env()["nodes"]])[:2]
     with socket.create_server((a, 0)) as server:
         with socket.create_connection(server.getsockname(), source_address=(b, 0)) as out, server.accept()[0] as into:
             out.sendall(b"in the clear: " + ALL[11][0])
@@ -164,28 +147,28 @@ def look_at_traffic(capture):
 
 def look_at_disks():
     for side in SIDES:
-        home = os.path.join(where, node(side.node)["home"])
+        home = town.home(side.node)
         look(side, ["tree:" + home], "disk")
         found, _ = search(root, ALL[side.id], "tree:" + home)
-        found = [(mark, place) for mark, place in found if "/data/lookups/" not in place]  # what the regulator asked with, here in strangers()
-        tap.ok(not found, f"{side.node}: nor is anything of its own in the clear on its disk, but for what the regulator asked", brief(found))
-    found, _ = search(root, sorted({m for marks in ALL.values() for m in marks}), "tree:" + os.path.join(where, node("hub1")["home"]))
+        tap.ok(not found, f"{side.node}: nor is anything of its own in the clear on its disk", brief(found))
+    found, _ = search(root, sorted({m for marks in ALL.values() for m in marks}), "tree:" + town.home("hub1"))
     tap.ok(all(side.papers[0].encode() in {m for m, _ in found} for side in SIDES), "the search finds all banks' on the hub's disk")
 
 
 try:
-    status, said = tool("up", where, "--suite", os.environ.get("SUITE", "intl"))
-    if not tap.same(status, 0, "up"):
-        print("# " + said.replace("\n", "\n# "))
+    if not town.well(tap, "up", "up", *town.words):
         tap.end()
+    town.look()
     certificates = Certificates()
-    capture = Capture([n["url"][len("https://") :].split(":")[0] for n in env()["nodes"]], os.path.join(root, "captured"))
-    live_and_look()
-    look_at_traffic(capture)
-    tap.same(tool("down", where)[0], 0, "down")
+    capture = Capture([n["url"][len("https://") :].split(":")[0] for n in town.env()["nodes"]], os.path.join(root, "captured"))
+    for part, words in ((live_and_look, ()), (look_at_traffic, (capture,))):
+        began = time.monotonic()
+        part(*words)
+        print(f"# {part.__name__}: {time.monotonic() - began:.0f} s")
+    town.well(tap, "down", "down")
     look_at_disks()
 finally:
-    if os.path.isdir(where):
-        tool("down", where)
+    if os.path.isdir(town.dir):
+        town.tool("down")
     shutil.rmtree(root, ignore_errors=True)
 tap.end()

@@ -1,35 +1,10 @@
 """tools/cluster: up makes a cluster and says in env.json what it is; kill leaves no process of a node, start brings it back; the rest goes on
 meanwhile; down leaves none; up again goes on, after a SIGKILL of all too; a stopped directory moves up. As root: partitions."""
-import signal
-import time
-from hub import *
+from town import *
 
-ROOT = os.environ["KH_SOURCE_ROOT"]
 tap = Tap()
 root = tempfile.mkdtemp(prefix="kanhe-town-")
-where = os.path.join(root, "a town")
-os.environ.update(KANHE_BIN=COMMAND, KANHED_BIN=KANHED, KANHE_KEY_BIN=os.environ["KANHE_KEY"], KANHE_LEAF_BIN=os.environ["KANHE_LEAF"])
-
-
-def tool(*words):
-    done = subprocess.run([os.path.join(ROOT, "tools", "cluster"), *words], capture_output=True, text=True, timeout=400)
-    return done.returncode, done.stdout + done.stderr
-
-
-def well(what, *words):
-    status, said = tool(*words)
-    if not tap.same(status, 0, what):
-        print("# " + said.replace("\n", "\n# "))
-    return status == 0
-
-
-def env(directory=None):
-    with open(os.path.join(directory or where, "env.json"), encoding="utf-8") as f:
-        return json.load(f)
-
-
-def node(name, directory=None):
-    return next(n for n in env(directory)["nodes"] if n["name"] == name)
+town, moved, cut = (Town(root, name) for name in ("a town", "moved", "cut"))
 
 
 def alive(home):
@@ -48,119 +23,107 @@ def alive(home):
     return sorted(found)
 
 
-def heights(directory=None):
-    lines = tool("status", directory or where)[1].splitlines()[1:]
+def heights(of=town):
+    lines = of.tool("status")[1].splitlines()[1:]
     return {line.split()[0]: int(line.split()[3]) for line in lines}
 
 
-def rises(name, directory=None, seconds=30):
+def rises(name, of=town, seconds=30):
     """Does a node get blocks above what it has now?"""
-    before = heights(directory)[name]
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if heights(directory)[name] > before:
-            return True
-        time.sleep(0.5)
-    return False
-
-
-def kanhe(at, party, *words, directory=None):
-    e, base = env(directory), directory or where
-    pair = next((p["cert"], p["key"]) for p in e["parties"] if p["id"] == party)
-    return subprocess.run([COMMAND, "--connect", at, "--ca", os.path.join(base, e["ca"]), "--cert", os.path.join(base, pair[0]), "--key", os.path.join(base, pair[1]), "--json", *words],
-                          capture_output=True, text=True, timeout=120)
+    before = heights(of)[name]
+    return of.until(lambda: heights(of)[name] > before, seconds)
 
 
 def first_up():
-    tap.same(tool()[0], 2, "without words: its usage")
-    tap.same(tool("up", where, "--banks", "many")[0], 2, "a number of banks that is none")
-    tap.same(tool("status", root)[0], 3, "a folder without a cluster")
-    if not well("up", "up", where):
+    tap.same(subprocess.run([TOOL], capture_output=True).returncode, 2, "without words: its usage")
+    tap.same(town.tool("up", "--banks", "many")[0], 2, "a number of banks that is none")
+    tap.same(Town(root, ".").tool("status")[0], 3, "a folder without a cluster")
+    if not town.well(tap, "up", "up"):
         tap.end()
-    e = env()
+    town.look()
+    where, e = town.dir, town.env()
     tap.same(sorted(e), sorted(["url", "ca", "ca_key", "genesis", "nodes", "parties"]), "env.json has its keys")
     tap.same([(n["name"], n["role"]) for n in e["nodes"]], [("hub1", "hub")] + [(f"bank{i}", "bank") for i in (11, 12, 13, 14)], "a hub and four banks")
     tap.same([(p["id"], p.get("node")) for p in e["parties"]], [(1, None)] + [(i, f"bank{i}") for i in (11, 12, 13, 14)] + [(i, None) for i in (101, 102, 103, 201)], "each bank has its node")
+    tap.same([p["id"] for p in e["parties"] if "sign" in p], [1, 101, 102, 103, 201], "all but banks have a key of their own to sign with")
     tap.same([alive(os.path.join(where, n["home"])) for n in e["nodes"]], [n["pids"] for n in e["nodes"]], "the pids are all of a node's processes")
     tap.same([len(n["pids"]) for n in e["nodes"]], [3] * 5, "a supervisor, kanhed, CometBFT")
-    secrets = [os.path.join(where, "officers", "1.key"), os.path.join(where, "links.key"), os.path.join(where, e["ca_key"]), where,
+    secrets = [*(os.path.join(where, p["sign"]) for p in e["parties"] if "sign" in p), os.path.join(where, "officers", "1.key"), os.path.join(where, "links.key"), os.path.join(where, e["ca_key"]), where,
                *(os.path.join(where, n["home"], "keys", name) for n in e["nodes"] for name in os.listdir(os.path.join(where, n["home"], "keys")))]
     tap.ok(all(os.stat(file).st_mode & 0o77 == 0 for file in secrets), "secrets are nobody else's to read")
     tap.same(sorted(os.listdir(os.path.join(where, "nodes/hub1/keys"))), ["attest.key", "box.key", "comet.key", "comet_node.key", "disk.key", "group.1.key", "sender.key"], "a hub's keys")
     tap.same(sorted(os.listdir(os.path.join(where, "nodes/bank11/keys"))), ["ack.key", "box.key", "comet.key", "comet_node.key", "disk.key", "sender.key"], "a bank's keys: not the hubs'")
-    tap.same(tool("up", where, "--banks", "5")[0], 2, "another up may not make it another cluster")
-    with open(os.path.join(root, "d.csv"), "w") as f:
-        f.write(declarations(3))
-    tap.same(kanhe(e["url"], 201, "import", os.path.join(root, "d.csv")).returncode, 0, "the source imports through a hub")
-    said = [json.loads(kanhe(n["url"], 1, "audit").stdout) for n in e["nodes"]]
+    tap.same([town.tool("up", *words)[0] for words in (("--banks", "5"), ("--hubs-speak",))], [2, 2], "another up may not make it another cluster")
+    tap.same(town.raw("hub1", 201, "import", town.write("d.csv", declarations(3))).returncode, 0, "the source imports through a hub")
+    said = town.audits([n["name"] for n in e["nodes"]])
     tap.same(len({(line["digest"], line["attested_height"] > 0) for line in said}), 1, "one digest at every node")
 
 
 def one_dies():
-    before = node("bank12")
-    well("kill", "kill", where, "bank12")
-    tap.same((alive(os.path.join(where, before["home"])), node("bank12")["pids"]), ([], []), "kill leaves no process of the node")
-    tap.same(tool("status", where)[0], 1, "status says that not all serve")
+    before, where = town.node("bank12"), town.dir
+    town.well(tap, "kill", "kill", "bank12")
+    tap.same((alive(town.home("bank12")), town.node("bank12")["pids"]), ([], []), "kill leaves no process of the node")
+    tap.same(town.tool("status")[0], 1, "status says that not all serve")
     tap.ok(rises("bank11"), "the others go on")
-    well("start", "start", where, "bank12")
-    tap.ok(len(node("bank12")["pids"]) == 3 and not set(node("bank12")["pids"]) & set(before["pids"]), "start renews its pids")
+    town.well(tap, "start", "start", "bank12")
+    tap.ok(len(town.node("bank12")["pids"]) == 3 and not set(town.node("bank12")["pids"]) & set(before["pids"]), "start renews its pids")
     tap.ok(rises("bank12"), "and it goes on")
-    os.kill(next(pid for pid in node("bank13")["pids"] if os.path.basename(os.path.realpath(f"/proc/{pid}/exe")) == "cometbft"), signal.SIGKILL)
-    before, until = node("bank13")["pids"], time.monotonic() + 60
-    while node("bank13")["pids"] == before and time.monotonic() < until or len(node("bank13")["pids"]) < 3:
+    os.kill(next(pid for pid in town.node("bank13")["pids"] if os.path.basename(os.path.realpath(f"/proc/{pid}/exe")) == "cometbft"), signal.SIGKILL)
+    before, until = town.node("bank13")["pids"], time.monotonic() + 60
+    while town.node("bank13")["pids"] == before and time.monotonic() < until or len(town.node("bank13")["pids"]) < 3:
         time.sleep(0.2)
-    after = node("bank13")["pids"]
+    after = town.node("bank13")["pids"]
     tap.ok(after == alive(os.path.join(where, "nodes/bank13")) and len(set(before) & set(after)) == 1, "CometBFT ended: it and kanhed are new, the supervisor is not")
 
 
 def all_die():
-    for n in env()["nodes"]:
-        for pid in n["pids"]:
-            os.kill(pid, signal.SIGKILL)
+    for pid in town.pids():
+        os.kill(pid, signal.SIGKILL)
     before = max(heights().values())
-    well("up after a SIGKILL of all", "up", where)
+    town.well(tap, "up after a SIGKILL of all", "up")
     tap.ok(rises("hub1") and max(heights().values()) > before, "it goes on where it was")
-    tap.same(len(kanhe(env()["url"], 11, "party", "list").stdout.splitlines()) > 0, True, "and answers")
-    well("down", "down", where)
-    tap.same([alive(os.path.join(where, n["home"])) for n in env()["nodes"]], [[]] * 5, "down leaves no process")
-    tap.same([n["pids"] for n in env()["nodes"]], [[]] * 5, "and says so")
+    tap.ok(town.rows("hub1", 11, "party", "list")[0], "and answers")
+    town.well(tap, "down", "down")
+    tap.same([alive(town.path(n["home"])) for n in town.env()["nodes"]], [[]] * 5, "down leaves no process")
+    tap.same([n["pids"] for n in town.env()["nodes"]], [[]] * 5, "and says so")
 
 
 def moves_up():
-    data, town = os.path.join(root, "data"), os.path.join(root, "moved")
+    data = os.path.join(root, "data")
     run = lambda *words: subprocess.run([COMMAND, "--data", data, "--json", *words], capture_output=True, text=True, check=True).stdout
     run("init")
     for id_, role in ((7, "regulator"), (21, "bank"), (901, "bank"), (35, "source")):
         run("party", "add", "--id", str(id_), "--role", role, "--name", f"Party {id_}")
     run("rate", "set", "EUR", "USD", "1.0834", "--date", "2026-11-24", "--source", "ECB")
     digest = json.loads(run("audit"))
-    if not well("up --from", "up", town, "--from", data, "--suite", "gm"):
+    if not moved.well(tap, "up --from", "up", "--from", data, "--suite", "gm", "--hubs-speak"):
         return
-    e = env(town)
-    tap.same([n["name"] for n in e["nodes"]], ["hub1", "bank21", "bank901"], "a node a bank; members keep their ids")
-    with open(os.path.join(town, e["genesis"])) as f:
+    moved.look()
+    tap.same(list(moved.urls), ["hub1", "bank21", "bank901"], "a node a bank; members keep their ids")
+    with open(moved.genesis) as f:
         genesis = json.load(f)
     begin = genesis["app_state"]["kanhe"]
-    tap.same((begin["suite"], genesis["initial_height"], [m["id"] for m in begin["members"]]), ("gm", str(digest["height"] + 1), [7, 21, 35, 901, 902]), "it begins above what was")
+    tap.same((begin["suite"], begin["hubs_speak"], genesis["initial_height"], [m["id"] for m in begin["members"]]), ("gm", True, str(digest["height"] + 1), [7, 21, 35, 901, 902]), "it begins above what was")
     tap.same(len(begin["public"]), 1, "the rate is public")
-    tap.same(json.loads(kanhe(e["url"], 7, "audit", directory=town).stdout)["content_digest"], digest["content_digest"], "the content is the same")
-    well("down again", "down", town)
+    tap.same(moved.row("hub1", 7, "audit")[0]["content_digest"], digest["content_digest"], "the content is the same")
+    add = ("party", "add", "--id", 77, "--role", "enterprise", "--name", "Party 77", "--uscc", "77777777XX")
+    tap.same([moved.row("hub1", 7, *add, signed=signed)[1] for signed in (False, True)], [0, 0], "its hub speaks for the regulator, who may sign as well")
+    moved.well(tap, "down again", "down")
 
 
 def cut_off():
-    town = os.path.join(root, "cut")
-    if not well("up --netns", "up", town, "--netns"):
+    if not cut.well(tap, "up --netns", "up", "--netns"):
         return
-    well("a partition", "partition", town, "bank11|bank12,bank13,bank14,hub1")
+    cut.well(tap, "a partition", "partition", "bank11|bank12,bank13,bank14,hub1")
     time.sleep(2)
-    tap.ok(rises("hub1", town), "those who are enough go on")
-    tap.ok(not rises("bank11", town, 4), "the one who is cut off does not")
-    well("heal", "heal", town)
-    tap.ok(rises("bank11", town, 60), "and comes back")
-    tap.same(tool("partition", town, "bank11|bank11")[0], 2, "a node in two groups")
-    well("down in namespaces", "down", town)
+    tap.ok(rises("hub1", cut), "those who are enough go on")
+    tap.ok(not rises("bank11", cut, 4), "the one who is cut off does not")
+    cut.well(tap, "heal", "heal")
+    tap.ok(rises("bank11", cut, 60), "and comes back")
+    tap.same(cut.tool("partition", "bank11|bank11")[0], 2, "a node in two groups")
+    cut.well(tap, "down in namespaces", "down")
     left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
-    with open(os.path.join(town, "cluster.json")) as f:
+    with open(cut.path("cluster.json")) as f:
         tap.ok(json.load(f)["tag"] not in left, "no namespace is left")
 
 
@@ -172,8 +135,8 @@ try:
     if os.geteuid() == 0:
         cut_off()
 finally:
-    for directory in (where, os.path.join(root, "moved"), os.path.join(root, "cut")):
-        if os.path.isdir(directory):
-            tool("down", directory)
+    for each in (town, moved, cut):
+        if os.path.isdir(each.dir):
+            each.tool("down")
     shutil.rmtree(root, ignore_errors=True)
 tap.end()

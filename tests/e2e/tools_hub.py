@@ -58,6 +58,13 @@ try:
     with open(os.path.join(root, "d.csv"), "w") as f:
         f.write(declarations(3))
     tap.same(kanhe(201, "import", os.path.join(root, "d.csv")).returncode, 0, "the source imports")
+    for party in (201, 11):  # as of a cluster's parties, beside their keys
+        with open(os.path.join(where, f"parties/{party}.sign"), "w") as f:
+            f.write("01" * 32 + "\n")
+    sign = os.path.join(where, "parties/201.sign")
+    os.chmod(sign, 0o600)
+    done = [kanhe(201, "import", os.path.join(root, "d.csv"), *more) for more in ((), ("--sign", sign))]
+    tap.same([d.returncode for d in done], [0, 2], "a key to sign with that was only found is left out at a hub of no cluster; one that was named is misuse")
     tap.same(tool("up", where)[0], 0, "up where it is up: nothing to do")
     tap.same(env()["pid"], e["pid"], "and the same daemon")
     os.kill(e["pid"], signal.SIGKILL)

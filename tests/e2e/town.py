@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hub import *
 
 ROOT = os.environ["KH_SOURCE_ROOT"]
+TOOL = os.path.join(ROOT, "tools", "cluster")
 os.environ.update(KANHE_BIN=COMMAND, KANHED_BIN=KANHED, KANHE_KEY_BIN=os.environ["KANHE_KEY"], KANHE_LEAF_BIN=os.environ["KANHE_LEAF"])
 
 
@@ -18,7 +19,7 @@ class Town:
         return os.path.join(self.dir, *words)
 
     def tool(self, verb, *words):
-        done = subprocess.run([os.path.join(ROOT, "tools", "cluster"), verb, self.dir, *words], capture_output=True, text=True, timeout=400)
+        done = subprocess.run([TOOL, verb, self.dir, *words], capture_output=True, text=True, timeout=400)
         return done.returncode, done.stdout + done.stderr
 
     def must(self, verb, *words):
@@ -27,22 +28,57 @@ class Town:
             raise AssertionError(f"tools/cluster {verb} {' '.join(words)}: {status} {said}")
         return said
 
+    def well(self, tap, what, verb, *words):
+        """A test that the tool does it."""
+        status, said = self.tool(verb, *words)
+        if not tap.same(status, 0, what):
+            print("# " + said.replace("\n", "\n# "))
+        return status == 0
+
     def up(self):
         self.must("up", *self.words)
-        with open(self.path("env.json"), encoding="utf-8") as f:
-            env = json.load(f)
+        self.look()
+
+    def look(self):
+        env = self.env()
         self.genesis = self.path(env["genesis"])
         self.urls = {n["name"]: n["url"] for n in env["nodes"]}
         self.certificates = {p["id"]: (self.path(p["cert"]), self.path(p["key"])) for p in env["parties"]}
         self.ca = self.path(env["ca"])
 
-    def pids(self):
+    def env(self):
         with open(self.path("env.json"), encoding="utf-8") as f:
-            return [pid for n in json.load(f)["nodes"] for pid in n["pids"]]
+            return json.load(f)
 
-    def raw(self, node, party, *words, timeout=120, wait=None):
-        """The command at a node, as a party. wait: its --timeout."""
-        cert, key = self.certificates[party]
+    def node(self, name):
+        return next(n for n in self.env()["nodes"] if n["name"] == name)
+
+    def home(self, name, *words):
+        return self.path(self.node(name)["home"], *words)
+
+    def pids(self):
+        return [pid for n in self.env()["nodes"] for pid in n["pids"]]
+
+    def log(self, name):
+        with open(self.home(name, "kanhed.log"), encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def log_says(self, name, word, seconds=30):
+        return self.until(lambda: word in self.log(name), seconds)
+
+    def alerts(self):
+        """What nodes said of members that lie."""
+        return [line for n in self.env()["nodes"] for line in self.log(n["name"]).splitlines() if "cluster_alert" in line]
+
+    def without_key(self, party):
+        """The same certificate where the command finds no key to sign with."""
+        folder = os.path.join(self.root, "unsigned")
+        os.makedirs(folder, exist_ok=True)
+        return tuple(shutil.copy(file, folder) for file in self.certificates[party])
+
+    def raw(self, node, party, *words, timeout=120, wait=None, signed=True):
+        """The command at a node, as a party, which signs where it has a key. wait: its --timeout."""
+        cert, key = self.certificates[party] if signed else self.without_key(party)
         more = ["--timeout", str(wait)] if wait else []
         return subprocess.run([COMMAND, "--connect", self.urls[node], "--ca", self.ca, "--cert", cert, "--key", key, *more, "--json", *map(str, words)],
                               capture_output=True, text=True, timeout=timeout, cwd=self.root)

@@ -201,6 +201,14 @@ typedef struct pw_key {
     kh_signer *signer;
     uint8_t public[KH_PUBLIC_SZ];
 } pw_key;
+static struct { /* that pw_key_new made */
+    kh_signer *p[512];
+    unsigned n;
+} pw_signers;
+static inline void pw_keys_drop(void)
+{
+    while (pw_signers.n > 0) kh_signer_free(pw_signers.p[--pw_signers.n]);
+}
 static inline pw_key pw_key_new(kh_suite suite, uint64_t *seed)
 {
     pw_key key;
@@ -209,6 +217,8 @@ static inline pw_key pw_key_new(kh_suite suite, uint64_t *seed)
     secret[0] = 1; /* in range */
     if (kh_signer_new(suite, secret, &key.signer) != KH_OK) abort();
     kh_signer_public(key.signer, key.public);
+    if (pw_signers.n == sizeof pw_signers.p / sizeof pw_signers.p[0]) abort();
+    pw_signers.p[pw_signers.n++] = key.signer;
     return key;
 }
 static inline void pw_sign(const pw_key *key, const void *p, size_t n, uint8_t ret[64])

@@ -305,7 +305,7 @@ static inline pw_world pw_make(const pw_shape *shape)
     pw_make_output(m, &w);
     pw_make_text(m, &w, &w.receipt);
     w.genesis = m->genesis.json;
-    kh_signer_free(m->stranger.signer);
+    pw_keys_drop();
     free(m->genesis.g.p);
     free(m->tx.p);
     free(m->hubs_value.p);

@@ -46,21 +46,22 @@ Test(abci, requests_of_the_vectors)
 }
 
 /* PREPARE {max_tx_bytes 1000, txs aabb, "", cc, height 7, time 5 s 9 ns, next validators (skipped), proposer}. */
+static const char a_prepare[] = "820138" /* 16: 56 bytes */
+                                "08e807"
+                                "1202aabb"
+                                "1200"
+                                "1201cc"
+                                "2807"
+                                "320408051009"
+                                "3a0c000000000000000000000000"
+                                "42140102030405060708090a0b0c0d0e0f1011121314";
+
 Test(abci, prepare)
 {
-    static const char message[] = "820138" /* 16: 56 bytes */
-                                  "08e807"
-                                  "1202aabb"
-                                  "1200"
-                                  "1201cc"
-                                  "2807"
-                                  "320408051009"
-                                  "3a0c000000000000000000000000"
-                                  "42140102030405060708090a0b0c0d0e0f1011121314";
     kh_abci_request r;
     kh_span tx;
     size_t at = 0;
-    cr_assert(read_hex(message, &r) == KH_OK);
+    cr_assert(read_hex(a_prepare, &r) == KH_OK);
     cr_assert(r.call == KH_ABCI_PREPARE && r.max_tx_bytes == 1000 && r.height == 7 && r.time_ns == 5 * KH_NS_PER_S + 9);
     cr_assert(r.tx_cnt == 3 && r.proposer.n == 20 && r.proposer.p[19] == 0x14);
     cr_assert(kh_abci_tx_next(&r, &at, &tx) && tx.n == 2 && tx.p[0] == 0xaa && tx.p[1] == 0xbb);
@@ -182,17 +183,8 @@ Test(abci, what_is_malformed)
 
 Test(abci, every_cut_is_refused)
 {
-    static const char whole[] = "820138"
-                                "08e807"
-                                "1202aabb"
-                                "1200"
-                                "1201cc"
-                                "2807"
-                                "320408051009"
-                                "3a0c000000000000000000000000"
-                                "42140102030405060708090a0b0c0d0e0f1011121314";
     uint8_t bytes[128];
-    size_t n = hex(whole, bytes);
+    size_t n = hex(a_prepare, bytes);
     kh_abci_request read;
     cr_assert(kh_abci_read(bytes, n, &read) == KH_OK);
     for (size_t cut = 0; cut < n; cut++) {

@@ -23,45 +23,13 @@ static void make_blocks(void)
 {
     block *b = blocks;
     text t = {0};
-    ops_buf ops = {0};
-    ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD,
-                           .party = REGULATOR,
-                           .party_add = {OPS_ENTERPRISE, KH_ROLE_ENTERPRISE, kh_text_of("Exporter"), kh_text_of(ops_owner)}});
-    text_bundle(&t, REGULATOR, REGULATOR, 1, &ops);
-    for (uint32_t i = 0; i < 10; i++) {
-        char number[32];
-        kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
-        op.document = (kh_op_document){.action = KH_DOC_PUT,
-                                       .kind = KH_KIND_EXPORT_DECLARATION,
-                                       .status = KH_STATUS_CLEARED,
-                                       .date = 9000,
-                                       .source = SOURCE,
-                                       .balance_cnt = 1,
-                                       .number = ops_number(number, i),
-                                       .owner = kh_text_of(ops_owner)};
-        op.document.balances[0] = (kh_op_balance){OPS_USD, 100000};
-        ops_add(&ops, &op);
-    }
-    text_bundle(&t, SOURCE, SOURCE, 1, &ops);
+    bundle_exporter(&t);
+    bundle_papers(&t, 1, 0, 10, 100000);
     block_batch(&b[0], HUB, &t);
     applies(&b[1], BANK_A, 1, 5, 5, 100);
     applies(&b[1], BANK_B, 1, 5, 5, 100);
     for (uint32_t i = 0; i < 3; i++) applies(&b[BIG], BANK_A, 1000 + 4000 * i, 4000, 10, 100);
-    for (uint32_t i = 0; i < 300; i++) { /* a bundle that no run has room for beside others */
-        char number[32];
-        kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
-        op.document = (kh_op_document){.action = KH_DOC_PUT,
-                                       .kind = KH_KIND_EXPORT_DECLARATION,
-                                       .status = KH_STATUS_CLEARED,
-                                       .date = 9000,
-                                       .source = SOURCE,
-                                       .balance_cnt = 1,
-                                       .number = ops_number(number, 100 + i),
-                                       .owner = kh_text_of(ops_owner)};
-        op.document.balances[0] = (kh_op_balance){OPS_USD, 100000};
-        ops_add(&ops, &op);
-    }
-    text_bundle(&t, SOURCE, SOURCE, 2, &ops);
+    bundle_papers(&t, 2, 100, 300, 100000); /* that no run has room for beside others */
     block_batch(&b[BIG], BANK_B, &t);
     applies(&b[BIG], BANK_B, 1000, 2000, 10, 100);
     applies(&b[3], BANK_A, 1, 5, 5, 100); /* again: their first answers */

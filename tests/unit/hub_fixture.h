@@ -460,30 +460,29 @@ static inline void given_free(given *g)
 }
 
 /* ---- what all tests begin with: the exporter by the regulator's bundle, ten papers by the source's ---- */
-static inline uint64_t begin_with_papers(void)
+static inline void bundle_exporter(text *t)
 {
-    block b = {0};
-    text t = {0};
     ops_buf ops = {0};
     ops_add(&ops, &(kh_op){.type = KH_OP_PARTY_ADD,
                            .party = REGULATOR,
                            .party_add = {OPS_ENTERPRISE, KH_ROLE_ENTERPRISE, kh_text_of("Exporter"), kh_text_of(ops_owner)}});
-    text_bundle(&t, REGULATOR, REGULATOR, 1, &ops);
-    for (uint32_t i = 0; i < 10; i++) {
-        char number[32];
-        kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
-        op.document = (kh_op_document){.action = KH_DOC_PUT,
-                                       .kind = KH_KIND_EXPORT_DECLARATION,
-                                       .status = KH_STATUS_CLEARED,
-                                       .date = 9000,
-                                       .source = SOURCE,
-                                       .balance_cnt = 1,
-                                       .number = ops_number(number, i),
-                                       .owner = kh_text_of(ops_owner)};
-        op.document.balances[0] = (kh_op_balance){OPS_USD, 1000};
-        ops_add(&ops, &op);
-    }
-    text_bundle(&t, SOURCE, SOURCE, 1, &ops);
+    text_bundle(t, REGULATOR, REGULATOR, 1, &ops);
+}
+
+/* The source's bundle `number`: cnt papers from the first on, each of this amount. */
+static inline void bundle_papers(text *t, uint64_t number, uint32_t first, uint32_t cnt, uint64_t amount)
+{
+    ops_buf ops = {0};
+    for (uint32_t i = 0; i < cnt; i++) ops_paper(&ops, SOURCE, i, first + i, amount);
+    text_bundle(t, SOURCE, SOURCE, number, &ops);
+}
+
+static inline uint64_t begin_with_papers(void)
+{
+    block b = {0};
+    text t = {0};
+    bundle_exporter(&t);
+    bundle_papers(&t, 1, 0, 10, 1000);
     block_batch(&b, HUB, &t);
     uint64_t height = decide(&b);
     wait_executed(height);

@@ -3,20 +3,6 @@
 #include <criterion/criterion.h>
 #include <poll.h>
 
-static authority ca;
-
-static void setup(void)
-{
-    fixture_begin();
-    make_authority("ca", &ca);
-}
-
-static void teardown(void)
-{
-    free_authority(&ca);
-    fixture_end();
-}
-
 TestSuite(link_strangers, .init = setup, .fini = teardown);
 
 static node nodes[3];

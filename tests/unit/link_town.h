@@ -3,6 +3,20 @@
 #define KH_TESTS_LINK_TOWN_H
 #include "link_fixture.h"
 
+static authority ca; /* of all nodes of a test */
+
+static void setup(void)
+{
+    fixture_begin();
+    make_authority("ca", &ca);
+}
+
+static void teardown(void)
+{
+    free_authority(&ca);
+    fixture_end();
+}
+
 static void node_received(void *ctx, uint32_t from, uint8_t type, const uint8_t *p, size_t n)
 {
     node *me = ctx;

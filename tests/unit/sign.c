@@ -132,22 +132,8 @@ Test(sign, blocks_under_way_are_judged_in_order)
     ops_buf ops = {0};
     (void)begin_with_papers();
     const kh_op op = key_op(0);
-    world_close();                        /* the three are decided while the hub is away */
-    for (uint32_t i = 0; i < 6000; i++) { /* so much that it is not executed at once */
-        char number[32];
-        kh_op paper = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = i};
-        paper.document = (kh_op_document){.action = KH_DOC_PUT,
-                                          .kind = KH_KIND_EXPORT_DECLARATION,
-                                          .status = KH_STATUS_CLEARED,
-                                          .date = 9000,
-                                          .source = SOURCE,
-                                          .balance_cnt = 1,
-                                          .number = ops_number(number, 1000 + i),
-                                          .owner = kh_text_of(ops_owner)};
-        paper.document.balances[0] = (kh_op_balance){OPS_USD, 1000};
-        ops_add(&ops, &paper);
-    }
-    text_bundle(&t, SOURCE, SOURCE, 2, &ops);
+    world_close();                          /* the three are decided while the hub is away */
+    bundle_papers(&t, 2, 1000, 6000, 1000); /* so much that it is not executed at once */
     ops_add(&ops, &op);
     text_bundle(&t, REGULATOR, REGULATOR, 2, &ops);
     block_batch(&one, HUB, &t);

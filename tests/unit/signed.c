@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "client/change.h"
 #include "client/secret.h"
+#include "crypto/digest.h"
 #include "order/order.h"
 
 static char dir[] = "/tmp/kh-signed-XXXXXX";
@@ -95,8 +96,8 @@ static char *text_of(const kh_order *order, const char *kind, const kh_client_pa
     const char *wrong = kh_change_body(kind, fields, n, &number, body, &body_n);
     cr_assert(wrong == NULL, "%s", wrong);
     kh_order_chain(order, chain);
-    kh_hex_write(chain, 32, chain_hex);
-    kh_hex_write(body, body_n, hex);
+    kh_hex(chain, 32, chain_hex);
+    kh_hex(body, body_n, hex);
     sprintf(text, "{\"chain\":\"%s\",\"suite\":\"intl\",\"number\":%lu,\"kind\":%u,\"body\":\"%s\",\"signatures\":[]}", chain_hex,
             (unsigned long)kh_order_change_number(order), number, hex);
     return text;
@@ -165,14 +166,14 @@ Test(signed_by, each_kind_has_its_body)
     uint8_t bytes[KH_PUBLIC_SZ];
     kh_order *order = an_order();
     public_of(60, bytes);
-    kh_hex_write(bytes, sizeof bytes, key);
+    kh_hex(bytes, sizeof bytes, key);
     kh_box *box = NULL;
     uint8_t secret[KH_SECRET_SZ];
     memset(secret, 61, sizeof secret);
     cr_assert(kh_box_new(KH_SUITE_INTL, secret, &box) == KH_OK);
     kh_box_public(box, bytes);
     kh_box_free(box);
-    kh_hex_write(bytes, sizeof bytes, group);
+    kh_hex(bytes, sizeof bytes, group);
     const kh_client_param member[] = {{"id", "50"}, {"role", "source"}, {"name", "Customs"}, {"sender", key}};
     const kh_client_param epoch[] = {{"group", group}};
     const kh_client_param officers[] = {{"k", "1"}, {"key", key}};

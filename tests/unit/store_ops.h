@@ -37,20 +37,24 @@ static inline kh_text ops_number(char buf[32], uint32_t i)
     return (kh_text){buf, (uint32_t)snprintf(buf, 32, "531620260%09u", i)};
 }
 
-static inline void ops_declaration(ops_buf *b, uint32_t i, uint64_t base)
+/* Number i, as its source says it (party 0: the operator). */
+static inline void ops_paper(ops_buf *b, uint32_t source, uint64_t sequence, uint32_t i, uint64_t base)
 {
     char number[32];
-    kh_op op = {.type = KH_OP_DOCUMENT, .sequence = i};
+    kh_op op = {.type = KH_OP_DOCUMENT, .party = source, .sequence = sequence};
     op.document = (kh_op_document){.action = KH_DOC_PUT,
                                    .kind = KH_KIND_EXPORT_DECLARATION,
                                    .status = KH_STATUS_CLEARED,
                                    .date = 9000,
+                                   .source = source,
                                    .balance_cnt = 1,
                                    .number = ops_number(number, i),
                                    .owner = kh_text_of(ops_owner)};
     op.document.balances[0] = (kh_op_balance){OPS_USD, base};
     ops_add(b, &op);
 }
+
+static inline void ops_declaration(ops_buf *b, uint32_t i, uint64_t base) { ops_paper(b, 0, i, i, base); }
 
 static inline kh_key ops_key(uint32_t i)
 {

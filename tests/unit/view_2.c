@@ -1,127 +1,274 @@
-/* A node, a kept order and parcels for the unit tests of the view: what the test says, and no more. */
-#include "view_fake.h"
-#include <stdlib.h>
-#include <string.h>
+/* view, hubs that lie and packages out of order: what is not taken and whom that names, what is waited for. */
+#include "view_fixture.h"
 
-fake_world fake;
-
-void fake_reset(void)
+static void expect_alert(const char *word, uint32_t hub, uint64_t height)
 {
-    for (uint32_t i = 0; i < fake.submitted_cnt; i++) free(fake.submitted[i].bytes);
-    memset(&fake, 0, sizeof fake);
-    fake.hub_cnt = 1;
-    fake.hubs[0] = 21;
+    cr_assert_eq(alert_cnt, 1, "%u alerts", alert_cnt);
+    cr_assert_str_eq(alerts[0].word, word);
+    cr_assert_eq(alerts[0].member, hub);
+    cr_assert_eq(alerts[0].height, height);
+    alert_cnt = 0;
 }
 
-kh_kept_block *fake_block(uint64_t height)
+Test(view, an_altered_package_is_not_taken)
 {
-    for (uint32_t i = 0; i < fake.block_cnt; i++)
-        if (fake.blocks[i].height == height) return &fake.blocks[i];
-    kh_kept_block *b = &fake.blocks[fake.block_cnt++];
-    memset(b, 0, sizeof *b);
-    b->height = height;
-    b->time_ns = height * 1000;
-    memset(b->app_hash, (int)height, 32);
-    b->items = fake.items[fake.block_cnt - 1];
-    return b;
+    begin();
+    fake.hub_cnt = 2;
+    fake.hubs[1] = HUB2;
+    given g;
+    uint8_t digest[32];
+    (void)submit(1, &g);
+    order(5, digest, true);
+    height_begin(5);
+    kh_output *o = applied(digest, 0, 100);
+    o->receipt.amount = 9999; /* what the lying hub says */
+    o->lines[0].amount = 9999;
+    put(o);
+    made lie = height_end(5, false);
+    height_begin(5);
+    put(applied(digest, 0, 100));
+    made truth = height_end(5, true);
+    attest(&truth);
+    kh_view_tick(v); /* the first tells all hubs where this view stands */
+    sent_cnt = 0;
+    deliver(&lie, HUB);
+    expect_alert("DIFFERING_OUTPUTS", HUB, 5);
+    cr_assert_eq(kh_view_height(v), 0);
+    cr_assert(!find(100));
+    cr_assert_eq(g.done, 0);
+    kh_view_tick(v);
+    cr_assert_eq(sent_cnt, 1);
+    cr_assert_eq(sent_to[0], HUB2); /* another is asked */
+    deliver(&truth, HUB2);
+    cr_assert_eq(g.done, 1);
+    cr_assert(find(100));
+    cr_assert_eq(seen.amount, 5000);
+    /* bytes changed on the way: not even a package */
+    made next = one(6, 101, &g);
+    next.parcel[next.parcel_n / 2] ^= 1;
+    deliver(&next, HUB);
+    cr_assert_eq(alert_cnt, 1);
+    cr_assert_str_eq(alerts[0].word, "BAD_PACKAGE");
+    forget(&lie), forget(&truth), forget(&next);
+    end();
 }
 
-/* ---- node ---- */
-kh_err kh_node_submit(kh_node *node, const uint8_t *frames, size_t n, uint32_t op_cnt, bool signed_section, uint64_t tag)
+/* It comes before its statement: held, and judged when that comes. */
+Test(view, an_early_lie_is_found_out)
 {
-    (void)node;
-    if (fake.node_full) return KH_E_AGAIN;
-    uint8_t *bytes = malloc(n);
-    memcpy(bytes, frames, n);
-    fake.submitted[fake.submitted_cnt++] = (fake_submitted){bytes, n, op_cnt, signed_section, tag};
-    return KH_OK;
-}
-void kh_node_read(kh_node *node, void (*f)(void *ctx, kh_order *order), void *ctx)
-{
-    (void)node;
-    f(ctx, NULL);
-}
-bool kh_node_attested_root(kh_node *node, uint64_t height, kh_attestation *ret)
-{
-    (void)node;
-    for (uint32_t i = 0; i < fake.held_cnt; i++)
-        if (fake.held[i].height == height) {
-            *ret = fake.held[i];
-            return true;
-        }
-    return false;
-}
-void kh_order_chain(const kh_order *o, uint8_t ret[32])
-{
-    (void)o;
-    memset(ret, 0x11, 32);
-}
-void kh_order_hub_set(const kh_order *o, kh_order_hubs *ret)
-{
-    (void)o;
-    memset(ret, 0, sizeof *ret);
-    ret->cnt = fake.hub_cnt;
-    ret->quorum = fake.hub_cnt / 2 + 1;
-    memcpy(ret->ids, fake.hubs, sizeof fake.hubs);
-}
-uint64_t kh_order_attested(const kh_order *o, uint8_t ret_posted[32])
-{
-    (void)o;
-    memset(ret_posted, 0, 32);
-    return fake.attested;
+    begin();
+    given g;
+    uint8_t digest[32];
+    (void)submit(1, &g);
+    order(5, digest, true);
+    height_begin(5);
+    put(applied(digest, 0, 999));
+    made lie = height_end(5, false);
+    height_begin(5);
+    put(applied(digest, 0, 100));
+    made truth = height_end(5, true);
+    deliver(&lie, HUB);
+    deliver(&truth, HUB2);
+    cr_assert_eq(alert_cnt, 0);
+    attest(&truth);
+    expect_alert("DIFFERING_OUTPUTS", HUB, 5);
+    cr_assert_eq(g.financings[0], 100);
+    cr_assert(!find(999));
+    forget(&lie), forget(&truth);
+    end();
 }
 
-/* ---- kept ---- */
-static kh_kept_block *copy_of(const kh_kept_block *b)
+Test(view, a_missing_receipt_names_the_hub)
 {
-    kh_kept_block *c = malloc(sizeof *c);
-    *c = *b;
-    return c;
+    begin();
+    given g;
+    uint8_t digest[32];
+    (void)submit(3, &g);
+    order(5, digest, true);
+    for (uint32_t left_out = 0; left_out < 5; left_out++) { /* any of the three; all; one in the place of another */
+        height_begin(5);
+        for (uint32_t i = 0; i < 3; i++)
+            if (left_out != 3 && i != left_out) put(applied(digest, left_out == 4 && i == 2 ? 1 : i, 100 + i));
+        made lie = height_end(5, false);
+        kh_attestation a = attestation(&lie); /* the only hub: its lie is what was attested */
+        kh_view_close(v);
+        memset(&g, 0, sizeof g);
+        open_view();
+        ordered_upto = fake.submitted_cnt;
+        (void)submit(3, &g);
+        fake_block(5)->item_cnt = 0;
+        order(5, digest, true);
+        kh_view_attested(v, &a);
+        deliver(&lie, HUB);
+        expect_alert("MISSING_RECEIPT", HUB, 5);
+        cr_assert_eq(kh_view_height(v), 0);
+        cr_assert(!find(100) && !find(101) && !find(102));
+        cr_assert_eq(g.cnt, 0);
+        forget(&lie);
+    }
+    /* a batch of which nothing is said: also where the submissions are not known any more */
+    kh_view_close(v);
+    open_view();
+    height_begin(5);
+    made lie = height_end(5, false);
+    attest(&lie);
+    deliver(&lie, HUB);
+    expect_alert("MISSING_RECEIPT", HUB, 5);
+    forget(&lie);
+    /* and a height that was ordered in between and passed over */
+    height_begin(7);
+    fake_block(7);
+    lie = height_end(7, false);
+    attest(&lie);
+    deliver(&lie, HUB);
+    expect_alert("MISSING_RECEIPT", HUB, 7);
+    forget(&lie);
+    height_begin(7); /* nor told of another height than it was ordered at */
+    for (uint32_t i = 0; i < 3; i++) put(applied(digest, i, 100 + i));
+    lie = height_end(7, false);
+    kh_view_close(v);
+    open_view();
+    attest(&lie);
+    deliver(&lie, HUB);
+    expect_alert("MISSING_RECEIPT", HUB, 7);
+    forget(&lie);
+    end();
 }
-kh_err kh_kept_at(kh_kept *k, uint64_t height, kh_kept_block **ret)
-{
-    (void)k;
-    const kh_kept_block *best = NULL;
-    for (uint32_t i = 0; i < fake.block_cnt; i++)
-        if (fake.blocks[i].height <= height && (best == NULL || fake.blocks[i].height > best->height)) best = &fake.blocks[i];
-    if (best == NULL) return KH_E_NOT_FOUND;
-    *ret = copy_of(best);
-    return KH_OK;
-}
-kh_err kh_kept_after(kh_kept *k, uint64_t height, kh_kept_block **ret)
-{
-    (void)k;
-    const kh_kept_block *best = NULL;
-    for (uint32_t i = 0; i < fake.block_cnt; i++)
-        if (fake.blocks[i].height > height && (best == NULL || fake.blocks[i].height < best->height)) best = &fake.blocks[i];
-    if (best == NULL) return KH_E_NOT_FOUND;
-    *ret = copy_of(best);
-    return KH_OK;
-}
-void kh_kept_block_free(kh_kept_block *b) { free(b); }
 
-/* ---- parcels: {party, height, package, XXH3}, in the clear ---- */
-kh_err kh_parcel_make(kh_suite suite, const uint8_t box_public[KH_PUBLIC_SZ], const kh_entropy *entropy, const uint8_t chain[32],
-                      uint32_t party, uint64_t height, const uint8_t *package, size_t n, uint8_t **ret, size_t *ret_n)
+Test(view, another_app_hash_is_not_taken)
 {
-    (void)suite, (void)box_public, (void)entropy, (void)chain;
-    uint8_t *p = malloc(n + 20);
-    kh_store32(p, party);
-    kh_store64(p + 4, height);
-    memcpy(p + 12, package, n);
-    kh_store64(p + 12 + n, kh_xxh3(p, n + 12));
-    *ret = p;
-    *ret_n = n + 20;
-    return KH_OK;
+    begin();
+    given g;
+    uint8_t digest[32];
+    (void)submit(1, &g);
+    order(5, digest, true);
+    height_begin(5);
+    put(applied(digest, 0, 100));
+    made m = height_end(5, true);
+    kh_attestation a = attestation(&m);
+    a.app_hash[0] ^= 1;
+    kh_view_attested(v, &a);
+    deliver(&m, HUB);
+    expect_alert("DIFFERING_APP_HASH", HUB, 5);
+    cr_assert_eq(kh_view_height(v), 0);
+    forget(&m);
+    end();
 }
-bool kh_parcel_open(kh_suite suite, const kh_box *box, const uint8_t chain[32], uint32_t party, const uint8_t *p, size_t n,
-                    uint64_t *ret_height, uint8_t **ret, size_t *ret_n)
+
+/* The hubs are ahead of this node: it waits for its own block. */
+Test(view, waits_for_its_own_block)
 {
-    (void)suite, (void)box, (void)chain;
-    if (n < 20 || kh_load32(p) != party || kh_load64(p + n - 8) != kh_xxh3(p, n - 8)) return false;
-    *ret_height = kh_load64(p + 4);
-    *ret_n = n - 20;
-    *ret = malloc(n);
-    memcpy(*ret, p + 12, n - 20);
-    return true;
+    begin();
+    fake_block(3);
+    height_begin(5);
+    made m = height_end(5, true);
+    attest(&m);
+    deliver(&m, HUB);
+    cr_assert_eq(kh_view_height(v), 0);
+    cr_assert_eq(alert_cnt, 0);
+    fake_block(5);
+    kh_view_tick(v);
+    cr_assert_eq(kh_view_height(v), 5);
+    forget(&m);
+    end();
+}
+
+Test(view, a_gap_is_waited_for_then_named)
+{
+    begin();
+    given g;
+    uint8_t digest[32];
+    (void)submit(1, &g);
+    order(5, digest, true);
+    height_begin(5);
+    put(applied(digest, 0, 100));
+    made first = height_end(5, true);
+    fake_block(6);
+    height_begin(6);
+    put(notice(KH_NOTICE_LAPSED, 100, KH_FIN_LAPSED, 2));
+    made second = height_end(6, true);
+    attest(&first);
+    attest(&second);
+    deliver(&second, HUB);
+    cr_assert_eq(kh_view_height(v), 0);
+    for (uint32_t i = 0; i < 10; i++) kh_view_tick(v);
+    cr_assert_eq(alert_cnt, 0);
+    cr_assert(sent_cnt > 1);
+    for (uint32_t i = 0; i < 20; i++) kh_view_tick(v);
+    expect_alert("WITHHELD_OUTPUTS", HUB, 6);
+    deliver(&second, HUB);
+    deliver(&first, HUB); /* what lacked: both are taken, in order */
+    cr_assert_eq(kh_view_height(v), 6);
+    cr_assert(find(100));
+    cr_assert_eq(seen.state, KH_FIN_LAPSED);
+    forget(&first), forget(&second);
+    end();
+}
+
+/* Two attested stories that do not go together. */
+Test(view, a_broken_chain_is_not_taken)
+{
+    begin();
+    given g;
+    made m = one(5, 100, &g);
+    heads[0][3] ^= 1;
+    fake_block(6);
+    height_begin(6);
+    put(notice(KH_NOTICE_LAPSED, 100, KH_FIN_LAPSED, 2));
+    made n = height_end(6, false);
+    attest(&n);
+    deliver(&n, HUB);
+    expect_alert("BROKEN_CHAIN", HUB, 6);
+    heads[0][3] ^= 1;
+    counts[0] = 0;
+    height_begin(6);
+    made o = height_end(6, false);
+    kh_attestation a = attestation(&o);
+    fake.held[fake.held_cnt++] = a;
+    cr_assert_eq(kh_view_height(v), 5);
+    forget(&m), forget(&n), forget(&o);
+    end();
+}
+
+Test(view, out_of_order_and_again)
+{
+    begin();
+    given g[8];
+    uint8_t digest[32];
+    made m[8];
+    for (uint32_t i = 0; i < 8; i++) {
+        (void)submit(1, &g[i]);
+        order(10 + i, digest, true);
+        height_begin(10 + i);
+        put(applied(digest, 0, 100 + i));
+        m[i] = height_end(10 + i, true);
+        attest(&m[i]);
+    }
+    static const uint32_t way[] = {3, 3, 1, 7, 0, 5, 0, 2, 6, 4, 1};
+    for (uint32_t i = 0; i < sizeof way / sizeof way[0]; i++) deliver(&m[way[i]], i % 2 == 0 ? HUB : HUB2);
+    cr_assert_eq(kh_view_height(v), 17);
+    for (uint32_t i = 0; i < 8; i++) {
+        cr_assert_eq(g[i].done, 1);
+        cr_assert_eq(g[i].height, 10 + i);
+        cr_assert(find(100 + i));
+        forget(&m[i]);
+    }
+    cr_assert_eq(alert_cnt, 0);
+    end();
+}
+
+/* What is attested but did not reach this view in time: the node has it. */
+Test(view, statements_come_from_the_node)
+{
+    begin();
+    fake_block(5);
+    height_begin(5);
+    made m = height_end(5, true);
+    fake.held[fake.held_cnt++] = attestation(&m);
+    deliver(&m, HUB);
+    cr_assert_eq(kh_view_height(v), 0);
+    kh_view_tick(v);
+    cr_assert_eq(kh_view_height(v), 5);
+    forget(&m);
+    end();
 }

@@ -109,7 +109,7 @@ def genesis(cluster, consensus, beginning):
     """DIR/genesis.json, last of all that `up` makes: once it is there, the cluster is."""
     now = time.time_ns()
     initial = str(beginning["height"] + 1)
-    kanhe = {"suite": cluster.suite, "hubs_speak": True, "chain_id": cluster.plan["chain_id"], "initial_height": initial, "time_ns": str(now),
+    kanhe = {"suite": cluster.suite, "hubs_speak": cluster.plan.get("hubs_speak", False), "chain_id": cluster.plan["chain_id"], "initial_height": initial, "time_ns": str(now),
              "group": keys.group_key(cluster), "checkpoint": beginning["checkpoint"], "officers": {"k": keys.OFFICERS_NEEDED, "keys": keys.officers(cluster)},
              "members": members(cluster, consensus), "public": beginning["public"]}
     validators = []

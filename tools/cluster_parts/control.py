@@ -91,6 +91,8 @@ def write_env(cluster):
     for party in cluster.parties:
         line = {key: party[key] for key in ("id", "name", "role")}
         line.update(cert=f"parties/{party['id']}.pem", key=f"parties/{party['id']}.key")
+        if keys.is_signing(cluster, party["id"]):
+            line["sign"] = f"parties/{party['id']}.sign"
         if party["id"] in by_member:
             line["node"] = by_member[party["id"]]
         env["parties"].append(line)
@@ -120,7 +122,7 @@ def make_plan(directory, given, programs):
     nodes = [{"name": f"hub{i + 1}", "role": "hub", "member": next(free)} for i in range(given.hubs or 1)]
     nodes += [{"name": f"bank{number}", "role": "bank", "member": number} for number in sorted(banks)]
     check_length(directory, [node["name"] for node in nodes])
-    return {"chain_id": f"kanhe-{os.urandom(4).hex()}", "suite": given.suite or "intl", "netns": given.netns, "kvstore": given.kvstore,
+    return {"chain_id": f"kanhe-{os.urandom(4).hex()}", "suite": given.suite or "intl", "netns": given.netns, "kvstore": given.kvstore, "hubs_speak": given.hubs_speak,
             "tag": make_tag(directory), "addresses": choose_addresses(directory, len(nodes), given.netns), "nodes": nodes, "parties": parties,
             "from": from_data, "programs": programs}
 
@@ -131,7 +133,7 @@ def same_plan(cluster, given):
     for name, was in (("hubs", len(cluster.hubs)), ("banks", len(cluster.banks)), ("suite", plan["suite"])):
         if getattr(given, name) not in (None, was):
             raise Trouble(f"{cluster.dir} is a cluster with --{name} {was}; take another DIR", 2)
-    if (given.netns and not plan["netns"]) or (given.kvstore and not plan["kvstore"]):
+    if any(getattr(given, kind) and not plan.get(kind) for kind in ("netns", "kvstore", "hubs_speak")):
         raise Trouble(f"{cluster.dir} is a cluster of another kind; take another DIR", 2)
 
 
@@ -139,6 +141,7 @@ def furnish(cluster):
     """All that is in DIR before the first start. genesis.json is written last: without it all this is made again."""
     if keys.is_complete(cluster):
         return
+    os.makedirs(cluster.path("parties"), mode=0o700, exist_ok=True)
     for node in cluster.nodes:
         shutil.rmtree(node.home, ignore_errors=True)
         os.makedirs(node.path("keys"), mode=0o700)

@@ -30,8 +30,12 @@ def member_keys(node):
 
 
 def party_key(cluster, party):
-    """The public key by which the regulator, or a source, signs what it changes: `kanhe --sign DIR/parties/ID.sign`."""
+    """The public key by which the regulator, a source or an enterprise signs what it changes: `kanhe` takes DIR/parties/ID.sign."""
     return make(cluster.suite, "sign", cluster.path("parties", f"{party}.sign"))[0]
+
+
+def is_signing(cluster, party):
+    return os.path.exists(cluster.path("parties", f"{party}.sign"))
 
 
 def group_key(cluster):
@@ -87,7 +91,6 @@ def certificates(cluster):
     parties, links = cluster.path("ca"), cluster.path("links")
     authority(parties, "Kanhe trial authority")
     authority(links, "Kanhe trial links")
-    os.makedirs(cluster.path("parties"), mode=0o700, exist_ok=True)
     for party in cluster.parties:
         certificate(parties, cluster.path("parties", str(party["id"])), f"/CN={party['id']}/OU={party['role']}/O=Kanhe", "extendedKeyUsage = clientAuth")
     for node in cluster.nodes:

@@ -109,7 +109,7 @@ class Node:
 
 
 class Cluster:
-    """plan: {"chain_id", "suite", "netns", "kvstore", "tag", "addresses", "nodes": [{"name", "role", "member"}], "parties", "from"} for
+    """plan: {"chain_id", "suite", "netns", "kvstore", "hubs_speak", "tag", "addresses", "nodes": [{"name", "role", "member"}], "parties", "from"} for
     good, and "programs": where they were at the last `up`."""
 
     def __init__(self, directory, plan):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 
+from . import keys
 from .plan import Trouble, program, run
 
 PUBLIC_ROLES = ("regulator", "bank", "source")  # what every node knows (docs/CLUSTER.md, members' register)
@@ -91,6 +92,7 @@ def make_data(cluster, from_data):
         for party in cluster.parties:
             if party["role"] not in PUBLIC_ROLES:
                 add(whole, party)
+                run([program("kanhe"), "--data", whole, "party", "key", party["id"], "--public", keys.party_key(cluster, party["id"])])
     for node in cluster.nodes:
         shutil.rmtree(node.path("data"), ignore_errors=True)
         copy(whole if node.role == "hub" else public, node.path("data"))

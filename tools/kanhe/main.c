@@ -13,21 +13,23 @@
 
 static void overview(FILE *to)
 {
-    (void)fputs("kanhe 勘合: trade papers verified, and never financed twice.\n\n"
-                "usage: kanhe [--data DIR] [--json] [--wait S] [--accept-time] COMMAND ...\n"
-                "       kanhe --connect URL --ca F --cert F --key F [--timeout S] [--json] COMMAND ...\n\n"
-                "  --data DIR      the data directory (数据目录); else $KANHE_DATA, else ./kanhe-data\n"
-                "  --json          one JSON object a line instead of tables\n"
-                "  --wait S        seconds to wait for another command that is writing (10)\n"
-                "  --accept-time   go on although the clock jumped\n\n"
-                "  --connect URL   ask a hub (枢纽) instead of a directory here: https://ADDRESS:PORT; else $KANHE_CONNECT\n"
-                "  --ca F          the authority (PEM) that signed the hub's certificate; else $KANHE_CA, else the system's\n"
-                "  --cert F --key F   who asks (PEM): the party's certificate and its key; else $KANHE_CERT, $KANHE_KEY\n"
-                "  --timeout S     seconds without any progress after which a hub is given up (10)\n"
-                "  --sign F        of a cluster: what changes something is signed here by the party's own key; else $KANHE_SIGN\n"
-                "  --sources F     with --sign: how the source's files are read, as conf/sources.conf\n\n"
-                "commands (kanhe COMMAND --help explains one):\n",
-                to);
+    (void)fputs(
+        "kanhe 勘合: trade papers verified, and never financed twice.\n\n"
+        "usage: kanhe [--data DIR] [--json] [--wait S] [--accept-time] COMMAND ...\n"
+        "       kanhe --connect URL --ca F --cert F --key F [--timeout S] [--json] COMMAND ...\n\n"
+        "  --data DIR      the data directory (数据目录); else $KANHE_DATA, else ./kanhe-data\n"
+        "  --json          one JSON object a line instead of tables\n"
+        "  --wait S        seconds to wait for another command that is writing (10)\n"
+        "  --accept-time   go on although the clock jumped\n\n"
+        "  --connect URL   ask a hub (枢纽) instead of a directory here: https://ADDRESS:PORT; else $KANHE_CONNECT\n"
+        "  --ca F          the authority (PEM) that signed the hub's certificate; else $KANHE_CA, else the system's\n"
+        "  --cert F --key F   who asks (PEM): the party's certificate and its key; else $KANHE_CERT, $KANHE_KEY\n"
+        "  --timeout S     seconds without any progress after which a hub is given up (10)\n"
+        "  --sign F        of a cluster: what changes something is signed here by the party's own key; else $KANHE_SIGN,\n"
+        "                  else ID.sign where --key is ID.key and that is there beside it\n"
+        "  --sources F     with --sign: how the source's files are read, as conf/sources.conf\n\n"
+        "commands (kanhe COMMAND --help explains one):\n",
+        to);
     for (size_t i = 0; i < command_cnt; i++) (void)fprintf(to, "  %-18s %s\n", commands[i].name, commands[i].about);
     (void)fputs("\nstart here:\n"
                 "  kanhe init\n"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FIELDS_MAX 16
 
@@ -328,6 +329,16 @@ static const char *option(const args *given, const char *name, const char *varia
     return environment != NULL && environment[0] != '\0' ? environment : NULL;
 }
 
+/* The key that stands beside a certificate's: ID.sign beside ID.key; NULL: there is none. */
+static const char *sign_beside(const char *key)
+{
+    static char path[4096];
+    size_t n = key != NULL ? strlen(key) : 0;
+    if (n < 4 || n + 2 > sizeof path || strcmp(key + n - 4, ".key") != 0) return NULL;
+    (void)snprintf(path, sizeof path, "%.*s.sign", (int)(n - 4), key);
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
 bool remote_asked(const args *given, kh_client_options *ret, char *ret_wrong, size_t cap)
 {
     static const char *const others[] = {"--ca", "--cert", "--key", "--timeout", "--sign", "--sources"};
@@ -344,6 +355,7 @@ bool remote_asked(const args *given, kh_client_options *ret, char *ret_wrong, si
     ret->cert = option(given, "--cert", "KANHE_CERT");
     ret->key = option(given, "--key", "KANHE_KEY");
     ret->sign = option(given, "--sign", "KANHE_SIGN");
+    if (ret->sign == NULL && (ret->sign = sign_beside(ret->key)) != NULL) ret->sign_found = true;
     ret->sources = args_get(given, "--sources");
     const char *timeout = args_get(given, "--timeout");
     if (timeout != NULL) {
