@@ -90,6 +90,12 @@ static bool same_party(const kh_member *a, const kh_member *b)
            memcmp(a->uscc, b->uscc, a->uscc_n) == 0;
 }
 
+/* As execution knows it: who is expelled is no longer frozen or not. */
+static uint8_t status_of(const kh_member *m)
+{
+    return m->flags & KH_MEMBER_EXPELLED ? KH_MEMBER_EXPELLED : m->flags & KH_MEMBER_FROZEN;
+}
+
 /* Keys and flags. A validator's keys are its set's: other ones make another set, as if a validator changed. */
 static kh_order_code replace_member(kh_order *o, kh_at *at, kh_seat *seat, const kh_member *m)
 {
@@ -108,8 +114,7 @@ static kh_order_code replace_member(kh_order *o, kh_at *at, kh_seat *seat, const
         kh_hubs_make(o, false);
         at->err = kh_public_hubs(o);
     }
-    const uint8_t stopped = KH_MEMBER_FROZEN | KH_MEMBER_EXPELLED;
-    if (at->err == KH_OK) at->err = say_member(o, m, false, ((old.flags & stopped) != 0) != ((m->flags & stopped) != 0));
+    if (at->err == KH_OK) at->err = say_member(o, m, false, status_of(&old) != status_of(m));
     return KH_R_OK;
 }
 

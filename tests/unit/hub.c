@@ -230,6 +230,28 @@ Test(hub, officers_say_who_is_frozen)
     free(ops.p);
 }
 
+Test(hub, what_an_expelled_member_holds_lapses_there)
+{
+    static given a, b;
+    begin_with_papers();
+    block k = {0};
+    ops_buf ops = {0};
+    own_applies(&k, BANK_A, 1, 1, 1, 1000);
+    ops_add(&ops, &(kh_op){.type = KH_OP_EXPELLED, .expelled = {BANK_A}});
+    k.items[k.cnt++] = (kh_order_item){.kind = KH_ITEM_OPS, .ops = ops.p, .ops_sz = (uint32_t)ops.n, .op_cnt = 1};
+    own_applies(&k, BANK_B, 1, 1, 1, 1000);
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    given_to(BANK_A, height, &a);
+    given_to(BANK_B, height, &b);
+    cr_assert(a.cnt == 2 && a.outputs[0].receipt.code == KH_C_OK && a.outputs[1].kind == KH_OUTPUT_NOTICE);
+    cr_assert(a.outputs[1].notice.type == KH_NOTICE_LAPSED && a.outputs[1].notice.financing == 1);
+    cr_assert(b.cnt == 1 && b.outputs[0].receipt.code == KH_C_OK, "%u", b.outputs[0].receipt.code);
+    given_free(&a);
+    given_free(&b);
+    free(ops.p);
+}
+
 Test(hub, a_body_is_waited_for_or_lost)
 {
     static given a;

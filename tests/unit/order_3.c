@@ -269,7 +269,9 @@ Test(order_changes, expelled_and_frozen)
     fx_batch(&c, 11, 1); /* still sends */
     cr_assert(done() == KH_R_OK);
     m.flags = KH_MEMBER_EXPELLED | KH_MEMBER_FROZEN;
-    cr_assert(member_becomes(&m) == KH_R_OK);
+    cr_assert(member_becomes(&m) == KH_R_OK); /* frozen before, and told all the same */
+    cr_assert(c.block.item_cnt == 1 && kh_op_decode(c.block.items[0].ops, c.block.items[0].ops_sz, &scratch, &op, &n) == KH_OK);
+    cr_assert(op.type == KH_OP_EXPELLED && op.party == 0 && op.expelled.id == 11);
     fx_batch(&c, 11, 2);
     cr_assert(fx_process(&c));
     cr_assert(done() == KH_R_NOT_AUTHORISED && c.block.item_cnt == 0);
@@ -280,6 +282,11 @@ Test(order_changes, expelled_and_frozen)
     op = (kh_op){.type = KH_OP_PARTY_STATUS, .party_status = {11, 0}};
     fx_change_op(&c, &op);
     cr_assert(done() == KH_R_REFUSED);
+    m.flags = KH_MEMBER_EXPELLED;
+    cr_assert(member_becomes(&m) == KH_R_OK && c.block.item_cnt == 0); /* no more to be said of it */
+    op = (kh_op){.type = KH_OP_EXPELLED, .expelled = {12}};            /* not by an operation in the open */
+    fx_change_op(&c, &op);
+    cr_assert(done() == KH_R_MALFORMED);
     fx_change_validator(&c, 11, 0);
     cr_assert(done() == KH_R_OK);
     fx_next(&c, 10);
