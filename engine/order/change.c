@@ -171,16 +171,19 @@ static kh_order_code officers(kh_order *o, kh_at *at, const kh_change *c)
 static kh_order_code lost(kh_order *o, kh_at *at, const kh_change *c)
 {
     bool any = false;
+    uint64_t height = 0;
     if (c->body_sz != 32) return KH_R_MALFORMED;
-    for (uint32_t i = 0; i < o->unattested_cnt; i++) {
+    for (uint32_t i = 0; i < o->unattested_cnt; i++) { /* heights ascend */
         kh_unattested *u = &o->unattested[i];
         if (u->lost || memcmp(u->digest, c->body, 32) != 0) continue;
+        if (!any) height = u->height;
         any = true;
         if (at->apply) u->lost = true;
     }
     if (!any) return KH_R_REFUSED;
     if (!at->apply) return KH_R_OK;
-    kh_order_item item = {.kind = KH_ITEM_LOST};
+    kh_words_forget(o, height); /* a hub that executed it will say something else */
+    kh_order_item item = {.kind = KH_ITEM_LOST, .sequence = height};
     memcpy(item.digest, c->body, 32);
     at->err = kh_built_item(o, &item);
     return KH_R_OK;
