@@ -126,6 +126,11 @@ static void decided(void *self, const kh_order_block *block)
     kh_err err = kh_cluster_note(c, block->height, block->types, block->codes, block->tx_cnt);
     if (err == KH_OK && c->members != NULL) err = kh_register_decided(c->members, block);
     if (err != KH_OK) kh_cluster_fail(c, "register", err);
+    for (uint32_t i = 0; i < block->tx_cnt; i++) {
+        if (block->types[i] != KH_TX_CHANGE || block->codes[i] != KH_R_OK) continue;
+        kh_cluster_note_keys(c, block->height);
+        break;
+    }
     if (block->tx_cnt != 0) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
     if (c->officers != NULL) kh_changes_decided(c->officers, block);
     if (c->hub != NULL && !atomic_load(&c->failed)) kh_hub_decided(c->hub, block->height);

@@ -1,7 +1,7 @@
-/* hub_lost: bodies that officers order lost. A batch is lost from its own place on, though that is said later. Who has executed it
- * goes back to what was before its block: what banks were given is taken back first, then the store is told (DIR/back), and this
- * hub ends; opened again, the store has the entries before, and all is executed anew. A crash on the way comes here again, since
- * what banks were given begins before the block that calls the batch lost. */
+/* hub_lost: bodies that officers order lost. A batch is lost from its own place on, though that is said later. Who has executed
+ * it goes back to what was before its block: what banks were given is taken back first, then the store is told (DIR/back), and
+ * this hub ends; opened again, the store has the entries before, and all is executed anew. A crash on the way comes here again,
+ * since what banks were given begins before the block that calls the batch lost. */
 #include <stdlib.h>
 #include "cluster/hub_parts.h"
 

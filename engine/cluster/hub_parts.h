@@ -88,6 +88,8 @@ typedef struct kh_bank {
     uint32_t id;
     uint64_t count, wanted; /* wanted: above this height; UINT64_MAX: nothing */
     uint64_t acked;         /* it has all at or below */
+    int64_t left;           /* bytes that it may be sent again; below zero: not now */
+    uint64_t left_at_ns;
     uint8_t head[32];
     kh_heights *file;
 } kh_bank;
