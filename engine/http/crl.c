@@ -85,7 +85,8 @@ static const char *add_lists(kh_crl *c, const gnutls_datum_t *pem, gnutls_x509_c
     if (gnutls_x509_crl_list_import2(&lists, &cnt, pem, GNUTLS_X509_FMT_PEM, 0) < 0 || cnt == 0)
         return "holds no list of revoked certificates (PEM)";
     for (unsigned i = 0; i < cnt; i++) {
-        if (wrong == NULL && !signed_by_ours(lists[i], authorities, authority_cnt)) wrong = "is not signed by an authority in `ca`";
+        if (wrong == NULL && !signed_by_ours(lists[i], authorities, authority_cnt))
+            wrong = "is not signed by an authority in `ca`";
         if (wrong == NULL && !add_entries(c, lists[i])) wrong = "cannot be read";
         gnutls_x509_crl_deinit(lists[i]);
     }
