@@ -91,6 +91,7 @@ int kh_daemon_check(const kh_config *config)
     printf("%-16s %s\n", "user", c->user[0] != '\0' ? c->user : "whoever starts it");
     if (!kh_privilege_who(c->user, &who, why, sizeof why)) wrong(why);
     readable("ca", c->ca);
+    if (c->crl[0] != '\0') readable("crl", c->crl);
     readable("certificate", c->certificate);
     check_key(c, &who);
     if (c->openapi[0] != '\0') readable("openapi", c->openapi);

@@ -46,6 +46,45 @@ kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, con
     return err;
 }
 
+static void rekeyed(kh_cluster *c, uint32_t member)
+{
+    (void)pthread_mutex_lock(&c->changes_lock);
+    uint32_t i = 0;
+    while (i < c->rekeyed_cnt && c->rekeyed[i] != member) i++;
+    uint32_t *more = i == c->rekeyed_cnt ? realloc(c->rekeyed, (i + (size_t)1) * sizeof *more) : NULL;
+    if (more != NULL) {
+        c->rekeyed = more;
+        c->rekeyed[c->rekeyed_cnt++] = member;
+    }
+    (void)pthread_mutex_unlock(&c->changes_lock);
+}
+
+void kh_cluster_note_keys(kh_cluster *c, uint64_t height)
+{
+    kh_kept_member *before = NULL, *now = NULL;
+    uint32_t before_cnt = 0, cnt = 0;
+    if (kh_kept_members(c->kept, height - 1, &before, &before_cnt) == KH_OK &&
+        kh_kept_members(c->kept, height, &now, &cnt) == KH_OK) {
+        for (uint32_t i = 0, k = 0; i < cnt; i++) {
+            while (k < before_cnt && before[k].id < now[i].id) k++;
+            if (k == before_cnt || before[k].id != now[i].id) continue;
+            if (memcmp(before[k].sender, now[i].sender, KH_PUBLIC_SZ) != 0 ||
+                memcmp(before[k].box, now[i].box, KH_PUBLIC_SZ) != 0)
+                rekeyed(c, now[i].id);
+        }
+    }
+    free(before);
+    free(now);
+}
+
+uint32_t kh_cluster_rekeyed(kh_cluster *c)
+{
+    (void)pthread_mutex_lock(&c->changes_lock);
+    uint32_t member = c->rekeyed_cnt != 0 ? c->rekeyed[--c->rekeyed_cnt] : 0;
+    (void)pthread_mutex_unlock(&c->changes_lock);
+    return member;
+}
+
 uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max)
 {
     (void)pthread_mutex_lock(&c->changes_lock);
@@ -331,6 +370,7 @@ void kh_cluster_stop(kh_cluster *c)
     (void)pthread_cond_destroy(&c->beat_end);
     (void)pthread_mutex_destroy(&c->beat_lock);
     (void)pthread_mutex_destroy(&c->changes_lock);
+    free(c->rekeyed);
     free(c->changes);
     (void)pthread_mutex_destroy(&c->calls);
     free(c->genesis);

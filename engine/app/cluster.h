@@ -48,6 +48,8 @@ const kh_config *kh_cluster_config(const kh_cluster *c);
 kh_logging *kh_cluster_logging(const kh_cluster *c);
 /* kh_cluster_changes: heights of blocks with a change by officers, ascending; returns how many, at most max. */
 uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max);
+/* kh_cluster_rekeyed: a member whose sender's or box key officers have changed, each once; 0: none more. */
+uint32_t kh_cluster_rekeyed(kh_cluster *c);
 bool kh_cluster_sound(const kh_cluster *c); /* false: a block could not be kept, nothing goes on */
 
 typedef struct kh_cluster_counts {

@@ -1,5 +1,8 @@
 /* cluster_effects: the node's effects on this machine. They are called with the node's lock held (cluster/node.h). */
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include "app/cluster_parts.h"
 
 void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err)
@@ -9,12 +12,23 @@ void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err)
            {"do", "look at the disk, then restart kanhed and CometBFT", 0});
 }
 
+/* The store goes back when it is opened; whoever watches over kanhed starts it again. */
+static void end_process(kh_cluster *c)
+{
+    if (atomic_exchange(&c->failed, true)) return;
+    KH_LOG(c->options.logging, KH_LEVEL_WARNING, "execution_goes_back",
+           {"why", "officers ordered a body lost that this hub had executed", 0},
+           {"do", "start kanhed again, where nobody does it for you", 0});
+    (void)syscall(SYS_tgkill, getpid(), getpid(), SIGTERM); /* the first thread waits for it */
+}
+
 void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t height)
 {
     kh_cluster *c = ctx;
     atomic_fetch_add_explicit(&c->alerts, 1, memory_order_relaxed);
     KH_LOG(c->options.logging, KH_LEVEL_WARNING, "cluster_alert", {"word", word, 0}, {"member", NULL, member},
            {"height", NULL, height});
+    if (strcmp(word, "EXECUTION_GOES_BACK") == 0) end_process(c);
 }
 
 /* Best effort: who needs an answer asks again. */
@@ -113,6 +127,11 @@ static void decided(void *self, const kh_order_block *block)
     kh_err err = kh_cluster_note(c, block->height, block->types, block->codes, block->tx_cnt);
     if (err == KH_OK && c->members != NULL) err = kh_register_decided(c->members, block);
     if (err != KH_OK) kh_cluster_fail(c, "register", err);
+    for (uint32_t i = 0; i < block->tx_cnt; i++) {
+        if (block->types[i] != KH_TX_CHANGE || block->codes[i] != KH_R_OK) continue;
+        kh_cluster_note_keys(c, block->height);
+        break;
+    }
     if (block->tx_cnt != 0) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
     if (c->officers != NULL) kh_changes_decided(c->officers, block);
     if (c->hub != NULL && !atomic_load(&c->failed)) kh_hub_decided(c->hub, block->height);

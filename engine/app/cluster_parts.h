@@ -55,6 +55,8 @@ struct kh_cluster {
     pthread_mutex_t changes_lock;
     uint64_t *changes; /* heights, ascending */
     uint32_t change_cnt, change_cap;
+    uint32_t *rekeyed; /* members with other keys, not asked for yet; under changes_lock */
+    uint32_t rekeyed_cnt;
     atomic_ullong alerts;
     uint32_t group_told; /* the epoch whose key was said to be missing; the hub's thread */
 };
@@ -67,6 +69,8 @@ void kh_cluster_still(kh_cluster *c); /* ends the beat */
 void kh_cluster_save(kh_cluster *c, uint64_t now);
 /* kh_cluster_note takes down a block's height where it has a change by officers. */
 KH_MUST kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, const uint16_t *codes, uint32_t n);
+/* kh_cluster_note_keys takes down whose keys a kept block of officers' changes has changed. */
+void kh_cluster_note_keys(kh_cluster *c, uint64_t height);
 void kh_cluster_effects_fill(kh_cluster *c);
 /* kh_cluster_fail: once; nothing more is answered to CometBFT. */
 void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err);

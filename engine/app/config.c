@@ -11,6 +11,7 @@ static const kh_config_key top_keys[] = {
     {"listen", V_ADDRESS, AT(listen), 0, 0, true},
     {"url", V_URL, AT(url), 0, 0, false},
     {"ca", V_PATH, AT(ca), 0, 0, true},
+    {"crl", V_PATH, AT(crl), 0, 0, false},
     {"certificate", V_PATH, AT(certificate), 0, 0, true},
     {"key", V_KEY, AT(key), 0, 0, true},
     {"max_connections", V_COUNT, AT(max_connections), 1, 1000000, false},

@@ -23,6 +23,7 @@ typedef struct kh_config {
     char data[KH_CONFIG_PATH_MAX];
     char listen[KH_CONFIG_ADDRESS_MAX], url[KH_CONFIG_PATH_MAX];
     char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX]; /* key: a path, or a pkcs11: URI */
+    char crl[KH_CONFIG_PATH_MAX];                                                          /* "": none */
     struct {
         char listen[4 * KH_CONFIG_ADDRESS_MAX]; /* up to 4 addresses with commas between, of one port; "": no datagrams */
         char address[KH_CONFIG_ADDRESS_MAX];    /* what clients are told; "": the first of listen, with the port that it got */

@@ -134,6 +134,8 @@ static bool start_ingest(kh_daemon *d)
 /* Is it a bank's node? A hub answers itself, whomever its configuration names. */
 static bool is_banks(const kh_daemon *d) { return d->cluster != NULL && kh_cluster_view(d->cluster) != NULL; }
 
+static const char *crl_of(const kh_config *c) { return c->crl[0] != '\0' ? c->crl : NULL; }
+
 static bool start_http(kh_daemon *d)
 {
     const kh_config *c = d->config;
@@ -143,6 +145,7 @@ static bool start_http(kh_daemon *d)
                                      .limits = d->limits,
                                      .listen = c->listen,
                                      .ca = c->ca,
+                                     .crl = crl_of(c),
                                      .certificate = c->certificate,
                                      .key = d->key.name,
                                      .datagram_address = d->datagrams[0] != '\0' ? d->datagrams : NULL,
@@ -205,15 +208,26 @@ static void renew(kh_daemon *d)
     bool good =
         kh_config_is_token(c) || (strcmp(d->key.name, c->key) == 0 && kh_privilege_secret(c->key, d->who.uid, why, sizeof why));
     if (!good && why[0] == '\0') (void)snprintf(why, sizeof why, "the key is root's alone: restart kanhed to read it");
-    good = good && kh_http_renew(d->http, c->ca, c->certificate, c->key, why, sizeof why) == KH_OK;
+    good = good && kh_http_renew(d->http, c->ca, crl_of(c), c->certificate, c->key, why, sizeof why) == KH_OK;
     if (good) KH_LOG(d->logging, KH_LEVEL_INFO, "certificate_renewed", {"certificate", c->certificate, 0});
     else KH_LOG(d->logging, KH_LEVEL_ERROR, "certificate_not_renewed", {"why", why, 0}, {"do", "the old one is still used", 0});
 }
 
+/* Who has other keys signs in again. */
+static void end_sessions(kh_daemon *d)
+{
+    for (uint32_t member; d->cluster != NULL && (member = kh_cluster_rekeyed(d->cluster)) != 0;) {
+        kh_http_end_party(d->http, member);
+        KH_LOG(d->logging, KH_LEVEL_INFO, "sessions_ended", {"party", NULL, member}, {"why", "its keys were changed", 0});
+    }
+}
+
 static void wait_for_end(kh_daemon *d, const sigset_t *signals)
 {
+    const struct timespec second = {1, 0};
     for (;;) {
-        int sig = sigwaitinfo(signals, NULL);
+        int sig = sigtimedwait(signals, NULL, &second);
+        end_sessions(d);
         if (sig == SIGTERM || sig == SIGINT) {
             KH_LOG(d->logging, KH_LEVEL_INFO, "stopping", {"signal", NULL, (uint64_t)sig});
             return;

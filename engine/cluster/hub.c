@@ -84,41 +84,6 @@ kh_err kh_hub_settle(kh_hub *h, uint32_t leave)
     return KH_OK;
 }
 
-/* ---- what was ordered lost ---- */
-
-static kh_err note_lost(kh_hub *h, const kh_kept_block *b)
-{
-    for (uint32_t i = 0; i < b->item_cnt; i++) {
-        if (b->items[i].kind != KH_ITEM_LOST) continue;
-        if (h->lost_cnt == h->lost_cap) {
-            uint32_t cap = h->lost_cap != 0 ? 2 * h->lost_cap : 16;
-            uint8_t(*p)[32] = realloc(h->lost, (size_t)cap * 32);
-            if (p == NULL) return KH_E_NOMEM;
-            h->lost = p;
-            h->lost_cap = cap;
-        }
-        memcpy(h->lost[h->lost_cnt++], b->items[i].digest, 32);
-    }
-    return KH_OK;
-}
-
-/* A batch is lost from its own place on, though that is ordered later: so all that is kept is looked through first. */
-kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], bool *ret)
-{
-    kh_kept_block *b = NULL;
-    kh_err err;
-    while ((err = kh_kept_after(h->options.kept, h->lost_upto, &b)) == KH_OK) {
-        err = note_lost(h, b);
-        if (err == KH_OK) h->lost_upto = b->height;
-        kh_kept_block_free(b);
-        if (err != KH_OK) break;
-    }
-    if (err != KH_E_NOT_FOUND) return err;
-    *ret = false;
-    for (uint32_t i = 0; i < h->lost_cnt && !*ret; i++) *ret = memcmp(h->lost[i], digest, 32) == 0;
-    return KH_OK;
-}
-
 /* ---- the group's keys ---- */
 
 kh_err kh_hub_group(kh_hub *h, uint32_t epoch)
@@ -158,8 +123,7 @@ static kh_err look_at(void *ctx, const kh_journal_item *item)
     return KH_E_EXISTS; /* seen enough */
 }
 
-/* The first entry of a block above height. */
-static uint64_t first_above(kh_hub *h, uint64_t height, uint64_t upto)
+uint64_t kh_hub_first_above(kh_hub *h, uint64_t height, uint64_t upto)
 {
     uint64_t low = 0, high = upto + 1;
     while (high - low > 1) {
@@ -199,7 +163,7 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     if (n.height == 0) packed = kh_max64(packed, h->options.genesis->initial_height - 1);
     h->recorded = n.number;
     h->next_number =
-        n.height != 0 ? first_above(h, kh_max64(packed, h->options.genesis->initial_height - 1), n.number) : n.number + 1;
+        n.height != 0 ? kh_hub_first_above(h, kh_max64(packed, h->options.genesis->initial_height - 1), n.number) : n.number + 1;
     h->last_time = stats.time_ns;
     h->lost_upto = packed;
     *ret_fed = packed;
@@ -226,8 +190,10 @@ static kh_err step(kh_hub *h, uint64_t *fed)
     kh_kept_block *block = NULL;
     kh_err err = kh_kept_after(h->options.kept, *fed, &block);
     if (err == KH_OK) {
-        err = kh_feed_block(h, block);
-        if (err == KH_OK) *fed = block->height;
+        uint64_t again = UINT64_MAX;
+        err = kh_lost_turn(h, block, *fed, &again);
+        if (err == KH_OK && again == UINT64_MAX) err = kh_feed_block(h, block);
+        if (err == KH_OK) *fed = again == UINT64_MAX ? block->height : again;
         kh_kept_block_free(block);
         if (err == KH_OK) err = kh_hub_settle(h, KH_RUNS_MAX);
     } else if (err == KH_E_NOT_FOUND) {
@@ -257,7 +223,8 @@ static void *run(void *arg)
         kh_run_free(r);
     }
     kh_driver_close(h);
-    if (err != KH_OK && !kh_hub_stops(h)) h->options.alert(h->options.ctx, "EXECUTION_STOPPED", 0, fed);
+    if (h->goes_back) h->options.alert(h->options.ctx, "EXECUTION_GOES_BACK", 0, fed);
+    else if (err != KH_OK && !kh_hub_stops(h)) h->options.alert(h->options.ctx, "EXECUTION_STOPPED", 0, fed);
     return NULL;
 }
 

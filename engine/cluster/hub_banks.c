@@ -4,11 +4,15 @@
 #include "cluster/hub_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { RECORD_HEAD_SZ = 80, SENT_AT_ONCE = 64 };
 #define SENT_AT_ONCE_SZ (8u << 20)
-#define PACKAGE_MAX_SZ (63u << 20) /* its parcel is one message of a link */
-#define DROP_FROM_SZ (32u << 20)   /* of a bank's file, before what was acknowledged is taken away */
+#define AGAIN_BURST_SZ (INT64_C(64) << 20)    /* what a bank may ask for again at once, */
+#define AGAIN_A_SECOND_SZ (INT64_C(16) << 20) /* and then a second */
+#define AGAIN_LEAST_SZ (INT64_C(64) << 10)    /* of one answer */
+#define PACKAGE_MAX_SZ (63u << 20)            /* its parcel is one message of a link */
+#define DROP_FROM_SZ (32u << 20)              /* of a bank's file, before what was acknowledged is taken away */
 #define POSTS_SZ (64u << 20)
 #define SYNC_EVERY 256u
 
@@ -133,6 +137,14 @@ static kh_err cut(kh_hub *h, uint64_t height)
     return err;
 }
 
+kh_err kh_banks_cut(kh_hub *h, uint64_t height)
+{
+    kh_err err = cut(h, height);
+    if (err == KH_OK) err = kh_heights_sync(h->banks.posts);
+    for (uint32_t i = 0; i < h->banks.cnt && err == KH_OK; i++) err = kh_heights_sync(h->banks.all[i].file);
+    return err;
+}
+
 kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height)
 {
     char path[1024];
@@ -191,18 +203,19 @@ static void attest_again(kh_hub *h, const kh_bank *bank, uint64_t height)
     free(p);
 }
 
-static void send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
+static size_t send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
 {
     size_t sent = 0;
     for (uint32_t i = 0; i < SENT_AT_ONCE && sent < SENT_AT_ONCE_SZ; i++) {
         uint8_t *p = NULL;
         size_t n = 0;
-        if (kh_heights_after(bank->file, above, &above, &p, &n) != KH_OK) return;
+        if (kh_heights_after(bank->file, above, &above, &p, &n) != KH_OK) break;
         if (n > RECORD_HEAD_SZ) h->options.send(h->options.ctx, bank->id, KH_MSG_OUTPUTS, p + RECORD_HEAD_SZ, n - RECORD_HEAD_SZ);
         sent += n;
         free(p);
         attest_again(h, bank, above);
     }
+    return sent;
 }
 
 /* The newest record stays: a restart goes on from it. Synced first, so that what stays is there after a power cut, too. */
@@ -217,17 +230,36 @@ static void drop_acked(kh_hub *h, kh_bank *bank)
     (void)err; /* it stays longer */
 }
 
+/* Who asks for more than its share waits, with the newest of its questions. */
+static bool may_ask(kh_bank *bank)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    uint64_t now = (uint64_t)t.tv_sec * KH_NS_PER_S + (uint64_t)t.tv_nsec, passed_ms = (now - bank->left_at_ns) / 1000000;
+    if (passed_ms > 1000 * (uint64_t)(AGAIN_BURST_SZ / AGAIN_A_SECOND_SZ)) { /* all of it is there again */
+        bank->left = AGAIN_BURST_SZ;
+        bank->left_at_ns = now;
+    } else {
+        bank->left += (int64_t)passed_ms * (AGAIN_A_SECOND_SZ / 1000);
+        if (bank->left > AGAIN_BURST_SZ) bank->left = AGAIN_BURST_SZ;
+        bank->left_at_ns += passed_ms * 1000000;
+    }
+    return bank->left > 0;
+}
+
 void kh_banks_answer(kh_hub *h)
 {
     for (uint32_t i = 0; i < h->banks.cnt; i++) {
         kh_bank *bank = &h->banks.all[i];
         (void)pthread_mutex_lock(&h->lock);
         uint64_t above = bank->wanted;
-        bank->wanted = UINT64_MAX;
+        bool answers = above != UINT64_MAX && may_ask(bank);
+        if (answers) bank->wanted = UINT64_MAX;
         (void)pthread_mutex_unlock(&h->lock);
-        if (above == UINT64_MAX) continue;
+        if (!answers) continue;
         bank->acked = above;
-        send_above(h, bank, above);
+        int64_t sent = (int64_t)send_above(h, bank, above);
+        bank->left -= sent > AGAIN_LEAST_SZ ? sent : AGAIN_LEAST_SZ;
         drop_acked(h, bank);
     }
     if (kh_heights_bytes(h->banks.posts) > POSTS_SZ) {

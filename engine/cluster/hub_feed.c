@@ -119,6 +119,7 @@ static kh_err refuse_whole(feed *f, const batch *b, kh_code code)
 {
     const kh_origin origin = {.batch = b->nth};
     kh_err err = make_room(f, FRAME_SMALL_SZ, 1);
+    if (err == KH_OK && code == KH_C_BODY_LOST) err = kh_lost_was(f->h, f->w->height, f->run->op_cnt);
     return err == KH_OK ? refuse(f, b->item->sender, 0, code, &origin) : err;
 }
 
@@ -184,9 +185,10 @@ static kh_err feed_section(feed *f, batch *b, const kh_section *s)
 static kh_err wait_body(feed *f, const uint8_t digest[32], uint8_t **ret, size_t *ret_n)
 {
     for (;;) {
-        bool lost = false;
+        kh_lost *lost = NULL;
         kh_err err = kh_hub_lost(f->h, digest, &lost);
-        if (err != KH_OK || lost) return err;
+        if (lost != NULL) lost->executed = true;
+        if (err != KH_OK || lost != NULL) return err;
         err = kh_node_body(f->h->options.node, digest, ret, ret_n);
         if (err != KH_E_AGAIN) return err;
         err = kh_hub_settle(f->h, KH_RUNS_MAX);

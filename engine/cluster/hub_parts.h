@@ -2,6 +2,7 @@
  *
  *   hub          the thread: blocks in order, runs under way, restarts          hub.c
  *   feed         a block's batches opened, judged, laid into entries (runs)     hub_feed.c, hub_judge.c
+ *   lost         what was ordered lost, and the way back where it was executed   hub_lost.c
  *   run          one entry of the store: executed, or read from its journal     hub_run.c
  *   outputs      outcomes to outputs, the block's tree, its attestation         hub_outputs.c
  *   banks        each bank's packages on disk, and what it asks for             hub_banks.c
@@ -87,6 +88,8 @@ typedef struct kh_bank {
     uint32_t id;
     uint64_t count, wanted; /* wanted: above this height; UINT64_MAX: nothing */
     uint64_t acked;         /* it has all at or below */
+    int64_t left;           /* bytes that it may be sent again; below zero: not now */
+    uint64_t left_at_ns;
     uint8_t head[32];
     kh_heights *file;
 } kh_bank;
@@ -98,6 +101,7 @@ typedef struct kh_banks {
 /* kh_banks_open takes away what lies above the newest height that all have; *ret_height: that. */
 KH_MUST kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height);
 void kh_banks_close(kh_hub *h);
+KH_MUST kh_err kh_banks_cut(kh_hub *h, uint64_t height);          /* what is above it was never given; durable */
 KH_MUST kh_err kh_bank_of(kh_hub *h, uint32_t id, kh_bank **ret); /* makes it where it is new */
 /* kh_bank_keep writes what a bank gets of a height; count and head are what it had before, and move on. */
 KH_MUST kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count,
@@ -135,6 +139,12 @@ void kh_driver_answer(kh_hub *h); /* what is attested */
 void kh_driver_close(kh_hub *h);  /* who waits is told that nothing is known */
 bool kh_driver_idle(kh_hub *h);
 
+typedef struct kh_lost {
+    uint8_t digest[32];
+    uint64_t height; /* of its block; 0: not said */
+    bool executed;   /* as lost */
+} kh_lost;
+
 struct kh_hub {
     kh_hub_options options;
     kh_suite suite;
@@ -153,8 +163,9 @@ struct kh_hub {
     uint64_t key_block;             /* the newest block with a PARTY_KEY that may be under way; 0: none */
     uint64_t last_time, last_tick;
     uint64_t lost_upto; /* kept blocks looked through for what was ordered lost */
-    uint8_t (*lost)[32];
+    kh_lost *lost;
     uint32_t lost_cnt, lost_cap;
+    bool goes_back; /* the store was told to */
     kh_banks banks;
     kh_outputs outputs;
     kh_driver driver;
@@ -168,5 +179,14 @@ void kh_hub_nudge(kh_hub *h);
 void kh_hub_sleep(kh_hub *h, uint32_t ms);
 /* kh_hub_group waits until the group's key of an epoch is there. KH_E_NOT_FOUND: it never will be; KH_E_CLOSED: the hub stops. */
 KH_MUST kh_err kh_hub_group(kh_hub *h, uint32_t epoch);
-KH_MUST kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], bool *ret);
+/* ---- lost ---- */
+/* kh_hub_lost: what was ordered lost; NULL: it was not, as far as the order is kept. Until the next call. */
+KH_MUST kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], kh_lost **ret);
+/* kh_lost_turn looks at a block that is next: where it calls lost what was executed, *ret_again is the height before, from which
+   on all is fed again, out of the store's journal as far as that says the same; else UINT64_MAX. */
+KH_MUST kh_err kh_lost_turn(kh_hub *h, const kh_kept_block *block, uint64_t fed, uint64_t *ret_again);
+/* kh_lost_was: the op_index-th operation of the next entry, which the store executed before, must be this batch as lost. Where it
+   is not, the store is told to go back to what is before this block: KH_E_CLOSED. */
+KH_MUST kh_err kh_lost_was(kh_hub *h, uint64_t height, uint32_t op_index);
+uint64_t kh_hub_first_above(kh_hub *h, uint64_t height, uint64_t upto); /* the first entry of a block above height */
 #endif

@@ -213,9 +213,24 @@ static void seen_ordered(kh_node *n, const kh_attestation *a)
         if (a->hub == n->options.self && n->attests.own[i] == a->height) n->attests.own[i] = 0;
 }
 
+/* Officers ordered lost what a hub may have executed: it will say something else of that height and of those above. */
+static void forget(kh_node *n, uint64_t height)
+{
+    kh_attests *t = &n->attests;
+    for (uint32_t from = place_of(t, height); t->cnt > from;) {
+        kh_held *h = &t->held[--t->cnt];
+        t->differ_cnt -= h->differs_at != 0;
+        free(h->of);
+    }
+    for (uint32_t i = 0; i < sizeof t->own / sizeof t->own[0]; i++)
+        if (t->own[i] >= height) t->own[i] = 0;
+}
+
 void kh_attests_committed(kh_node *n, const kh_order_block *block)
 {
     kh_attestation a;
+    for (uint32_t i = 0; i < block->item_cnt; i++)
+        if (block->items[i].kind == KH_ITEM_LOST) forget(n, block->items[i].sequence);
     check_new(n, block->height);
     for (uint32_t i = 0; i < block->liar_cnt; i++)
         if (block->liars[i].proven) name(n, block->liars[i].hub, block->liars[i].height);

@@ -24,9 +24,11 @@ static kh_err party(const kh_member *m, kh_err (*each)(void *ctx, const kh_op *o
 {
     const kh_op add = {.type = KH_OP_PARTY_ADD, .party_add = {m->id, m->role, {m->name, m->name_n}, {m->uscc, m->uscc_n}}};
     const kh_op freeze = {.type = KH_OP_PARTY_STATUS, .party_status = {m->id, 1}};
+    const kh_op expel = {.type = KH_OP_EXPELLED, .expelled = {m->id}};
     if (m->role == KH_MEMBER_HUB) return KH_OK;
     kh_err err = each(ctx, &add);
-    return err == KH_OK && (m->flags & (KH_MEMBER_FROZEN | KH_MEMBER_EXPELLED)) != 0 ? each(ctx, &freeze) : err;
+    if (err == KH_OK && (m->flags & KH_MEMBER_EXPELLED) != 0) return each(ctx, &expel);
+    return err == KH_OK && (m->flags & KH_MEMBER_FROZEN) != 0 ? each(ctx, &freeze) : err;
 }
 
 static kh_err leaf(const kh_public_leaf *l, kh_err (*each)(void *ctx, const kh_op *op), void *ctx)

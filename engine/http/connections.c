@@ -225,6 +225,16 @@ static bool make_room(kh_connections *c, uint32_t address)
 /* What this polling thread has let in and not begun yet: libmicrohttpd asks first, then makes the connection, on one thread. */
 static _Thread_local kh_connection *admitted;
 
+void kh_connections_end_those(kh_connections *c, bool (*ends)(void *ctx, const kh_connection *conn), void *ctx)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < c->slots; i++) {
+        kh_connection *conn = &c->table[i];
+        if (conn->used && conn->proven && !conn->closing && ends(ctx, conn)) drop(c, conn, KH_DROP_REVOKED);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
 bool kh_connections_accept(kh_connections *c, const struct sockaddr *address)
 {
     uint8_t bytes[16];

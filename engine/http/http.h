@@ -59,6 +59,7 @@ typedef struct kh_http_options {
     struct kh_limits *limits;             /* may be NULL: no limits */
     const char *listen;                   /* "127.0.0.1:8443", "[::1]:8443"; port 0: any */
     const char *ca;                       /* PEM: who signs the parties' certificates */
+    const char *crl;                      /* PEM: certificates that those took back; NULL: none */
     const char *certificate;              /* PEM, the chain */
     const char *key;                      /* PEM file, or a pkcs11: URI */
     const char *datagram_address;         /* told to clients by POST /v1/sessions; NULL: no sessions */
@@ -93,8 +94,12 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
 uint16_t kh_http_port(const kh_http *http);
 uint16_t kh_http_metrics_port(const kh_http *http); /* 0: none */
 /* kh_http_renew takes a new certificate and key for connections that begin from now on; those there are go on. Whom we trust (ca)
-   stays as it was at the start. On failure nothing has changed. The starting thread. */
-kh_err kh_http_renew(kh_http *http, const char *ca, const char *certificate, const char *key, char *why, size_t cap) KH_MUST;
+   stays as it was at the start; what stands in crl is refused from now on: its connections are closed, its datagram sessions end.
+   On failure nothing has changed. The starting thread. */
+kh_err kh_http_renew(kh_http *http, const char *ca, const char *crl, const char *certificate, const char *key, char *why,
+                     size_t cap) KH_MUST;
+/* kh_http_end_party closes the party's connections and ends its datagram sessions: its keys are others now. Any thread. */
+void kh_http_end_party(kh_http *http, uint32_t party);
 /* kh_http_stop takes no more connections and requests, finishes those that were taken, and frees. Before the service and the
  * engine end. */
 void kh_http_stop(kh_http *http);

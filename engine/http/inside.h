@@ -113,6 +113,7 @@ bool kh_percent_decode(char *text, bool plus);
 /* ---- connections.c: bounds and deadlines of connections ---- */
 typedef enum kh_trust { KH_TRUST_UNKNOWN, KH_TRUST_NONE, KH_TRUST_BAD, KH_TRUST_NAMELESS, KH_TRUST_PARTY } kh_trust;
 typedef enum kh_phase { KH_PH_IDLE, KH_PH_BODY, KH_PH_WORK, KH_PH_ANSWER } kh_phase;
+#define KH_CERTIFICATE_SZ 32u /* by which a certificate is known (crl.c) */
 typedef struct kh_connection {
     struct kh_connection *prev, *next; /* of its list: idle and unproven, idle and proven, or none */
     uint64_t deadline_ns;              /* 0: none */
@@ -126,6 +127,8 @@ typedef struct kh_connection {
     kh_role role;
     int64_t expires_s; /* of the certificate */
     const char *why;   /* of KH_TRUST_BAD */
+    uint64_t looked;   /* which of kh_tls the certificate was looked up in, whether it was revoked */
+    uint8_t certificate[KH_CERTIFICATE_SZ];
 } kh_connection;
 typedef struct kh_connections kh_connections;
 typedef enum kh_dropped {
@@ -134,6 +137,7 @@ typedef enum kh_dropped {
     KH_DROP_PARTY,
     KH_DROP_EVICTED,
     KH_DROP_DEADLINE,
+    KH_DROP_REVOKED,
     KH_DROP_CNT
 } kh_dropped;
 kh_err kh_connections_new(uint32_t max, uint32_t per_address, uint32_t idle_s, kh_connections **ret);
@@ -141,6 +145,8 @@ void kh_connections_free(kh_connections *c);
 kh_err kh_connections_sweep(kh_connections *c); /* starts the thread that holds connections to their deadlines */
 /* kh_connections_accept: may it come in? Makes room if need be, and keeps the place for the same thread's next begin. */
 bool kh_connections_accept(kh_connections *c, const struct sockaddr *address);
+/* kh_connections_end_those closes those of parties that `ends` says, in whatever they do. */
+void kh_connections_end_those(kh_connections *c, bool (*ends)(void *ctx, const kh_connection *conn), void *ctx);
 kh_connection *kh_connections_begin(kh_connections *c, int fd);
 void kh_connections_end(kh_connections *c, kh_connection *conn);
 /* kh_connections_phase moves on; bytes: what is to be moved in this phase, for its deadline. */
@@ -191,17 +197,29 @@ kh_err kh_workers_new(uint32_t threads, uint32_t queue, void (*run)(kh_request *
 bool kh_workers_add(kh_workers *w, kh_request *r); /* false: full, or this party has its share */
 void kh_workers_free(kh_workers *w);               /* runs what waits, then ends */
 
+/* ---- crl.c ---- */
+typedef struct kh_crl kh_crl;
+/* kh_crl_load: pem: one list or several; each is signed by one of ca (PEM). KH_E_ARG with *ret_wrong: what is wrong with it. */
+kh_err kh_crl_load(const gnutls_datum_t *pem, const gnutls_datum_t *ca, const char **ret_wrong, kh_crl **ret);
+void kh_crl_free(kh_crl *c);
+bool kh_crl_name(const gnutls_datum_t *der, uint8_t ret[KH_CERTIFICATE_SZ]); /* of a certificate */
+bool kh_crl_has(const kh_crl *c, const uint8_t name[KH_CERTIFICATE_SZ]);     /* NULL: none is revoked */
+size_t kh_crl_count(const kh_crl *c);
+
 /* ---- tls.c ---- */
 typedef struct kh_tls kh_tls;
-kh_err kh_tls_new(const char *ca, const char *certificate, const char *key, char *why, size_t cap, kh_tls **ret);
+/* kh_tls_new: crl: NULL: none. */
+kh_err kh_tls_new(const char *ca, const char *crl, const char *certificate, const char *key, char *why, size_t cap, kh_tls **ret);
+bool kh_tls_revoked(const kh_tls *t, const uint8_t certificate[KH_CERTIFICATE_SZ]);
 void kh_tls_free(kh_tls *t);
 const char *kh_tls_ca(const kh_tls *t); /* PEM text */
 const char *kh_tls_priorities(void);
 int kh_tls_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **ret, unsigned *ret_n,
                     gnutls_ocsp_data_st **ret_ocsp, unsigned *ret_ocsp_n, gnutls_privkey_t *ret_key, unsigned *ret_flags);
 void kh_tls_begin(kh_tls *t, gnutls_session_t session); /* a new connection's session, before its handshake */
-/* kh_tls_identify looks at the certificate at the connection's first request, and at its end date at every other one. */
-void kh_tls_identify(kh_connection *conn, gnutls_session_t session);
+/* kh_tls_identify looks at the certificate at the connection's first request; at every other one at its end date and, where t is
+   another than before, whether it was revoked. t: the newest. */
+void kh_tls_identify(kh_connection *conn, const kh_tls *t, gnutls_session_t session);
 /* kh_tls_exporter is a kh_exporter (service/session.h); ctx: the session. */
 kh_err kh_tls_exporter(void *ctx, const char *label, const uint8_t *context, size_t context_n, uint8_t *ret, size_t n);
 

@@ -89,11 +89,10 @@ void kh_metrics_each(kh_metrics *m, kh_http_metric_each each, void *ctx)
 
 void kh_http_metrics(kh_http *h, kh_http_metric_each each, void *ctx)
 {
-    static const char *const why[KH_DROP_CNT] = {[KH_DROP_FULL] = "why=\"full\"",
-                                                 [KH_DROP_ADDRESS] = "why=\"address\"",
-                                                 [KH_DROP_PARTY] = "why=\"party\"",
-                                                 [KH_DROP_EVICTED] = "why=\"idle_longest\"",
-                                                 [KH_DROP_DEADLINE] = "why=\"deadline\""};
+    static const char *const why[KH_DROP_CNT] = {
+        [KH_DROP_FULL] = "why=\"full\"",         [KH_DROP_ADDRESS] = "why=\"address\"",
+        [KH_DROP_PARTY] = "why=\"party\"",       [KH_DROP_EVICTED] = "why=\"idle_longest\"",
+        [KH_DROP_DEADLINE] = "why=\"deadline\"", [KH_DROP_REVOKED] = "why=\"revoked\""};
     kh_connection_counts counts;
     kh_connections_count(h->connections, &counts);
     kh_metrics_each(h->metrics, each, ctx);

@@ -17,7 +17,7 @@ static bool known(kh_request *r)
     kh_http *h = r->http;
     kh_connection *conn = r->conn;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    kh_tls_identify(conn, info->tls_session);
+    kh_tls_identify(conn, atomic_load_explicit(&h->tls, memory_order_acquire), info->tls_session); /* partner: kh_http_renew */
     if (conn->trust == KH_TRUST_PARTY && kh_service_principal(h->o.service, conn->party, conn->role, &r->who)) {
         if (!conn->proven) kh_connections_proven(h->connections, conn);
         return true;

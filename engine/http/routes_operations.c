@@ -25,6 +25,11 @@ void kh_route_session_open(kh_request *r)
     }
     uint64_t now = kh_http_now_ns();
     kh_err err = kh_session_open(h->o.service, &r->who, kh_tls_exporter, session, now, &grant);
+    if (err == KH_OK) kh_session_certificate(h->o.service, grant.id, r->conn->certificate);
+    if (err == KH_OK && kh_tls_revoked(atomic_load_explicit(&h->tls, memory_order_acquire), r->conn->certificate)) {
+        kh_session_close(h->o.service, grant.id, r->who.party); /* meanwhile: who ends sessions may have passed this one by */
+        err = KH_E_ARG;
+    }
     if (err == KH_E_ARG) {
         kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED, "this party may have no session");
         return;

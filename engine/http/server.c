@@ -173,7 +173,7 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
     kh_err err = KH_OK;
     if (options->datagram_address != NULL && (h->datagram_address = strdup(options->datagram_address)) == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) err = files_for(h->o.max_connections, why, cap);
-    if (err == KH_OK) err = kh_http_renew(h, options->ca, options->certificate, options->key, why, cap);
+    if (err == KH_OK) err = kh_http_renew(h, options->ca, options->crl, options->certificate, options->key, why, cap);
     if (err == KH_OK) err = load_openapi(h, options->openapi_path, why, cap);
     if (err == KH_OK)
         err = kh_connections_new(h->o.max_connections, h->o.max_connections_per_address, h->o.idle_s, &h->connections);

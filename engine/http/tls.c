@@ -3,6 +3,7 @@
  * libmicrohttpd asks for a client's certificate and goes on without looking at it; kh_tls_identify looks: signed by our
  * authority, inside its dates, meant for clients, and naming a party. */
 #include "http/inside.h"
+#include "service/session.h"
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/pkcs11.h>
@@ -12,14 +13,16 @@
 #include <time.h>
 
 #define CHAIN_MAX 8
-#define PEM_MAX (1u << 20)
+#define PEM_MAX (8u << 20) /* a list of some hundred thousand revoked certificates */
 
 struct kh_tls {
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned chain_n;
     gnutls_privkey_t key;
     char *ca;
-    kh_tls *older; /* what connections from before a renewal still use */
+    kh_crl *crl;     /* NULL: no list */
+    uint64_t number; /* from 1 */
+    kh_tls *older;   /* what connections from before a renewal still use */
 };
 
 const char *kh_tls_priorities(void)
@@ -61,6 +64,20 @@ static kh_err load_ca(kh_tls *t, const char *path, char *why, size_t cap)
     gnutls_x509_trust_list_deinit(list, 1);
     return found > 0 ? KH_OK : say(why, cap, path, "holds no certificate of an authority (PEM)");
 }
+
+static kh_err load_crl(kh_tls *t, const char *path, char *why, size_t cap)
+{
+    size_t n;
+    const char *wrong = NULL;
+    char *text = read_pem(path, &n);
+    if (text == NULL) return say(why, cap, path, "cannot be read");
+    const gnutls_datum_t pem = {(unsigned char *)text, (unsigned)n}, ca = {(unsigned char *)t->ca, (unsigned)strlen(t->ca)};
+    kh_err err = kh_crl_load(&pem, &ca, &wrong, &t->crl);
+    free(text);
+    return err == KH_E_ARG ? say(why, cap, path, wrong) : err;
+}
+
+bool kh_tls_revoked(const kh_tls *t, const uint8_t certificate[KH_CERTIFICATE_SZ]) { return kh_crl_has(t->crl, certificate); }
 
 static kh_err load_chain(kh_tls *t, const char *path, char *why, size_t cap)
 {
@@ -104,11 +121,13 @@ static kh_err load_key(kh_tls *t, const char *path, char *why, size_t cap)
     return same ? KH_OK : say(why, cap, path, "is not the key of the certificate");
 }
 
-kh_err kh_tls_new(const char *ca, const char *certificate, const char *key, char *why, size_t cap, kh_tls **ret)
+kh_err kh_tls_new(const char *ca, const char *crl, const char *certificate, const char *key, char *why, size_t cap, kh_tls **ret)
 {
     kh_tls *t = calloc(1, sizeof *t);
     if (t == NULL) return KH_E_NOMEM;
+    t->number = 1;
     kh_err err = load_ca(t, ca, why, cap);
+    if (err == KH_OK && crl != NULL) err = load_crl(t, crl, why, cap);
     if (err == KH_OK) err = load_chain(t, certificate, why, cap);
     if (err == KH_OK) err = load_key(t, key, why, cap);
     if (err != KH_OK) {
@@ -126,19 +145,38 @@ void kh_tls_free(kh_tls *t)
         for (unsigned i = 0; i < t->chain_n; i++) gnutls_pcert_deinit(&t->chain[i]);
         if (t->key != NULL) gnutls_privkey_deinit(t->key);
         free(t->ca);
+        kh_crl_free(t->crl);
         free(t);
         t = older;
     }
 }
 
-kh_err kh_http_renew(kh_http *h, const char *ca, const char *certificate, const char *key, char *why, size_t cap)
+static bool is_revoked(void *ctx, const kh_connection *conn) { return kh_tls_revoked(ctx, conn->certificate); }
+static bool session_is_revoked(void *ctx, const uint8_t certificate[KH_CERTIFICATE_SZ])
+{
+    return kh_tls_revoked(ctx, certificate);
+}
+
+kh_err kh_http_renew(kh_http *h, const char *ca, const char *crl, const char *certificate, const char *key, char *why, size_t cap)
 {
     kh_tls *t;
-    kh_err err = kh_tls_new(ca, certificate, key, why, cap, &t);
+    kh_err err = kh_tls_new(ca, crl, certificate, key, why, cap, &t);
     if (err != KH_OK) return err;
     t->older = atomic_load_explicit(&h->tls, memory_order_relaxed); /* this thread alone writes it */
-    atomic_store_explicit(&h->tls, t, memory_order_release);        /* pairs with the load of a new connection */
+    if (t->older != NULL) t->number = t->older->number + 1;
+    atomic_store_explicit(&h->tls, t, memory_order_release); /* pairs with the load of a new connection, or of a request */
+    if (t->older == NULL || t->crl == NULL) return KH_OK;
+    kh_connections_end_those(h->connections, is_revoked, t);
+    kh_session_end_certificates(h->o.service, session_is_revoked, t);
     return KH_OK;
+}
+
+static bool same_party(void *ctx, const kh_connection *conn) { return conn->party == *(const uint32_t *)ctx; }
+
+void kh_http_end_party(kh_http *h, uint32_t party)
+{
+    kh_connections_end_those(h->connections, same_party, &party);
+    kh_session_end_party(h->o.service, party);
 }
 
 /* The session's pointer is free for us: libmicrohttpd uses it for pre-shared keys alone. */
@@ -210,6 +248,21 @@ static kh_trust name_party(kh_connection *conn, gnutls_x509_crt_t certificate)
     return KH_TRUST_NAMELESS;
 }
 
+/* Any certificate of the chain, the party's own first. */
+static bool revoked(kh_connection *conn, const kh_tls *t, gnutls_session_t session)
+{
+    unsigned n = 0;
+    const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &n);
+    bool found = false;
+    conn->looked = t->number;
+    for (unsigned i = 0; i < n && !found; i++) {
+        uint8_t name[KH_CERTIFICATE_SZ];
+        found = !kh_crl_name(&chain[i], name) || kh_crl_has(t->crl, name);
+        if (i == 0) memcpy(conn->certificate, name, sizeof name);
+    }
+    return found;
+}
+
 static kh_trust look(kh_connection *conn, gnutls_session_t session)
 {
     unsigned n = 0, status = 0;
@@ -229,9 +282,11 @@ static kh_trust look(kh_connection *conn, gnutls_session_t session)
     return trust;
 }
 
-void kh_tls_identify(kh_connection *conn, gnutls_session_t session)
+void kh_tls_identify(kh_connection *conn, const kh_tls *t, gnutls_session_t session)
 {
     if (conn->trust == KH_TRUST_UNKNOWN) conn->trust = look(conn, session);
+    if (conn->trust >= KH_TRUST_NAMELESS && conn->looked != t->number && revoked(conn, t, session))
+        conn->trust = bad(conn, "the certificate was revoked");
     else if (conn->trust >= KH_TRUST_NAMELESS && conn->expires_s < (int64_t)time(NULL))
         conn->trust = bad(conn, "the certificate has expired");
 }

@@ -64,6 +64,15 @@ static void write_head(const kh_ledger *l, writer *w)
     end(w);
 }
 
+/* What is left of letting the holds of who was expelled lapse: how many financings were looked at, in the order of the log. */
+static void write_expelled(const kh_ledger *l, writer *w)
+{
+    if (l->head->expelled_at == 0) return;
+    begin(w, "expel\0\0");
+    put64(w, l->head->expelled_at - 1);
+    end(w);
+}
+
 static void write_rules(const kh_ledger *l, writer *w)
 {
     for (uint32_t i = 0; i < KH_RULE_CNT; i++) {
@@ -370,6 +379,7 @@ void kh_ledger_checkpoint(const kh_ledger *l, void *scratch, const kh_leaves *to
 {
     writer w = {.to = to};
     write_head(l, &w);
+    write_expelled(l, &w);
     write_rules(l, &w);
     write_rates(l, &w);
     write_parties(l, &w);

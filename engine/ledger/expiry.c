@@ -58,7 +58,7 @@ uint64_t kh_expiry_next(const kh_ledger *l, uint32_t *ret_fin)
     return best;
 }
 
-static void lapse(kh_ledger *l, uint32_t fin)
+void kh_expiry_lapse(kh_ledger *l, uint32_t fin)
 {
     kh_fin *f = &l->fin[fin];
     uint32_t at = 0; /* the first line that still holds names the notice */
@@ -90,5 +90,5 @@ static void lapse(kh_ledger *l, uint32_t fin)
 void kh_expiry_run(kh_ledger *l)
 {
     uint32_t fin;
-    while (kh_expiry_next(l, &fin) <= l->head->time_ns) lapse(l, fin);
+    while (kh_expiry_next(l, &fin) <= l->head->time_ns) kh_expiry_lapse(l, fin);
 }

@@ -92,7 +92,7 @@ static const char *walk_records(const kh_ledger *l, sums *s)
 
 static const char *walk_financings(const kh_ledger *l, uint64_t *check)
 {
-    uint64_t open = 0, lines = 0, cnt = l->state->regions[KH_R_FIN].row_cnt;
+    uint64_t open = 0, lines = 0, placed = 0, cnt = l->state->regions[KH_R_FIN].row_cnt;
     for (uint64_t at = 1; at < cnt; at++) {
         const kh_fin *f = &l->fin[at];
         uint64_t sum = 0, own_open = 0;
@@ -109,6 +109,11 @@ static const char *walk_financings(const kh_ledger *l, uint64_t *check)
         if (f->deadline_ns != 0 && !kh_fin_holds((kh_fin_state)f->state))
             return "a deadline stands for a financing that holds nothing";
         if (kh_fins_find(l, f->bank, f->id) != at) return "a financing is not found under its id";
+        if (f->apply_place <= placed) return "financings' rows are not in the order of the log";
+        placed = f->apply_place;
+        bool gone = l->party[kh_parties_find(l, f->bank)].frozen == KH_PARTY_EXPELLED;
+        if (gone && kh_fin_holds((kh_fin_state)f->state) && (l->head->expelled_at == 0 || at < l->head->expelled_at))
+            return "who was expelled holds something";
         open += is_open;
         lines += own_open;
         *check += kh_fin_check(l, f);

@@ -140,6 +140,7 @@ static void apply_execution(kh_ledger *l, const kh_op *op)
         receipt.state = (uint8_t)op->block.flags;
         break;
     case KH_OP_REFUSED: receipt.code = op->refused.code; break;
+    case KH_OP_EXPELLED: receipt.code = kh_parties_expel(l, &op->expelled); break;
     default:
         receipt.code = kh_parties_bundle(l, op->party, op->bundle.number, &receipt.amount);
         l->bundle_left = op->bundle.op_cnt;
@@ -147,8 +148,9 @@ static void apply_execution(kh_ledger *l, const kh_op *op)
         break;
     }
     kh_outcome_begin(l);
-    if (op->type != KH_OP_BLOCK) kh_touch_party(l, op->party);
+    if (op->type != KH_OP_BLOCK) kh_touch_party(l, op->type == KH_OP_EXPELLED ? op->expelled.id : op->party);
     kh_emit_receipt(l, &receipt);
+    if (op->type == KH_OP_EXPELLED) kh_expelled_lapse(l);
 }
 
 static void apply_one(kh_ledger *l, const kh_op *op, kh_frame frame)
@@ -203,6 +205,7 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
     kh_place_count(l, 0);
     l->today = kh_date_of_time(l->head->time_ns);
     kh_expiry_run(l);
+    kh_expelled_begin(l);
     size_t at = 0;
     for (uint32_t done = 0; done < op_cnt;) {
         kh_frame frames[KH_AHEAD];
@@ -243,7 +246,7 @@ uint64_t kh_ledger_watermark(const kh_ledger *l, kh_kind kind)
 uint64_t kh_ledger_next_due(const kh_ledger *l)
 {
     uint32_t fin;
-    return kh_expiry_next(l, &fin);
+    return l->head->expelled_at != 0 ? l->head->time_ns : kh_expiry_next(l, &fin);
 }
 
 void kh_ledger_headroom(const kh_ledger *l, uint32_t op_cnt, size_t ops_sz, uint64_t ret_bytes[KH_REGION_MAX])

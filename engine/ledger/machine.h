@@ -63,12 +63,13 @@ struct kh_ledger {
     uint64_t records_moved; /* how often a key has lost its record, or was given another */
     kh_packed here;         /* the place of the outcome to come */
     kh_date today;
-    const kh_found *now;          /* the operation being applied */
-    uint32_t bundle_left;         /* operations of a signed bundle still to come ... */
-    kh_code bundle_code;          /* ... and what each is answered with; OK: it is applied */
-    uint32_t speaker_id, speaker; /* the party that spoke last, and its row */
-    uint32_t product_named;       /* the text of the last application's product */
-    kh_currency currency_known;   /* the last application's */
+    const kh_found *now;                     /* the operation being applied */
+    uint32_t expelled_looks, expelled_lines; /* what the entry may still do for who was expelled */
+    uint32_t bundle_left;                    /* operations of a signed bundle still to come ... */
+    kh_code bundle_code;                     /* ... and what each is answered with; OK: it is applied */
+    uint32_t speaker_id, speaker;            /* the party that spoke last, and its row */
+    uint32_t product_named;                  /* the text of the last application's product */
+    kh_currency currency_known;              /* the last application's */
     uint32_t touch_cnt;
     kh_touch touches[KH_TOUCH_MAX];
     kh_receipt_line receipt_lines[KH_LINES_MAX];
@@ -206,6 +207,7 @@ static inline uint32_t kh_ahead_party(const kh_ledger *l, uint32_t id) /* kh_par
 }
 kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op);
 kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op);
+kh_code kh_parties_expel(kh_ledger *l, const kh_op_expelled *op); /* its holds are left to kh_expelled_lapse */
 kh_code kh_parties_key(kh_ledger *l, const kh_op_party_key *op);
 /* kh_parties_bundle takes note of a signed bundle: BAD_SEQUENCE where its number is not above all before. */
 kh_code kh_parties_bundle(kh_ledger *l, uint32_t party, uint64_t number, uint64_t *ret_highest);
@@ -341,6 +343,11 @@ void kh_expiry_put(kh_ledger *l, uint32_t fin, uint32_t *queue, uint64_t ttl_s);
 void kh_expiry_take(kh_ledger *l, uint32_t fin);
 uint64_t kh_expiry_next(const kh_ledger *l, uint32_t *ret_fin);
 void kh_expiry_run(kh_ledger *l);
+void kh_expiry_lapse(kh_ledger *l, uint32_t fin);
+
+/* ---- expelled.c ---- */
+void kh_expelled_begin(kh_ledger *l); /* an entry: what others left */
+void kh_expelled_lapse(kh_ledger *l); /* goes on, as far as the entry may */
 
 /* ---- records.c ---- */
 typedef struct kh_content {

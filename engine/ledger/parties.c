@@ -71,17 +71,33 @@ kh_code kh_parties_add(kh_ledger *l, const kh_op_party_add *op)
     return KH_C_OK;
 }
 
+static void set_frozen(kh_ledger *l, kh_party_row *p, uint8_t frozen)
+{
+    if (p->role == KH_ROLE_BANK && (p->frozen != 0) != (frozen != 0)) {
+        uint32_t banks = frozen != 0 ? l->head->frozen_banks + 1 : l->head->frozen_banks - 1;
+        __atomic_store_n(&l->head->frozen_banks, banks, __ATOMIC_RELEASE); /* partner: kh_ledger_verify_fast */
+    }
+    __atomic_store_n(&p->frozen, frozen, __ATOMIC_RELEASE); /* partner: kh_ledger_party_frozen */
+}
+
 kh_code kh_parties_status(kh_ledger *l, const kh_op_party_status *op)
 {
     uint32_t row = kh_parties_find(l, op->id);
     if (row == 0) return KH_C_NOT_FOUND;
     if (op->frozen > 1) return KH_C_FORMAT;
-    kh_party_row *p = &l->party[row];
-    if (p->role == KH_ROLE_BANK && p->frozen != op->frozen) {
-        uint32_t banks = op->frozen ? l->head->frozen_banks + 1 : l->head->frozen_banks - 1;
-        __atomic_store_n(&l->head->frozen_banks, banks, __ATOMIC_RELEASE); /* partner: kh_ledger_verify_fast */
-    }
-    __atomic_store_n(&p->frozen, op->frozen, __ATOMIC_RELEASE); /* partner: kh_ledger_party_frozen */
+    if (l->party[row].frozen == KH_PARTY_EXPELLED) return op->frozen != 0 ? KH_C_OK : KH_C_BAD_STATE;
+    set_frozen(l, &l->party[row], op->frozen);
+    return KH_C_OK;
+}
+
+kh_code kh_parties_expel(kh_ledger *l, const kh_op_expelled *op)
+{
+    uint32_t row = kh_parties_find(l, op->id);
+    if (row == 0) return KH_C_NOT_FOUND;
+    if (l->party[row].role == KH_ROLE_ENTERPRISE) return KH_C_NOT_AUTHORISED; /* no member */
+    if (l->party[row].frozen == KH_PARTY_EXPELLED) return KH_C_OK;
+    set_frozen(l, &l->party[row], KH_PARTY_EXPELLED);
+    if (l->party[row].role == KH_ROLE_BANK) l->head->expelled_at = 1;
     return KH_C_OK;
 }
 

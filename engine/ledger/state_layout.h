@@ -158,6 +158,7 @@ typedef struct kh_text_row { /* followed by the rest of its bytes */
     uint8_t bytes[6];
 } kh_text_row;
 
+enum { KH_PARTY_EXPELLED = 2 };
 typedef struct kh_party_row {
     uint32_t id, name, uscc;
     uint32_t hash_next, uscc_next;
@@ -165,7 +166,7 @@ typedef struct kh_party_row {
     kh_packed last;
     uint64_t refusals_ns; /* refused applications not yet worked off, times 10^9 */
     uint64_t refusals_at;
-    uint8_t role, frozen;
+    uint8_t role, frozen; /* frozen: 1, KH_PARTY_EXPELLED */
     uint16_t open_grants; /* of an enterprise: not revoked */
     uint32_t given;       /* of an enterprise: grants, ever; of a bank: contributions to the risk list that stand */
     union {
@@ -315,7 +316,7 @@ typedef struct kh_head {
     uint32_t queue_applied, queue_accepted; /* where new deadlines go */
     uint32_t queue_stamp, frozen_banks, operator_waiting;
     uint32_t rate_pairs;
-    uint32_t reserved;
+    uint32_t expelled_at; /* the next financing to look at for holds of who was expelled; 0: none is left */
     kh_rule rules[KH_RULE_HEAD_CNT];
     uint64_t currencies[16]; /* bit per ISO numeric, where the rule is not `all` */
 } kh_head;

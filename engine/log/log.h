@@ -31,6 +31,7 @@ typedef struct kh_log_open_report {
     uint64_t time_ns;       /* its time */
     uint8_t digest[32];     /* head of the chain; zeros if empty */
     uint64_t durable_floor; /* in: recovery below this height is damage (0: unknown) */
+    bool cuts;              /* in: what is above durable_floor is taken away, durable or not; for writing */
     uint64_t cut_bytes;     /* a torn tail that was never acknowledged and was cut */
     uint32_t epoch;
     char why[200];   /* on KH_E_DAMAGED: what is wrong */

@@ -35,7 +35,7 @@ static bool cursor_of_segment(kh_wal_window *w, uint64_t number, kh_wal_cursor *
 
 /* Where to begin reading: the last segment whose first record lies at or below what is known to be durable anyway. All before
    it is checked by whoever replays it. Fills the index with the segments' starts up to there. */
-static kh_err find_start(kh_log *log, uint64_t floor, kh_wal_cursor *ret)
+static kh_err find_start(kh_log *log, uint64_t floor, bool cuts, kh_wal_cursor *ret)
 {
     kh_wal_window w;
     kh_err err = kh_wal_window_init(&w, log, KH_WAL_BLOCK_SZ);
@@ -56,7 +56,7 @@ static kh_err find_start(kh_log *log, uint64_t floor, kh_wal_cursor *ret)
         starts[cnt++] = c;
         known = durable;
     }
-    if (log->read_only && floor > 0) known = floor;
+    if ((log->read_only && floor > 0) || cuts) known = floor;
     for (uint64_t i = 0; i < cnt && (i == 0 || starts[i].height < known); i++) {
         kh_wal_index_add(log, &starts[i]);
         *ret = starts[i];
@@ -186,13 +186,17 @@ kh_err kh_wal_recover(kh_log *log, kh_log_open_report *report)
     uint64_t floor = report->durable_floor;
     bool upto_floor = log->read_only && floor > 0;
     kh_err err = kh_wal_segments_load(log, report);
-    if (err == KH_OK) err = find_start(log, floor, &cursor);
+    if (err == KH_OK) err = find_start(log, floor, report->cuts, &cursor);
     if (err != KH_OK) return err;
     uint64_t from = cursor.at.segment;
     err = kh_wal_window_init(&w, log, upto_floor ? HOP_STEP_SZ : SCAN_STEP_SZ);
     if (err != KH_OK) return err;
     if (upto_floor) err = walk(log, &w, KH_WAL_HEADERS, floor, &cursor, &end_of_chain);
-    else err = read_all(log, &w, &cursor, &t, &end_of_chain);
+    else if (report->cuts) {
+        err = walk(log, &w, KH_WAL_BODIES, floor, &cursor, &end_of_chain);
+        if (err == KH_OK) err = look_behind(&w, &cursor, &t);
+        t.durable_upto = 0; /* it was, and is taken back */
+    } else err = read_all(log, &w, &cursor, &t, &end_of_chain);
     if (err == KH_OK && (t.durable_upto > cursor.height || floor > cursor.height)) {
         char why[sizeof report->why];
         if (t.durable_upto > cursor.height)

@@ -90,6 +90,12 @@ static bool same_party(const kh_member *a, const kh_member *b)
            memcmp(a->uscc, b->uscc, a->uscc_n) == 0;
 }
 
+/* As execution knows it: who is expelled is no longer frozen or not. */
+static uint8_t status_of(const kh_member *m)
+{
+    return m->flags & KH_MEMBER_EXPELLED ? KH_MEMBER_EXPELLED : m->flags & KH_MEMBER_FROZEN;
+}
+
 /* Keys and flags. A validator's keys are its set's: other ones make another set, as if a validator changed. */
 static kh_order_code replace_member(kh_order *o, kh_at *at, kh_seat *seat, const kh_member *m)
 {
@@ -108,8 +114,7 @@ static kh_order_code replace_member(kh_order *o, kh_at *at, kh_seat *seat, const
         kh_hubs_make(o, false);
         at->err = kh_public_hubs(o);
     }
-    const uint8_t stopped = KH_MEMBER_FROZEN | KH_MEMBER_EXPELLED;
-    if (at->err == KH_OK) at->err = say_member(o, m, false, ((old.flags & stopped) != 0) != ((m->flags & stopped) != 0));
+    if (at->err == KH_OK) at->err = say_member(o, m, false, status_of(&old) != status_of(m));
     return KH_R_OK;
 }
 
@@ -166,16 +171,19 @@ static kh_order_code officers(kh_order *o, kh_at *at, const kh_change *c)
 static kh_order_code lost(kh_order *o, kh_at *at, const kh_change *c)
 {
     bool any = false;
+    uint64_t height = 0;
     if (c->body_sz != 32) return KH_R_MALFORMED;
-    for (uint32_t i = 0; i < o->unattested_cnt; i++) {
+    for (uint32_t i = 0; i < o->unattested_cnt; i++) { /* heights ascend */
         kh_unattested *u = &o->unattested[i];
         if (u->lost || memcmp(u->digest, c->body, 32) != 0) continue;
+        if (!any) height = u->height;
         any = true;
         if (at->apply) u->lost = true;
     }
     if (!any) return KH_R_REFUSED;
     if (!at->apply) return KH_R_OK;
-    kh_order_item item = {.kind = KH_ITEM_LOST};
+    kh_words_forget(o, height); /* a hub that executed it will say something else */
+    kh_order_item item = {.kind = KH_ITEM_LOST, .sequence = height};
     memcpy(item.digest, c->body, 32);
     at->err = kh_built_item(o, &item);
     return KH_R_OK;

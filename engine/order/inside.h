@@ -184,6 +184,7 @@ const uint8_t *kh_apps_find(const kh_order *o, uint64_t height);
 void kh_apps_add(kh_order *o, uint64_t height, const uint8_t app_hash[32]);
 KH_MUST kh_err kh_unattested_add(kh_order *o, uint64_t height, const uint8_t digest[32]);
 void kh_unattested_prune(kh_order *o);
+void kh_words_forget(kh_order *o, uint64_t height); /* all that was said of it and of those above it */
 
 /* ---- making ---- */
 KH_MUST kh_err kh_order_blank(const uint8_t *genesis_bytes, size_t n, kh_genesis *ret_genesis, kh_order **ret);

@@ -58,7 +58,8 @@ size_t kh_member_frames(const kh_member *m, bool add, bool status, uint8_t buf[K
     kh_op op = {.type = KH_OP_PARTY_ADD,
                 .party_add = {m->id, m->role, {m->name, m->name_n}, {m->uscc_n > 0 ? m->uscc : NULL, m->uscc_n}}};
     if (add && !frame(&op, &w)) return 0;
-    op = (kh_op){.type = KH_OP_PARTY_STATUS, .party_status = {m->id, (m->flags & (KH_MEMBER_FROZEN | KH_MEMBER_EXPELLED)) != 0}};
+    op = (kh_op){.type = KH_OP_PARTY_STATUS, .party_status = {m->id, (m->flags & KH_MEMBER_FROZEN) != 0}};
+    if ((m->flags & KH_MEMBER_EXPELLED) != 0) op = (kh_op){.type = KH_OP_EXPELLED, .expelled = {m->id}};
     if (status && !frame(&op, &w)) return 0;
     *ret_cnt = (uint32_t)add + (uint32_t)status;
     return w.n;

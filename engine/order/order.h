@@ -94,8 +94,8 @@ typedef enum kh_item_kind { KH_ITEM_BATCH = 1, KH_ITEM_OPS = 2, KH_ITEM_LOST = 3
 typedef struct kh_order_item { /* what execution gets, in order */
     kh_item_kind kind;
     uint32_t sender, incarnation, size; /* BATCH */
-    uint64_t sequence;
-    uint8_t digest[32]; /* BATCH, LOST: of the envelope */
+    uint64_t sequence;                  /* LOST: the height of the batch's block */
+    uint8_t digest[32];                 /* BATCH, LOST: of the envelope */
     const uint8_t *ops; /* OPS: wire frames of the register's, rules' and rates' operations, officers' (party 0) */
     uint32_t ops_sz, op_cnt;
     bool stale_epoch; /* BATCH: never; reserved */

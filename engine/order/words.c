@@ -37,6 +37,8 @@ static void remember(kh_order *o, const kh_word *word)
     o->word_cnt++;
 }
 
+void kh_words_forget(kh_order *o, uint64_t height) { o->word_cnt = place_of(o, height, 0); }
+
 /* Hubs of the set that said this of a height and were not found to lie. */
 static uint32_t agreeing(const kh_order *o, uint64_t height, const uint8_t statement[32])
 {

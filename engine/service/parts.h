@@ -30,6 +30,7 @@ typedef struct kh_session {
     kh_code door;               /* what access says to every question */
     bool limited;
     struct kh_session *next; /* while it is being ended */
+    uint8_t certificate[32]; /* that it came by; under the lock */
     _Atomic bool frozen;     /* its party was seen frozen: over for good */
     _Alignas(64) _Atomic uint64_t datagrams;
     _Alignas(64) kh_window windows[KH_LANES_MAX]; /* pages come as lanes are used */

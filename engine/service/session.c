@@ -190,6 +190,27 @@ void kh_session_end_party(kh_service *service, uint32_t party)
     release_all(gone);
 }
 
+void kh_session_certificate(kh_service *service, const uint8_t id[KH_SESSION_ID_SZ], const uint8_t certificate[32])
+{
+    (void)pthread_mutex_lock(&service->sessions.lock);
+    kh_session *s = kh_session_find(&service->sessions, kh_load64(id));
+    if (s != NULL) memcpy(s->certificate, certificate, sizeof s->certificate);
+    (void)pthread_mutex_unlock(&service->sessions.lock);
+}
+
+void kh_session_end_certificates(kh_service *service, bool (*ends)(void *ctx, const uint8_t certificate[32]), void *ctx)
+{
+    kh_sessions *sessions = &service->sessions;
+    kh_session *gone = NULL;
+    (void)pthread_mutex_lock(&sessions->lock);
+    for (uint64_t i = 0; sessions->cnt != 0 && i <= sessions->place_mask; i++) {
+        kh_session *s = atomic_load_explicit(&sessions->places[i], memory_order_relaxed);
+        if (s != NULL && ends(ctx, s->certificate)) unpublish(sessions, s, &gone);
+    }
+    (void)pthread_mutex_unlock(&sessions->lock);
+    release_all(gone);
+}
+
 void kh_session_end_frozen(kh_service *service)
 {
     kh_sessions *sessions = &service->sessions;

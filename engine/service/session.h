@@ -37,6 +37,10 @@ KH_MUST kh_err kh_session_open(kh_service *service, const kh_principal *who, kh_
 /* kh_session_close: nothing where the session is not this party's. */
 void kh_session_close(kh_service *service, const uint8_t id[KH_SESSION_ID_SZ], uint32_t party);
 void kh_session_end_party(kh_service *service, uint32_t party);
+/* kh_session_certificate notes by which certificate a session was opened; kh_session_end_certificates ends those of which `ends`
+   says that theirs counts no more. */
+void kh_session_certificate(kh_service *service, const uint8_t id[KH_SESSION_ID_SZ], const uint8_t certificate[32]);
+void kh_session_end_certificates(kh_service *service, bool (*ends)(void *ctx, const uint8_t certificate[32]), void *ctx);
 /* kh_session_end_frozen frees the sessions of parties that are frozen now. Their datagrams are dropped in any case. */
 void kh_session_end_frozen(kh_service *service);
 uint32_t kh_session_count(kh_service *service);

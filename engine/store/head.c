@@ -72,6 +72,8 @@ bool kh_head_known(const kh_head *head, uint64_t *ret_upto)
     return true;
 }
 
+void kh_head_forget(kh_head *head) { memset(head->file->magic, 0, sizeof head->file->magic); }
+
 void kh_head_start(kh_head *head, uint64_t upto)
 {
     uint8_t running[16] = {0};

@@ -45,6 +45,11 @@ KH_MUST kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_repo
 KH_MUST kh_err kh_lock_announce(const kh_lock *lock, const char *url);
 void kh_lock_drop(kh_lock *lock);
 
+/* ---- back ---- */
+/* kh_back_begin: *ret: entries above *ret_number are to be taken away; their images are. kh_back_end: all of it is done. */
+KH_MUST kh_err kh_back_begin(const kh_home *home, bool *ret, uint64_t *ret_number);
+KH_MUST kh_err kh_back_end(const kh_home *home);
+
 /* ---- head ---- */
 typedef struct kh_head_file { /* docs/FORMAT.md */
     char magic[8];
@@ -66,6 +71,7 @@ void kh_head_close(kh_head *head);
 bool kh_boot_id(uint8_t ret[16]);
 /* kh_head_known: whether the word is of this boot of the machine; then *ret_upto is its value. */
 bool kh_head_known(const kh_head *head, uint64_t *ret_upto);
+void kh_head_forget(kh_head *head);                         /* the word says nothing any more */
 void kh_head_start(kh_head *head, uint64_t upto);           /* after recovery: word, then boot id */
 void kh_head_publish(kh_head *head, uint64_t durable_upto); /* [engine], release; pairs with the acquire in kh_head_known */
 

@@ -142,10 +142,10 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
     return err == KH_OK ? kh_driven_open(s) : err;
 }
 
-static kh_err open_log(kh_store *s, uint64_t floor, kh_store_report *report, uint64_t *ret_height)
+static kh_err open_log(kh_store *s, uint64_t floor, bool cuts, kh_store_report *report, uint64_t *ret_height)
 {
     char path[KH_PATH_MAX];
-    kh_log_open_report r = {.durable_floor = floor};
+    kh_log_open_report r = {.durable_floor = floor, .cuts = cuts};
     kh_err err = kh_log_open(s->options.disk, kh_home_path(&s->home, "log", path), s->options.read_only, &r, &s->log);
     if (err != KH_OK) {
         kh_say(report, r.where[0] != '\0' ? r.where : path, "%s", r.why[0] != '\0' ? r.why : kh_err_text(err));
@@ -159,17 +159,26 @@ static kh_err open_log(kh_store *s, uint64_t floor, kh_store_report *report, uin
 
 static kh_err open_writer(kh_store *s, kh_store_report *report)
 {
-    uint64_t floor = 0, height = 0, now;
+    uint64_t floor = 0, height = 0, now, number = 0;
+    bool back = false;
     kh_err err = kh_lock_take(&s->home, s->options.wait_lock_ms, report, &s->lock);
     if (err != KH_OK) return err;
     s->locked = true;
     err = kh_head_open(&s->home, false, &s->head);
     s->same_boot = err == KH_OK && kh_head_known(&s->head, &floor);
     if (!s->same_boot) floor = 0;
-    if (err == KH_OK) err = open_log(s, floor, report, &height);
+    if (err == KH_OK) err = kh_back_begin(&s->home, &back, &number);
+    if (back) {
+        kh_head_forget(&s->head);
+        s->same_boot = false;
+        floor = number;
+    }
+    if (err == KH_OK) err = open_log(s, floor, back, report, &height);
     if (err != KH_OK) return err;
     kh_image_clean(&s->home);
     err = rebuild(s, height, report);
+    if (err == KH_OK && back) err = kh_journal_sync(&s->journal);
+    if (err == KH_OK && back) err = kh_back_end(&s->home);
     if (err != KH_OK) return err;
     kh_head_start(&s->head, height);
     atomic_store(&s->clock_last, s->last_time);
@@ -216,7 +225,7 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
         err = reader_upto(s, dir, &upto, report);
         s->same_boot = upto != UINT64_MAX;
         /* The floor of 0 would mean "unknown", and a log without an entry has nothing to read. */
-        if (err == KH_OK && upto != 0) err = open_log(s, upto == UINT64_MAX ? 0 : upto, report, &height);
+        if (err == KH_OK && upto != 0) err = open_log(s, upto == UINT64_MAX ? 0 : upto, false, report, &height);
         if (err == KH_OK) err = rebuild(s, kh_min64(height, upto), report);
     } else if (err == KH_OK) err = open_writer(s, report);
     if (err != KH_OK) {

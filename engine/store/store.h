@@ -105,6 +105,9 @@ typedef struct kh_store_execution {
 } kh_store_execution;
 /* kh_store_execute queues one entry; several may be under way. ops is copied. */
 KH_MUST kh_err kh_store_execute(kh_store *s, const kh_store_execution *execution);
+/* kh_store_go_back orders, durably, that the next opening for writing takes the entries above a number away, acknowledged or not:
+   what was executed is executed anew, as the order now says. */
+KH_MUST kh_err kh_store_go_back(kh_store *s, uint64_t number);
 /* kh_store_block_of: the height that users are told for an entry: of its KH_OP_BLOCK, or its own number. */
 uint64_t kh_store_block_of(kh_store *s, uint64_t number);
 /* kh_store_chain_at: the outcome chain after an entry that is applied. */

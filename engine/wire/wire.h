@@ -42,7 +42,8 @@ typedef enum kh_op_type {
     KH_OP_REFUSED = 15,
     KH_OP_BUNDLE = 16,
     KH_OP_PARTY_KEY = 17, /* from outside, as 1 to 13 */
-    KH_OP_TYPE_CNT = 18
+    KH_OP_EXPELLED = 18,  /* execution's, as 14 to 16 */
+    KH_OP_TYPE_CNT = 19
 } kh_op_type;
 
 typedef struct kh_op_party_add {
@@ -185,7 +186,14 @@ typedef struct kh_op_bundle {
     uint64_t number; /* from 1 */
     uint32_t op_cnt;
 } kh_op_bundle;
-static inline bool kh_op_of_execution(uint8_t type) { return type >= KH_OP_BLOCK && type <= KH_OP_BUNDLE; }
+/* Officers expelled a member: it is frozen for good, and its holds lapse (kh_ledger_next_due tells whether some are left). */
+typedef struct kh_op_expelled {
+    uint32_t id;
+} kh_op_expelled;
+static inline bool kh_op_of_execution(uint8_t type)
+{
+    return (type >= KH_OP_BLOCK && type <= KH_OP_BUNDLE) || type == KH_OP_EXPELLED;
+}
 
 typedef struct kh_op {
     uint8_t type;
@@ -209,6 +217,7 @@ typedef struct kh_op {
         kh_op_block block;
         kh_op_refused refused;
         kh_op_bundle bundle;
+        kh_op_expelled expelled;
     };
 } kh_op;
 typedef struct kh_op_scratch {

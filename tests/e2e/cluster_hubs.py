@@ -24,15 +24,21 @@ def begins():
     tap.same(json.loads(done.stdout)["checkpoint_digest"], said, "the genesis' checkpoint is the digest of the directory that hubs begin with")
 
 
-def another_key():
-    """Officers order an epoch whose key the hub does not have yet."""
-    change, key = os.path.join(root, "change.json"), os.path.join(root, "group.2.key")
-    public = subprocess.run([os.environ["KANHE_KEY"], "intl", "box", key], check=True, capture_output=True, text=True).stdout.strip()
-    tap.same(town.raw("bank12", 1, "change", "epoch", "--group", public, "-o", change).returncode, 0, "a change of the epoch")
+def ordered(*words):
+    """A change that two officers sign."""
+    change = os.path.join(root, "change.json")
+    tap.same(town.raw("bank12", 1, "change", *words, "-o", change).returncode, 0, f"a change: {words[0]}")
     for officer in (1, 2):
         subprocess.run([COMMAND, "change", "sign", change, "--officer", str(officer), "--key", town.path("officers", f"{officer}.key")], check=True, capture_output=True)
     done = town.raw("bank12", 1, "change", "submit", change)
     tap.ok('"OK"' in done.stdout, "is ordered", done.stdout + done.stderr)
+
+
+def another_key():
+    """Officers order an epoch whose key the hub does not have yet."""
+    key = os.path.join(root, "group.2.key")
+    public = subprocess.run([os.environ["KANHE_KEY"], "intl", "box", key], check=True, capture_output=True, text=True).stdout.strip()
+    ordered("epoch", "--group", public)
     asked = threading.Thread(target=lambda: rows.append(hold(12, 6, 5, "100.00")))
     rows = []
     asked.start()
@@ -79,10 +85,63 @@ def replaced():
     tap.same(town.alerts(), [], "nobody saw it say two things")
 
 
+def record(id_, **other):
+    """The words that say a member's record again, but for what is other."""
+    with open(town.genesis, encoding="utf-8") as f:
+        said = next(m for m in json.load(f)["app_state"]["kanhe"]["members"] if m["id"] == id_)
+    said = {name: said[name] for name in ("id", "role", "name", "uscc", "sender", "ack", "attest", "box", "consensus") if said.get(name)} | other
+    return [word for name, value in said.items() for word in (f"--{name}", value)]
+
+
+def connection(at, party):
+    context = ssl.create_default_context(cafile=town.ca)
+    context.load_cert_chain(*town.certificates[party])
+    host, port = town.urls[at].removeprefix("https://").rsplit(":", 1)
+    opened = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
+    return opened if asked(opened) == 200 else None
+
+
+def asked(opened):
+    """The status; None: the connection is over."""
+    try:
+        opened.request("GET", "/v1/me", headers=ACCESS_JSON)
+        answer = opened.getresponse()
+        answer.read()
+        opened.auto_open = False
+        return answer.status
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def other_keys():
+    """A source's new sender key ends what it has open, and nobody else's."""
+    source, regulator = connection("hub1", 201), connection("hub1", 1)
+    new = subprocess.run([os.environ["KANHE_KEY"], "intl", "sign", os.path.join(root, "new.key")], check=True, capture_output=True, text=True).stdout.strip()
+    ordered("member", *record(201, sender=new))
+    tap.ok(town.log_says("hub1", "sessions_ended"), "the hub says that its sessions end")
+    tap.same((asked(source), asked(regulator)), (None, 200), "the member's open connection is over, another's goes on")
+    tap.ok(connection("hub1", 201) is not None, "it comes in again")
+
+
+def expelled():
+    """What a bank holds lapses when officers expel it."""
+    def balance():
+        return town.row("hub1", 1, "balance", f"export_declaration:{declaration(3)}")[0]
+    code, _ = hold(14, 7, 3, "100000.00")
+    tap.ok(code not in (0, None), "a paper that another bank holds a part of is not granted as a whole", code)
+    free = balance()
+    tap.same(free["held"], "100.00", "the bank's hold stands")
+    ordered("member", *record(13, status="expelled"))
+    tap.ok(town.until(lambda: balance()["held"] == "0.00", 60), "and lapses when it is expelled")
+    tap.same(hold(14, 8, 3, balance()["free"]), (0, True), "all of the paper is there for another")
+
+
 try:
     begins()
     another_key()
     replaced()
+    other_keys()
+    expelled()
 finally:
     if os.path.isdir(town.dir):
         town.tool("down")

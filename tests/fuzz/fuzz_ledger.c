@@ -208,6 +208,7 @@ static void choose_operation(choices *c, kh_op *op, kh_op_scratch *scratch)
         } else {
             op->type = KH_OP_PARTY_STATUS;
             op->party_status = (kh_op_party_status){choose(c, 2) ? 11 : 101, (uint8_t)choose(c, 2)};
+            if (op->party_status.id == 11 && choose(c, 4) == 3) *op = (kh_op){.type = KH_OP_EXPELLED, .expelled = {11}};
         }
     }
 }

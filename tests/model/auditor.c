@@ -67,9 +67,14 @@ void auditor_operation(auditor *a, const kh_op *op, outcome *ret)
         ret->code = KH_C_NOT_FOUND;
         for (uint32_t i = 0; i < a->party_cnt; i++) {
             if (a->parties[i].id != op->party_status.id) continue;
-            a->parties[i].frozen = op->party_status.frozen != 0;
-            ret->code = KH_C_OK;
+            bool thaws = op->party_status.frozen == 0;
+            ret->code = a->parties[i].expelled && thaws ? KH_C_BAD_STATE : KH_C_OK;
+            if (!a->parties[i].expelled) a->parties[i].frozen = !thaws;
         }
+    } else if (op->type == KH_OP_EXPELLED) {
+        for (uint32_t i = 0; i < a->party_cnt; i++)
+            if (a->parties[i].id == op->expelled.id) a->parties[i].frozen = a->parties[i].expelled = true;
+        auditor_expelled(a, op->expelled.id);
     } else if (op->type == KH_OP_RULE_SET) {
         set_rule(a, op->rule_set.name, op->rule_set.value);
     } else {

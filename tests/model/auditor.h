@@ -102,7 +102,7 @@ typedef struct financing {
 typedef struct party {
     uint32_t id;
     kh_role role;
-    bool frozen;
+    bool frozen, expelled;
     char name[32], uscc[32];
     uint64_t asked; /* subjects of its questions to the risk list */
 } party;
@@ -205,6 +205,7 @@ bool auditor_too_old(const auditor *a, const document *d);
 
 void auditor_document(auditor *a, const kh_op *op, outcome *ret);
 void auditor_apply(auditor *a, const kh_op *op, outcome *ret);
+void auditor_expelled(auditor *a, uint32_t bank); /* its holds lapse */
 void auditor_event(auditor *a, const kh_op *op, outcome *ret);
 void auditor_consent(auditor *a, const kh_op *op, outcome *ret); /* grants, look-ups, the risk list */
 uint64_t auditor_contributed(const auditor *a, uint32_t bank);

@@ -405,6 +405,26 @@ void auditor_event(auditor *a, const kh_op *op, outcome *ret)
 
 /* ---- time ---- */
 
+static void lapse(auditor *a, financing *f)
+{
+    release(f, KH_FIN_LAPSED);
+    f->version++;
+    kh_notice *n = auditor_notice(a, KH_NOTICE_LAPSED, f->bank);
+    n->financing = f->id;
+    n->has_financing = 1;
+    n->state = KH_FIN_LAPSED;
+    n->version = f->version;
+    n->amount = f->amount;
+    auditor_add_up(a);
+}
+
+void auditor_expelled(auditor *a, uint32_t bank)
+{
+    for (uint32_t i = 0; i < a->fin_cnt; i++)
+        if (a->fins[i].bank == bank && auditor_is_held(a->fins[i].state)) lapse(a, &a->fins[i]);
+    auditor_flags(a);
+}
+
 void auditor_begin_entry(auditor *a, uint64_t time_ns)
 {
     a->time = time_ns;
@@ -418,16 +438,7 @@ void auditor_begin_entry(auditor *a, uint64_t time_ns)
                 next = (int)i;
         }
         if (next < 0) break;
-        financing *f = &a->fins[next];
-        release(f, KH_FIN_LAPSED);
-        f->version++;
-        kh_notice *n = auditor_notice(a, KH_NOTICE_LAPSED, f->bank);
-        n->financing = f->id;
-        n->has_financing = 1;
-        n->state = KH_FIN_LAPSED;
-        n->version = f->version;
-        n->amount = f->amount;
-        auditor_add_up(a);
+        lapse(a, &a->fins[next]);
     }
     auditor_flags(a);
 }

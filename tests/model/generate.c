@@ -352,6 +352,7 @@ size_t generator_next(generator *g, uint8_t buf[4096])
         op.type = KH_OP_PARTY_STATUS;
         op.party_status.id = chance(g, 50) ? generator_banks[generator_random(g, 3)] : enterprises[generator_random(g, 3)];
         op.party_status.frozen = chance(g, 10);
+        if (chance(g, 5)) op = (kh_op){.type = KH_OP_EXPELLED, .expelled = {generator_banks[generator_random(g, 3)]}};
     }
     KH_ASSERT(kh_op_encode(&op, buf, 4096, &n) == KH_OK);
     bool consents = op.type >= KH_OP_GRANT;

@@ -1,6 +1,7 @@
 /* cluster_agree: the agreement, blocks applied and replayed, what clients do, and execution at a hub as far as a test needs it.
  */
 #include "cluster_world.h"
+#include "wire/wire.h"
 
 #define BLOCK_SZ (64u << 10)
 #define SAVE_EVERY 20u
@@ -76,8 +77,13 @@ static void compare(sim_node *n, const kh_order_block *b)
                 w->validators += (b->validators[i].power != 0) - w->nodes[k].votes;
                 w->nodes[k].votes = b->validators[i].power != 0;
             }
-        for (uint32_t i = 0; i < b->item_cnt; i++)
-            if (b->items[i].kind == KH_ITEM_BATCH) d->items[d->item_cnt++] = b->items[i];
+        for (uint32_t i = 0; i < b->item_cnt; i++) {
+            const kh_order_item *item = &b->items[i];
+            if (item->kind == KH_ITEM_BATCH && world_node(w, item->sender)->expelled && w->expelled_at != 0)
+                world_wrong(w, "who was expelled has an effect", NULL, b->height);
+            if (item->kind == KH_ITEM_BATCH) d->items[d->item_cnt++] = *item;
+            if (item->kind == KH_ITEM_OPS && item->ops[4] == KH_OP_EXPELLED) w->expelled_at = b->height;
+        }
     }
     if (memcmp(d->app_hash, b->app_hash, 32) != 0) world_wrong(w, "two app hashes at one height", n, b->height);
     if (memcmp(d->codes, codes, 32) != 0) world_wrong(w, "two results at one height", n, b->height);
@@ -192,7 +198,7 @@ static void submit(sim_node *n, uint64_t number, uint32_t cnt, bool big)
         sz += more;
     }
     kh_err err = kh_node_submit(n->node, frames, sz, cnt, false, number);
-    if (err != KH_OK) world_wrong(n->w, "a submission was refused", n, number);
+    if (err != KH_OK && !n->expelled) world_wrong(n->w, "a submission was refused", n, number);
 }
 
 /* After a crash: what was neither answered nor is stored comes again. */
@@ -253,7 +259,7 @@ void world_clients(world *w)
             sim_start(n);
             send_again(n);
         }
-        if (sim_honest(n)) all_made &= n->made == n->planned;
+        if (sim_honest(n) && !n->expelled) all_made &= n->made == n->planned;
         if (n->node == NULL || n->made >= n->planned || n->next_at > w->now) continue;
         uint32_t cnt = 1 + (uint32_t)world_random(w, 4);
         cnt = (uint32_t)kh_min64(cnt, n->planned - n->made);
@@ -279,7 +285,8 @@ void world_clients(world *w)
 bool world_all_answered(const world *w)
 {
     for (uint32_t i = 0; i < w->node_cnt; i++)
-        if (sim_honest(&w->nodes[i]) && (w->nodes[i].made < w->nodes[i].planned || w->nodes[i].answered < w->nodes[i].made))
+        if (sim_honest(&w->nodes[i]) && !w->nodes[i].expelled &&
+            (w->nodes[i].made < w->nodes[i].planned || w->nodes[i].answered < w->nodes[i].made))
             return false;
     return true;
 }

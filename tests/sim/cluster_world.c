@@ -208,7 +208,7 @@ static void fx_ordered(void *self, const uint8_t digest[32], uint64_t height, co
     sim_node *node = self;
     (void)digest;
     for (uint32_t i = 0; i < n; i++) {
-        if (height == 0) world_wrong(node->w, "a submission was given up", node, tags[i]);
+        if (height == 0 && !node->expelled) world_wrong(node->w, "a submission was given up", node, tags[i]);
         for (uint32_t k = 0; k < op_cnts[i]; k++) {
             uint64_t number = tags[i] + k;
             if (node->is_answered[number]) world_wrong(node->w, "a submission was answered twice", node, number);

@@ -47,7 +47,7 @@ typedef struct world world;
 typedef struct sim_node {
     world *w;
     uint32_t id, index, lies, life;
-    bool hub, votes, sends;
+    bool hub, votes, sends, expelled;
     kh_signer *sender, *ack, *attest;
     kh_box *box;
     kh_node *node; /* NULL: down */
@@ -116,7 +116,7 @@ typedef struct scenario {
     uint32_t records;                   /* of each sender */
     uint32_t drop_percent;
     uint64_t expires_ns; /* 0: the node's own */
-    bool crashes, partitions, wipe, epochs, members;
+    bool crashes, partitions, wipe, epochs, members, expels;
     uint32_t big_percent; /* of submissions */
 } scenario;
 
@@ -136,7 +136,8 @@ struct world {
     decided *blocks; /* of height i + 1 */
     uint32_t block_cnt, block_cap, round;
     uint64_t next_block_at, trouble_until;
-    const char *wrong; /* the first thing that was */
+    uint64_t expelled_at; /* the block that expels; 0: none yet */
+    const char *wrong;    /* the first thing that was */
     char detail[256];
 };
 

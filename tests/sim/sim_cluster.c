@@ -27,6 +27,7 @@ static const scenario scenarios[] = {
     {.name = "lost store", .banks = 4, .hubs = 1, .records = 60, .wipe = true},
     {.name = "new epochs", .banks = 4, .hubs = 1, .records = 60, .epochs = true, .partitions = true, .expires_ns = 300 * MS},
     {.name = "new validators", .banks = 5, .hubs = 1, .silent_votes = 1, .records = 80, .members = true, .drop_percent = 5},
+    {.name = "expelled", .banks = 4, .hubs = 1, .records = 80, .expels = true, .drop_percent = 5, .big_percent = 10},
     {.name = "equivocates", .banks = 4, .hubs = 1, .records = 40, .lies = {[3] = LIE_EQUIVOCATE}},
     {.name = "withholds", .banks = 4, .hubs = 1, .records = 40, .lies = {[1] = LIE_WITHHOLD}},
     {.name = "forges", .banks = 4, .hubs = 1, .records = 40, .lies = {[0] = LIE_FORGE}},
@@ -116,7 +117,7 @@ static bool done(world *w)
     if (!world_all_answered(w)) return false;
     for (uint32_t i = 0; i < w->node_cnt; i++) {
         sim_node *n = &w->nodes[i];
-        if (!sim_honest(n)) continue;
+        if (!sim_honest(n) || n->expelled) continue;
         if (n->node == NULL || n->height < w->block_cnt || !has_all_bodies(w, n)) return false;
         if (n->hub && n->executed + 2 < n->height) return false;
     }
@@ -168,6 +169,16 @@ static void change_epoch(world *w)
     change(w, 1, KH_CHANGE_EPOCH, key, sizeof key);
 }
 
+/* The third bank, which goes on making records. */
+static void expel(world *w)
+{
+    uint8_t record[1024];
+    kh_member m = w->members[2];
+    m.flags = KH_MEMBER_EXPELLED;
+    w->nodes[2].expelled = true;
+    change(w, 1, KH_CHANGE_MEMBER, record, (uint32_t)kh_member_encode(&m, record, sizeof record));
+}
+
 /* The last bank comes in, the first goes, the first comes back. */
 static void change_validators(world *w, uint32_t nth)
 {
@@ -189,13 +200,19 @@ static bool run(const scenario *s, uint64_t seed)
             change_epoch(&w);
             changed = true;
         }
+        if (s->expels && !changed && steps > 60) {
+            expel(&w);
+            changed = true;
+        }
         if (s->members && steps % 80 == 60 && steps < 240) change_validators(&w, steps / 80);
         quiet = done(&w) ? quiet + 1 : 0;
     }
     if (quiet < 150) world_wrong(&w, "it does not go on", NULL, w.block_cnt);
     for (uint32_t i = 0; i < w.node_cnt && w.wrong == NULL; i++)
-        if (sim_honest(&w.nodes[i]) && w.nodes[i].sends) check_order_of(&w, &w.nodes[i]);
+        if (sim_honest(&w.nodes[i]) && w.nodes[i].sends && !w.nodes[i].expelled) check_order_of(&w, &w.nodes[i]);
     if (w.wrong == NULL) check_words(&w);
+    if (s->expels && w.wrong == NULL && (w.expelled_at == 0 || w.nodes[2].answered == w.nodes[2].planned))
+        world_wrong(&w, "nobody was expelled before the end", NULL, w.block_cnt);
     if (getenv("SIM_TELL") != NULL)
         for (uint32_t i = 0; i < w.node_cnt; i++) {
             kh_node_counts c = {0};

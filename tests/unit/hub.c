@@ -1,5 +1,6 @@
 /* hub: batches in, outputs out: who may say what, what cannot be opened, what banks get, and that nothing of it is the hub's own.
  */
+#include <time.h>
 #include "hub_fixture.h"
 
 static void setup(void) { world_begin(false); }
@@ -228,6 +229,72 @@ Test(hub, officers_say_who_is_frozen)
     cr_assert(a.cnt == 1 && a.outputs[0].receipt.code == KH_C_FROZEN);
     given_free(&a);
     free(ops.p);
+}
+
+Test(hub, what_an_expelled_member_holds_lapses_there)
+{
+    static given a, b;
+    begin_with_papers();
+    block k = {0};
+    ops_buf ops = {0};
+    own_applies(&k, BANK_A, 1, 1, 1, 1000);
+    ops_add(&ops, &(kh_op){.type = KH_OP_EXPELLED, .expelled = {BANK_A}});
+    k.items[k.cnt++] = (kh_order_item){.kind = KH_ITEM_OPS, .ops = ops.p, .ops_sz = (uint32_t)ops.n, .op_cnt = 1};
+    own_applies(&k, BANK_B, 1, 1, 1, 1000);
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    given_to(BANK_A, height, &a);
+    given_to(BANK_B, height, &b);
+    cr_assert(a.cnt == 2 && a.outputs[0].receipt.code == KH_C_OK && a.outputs[1].kind == KH_OUTPUT_NOTICE);
+    cr_assert(a.outputs[1].notice.type == KH_NOTICE_LAPSED && a.outputs[1].notice.financing == 1);
+    cr_assert(b.cnt == 1 && b.outputs[0].receipt.code == KH_C_OK, "%u", b.outputs[0].receipt.code);
+    given_free(&a);
+    given_free(&b);
+    free(ops.p);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint32_t answers(void)
+{
+    (void)pthread_mutex_lock(&node.lock);
+    uint32_t n = node.again_cnt;
+    (void)pthread_mutex_unlock(&node.lock);
+    return n;
+}
+
+/* An answer counts as 64 KiB at least: 1,024 at once, then 256 a second; nobody else waits for that. */
+Test(hub, who_asks_for_old_outputs_without_end_waits)
+{
+    begin_with_papers();
+    uint64_t began = now_ms(), last;
+    uint32_t cnt = 0, before;
+    do {
+        before = answers();
+        kh_hub_outputs_wanted(w.hub, BANK_A, 0);
+        for (uint32_t i = 0; i < 50 && answers() == before; i++) usleep(100);
+        cnt = answers();
+        last = now_ms();
+        cr_assert(cnt <= 1024 + 1 + (last - began) * 256 / 1000 + 1, "%u answers in %lu ms", cnt, (unsigned long)(last - began));
+    } while (cnt < 1200 && last - began < 20000);
+    cr_assert(cnt >= 1024, "%u", cnt); /* and none is lost that may be given */
+    kh_hub_outputs_wanted(w.hub, BANK_A, 0);
+    for (uint32_t i = 0; i < 8; i++) { /* another bank's are answered meanwhile */
+        before = answers();
+        node.again_to = 0;
+        kh_hub_outputs_wanted(w.hub, BANK_B, 0);
+        for (uint32_t k = 0; k < 5000 && node.again_to != BANK_B; k++) usleep(1000);
+        cr_assert(node.again_to == BANK_B);
+    }
+    before = answers();
+    kh_hub_outputs_wanted(w.hub, BANK_A, 0); /* and its newest question in its turn */
+    for (uint32_t k = 0; k < 5000 && answers() == before; k++) usleep(1000);
+    cr_assert(answers() > before);
 }
 
 Test(hub, a_body_is_waited_for_or_lost)

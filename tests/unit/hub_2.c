@@ -239,3 +239,83 @@ Test(hub_restart, a_store_that_executed_something_else_stops_it)
     cr_assert(kh_store_submit(w.store, &batch, &ticket) == KH_E_CLOSED);
     free(ops.p);
 }
+
+/* ---- ordered lost after it was executed ---- */
+
+typedef struct said {
+    kh_attestation of[BLOCKS];
+    uint8_t checkpoint[32];
+} said;
+
+static void hear(said *ret)
+{
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        bool found = false;
+        for (uint32_t k = 0; k < node.post_cnt; k++) /* the newest */
+            if (node.posts[k].height == FIRST_HEIGHT + i) ret->of[i] = node.posts[k], found = true;
+        cr_assert(found, "%u", i);
+    }
+    cr_assert(kh_store_checkpoint_digest(w.store, ret->checkpoint) == KH_OK);
+}
+
+static uint64_t order_lost(uint32_t at, uint32_t item)
+{
+    block lost = {.cnt = 1, .items = {{.kind = KH_ITEM_LOST, .sequence = FIRST_HEIGHT + at}}};
+    memcpy(lost.items[0].digest, blocks[at].items[item].digest, 32);
+    return decide(&lost);
+}
+
+static void same_words(const said *a, const said *b)
+{
+    for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(kh_attestation_agree(&a->of[i], &b->of[i]), "%u", i);
+    cr_assert(memcmp(a->checkpoint, b->checkpoint, 32) == 0);
+}
+
+static void hide(uint32_t at, uint32_t item, bool hidden)
+{
+    for (uint32_t i = 0; i < node.body_cnt; i++)
+        if (memcmp(node.bodies[i].digest, blocks[at].items[item].digest, 32) == 0) node.bodies[i].hidden = hidden;
+}
+
+/* One hub that had executed it, and one that never had it. */
+static void lost_at(uint32_t at, uint32_t item)
+{
+    static said back, waited;
+    alert_cnt = 0;
+    again();
+    for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
+    wait_executed(w.height);
+    uint64_t last = order_lost(at, item);
+    for (uint32_t i = 0; i < 20000 && alert_cnt == 0; i++) usleep(500);
+    cr_assert(alert_cnt == 1 && kh_hub_executed_height(w.hub) < FIRST_HEIGHT + at);
+    world_close(); /* and it is opened again */
+    world_open();
+    wait_executed(last);
+    cr_assert(alert_cnt == 1);
+    hear(&back);
+    for (uint32_t i = 0; i < BLOCKS; i++)
+        cr_assert(kh_attestation_agree(&back.of[i], &wanted[i]) == (i < at), "%u", i); /* outcomes are chained */
+    world_close();
+    world_open();
+    wait_executed(last);
+    hear(&waited);
+    same_words(&back, &waited);
+    again();
+    hide(at, item, true);
+    for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
+    last = order_lost(at, item);
+    wait_executed(last);
+    hear(&waited);
+    same_words(&back, &waited);
+    node.post_cnt = 0;
+    world_close(); /* told again, before it is known to have been executed so */
+    world_open();
+    wait_executed(last);
+    kh_attestation a;
+    cr_assert(alert_cnt == 1 && post_of(FIRST_HEIGHT + BLOCKS - 1, &a) && kh_attestation_agree(&a, &back.of[BLOCKS - 1]));
+    hide(at, item, false);
+}
+
+Test(hub_restart, what_is_lost_is_taken_back) { lost_at(1, 1); }
+Test(hub_restart, what_is_lost_inside_a_large_block_is_taken_back) { lost_at(BIG, 1); }
+Test(hub_restart, what_is_lost_first_of_all_is_taken_back) { lost_at(0, 0); }

@@ -121,6 +121,120 @@ Test(ledger_execution, numbers_are_each_partys_own_and_end_with_the_entry)
     cr_assert(nth(1)->code == KH_C_BAD_SEQUENCE);
 }
 
+static kh_code expel(uint32_t id)
+{
+    kh_op op = {.type = KH_OP_EXPELLED, .expelled = {id}};
+    return world_one(w, &op)->code;
+}
+
+Test(ledger_execution, who_is_expelled_holds_nothing)
+{
+    declare(w, 1, USD, 1000);
+    cr_assert(hold(w, 1, 1, 1, 100) == KH_C_OK && hold(w, 1, 2, 1, 100) == KH_C_OK && hold(w, 1, 3, 1, 100) == KH_C_OK);
+    cr_assert(event(w, 1, 2, KH_EV_ACCEPT, ALL) == KH_C_OK && event(w, 1, 3, KH_EV_ACCEPT, ALL) == KH_C_OK);
+    cr_assert(event(w, 1, 3, KH_EV_APPROVE, ALL) == KH_C_OK);
+    disbursed(w, 1, 4, 1, 50);
+    cr_assert(hold(w, 2, 1, 1, 600) == KH_C_OK && freeze(w, 1, true) == KH_C_OK);
+    cr_assert(balance(w, 1, 1).own_held == 300); /* frozen, it holds what it held */
+    cr_assert(expel(1) == KH_C_OK && !w->out[0].is_notice && world_notices(w, KH_NOTICE_LAPSED) == 3);
+    for (uint64_t id = 1; id <= 3; id++) {
+        const kh_notice *n = &w->out[id].notice;
+        cr_assert(n->party == 1 && n->financing == id && n->state == KH_FIN_LAPSED && n->moved == 100);
+        cr_assert(fin_view(w, 1, id).state == KH_FIN_LAPSED && fin_view(w, 1, id).deadline_ns == 0);
+    }
+    cr_assert(fin_view(w, 1, 4).state == KH_FIN_DISBURSED); /* a loan is a loan */
+    cr_assert(balance(w, 1, 2).held == 600 && balance(w, 1, 2).used == 50 && balance(w, 1, 2).free == 350);
+    cr_assert(hold(w, 2, 2, 1, 350) == KH_C_OK && hold(w, 1, 5, 1, 1) == KH_C_FROZEN);
+    cr_assert(kh_ledger_next_due(w->l) > w->now);
+    cr_assert(freeze(w, 1, true) == KH_C_OK && freeze(w, 1, false) == KH_C_BAD_STATE); /* for good */
+    cr_assert(expel(1) == KH_C_OK && w->out_cnt == 1 && kh_ledger_next_due(w->l) > w->now);
+    cr_assert(expel(999) == KH_C_NOT_FOUND && expel(100) == KH_C_NOT_AUTHORISED);
+    cr_assert(expel(50) == KH_C_OK && freeze(w, 50, false) == KH_C_BAD_STATE && kh_ledger_next_due(w->l) > w->now);
+    kh_verdict v;
+    kh_question q = {.key = key_of(EXPORT, decl(1)), .kind = EXPORT, .bank = 2, .amount = KH_AMOUNT_NONE, .want = KH_AMOUNT_NONE};
+    kh_ledger_verify(w->l, &q, 1, &v);
+    cr_assert(v.code != KH_C_FROZEN); /* frozen and then expelled, it is one frozen bank */
+}
+
+/* Applications of one line by the thousand, 4,000 a paper; the bank's next financing in *id. */
+static void holds(uint32_t bank, uint64_t *id, uint32_t cnt, uint32_t first_paper)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        kh_op_line lines[1];
+        part p = {EXPORT, decl(first_paper + i / 4000), 1, 0, 0};
+        kh_op op = apply_op(bank, ++*id, USD, 1, &p, 1, lines);
+        world_add(w, &op);
+    }
+    world_run(w);
+}
+
+/* What the checkpoint's leaf says of how far it is; 0: there is none. */
+typedef struct seen {
+    uint8_t bytes[16];
+    uint32_t n;
+    uint64_t looked;
+} seen;
+static void leaf_bytes(void *ctx, const void *p, size_t n)
+{
+    seen *s = ctx;
+    for (size_t i = 0; i < n && s->n < sizeof s->bytes; i++) s->bytes[s->n++] = ((const uint8_t *)p)[i];
+}
+static void leaf_end(void *ctx)
+{
+    seen *s = ctx;
+    if (s->n == 16 && memcmp(s->bytes, "expel\0\0", 8) == 0) s->looked = kh_load64(s->bytes + 8);
+    s->n = 0;
+}
+static uint64_t looked_at(void)
+{
+    seen s = {.n = 0};
+    const kh_leaves to = {leaf_bytes, leaf_end, &s};
+    void *scratch = malloc(kh_ledger_checkpoint_scratch(w->l) + 1);
+    kh_ledger_checkpoint(w->l, scratch, &to);
+    free(scratch);
+    return s.looked;
+}
+
+Test(ledger_execution, many_holds_lapse_in_several_entries)
+{
+    uint64_t id = 0, other = 0;
+    for (uint32_t i = 1; i <= 4; i++) declare(w, i, USD, 100000);
+    holds(1, &id, 9000, 1);
+    holds(2, &other, 10, 4);
+    cr_assert(expel(1) == KH_C_OK && world_notices(w, KH_NOTICE_LAPSED) == 4096);
+    cr_assert(kh_ledger_next_due(w->l) <= w->now && balance(w, 1, 1).held == 0 && balance(w, 2, 1).held == 3904);
+    world_sound(w);
+    cr_assert(looked_at() == 4096);
+    holds(2, &other, 1, 4); /* work goes on between */
+    cr_assert(world_notices(w, KH_NOTICE_LAPSED) == 4096 && w->out[0].is_notice && looked_at() == 8192);
+    cr_assert(expel(2) == KH_C_OK); /* from the beginning, within what the entry may do: 808 lapsed before */
+    cr_assert(world_notices(w, KH_NOTICE_LAPSED) == 808 + 11 && kh_ledger_next_due(w->l) > w->now);
+    for (uint32_t i = 1; i <= 4; i++) cr_assert(balance(w, i, 1).held == 0);
+}
+
+Test(ledger_execution, many_financings_are_looked_at_in_several_entries)
+{
+    uint64_t id = 0, other = 0;
+    declare(w, 1, USD, 100000);
+    declare(w, 2, USD, 100000);
+    while (other < 263000) { /* of another bank, and over */
+        uint64_t first = other + 1;
+        holds(2, &other, 2000, 1);
+        for (uint64_t i = first; i <= other; i++) {
+            kh_op op = event_op(2, i, KH_EV_WITHDRAW, ALL);
+            world_add(w, &op);
+        }
+        world_run(w);
+    }
+    holds(1, &id, 3, 2);
+    cr_assert(expel(1) == KH_C_OK && world_notices(w, KH_NOTICE_LAPSED) == 0 && kh_ledger_next_due(w->l) <= w->now);
+    cr_assert(looked_at() == 262144);
+    w->now += 1;
+    world_run(w); /* a tick: nothing but its time */
+    cr_assert(world_notices(w, KH_NOTICE_LAPSED) == 3 && kh_ledger_next_due(w->l) > w->now && looked_at() == 0);
+    cr_assert(balance(w, 2, 1).held == 0);
+}
+
 Test(ledger_execution, who_has_no_bundles)
 {
     const uint32_t who[] = {0, 1, 100, 999};

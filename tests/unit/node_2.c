@@ -1,5 +1,6 @@
 /* node: what it offers, CometBFT's side, bodies that lack, attestations, bytes from anywhere, parcels. */
 #include "node_fixture.h"
+#include "cluster/node_parts.h"
 
 TestSuite(pending, .fini = fx_end);
 TestSuite(chain, .fini = fx_end);
@@ -341,6 +342,21 @@ Test(attestations, without_a_quorum_those_who_differ_are_named_with_the_next_blo
     (void)fx_block(NULL, 0);
     (void)fx_block(NULL, 0);
     cr_assert(fx.alert_cnt == 2 && fx.attested_cnt == 0);
+}
+
+Test(attestations, what_was_said_of_what_is_lost_is_forgotten)
+{
+    const kh_order_item lost = {.kind = KH_ITEM_LOST, .sequence = 1};
+    const kh_order_block b = {.height = 2, .item_cnt = 1, .items = &lost};
+    start_attesting(3);
+    attested_from(16, 1, own_hash, 5);
+    kh_attests_committed(fx.node, &b);
+    attested_from(16, 1, own_hash, 6); /* it went back, and says something else */
+    cr_assert(fx.alert_cnt == 0 && fx.attested_cnt == 0);
+    attested_from(15, 1, own_hash, 6);
+    cr_assert(fx.alert_cnt == 0 && fx.attested_cnt == 1);
+    attested_from(16, 1, own_hash, 7);
+    cr_assert(fx.alert_cnt == 1);
 }
 
 Test(attestations, one_that_comes_before_its_block_waits_for_it)

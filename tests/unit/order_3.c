@@ -269,7 +269,9 @@ Test(order_changes, expelled_and_frozen)
     fx_batch(&c, 11, 1); /* still sends */
     cr_assert(done() == KH_R_OK);
     m.flags = KH_MEMBER_EXPELLED | KH_MEMBER_FROZEN;
-    cr_assert(member_becomes(&m) == KH_R_OK);
+    cr_assert(member_becomes(&m) == KH_R_OK); /* frozen before, and told all the same */
+    cr_assert(c.block.item_cnt == 1 && kh_op_decode(c.block.items[0].ops, c.block.items[0].ops_sz, &scratch, &op, &n) == KH_OK);
+    cr_assert(op.type == KH_OP_EXPELLED && op.party == 0 && op.expelled.id == 11);
     fx_batch(&c, 11, 2);
     cr_assert(fx_process(&c));
     cr_assert(done() == KH_R_NOT_AUTHORISED && c.block.item_cnt == 0);
@@ -280,6 +282,11 @@ Test(order_changes, expelled_and_frozen)
     op = (kh_op){.type = KH_OP_PARTY_STATUS, .party_status = {11, 0}};
     fx_change_op(&c, &op);
     cr_assert(done() == KH_R_REFUSED);
+    m.flags = KH_MEMBER_EXPELLED;
+    cr_assert(member_becomes(&m) == KH_R_OK && c.block.item_cnt == 0); /* no more to be said of it */
+    op = (kh_op){.type = KH_OP_EXPELLED, .expelled = {12}};            /* not by an operation in the open */
+    fx_change_op(&c, &op);
+    cr_assert(done() == KH_R_MALFORMED);
     fx_change_validator(&c, 11, 0);
     cr_assert(done() == KH_R_OK);
     fx_next(&c, 10);
@@ -348,11 +355,12 @@ Test(order_changes, a_lost_body)
     cr_assert(done() == KH_R_REFUSED); /* it was never ordered */
     fx_batch(&c, 11, 1);
     fx_next(&c, 10);
+    uint64_t ordered = kh_order_height(c.order);
     fx_change(&c, KH_CHANGE_LOST, other, 32);
     cr_assert(done() == KH_R_REFUSED);
     fx_change(&c, KH_CHANGE_LOST, digest, 32);
     cr_assert(done() == KH_R_OK && c.block.item_cnt == 1 && c.block.items[0].kind == KH_ITEM_LOST);
-    cr_assert(memcmp(c.block.items[0].digest, digest, 32) == 0);
+    cr_assert(memcmp(c.block.items[0].digest, digest, 32) == 0 && c.block.items[0].sequence == ordered);
     fx_change(&c, KH_CHANGE_LOST, digest, 32);
     cr_assert(done() == KH_R_REFUSED); /* once */
     fx_batch(&c, 11, 2);
@@ -364,6 +372,42 @@ Test(order_changes, a_lost_body)
     fx_digest(11, 1, 2, digest);
     fx_change(&c, KH_CHANGE_LOST, digest, 32);
     cr_assert(done() == KH_R_REFUSED && c.block.item_cnt == 0); /* a quorum attested that height */
+    fx_end(&c);
+}
+
+/* A hub that executed what is then ordered lost says something else of that height, and is no liar by it. */
+Test(order_changes, a_lost_body_takes_back_what_was_said)
+{
+    uint8_t digest[32], posted[32];
+    fx_begin(&c);
+    fx_batch(&c, 11, 1);
+    fx_next(&c, 10);
+    kh_attestation before = fx_word(&c, 51, kh_order_height(c.order)); /* below it, a word stands */
+    fx_batch(&c, 11, 2);
+    fx_next(&c, 10);
+    uint64_t ordered = kh_order_height(c.order);
+    kh_attestation word = fx_word(&c, 51, ordered), other;
+    fx_add_word(&c, &before);
+    fx_add_word(&c, &word);
+    fx_next(&c, 10);
+    cr_assert(c.block.codes[0] == KH_R_OK && c.block.codes[1] == KH_R_OK);
+    fx_digest(11, 1, 2, digest);
+    fx_change(&c, KH_CHANGE_LOST, digest, 32);
+    cr_assert(done() == KH_R_OK);
+    fx_add_word(&c, &before);
+    cr_assert(done() == KH_R_REPEATED);
+    word.posted[0] ^= 1;
+    for (uint32_t hub = 51; hub <= 52; hub++) {
+        other = word;
+        other.hub = hub;
+        fx_add_word(&c, &other);
+        cr_assert(done() == KH_R_OK && c.block.liar_cnt == 0);
+    }
+    cr_assert(kh_order_attested(c.order, posted) == ordered && memcmp(posted, word.posted, 32) == 0);
+    word.posted[0] ^= 1;
+    fx_add_word(&c, &word);
+    fx_next(&c, 10);
+    cr_assert(c.block.codes[0] == KH_R_REFUSED && c.block.liar_cnt == 1); /* and from there on as ever */
     fx_end(&c);
 }
 

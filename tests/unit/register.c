@@ -57,17 +57,18 @@ static void wait_entries(uint64_t n)
     cr_assert(entries() == n, "%llu", (unsigned long long)entries());
 }
 
-/* A block in which officers freeze (1) or unfreeze (0) a party; 2: one without operations of theirs. */
+/* A block in which officers freeze (1), unfreeze (0) or expel (3) a party; 2: one without operations of theirs. */
 static kh_order_block frozen_block(uint64_t height, uint32_t id, uint8_t status)
 {
     static uint8_t ops[KH_OP_MAX_SZ];
     static kh_order_item items[2];
     static const uint16_t codes[1] = {KH_R_OK};
     static const uint8_t types[1] = {KH_TX_CHANGE}, digests[1][32];
-    const kh_op op = {.type = KH_OP_PARTY_STATUS, .party_status = {id, status}};
+    kh_op op = {.type = KH_OP_PARTY_STATUS, .party_status = {id, status}};
+    if (status == 3) op = (kh_op){.type = KH_OP_EXPELLED, .expelled = {id}};
     size_t n = 0;
     items[0] = (kh_order_item){.kind = KH_ITEM_BATCH, .sender = BANK_A, .sequence = height};
-    if (status < 2) cr_assert(kh_op_encode(&op, ops, sizeof ops, &n) == KH_OK);
+    if (status != 2) cr_assert(kh_op_encode(&op, ops, sizeof ops, &n) == KH_OK);
     items[1] = (kh_order_item){.kind = KH_ITEM_OPS, .ops = ops, .ops_sz = (uint32_t)n, .op_cnt = 1};
     return (kh_order_block){.height = height,
                             .time_ns = GENESIS_NS + height,
@@ -75,8 +76,19 @@ static kh_order_block frozen_block(uint64_t height, uint32_t id, uint8_t status)
                             .codes = codes,
                             .types = types,
                             .digests = digests,
-                            .item_cnt = status < 2 ? 2 : 1,
+                            .item_cnt = status != 2 ? 2 : 1,
                             .items = items};
+}
+
+typedef struct said {
+    kh_op *ops;
+    uint32_t cnt;
+} said;
+static kh_err note_op(void *ctx, const kh_op *op)
+{
+    said *s = ctx;
+    s->ops[s->cnt++] = *op;
+    return KH_OK;
 }
 
 Test(members, the_genesis_is_there_at_once)
@@ -123,6 +135,29 @@ Test(members, what_was_kept_and_not_executed_is_made_up)
     cr_assert(kh_kept_add(w.kept, &b, node.order) == KH_OK);
     open_store();
     cr_assert(entries() == 3 && party(BANK_A, &p) && p.frozen && party(BANK_B, &p) && p.frozen);
+}
+
+Test(members, who_is_expelled_is_so_from_the_genesis_on)
+{
+    static kh_op seen[64];
+    kh_party_view p;
+    uint32_t expelled = 0;
+    w.members[nth(BANK_B)].flags |= KH_MEMBER_EXPELLED;
+    said all = {seen, 0};
+    cr_assert(kh_genesis_ops(&w.genesis, note_op, &all) == KH_OK);
+    for (uint32_t i = 0; i < all.cnt; i++) {
+        expelled += seen[i].type == KH_OP_EXPELLED && seen[i].expelled.id == BANK_B;
+        cr_assert(seen[i].type != KH_OP_PARTY_STATUS);
+    }
+    cr_assert(expelled == 1);
+    kh_order_block b = frozen_block(FIRST_HEIGHT, BANK_A, 3);
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    wait_entries(2);
+    cr_assert(party(BANK_A, &p) && p.frozen);
+    b = frozen_block(FIRST_HEIGHT + 1, BANK_A, 0);
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    wait_entries(3);
+    cr_assert(party(BANK_A, &p) && p.frozen);
 }
 
 Test(members, nothing_else_writes_there)

@@ -152,6 +152,11 @@ static bool sample(uint32_t i, kh_op *op, kh_op_line lines[4])
         op->party_key = (kh_op_party_key){.id = 42};
         for (int j = 0; j < 64; j++) op->party_key.key[j] = (uint8_t)(j + 1);
         return true;
+    case 19:
+        op->type = KH_OP_EXPELLED;
+        op->party = 0;
+        op->expelled = (kh_op_expelled){42};
+        return true;
     default: return false;
     }
 }
@@ -352,6 +357,8 @@ Test(wire, fields_out_of_range_are_not_encoded)
     BAD(0, op.party_add.name = kh_text_of("\xc0\x80"));
     BAD(1, op.party_status.frozen = 2);
     BAD(2, op.rule_set.value.n = 0);
+    BAD(19, op.expelled.id = 0);
+    BAD(19, op.party = 1);
     BAD(3, op.rate_set.rate.scale = 13);
     BAD(3, op.rate_set.from = 1000);
     BAD(4, op.document.kind = KH_KIND_CNT);

@@ -1,0 +1,125 @@
+"""A certificate that its authority takes back: the list is read again on SIGHUP, what is open ends, and nothing new begins."""
+import signal
+import socket
+from asking import *
+
+tap = Tap()
+
+
+class Lists:
+    """The authority's list of revoked certificates, as `openssl ca` writes it."""
+
+    def __init__(self, authority, name="crl"):
+        self.authority, self.folder, self.list = authority, os.path.join(authority.root, name + ".d"), authority.path(name + ".pem")
+        os.mkdir(self.folder)
+        open(os.path.join(self.folder, "index"), "w").close()
+        with open(os.path.join(self.folder, "number"), "w") as f:
+            f.write("01\n")
+        self.conf = os.path.join(self.folder, "ca.conf")
+        with open(self.conf, "w") as f:
+            f.write(f"[ca]\ndefault_ca=a\n[a]\ndatabase={self.folder}/index\ncrlnumber={self.folder}/number\ndefault_md=sha256\n")
+        self.write()
+
+    def _ca(self, *words):
+        openssl("ca", "-config", self.conf, "-cert", self.authority.ca, "-keyfile", self.authority.ca_key, *words)
+
+    def write(self, *dates):
+        self._ca("-gencrl", "-out", self.list, *(dates or ("-crldays", "30")))
+
+    def revoke(self, cert):
+        self._ca("-revoke", cert)
+        self.write()
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+hub = Hub(keys=f'crl = "crl.pem"; datagrams = {{ listen = "127.0.0.1:{free_port()}"; }};', without=("datagrams",),
+          limits='probe_limit = "off"; address_limit = "off";')
+atexit.register(hub.close)
+import_declarations(hub)
+lists = Lists(hub.authority)
+hub.start()
+
+
+def reload(word):
+    """SIGHUP, until the log says what came of it."""
+    before = hub.said().count(word)
+    os.kill(hub.pid, signal.SIGHUP)
+    until = time.monotonic() + 20
+    while hub.said().count(word) == before and time.monotonic() < until:
+        time.sleep(0.02)
+    return hub.said().count(word) > before
+
+
+def connect(party, pair=None):
+    context = ssl.create_default_context(cafile=hub.authority.ca)
+    context.load_cert_chain(*(pair or hub.authority.party(party, hub.roles[party])))
+    return http.client.HTTPSConnection(hub.host, int(hub.port), context=context, timeout=20)
+
+
+def ask(connection, path="/v1/me"):
+    """The status; None: the connection is over."""
+    try:
+        connection.request("GET", path, headers=ACCESS_JSON)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        return answer.status, text
+    except (OSError, http.client.HTTPException):
+        return None, ""
+
+
+# ---- nothing is revoked
+bank, other = connect(11), connect(12)
+one, two = Ask(hub, 11), Ask(hub, 12)
+tap.same((ask(bank)[0], ask(other)[0], one.ready(), two.ready()), (200, 200, True, True), "two banks are answered, over HTTPS and in sealed datagrams")
+tap.ok(reload("certificate_renewed"), "a list that names nobody is read again")
+tap.same((ask(bank)[0], ask(other)[0]), (200, 200), "and their connections go on")
+
+# ---- one is
+renewed = hub.authority.sign("party-11-new", "/O=Kanhe/OU=bank/CN=11")
+lists.revoke(hub.authority.party(11, "bank")[0])
+tap.same(ask(bank)[0], 200, "before the list is read, nothing changes")
+tap.ok(reload("certificate_renewed"), "it is read on SIGHUP")
+bank.auto_open = False
+tap.same(ask(bank)[0], None, "the revoked one's open connection is over")
+status, text = ask(connect(11))
+tap.ok(status == 401 and "revoked" in text, "a new one is refused, and told why", (status, text))
+until = time.monotonic() + 20
+while one.totals()["failed"] == 0 and time.monotonic() < until:
+    time.sleep(0.05)
+rounds = one.totals()["rounds"]
+time.sleep(0.3)
+got = one.totals()
+tap.ok(got["failed"] > 0 and got["rounds"] == rounds and got["wrong"] == 0, "its datagram session is over, and it gets no other", got)
+tap.ok(figure(hub, "kanhe_http_connections_dropped_total", 'why="revoked"') > 0, "that is counted")
+tap.same(ask(other)[0], 200, "the other bank's connection goes on")
+tap.ok(two.more(3) and two.totals()["failed"] == 0, "and its datagrams")
+tap.same(ask(connect(11, renewed))[0], 200, "the same party with its new certificate is answered")
+
+# ---- lists that are none
+with open(lists.list, "rb") as f:
+    good = f.read()
+wrong = Lists(Authority(hub.root, "strange"), "strange-crl")
+for what, text in (("that another authority signed", open(wrong.list, "rb").read()), ("that is none", b"no list\n"), ("that was altered", good.replace(b"\nMI", b"\nMJ", 1))):
+    with open(lists.list, "wb") as f:
+        f.write(text)
+    tap.ok(reload("certificate_not_renewed"), f"a list {what} is not taken, and that is said", hub.said()[-500:])
+    tap.same(ask(connect(11))[0], 401, "the one before is still used")
+with open(lists.list, "wb") as f:
+    f.write(good)
+
+# ---- from the start on, and when it has run out
+hub.stop()
+lists.write("-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200102000000Z")
+hub.start()
+tap.same((ask(connect(11))[0], ask(connect(12))[0]), (401, 200), "a list that has run out still says who is revoked, from the start on")
+hub.stop()
+with open(lists.list, "wb") as f:
+    f.write(b"nothing")
+hub.start(wait=False)
+tap.same(hub.process.wait(30), 3, "with a list that is none kanhed does not start")
+tap.end()
