@@ -158,8 +158,7 @@ static kh_err look_at(void *ctx, const kh_journal_item *item)
     return KH_E_EXISTS; /* seen enough */
 }
 
-/* The first entry of a block above height. */
-static uint64_t first_above(kh_hub *h, uint64_t height, uint64_t upto)
+uint64_t kh_hub_first_above(kh_hub *h, uint64_t height, uint64_t upto)
 {
     uint64_t low = 0, high = upto + 1;
     while (high - low > 1) {
@@ -191,6 +190,7 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     kh_err err = n.number != 0 ? kh_store_journal_scan(h->options.store, n.number, look_at, &n) : KH_OK;
     if (err == KH_E_EXISTS) err = KH_OK;
     if (err == KH_OK) err = kh_banks_open(h, &packed);
+    if (err == KH_OK) err = kh_checkpoints_open(h);
     if (err != KH_OK) return err;
     uint64_t whole = n.more ? n.height - 1 : n.height;
     if (packed > whole) return KH_E_DAMAGED; /* the store is older than what was given out of it */
@@ -199,7 +199,7 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     if (n.height == 0) packed = kh_max64(packed, h->options.genesis->initial_height - 1);
     h->recorded = n.number;
     h->next_number =
-        n.height != 0 ? first_above(h, kh_max64(packed, h->options.genesis->initial_height - 1), n.number) : n.number + 1;
+        n.height != 0 ? kh_hub_first_above(h, kh_max64(packed, h->options.genesis->initial_height - 1), n.number) : n.number + 1;
     h->last_time = stats.time_ns;
     h->lost_upto = packed;
     *ret_fed = packed;
@@ -238,6 +238,7 @@ static kh_err step(kh_hub *h, uint64_t *fed)
     if (err == KH_OK && h->run_cnt == 0) atomic_store_explicit(&h->executed, *fed, memory_order_release);
     kh_driver_answer(h);
     kh_banks_answer(h);
+    kh_checkpoints_step(h);
     return err;
 }
 
@@ -247,6 +248,7 @@ static void *run(void *arg)
     uint64_t fed = atomic_load_explicit(&h->executed, memory_order_relaxed);
     kh_err err = KH_OK;
     kh_outputs_again(h);
+    kh_checkpoints_again(h);
     while (err == KH_OK && !kh_hub_stops(h)) err = step(h, &fed);
     /* What is under way in the store speaks to its runs until it is done. */
     while (h->run_cnt != 0) {
@@ -304,6 +306,7 @@ void kh_hub_stop(kh_hub *h)
     if (h == NULL) return;
     kh_hub_end(h);
     kh_store_drive(h->options.store, NULL);
+    kh_checkpoints_close(h);
     kh_banks_close(h);
     kh_maker_free(h->outputs.maker);
     free(h->outputs.parties);
