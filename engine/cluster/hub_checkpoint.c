@@ -48,7 +48,8 @@ static void want(kh_hub *h, uint64_t height, uint64_t number)
     kh_checkpoints *c = &h->checkpoints;
     uint8_t record[RECORD_SZ];
     if (said(h, height, record)) attest(h, height, record);
-    else if (height > kh_heights_newest(c->file)) c->wanted[c->wanted[0].height != 0] = (struct kh_checkpoint_wanted){height, number};
+    else if (height > kh_heights_newest(c->file))
+        c->wanted[c->wanted[0].height != 0] = (struct kh_checkpoint_wanted){height, number};
 }
 
 void kh_checkpoints_executed(kh_hub *h, uint64_t before, uint64_t height, uint64_t number)
@@ -126,7 +127,8 @@ static kh_err say(kh_hub *h, const struct kh_checkpoint_wanted *w, const uint8_t
     if (err == KH_OK && (found != w->height || n != KH_POST_SZ)) err = KH_E_NOT_FOUND;
     if (err == KH_OK) err = kh_store_chain_at(h->options.store, w->number, chain);
     if (err == KH_OK) err = epoch_of(h, w->height, &epoch);
-    if (err == KH_OK && (epoch == 0 || epoch > h->options.epoch_cnt || h->options.groups[epoch - 1] == NULL)) err = KH_E_NOT_FOUND;
+    if (err == KH_OK && (epoch == 0 || epoch > h->options.epoch_cnt || h->options.groups[epoch - 1] == NULL))
+        err = KH_E_NOT_FOUND;
     if (err == KH_OK) {
         memcpy(record, post, KH_POST_SZ);
         kh_attest_secret(h->options.group_secrets[epoch - 1], secret);
