@@ -392,8 +392,10 @@ bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }
 
 static void attested_upto(void *ctx, kh_order *order)
 {
+    kh_cluster_counts *n = ctx;
     uint8_t posted[32];
-    *(uint64_t *)ctx = kh_order_attested(order, posted);
+    n->attested_height = kh_order_attested(order, posted);
+    n->checkpoint_height = kh_order_checkpoint(order, posted);
 }
 
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
@@ -404,7 +406,7 @@ void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
     kh_link *link = atomic_load_explicit(&c->link, memory_order_acquire); /* of start_link */
     kh_link_count(link, &n.link);
     n.kept_height = kh_node_kept_height(c->node, hash);
-    kh_node_read(c->node, attested_upto, &n.attested_height);
+    kh_node_read(c->node, attested_upto, &n);
     if (n.is_hub) n.executed_height = kh_hub_executed_height(c->hub);
     if (n.is_bank) kh_view_count(c->view, &n.view);
     n.body_bytes = kh_bodies_bytes(c->bodies);

@@ -144,6 +144,12 @@ static void attested(void *self, const kh_attestation *attestation)
     if (c->view != NULL) kh_view_attested(c->view, attestation);
 }
 
+static void checkpoint(void *self, const kh_attestation *attestation)
+{
+    const kh_cluster *c = self;
+    KH_LOG(c->options.logging, KH_LEVEL_INFO, "checkpoint_attested", {"height", NULL, attestation->height});
+}
+
 static void outputs(void *self, uint32_t hub, const uint8_t *p, size_t n)
 {
     kh_cluster *c = self;
@@ -179,6 +185,7 @@ void kh_cluster_effects_fill(kh_cluster *c)
                                    .body_each = body_each,
                                    .decided = decided,
                                    .attested = attested,
+                                   .checkpoint = checkpoint,
                                    .outputs = outputs,
                                    .outputs_wanted = outputs_wanted,
                                    .alert = kh_cluster_alert,

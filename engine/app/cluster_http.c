@@ -14,7 +14,7 @@ typedef struct shown_member {
 
 typedef struct shown {
     const kh_cluster_http *of;
-    uint64_t height, attested, next_change;
+    uint64_t height, attested, checkpoint, next_change;
     char chain[65], app_hash[65];
     uint32_t officer_k, officer_cnt, member_cnt;
     kh_order_hubs hubs;
@@ -93,6 +93,7 @@ static void copy(void *ctx, kh_order *order)
     const kh_member *m;
     s->height = kh_order_height(order);
     s->attested = kh_order_attested(order, posted);
+    s->checkpoint = kh_order_checkpoint(order, posted);
     s->next_change = kh_order_change_number(order);
     kh_order_chain(order, digest);
     kh_hex(digest, 32, s->chain);
@@ -121,6 +122,7 @@ static kh_result show(void *self, const kh_result_sink *sink)
         number("height", s->height),
         text("digest", s->app_hash),
         number("attested_height", s->attested),
+        number("checkpoint_height", s->checkpoint),
         number("next_change", s->next_change),
         number("epoch", s->hubs.epoch),
         number("hubs", s->hubs.cnt),

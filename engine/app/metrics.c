@@ -9,6 +9,8 @@ static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void 
     each(ctx, "kanhe_cluster_height", "height of the newest block of the cluster's order", "", n.node.height);
     each(ctx, "kanhe_cluster_kept_height", "height up to which the order is durable here", "", n.kept_height);
     each(ctx, "kanhe_cluster_attested_height", "highest height that a quorum of hubs attested alike", "", n.attested_height);
+    each(ctx, "kanhe_cluster_checkpoint_height", "newest checkpoint that a quorum of hubs attested alike", "",
+         n.checkpoint_height);
     if (n.is_hub) each(ctx, "kanhe_cluster_executed_height", "height up to which this hub has executed", "", n.executed_height);
     if (n.is_bank) {
         each(ctx, "kanhe_cluster_view_height", "attested height that this bank's own view stands for", "", n.view.height);

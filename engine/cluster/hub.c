@@ -155,6 +155,7 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     kh_err err = n.number != 0 ? kh_store_journal_scan(h->options.store, n.number, look_at, &n) : KH_OK;
     if (err == KH_E_EXISTS) err = KH_OK;
     if (err == KH_OK) err = kh_banks_open(h, &packed);
+    if (err == KH_OK) err = kh_checkpoints_open(h);
     if (err != KH_OK) return err;
     uint64_t whole = n.more ? n.height - 1 : n.height;
     if (packed > whole) return KH_E_DAMAGED; /* the store is older than what was given out of it */
@@ -204,6 +205,7 @@ static kh_err step(kh_hub *h, uint64_t *fed)
     if (err == KH_OK && h->run_cnt == 0) atomic_store_explicit(&h->executed, *fed, memory_order_release);
     kh_driver_answer(h);
     kh_banks_answer(h);
+    kh_checkpoints_step(h);
     return err;
 }
 
@@ -213,6 +215,7 @@ static void *run(void *arg)
     uint64_t fed = atomic_load_explicit(&h->executed, memory_order_relaxed);
     kh_err err = KH_OK;
     kh_outputs_again(h);
+    kh_checkpoints_again(h);
     while (err == KH_OK && !kh_hub_stops(h)) err = step(h, &fed);
     /* What is under way in the store speaks to its runs until it is done. */
     while (h->run_cnt != 0) {
@@ -271,6 +274,7 @@ void kh_hub_stop(kh_hub *h)
     if (h == NULL) return;
     kh_hub_end(h);
     kh_store_drive(h->options.store, NULL);
+    kh_checkpoints_close(h);
     kh_banks_close(h);
     kh_maker_free(h->outputs.maker);
     free(h->outputs.parties);

@@ -13,6 +13,10 @@
 #include "cluster/node.h"
 #include "store/store.h"
 
+/* The first height executed at or above each multiple of this is a checkpoint: the hub attests the whole state as of it, as soon
+ * as its digest is made beside execution (kh_store_checkpoint_at). */
+#define KH_CHECKPOINT_BLOCKS 10000u
+
 typedef struct kh_hub kh_hub;
 typedef struct kh_hub_options {
     kh_node *node;
@@ -28,7 +32,8 @@ typedef struct kh_hub_options {
     /* group_wanted, from the hub's thread: is the key of an epoch that groups lack there by now, in groups and group_secrets?
        NULL: never. Execution waits for it. */
     bool (*group_wanted)(void *ctx, uint32_t epoch);
-    void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height); /* "EXECUTION_STOPPED" */
+    uint64_t checkpoint_blocks; /* 0: KH_CHECKPOINT_BLOCKS, and nothing else where there are other hubs that must say the same */
+    void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height); /* "EXECUTION_STOPPED", "CHECKPOINT_FAILED" */
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
     void *ctx;
 } kh_hub_options;

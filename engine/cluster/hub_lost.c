@@ -53,6 +53,7 @@ kh_err kh_lost_turn(kh_hub *h, const kh_kept_block *block, uint64_t fed, uint64_
     if (height == UINT64_MAX) return KH_OK;
     kh_err err = kh_hub_settle(h, 0);
     if (err == KH_OK) err = kh_banks_cut(h, height - 1);
+    if (err == KH_OK) err = kh_checkpoints_cut(h, height - 1);
     if (err != KH_OK) return err;
     h->recorded = h->next_number - 1;
     h->next_number = kh_hub_first_above(h, height - 1, h->recorded);

@@ -162,11 +162,13 @@ static kh_err end(kh_hub *h, const kh_run *r)
     explicit_bzero(secret, sizeof secret);
     if (err == KH_OK) err = kh_maker_end(o->maker, post + 64);
     for (uint32_t i = 0; i < o->bank_cnt && err == KH_OK; i++) err = keep(h, w, i, &parcels[i], &sizes[i]);
+    uint64_t before = kh_heights_newest(h->banks.posts);
     if (err == KH_OK) err = kh_heights_add(h->banks.posts, w->height, post, sizeof post, NULL, 0);
     if (err == KH_OK) {
         kh_driver_executed(h, w->height, w->time_ns, post + 32, post + 64);
         atomic_store_explicit(&h->executed, w->height, memory_order_release);
         attest(h, w->height, post);
+        kh_checkpoints_executed(h, before, w->height, r->number);
     }
     for (uint32_t i = 0; i < o->bank_cnt && parcels != NULL; i++) {
         if (err == KH_OK && sizes[i] != 0) h->options.send(h->options.ctx, o->parties[i], KH_MSG_OUTPUTS, parcels[i], sizes[i]);

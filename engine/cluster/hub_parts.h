@@ -6,6 +6,7 @@
  *   run          one entry of the store: executed, or read from its journal     hub_run.c
  *   outputs      outcomes to outputs, the block's tree, its attestation         hub_outputs.c
  *   banks        each bank's packages on disk, and what it asks for             hub_banks.c
+ *   checkpoints  the state as of every so many heights, attested                hub_checkpoint.c
  *   driver       the hub's own submissions and their answers                    hub_driver.c */
 #ifndef KH_CLUSTER_HUB_PARTS_H
 #define KH_CLUSTER_HUB_PARTS_H
@@ -119,6 +120,21 @@ typedef struct kh_outputs {
 KH_MUST kh_err kh_outputs_take(kh_hub *h, kh_run *r); /* a finished run, in order */
 void kh_outputs_again(kh_hub *h);                     /* at the start: attests again what the order does not say to be attested */
 
+/* ---- checkpoints ---- */
+typedef struct kh_checkpoints {
+    kh_heights *file; /* DIR/outputs/checkpoints: those that were attested */
+    struct kh_checkpoint_wanted {
+        uint64_t height, number; /* number: the last entry of the height */
+    } wanted[2];                 /* whose digest is being made, and which is next; height 0: none */
+} kh_checkpoints;
+KH_MUST kh_err kh_checkpoints_open(kh_hub *h); /* after the banks */
+KH_MUST kh_err kh_checkpoints_cut(kh_hub *h, uint64_t height); /* what is above is made anew: officers ordered a body lost */
+void kh_checkpoints_close(kh_hub *h);
+void kh_checkpoints_again(kh_hub *h); /* at the start: the newest one, where no quorum has attested it */
+/* kh_checkpoints_executed: a height was executed, its post is written; before: the one before it, 0: none. */
+void kh_checkpoints_executed(kh_hub *h, uint64_t before, uint64_t height, uint64_t number);
+void kh_checkpoints_step(kh_hub *h); /* attests what is made */
+
 /* ---- driver ---- */
 typedef struct kh_sub kh_sub;
 typedef struct kh_driver {
@@ -168,6 +184,7 @@ struct kh_hub {
     bool goes_back; /* the store was told to */
     kh_banks banks;
     kh_outputs outputs;
+    kh_checkpoints checkpoints;
     kh_driver driver;
     kh_journal_item *item;
 };
@@ -179,6 +196,7 @@ void kh_hub_nudge(kh_hub *h);
 void kh_hub_sleep(kh_hub *h, uint32_t ms);
 /* kh_hub_group waits until the group's key of an epoch is there. KH_E_NOT_FOUND: it never will be; KH_E_CLOSED: the hub stops. */
 KH_MUST kh_err kh_hub_group(kh_hub *h, uint32_t epoch);
+/* kh_hub_first_above: the store's first entry of a block above height, of its entries up to that one; else the one behind it. */
 /* ---- lost ---- */
 /* kh_hub_lost: what was ordered lost; NULL: it was not, as far as the order is kept. Until the next call. */
 KH_MUST kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], kh_lost **ret);
@@ -188,5 +206,4 @@ KH_MUST kh_err kh_lost_turn(kh_hub *h, const kh_kept_block *block, uint64_t fed,
 /* kh_lost_was: the op_index-th operation of the next entry, which the store executed before, must be this batch as lost. Where it
    is not, the store is told to go back to what is before this block: KH_E_CLOSED. */
 KH_MUST kh_err kh_lost_was(kh_hub *h, uint64_t height, uint32_t op_index);
-uint64_t kh_hub_first_above(kh_hub *h, uint64_t height, uint64_t upto); /* the first entry of a block above height */
 #endif

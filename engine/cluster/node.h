@@ -49,6 +49,8 @@ typedef struct kh_node_effects {
     void (*decided)(void *self, const kh_order_block *block);
     /* attested: q equal attestations of this height are held (a height is told once, ascending or not). */
     void (*attested)(void *self, const kh_attestation *attestation);
+    /* checkpoint: the same of a checkpoint: q hubs hold the same state as of this height. */
+    void (*checkpoint)(void *self, const kh_attestation *attestation);
     /* outputs: a parcel came from a hub. */
     void (*outputs)(void *self, uint32_t hub, const uint8_t *p, size_t n);
     void (*outputs_wanted)(void *self, uint32_t bank, uint64_t above_height);
@@ -114,7 +116,8 @@ uint64_t kh_node_clock(kh_node *node); /* monotonic, ns, of its effects; takes n
 KH_MUST kh_err kh_node_submit(kh_node *node, const uint8_t *frames, size_t n, uint32_t op_cnt, bool signed_section, uint64_t tag);
 KH_MUST kh_err kh_node_submit_tx(kh_node *node, const uint8_t *tx, size_t n); /* a change or incarnation from outside */
 /* kh_node_attest: a hub posts and tells what it executed, again and again until it is ordered; under the hubs' epoch as of that
-   height. KH_E_EXISTS: it said something else of that height before. */
+   height. flags: KH_ATTEST_CHECKPOINT: of the checkpoint there, another statement than the height's, which may come much later.
+   KH_E_EXISTS: it said something else of it before. */
 KH_MUST kh_err kh_node_attest(kh_node *node, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
                               const uint8_t outputs_root[32], uint32_t flags);
 /* kh_node_attest_again tells one peer what this hub said of a height that is attested: a restart forgets what was ordered of it.

@@ -53,27 +53,29 @@ static void name(kh_node *n, uint32_t hub, uint64_t height)
 }
 
 /* ---- heights ---- */
-static uint32_t place_of(const kh_attests *t, uint64_t height)
+static uint32_t place_of(const kh_attests *t, uint64_t height, uint32_t flags)
 {
     uint32_t low = 0, high = t->cnt;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (t->held[middle].height < height) low = middle + 1;
+        const kh_held *h = &t->held[middle];
+        if (h->height < height || (h->height == height && h->flags < flags)) low = middle + 1;
         else high = middle;
     }
     return low;
 }
 
-static kh_held *held_at(const kh_attests *t, uint64_t height)
+static kh_held *held_at(const kh_attests *t, uint64_t height, uint32_t flags)
 {
-    uint32_t i = place_of(t, height);
-    return i < t->cnt && t->held[i].height == height ? &t->held[i] : NULL;
+    uint32_t i = place_of(t, height, flags);
+    return i < t->cnt && t->held[i].height == height && t->held[i].flags == flags ? &t->held[i] : NULL;
 }
 
-static kh_held *held_for(kh_attests *t, uint64_t height)
+static kh_held *held_for(kh_attests *t, uint64_t height, uint32_t flags)
 {
-    uint32_t i = place_of(t, height);
-    if (i < t->cnt && t->held[i].height == height) return &t->held[i];
+    kh_held *there = held_at(t, height, flags);
+    uint32_t i = place_of(t, height, flags);
+    if (there != NULL) return there;
     if (t->held == NULL && (t->held = malloc(KH_HELD_MAX * sizeof *t->held)) == NULL) return NULL;
     if (t->cnt == KH_HELD_MAX) { /* the lowest goes, or this one */
         if (i == 0) return NULL;
@@ -82,7 +84,7 @@ static kh_held *held_for(kh_attests *t, uint64_t height)
         i--;
     }
     memmove(t->held + i + 1, t->held + i, (t->cnt - i) * sizeof *t->held);
-    t->held[i] = (kh_held){.height = height};
+    t->held[i] = (kh_held){.height = height, .flags = flags};
     t->cnt++;
     return &t->held[i];
 }
@@ -112,7 +114,8 @@ static void check(kh_node *n, kh_held *h)
         if ((own != NULL && memcmp(h->of[i].app_hash, own, 32) != 0) || agreeing(n, h, &h->of[i]) < n->hubs.quorum) continue;
         h->attested = true;
         h->root = h->of[i];
-        n->fx->attested(n->fx->self, &h->root);
+        if (h->flags == 0) n->fx->attested(n->fx->self, &h->root);
+        else n->fx->checkpoint(n->fx->self, &h->root);
     }
     for (uint32_t i = 0; i < h->cnt; i++) {
         if (h->attested && !kh_attestation_agree(&h->of[i], &h->root)) name(n, h->of[i].hub, h->height);
@@ -132,7 +135,7 @@ static void take(kh_node *n, uint32_t from, const kh_attestation *a)
         n->counts.dropped++;
         return;
     }
-    kh_held *h = held_at(t, a->height);
+    kh_held *h = held_at(t, a->height, a->flags);
     const kh_attestation *before = NULL;
     for (uint32_t i = 0; h != NULL && i < h->cnt; i++)
         if (h->of[i].hub == a->hub) before = &h->of[i];
@@ -145,7 +148,7 @@ static void take(kh_node *n, uint32_t from, const kh_attestation *a)
         name(n, a->hub, a->height);
         return;
     }
-    if ((h = held_for(t, a->height)) == NULL) return;
+    if ((h = held_for(t, a->height, a->flags)) == NULL) return;
     kh_attestation *more = realloc(h->of, (h->cnt + 1) * sizeof *more);
     if (more == NULL) return;
     h->of = more;
@@ -183,9 +186,9 @@ static void encode(const kh_attestation *a, uint8_t ret[KH_ATTESTATION_SZ])
 }
 
 /* Those that came before their block did. */
-static void check_new(kh_node *n, uint64_t height)
+static void check_new(kh_node *n, uint64_t height, uint32_t flags)
 {
-    kh_held *h = held_at(&n->attests, height);
+    kh_held *h = held_at(&n->attests, height, flags);
     if (h == NULL) return;
     check(n, h);
     for (uint32_t i = 0; i < h->cnt; i++) {
@@ -210,7 +213,8 @@ static void name_those_who_differ(kh_node *n, uint64_t height)
 static void seen_ordered(kh_node *n, const kh_attestation *a)
 {
     for (uint32_t i = 0; i < sizeof n->attests.own / sizeof n->attests.own[0]; i++)
-        if (a->hub == n->options.self && n->attests.own[i] == a->height) n->attests.own[i] = 0;
+        if (a->hub == n->options.self && n->attests.own[i].height == a->height && n->attests.own[i].flags == a->flags)
+            n->attests.own[i].height = 0;
 }
 
 /* Officers ordered lost what a hub may have executed: it will say something else of that height and of those above. */
@@ -223,7 +227,7 @@ static void forget(kh_node *n, uint64_t height)
         free(h->of);
     }
     for (uint32_t i = 0; i < sizeof t->own / sizeof t->own[0]; i++)
-        if (t->own[i] >= height) t->own[i] = 0;
+        if (t->own[i].height >= height) t->own[i].height = 0;
 }
 
 void kh_attests_committed(kh_node *n, const kh_order_block *block)
@@ -231,7 +235,8 @@ void kh_attests_committed(kh_node *n, const kh_order_block *block)
     kh_attestation a;
     for (uint32_t i = 0; i < block->item_cnt; i++)
         if (block->items[i].kind == KH_ITEM_LOST) forget(n, block->items[i].sequence);
-    check_new(n, block->height);
+    check_new(n, block->height, 0);
+    check_new(n, block->height, KH_ATTEST_CHECKPOINT);
     for (uint32_t i = 0; i < block->liar_cnt; i++)
         if (block->liars[i].proven) name(n, block->liars[i].hub, block->liars[i].height);
     for (uint32_t i = 0; i < block->tx_cnt; i++) {
@@ -252,9 +257,9 @@ static void tell(kh_node *n, const kh_attestation *a)
     kh_node_tell(n, n->peers, n->peer_cnt, KH_MSG_ATTESTATION, tx, sizeof tx);
 }
 
-static const kh_attestation *own_at(kh_node *n, uint64_t height)
+static const kh_attestation *own_at(kh_node *n, uint64_t height, uint32_t flags)
 {
-    const kh_held *h = held_at(&n->attests, height);
+    const kh_held *h = held_at(&n->attests, height, flags);
     for (uint32_t i = 0; h != NULL && i < h->cnt; i++)
         if (h->of[i].hub == n->options.self) return &h->of[i];
     return NULL;
@@ -280,7 +285,7 @@ static kh_err say(kh_node *n, kh_attestation *a, bool *ret_new)
     a->epoch = epoch_at(n, a->height);
     a->hub = n->options.self;
     memcpy(a->chain, n->chain_id, 32);
-    const kh_attestation *before = own_at(n, a->height);
+    const kh_attestation *before = own_at(n, a->height, a->flags);
     if (before != NULL && !kh_attestation_agree(before, a)) return KH_E_EXISTS;
     *ret_new = before == NULL;
     if (before != NULL) {
@@ -306,13 +311,13 @@ kh_err kh_node_attest(kh_node *n, uint64_t height, const uint8_t app_hash[32], c
                       const uint8_t outputs_root[32], uint32_t flags)
 {
     kh_attestation a = statement(height, app_hash, posted, outputs_root, flags);
-    uint64_t *own = n->attests.own;
+    struct kh_own_word *own = n->attests.own;
     bool is_new = false;
     kh_node_enter(n);
     kh_err err = say(n, &a, &is_new);
     if (err == KH_OK && is_new) {
         memmove(own + 1, own, sizeof n->attests.own - sizeof *own);
-        own[0] = height;
+        own[0] = (struct kh_own_word){height, flags};
     }
     if (err == KH_OK) tell(n, &a);
     kh_node_leave(n);
@@ -342,7 +347,7 @@ void kh_attests_tick(kh_node *n)
     if (n->options.attest == NULL || now - t->own_at_ns < TELL_AGAIN_NS) return;
     t->own_at_ns = now;
     for (uint32_t i = sizeof t->own / sizeof t->own[0]; i-- > 0;) {
-        const kh_attestation *a = t->own[i] != 0 ? own_at(n, t->own[i]) : NULL;
+        const kh_attestation *a = t->own[i].height != 0 ? own_at(n, t->own[i].height, t->own[i].flags) : NULL;
         if (a != NULL) tell(n, a);
     }
 }
@@ -351,7 +356,7 @@ void kh_attests_tick(kh_node *n)
 bool kh_node_attested_root(kh_node *n, uint64_t height, kh_attestation *ret)
 {
     kh_node_enter(n);
-    const kh_held *h = held_at(&n->attests, height);
+    const kh_held *h = held_at(&n->attests, height, 0);
     bool attested = h != NULL && h->attested;
     if (attested) *ret = h->root;
     kh_node_leave(n);
@@ -373,7 +378,7 @@ static uint32_t collect(const kh_held *h, uint32_t quorum, kh_attestation *ret, 
 uint32_t kh_node_attestations(kh_node *n, uint64_t height, kh_attestation *ret, uint32_t max)
 {
     kh_node_enter(n);
-    const kh_held *h = held_at(&n->attests, height);
+    const kh_held *h = held_at(&n->attests, height, 0);
     uint32_t cnt = h != NULL && h->attested ? collect(h, n->hubs.quorum, ret, max) : 0;
     kh_node_leave(n);
     return cnt;

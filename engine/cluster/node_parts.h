@@ -169,8 +169,9 @@ void kh_bodies_committed(kh_node *n, const kh_order_block *block);
 #define KH_HELD_MAX 65536u
 #define KH_HELD_AHEAD 64u /* heights above the own that are held */
 #define KH_HASHES_MAX 65536u
-typedef struct kh_held { /* of one height; one attestation a hub */
+typedef struct kh_held { /* of one height, or of the checkpoint there; one attestation a hub */
     uint64_t height;
+    uint32_t flags; /* of its attestations */
     kh_attestation *of;
     uint32_t cnt;
     bool attested;
@@ -178,7 +179,7 @@ typedef struct kh_held { /* of one height; one attestation a hub */
     kh_attestation root; /* attested: what a quorum said */
 } kh_held;
 typedef struct kh_attests {
-    kh_held *held; /* ascending heights */
+    kh_held *held; /* ascending heights, a checkpoint behind its height */
     uint32_t cnt, differ_cnt;
     uint64_t upto; /* blocks up to this one are committed */
     struct kh_hash_of {
@@ -191,7 +192,10 @@ typedef struct kh_attests {
         uint64_t height;
     } named[256]; /* the newest alerts: one a hub and height */
     uint32_t named_cnt;
-    uint64_t own[16]; /* heights of own attestations that were not seen ordered, the newest */
+    struct kh_own_word {
+        uint64_t height;
+        uint32_t flags;
+    } own[16]; /* own attestations that were not seen ordered, the newest; height 0: none */
     uint64_t own_at_ns;
 } kh_attests;
 void kh_attests_take(kh_node *n, uint32_t from, const uint8_t *p, size_t sz);

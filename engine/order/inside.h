@@ -69,12 +69,19 @@ typedef struct kh_app_at {
     uint64_t height;
     uint8_t app_hash[32];
 } kh_app_at;
-enum { KH_WORD_SAID = 1, KH_WORD_LIED = 2 };
-typedef struct kh_word { /* what a hub said of a height */
+enum { KH_WORD_SAID = 1, KH_WORD_LIED = 2, KH_WORD_CHECKPOINT = 4 };
+typedef struct kh_word { /* what a hub said of a height, or of the checkpoint there */
     uint64_t height;
     uint32_t hub, flags;
     uint8_t statement[32]; /* its digest; zeros where it lied from the first */
 } kh_word;
+/* What a word is about: a height, and behind it the checkpoint there. */
+static inline uint64_t kh_word_about(const kh_word *w) { return w->height << 1 | ((w->flags & KH_WORD_CHECKPOINT) != 0); }
+static inline int kh_word_compare(const kh_word *a, const kh_word *b) /* words stand in this order */
+{
+    uint64_t x = kh_word_about(a), y = kh_word_about(b);
+    return x != y ? (x > y) - (x < y) : (a->hub > b->hub) - (a->hub < b->hub);
+}
 typedef struct kh_unattested { /* an ordered batch above the attested height */
     uint64_t height;
     uint8_t digest[32];
@@ -109,8 +116,9 @@ struct kh_order {
     kh_hub_set hubs;
     uint32_t officer_k, officer_cnt;
     uint8_t officers[KH_OFFICERS_MAX][KH_PUBLIC_SZ];
-    uint64_t change_number, attested;
-    uint8_t posted[32];
+    uint64_t change_number, attested,
+        checkpoint; /* heights: the highest with a quorum, of words of the height and of checkpoints */
+    uint8_t posted[32], checkpoint_posted[32];
     kh_tree tree;
     uint32_t app_cnt, word_cnt, unattested_cnt; /* all three ascending */
     kh_app_at *apps;
@@ -141,6 +149,7 @@ uint32_t kh_tree_path(const kh_tree *t, uint32_t index, uint8_t ret[KH_MERKLE_PA
 void kh_tree_free(kh_tree *t);
 /* kh_public_…: the leaf of a part of the state, written anew. */
 KH_MUST kh_err kh_public_attested(kh_order *o);
+KH_MUST kh_err kh_public_checkpoint(kh_order *o); /* nothing before the first */
 KH_MUST kh_err kh_public_change(kh_order *o);
 KH_MUST kh_err kh_public_hubs(kh_order *o);
 KH_MUST kh_err kh_public_seat(kh_order *o, const kh_seat *seat);   /* the member */

@@ -206,3 +206,9 @@ uint64_t kh_order_attested(const kh_order *o, uint8_t ret_posted[32])
     memcpy(ret_posted, o->posted, 32);
     return o->attested;
 }
+
+uint64_t kh_order_checkpoint(const kh_order *o, uint8_t ret_posted[32])
+{
+    memcpy(ret_posted, o->checkpoint_posted, 32);
+    return o->checkpoint;
+}

@@ -147,6 +147,8 @@ void kh_order_hub_set(const kh_order *o, kh_order_hubs *ret);
 bool kh_order_next(const kh_order *o, uint32_t sender, uint32_t *ret_incarnation, uint64_t *ret_sequence);
 /* kh_order_attested: the highest height that q hubs attested alike, with the posted digest; 0: none. */
 uint64_t kh_order_attested(const kh_order *o, uint8_t ret_posted[32]);
+/* kh_order_checkpoint: the same of checkpoints. */
+uint64_t kh_order_checkpoint(const kh_order *o, uint8_t ret_posted[32]);
 uint64_t kh_order_change_number(const kh_order *o); /* of the officers' next change */
 /* kh_order_public: the leaf of a key, and its path under public_root; false: there is none. */
 bool kh_order_public(kh_order *o, const void *key, uint8_t key_n, kh_public_leaf *ret, uint32_t *ret_index, uint32_t *ret_cnt,

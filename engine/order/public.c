@@ -23,6 +23,15 @@ kh_err kh_public_attested(kh_order *o)
     return set(o, "a", 1, &w);
 }
 
+kh_err kh_public_checkpoint(kh_order *o)
+{
+    kh_writer w = {0};
+    if (o->checkpoint == 0) return KH_OK;
+    kh_put64(&w, o->checkpoint);
+    kh_put(&w, o->checkpoint_posted, 32);
+    return set(o, "k", 1, &w);
+}
+
 kh_err kh_public_change(kh_order *o)
 {
     kh_writer w = {0};
@@ -103,6 +112,7 @@ kh_err kh_public_voters(kh_order *o)
 kh_err kh_public_all(kh_order *o)
 {
     kh_err err = kh_public_attested(o);
+    if (err == KH_OK) err = kh_public_checkpoint(o);
     if (err == KH_OK) err = kh_public_change(o);
     if (err == KH_OK) err = kh_public_hubs(o);
     if (err == KH_OK) err = kh_public_officers(o);

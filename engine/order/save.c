@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "order/inside.h"
 
-static const uint8_t magic[4] = {'K', 'H', 'O', '1'};
+static const uint8_t magic[4] = {'K', 'H', 'O', '2'};
 #define LEAF_MIN_SZ 3u
 
 /* ---- out ---- */
@@ -49,6 +49,8 @@ static void put_members(kh_writer *w, const kh_order *o)
     kh_put64(w, o->change_number);
     kh_put64(w, o->attested);
     kh_put(w, o->posted, 32);
+    kh_put64(w, o->checkpoint);
+    kh_put(w, o->checkpoint_posted, 32);
 }
 
 static bool is_business(const struct kh_tree_leaf *l) { return l->key[0] == 'r' || l->key[0] == 'x'; }
@@ -169,7 +171,10 @@ static bool take_sets(kh_reader *r, kh_order *o)
     o->change_number = kh_take64(r);
     o->attested = kh_take64(r);
     kh_take_copy(r, o->posted, 32);
-    return !r->bad && o->attested <= o->height;
+    o->checkpoint = kh_take64(r);
+    kh_take_copy(r, o->checkpoint_posted, 32);
+    if (o->checkpoint == 0 && !kh_all_zero(o->checkpoint_posted, 32)) return false;
+    return !r->bad && o->attested <= o->height && o->checkpoint <= o->height;
 }
 
 static kh_err take_leaves(kh_reader *r, kh_order *o)
@@ -211,8 +216,8 @@ static bool take_words(kh_reader *r, kh_order *o)
         w->hub = kh_take32(r);
         w->flags = kh_take32(r);
         kh_take_copy(r, w->statement, 32);
-        if (w->flags == 0 || w->flags > (KH_WORD_SAID | KH_WORD_LIED) || w->height > o->height) return false;
-        if (i > 0 && (w->height < w[-1].height || (w->height == w[-1].height && w->hub <= w[-1].hub))) return false;
+        if ((w->flags & ~KH_WORD_CHECKPOINT) == 0 || w->flags > (KH_WORD_SAID | KH_WORD_LIED | KH_WORD_CHECKPOINT)) return false;
+        if (w->height > o->height || (i > 0 && kh_word_compare(&w[-1], w) >= 0)) return false;
     }
     o->word_cnt = cnt;
     return !r->bad;

@@ -50,6 +50,7 @@ size_t kh_certificate_encode(const kh_ack *ack, const kh_tx_signature *signature
 /* ATTESTATION: 4 head, statement {chain 32, height 8, epoch 4, flags 4 (1: checkpoint), app_hash 32, posted 32, outputs_root 32},
    hub 4, 0 4, signature 64 over "kanhe/attest\0", statement, hub. */
 #define KH_ATTEST_STATEMENT_SZ 144u
+enum { KH_ATTEST_CHECKPOINT = 1 }; /* flags: the posted digest covers the state as of that height, too */
 #define KH_ATTESTATION_SZ (4u + KH_ATTEST_STATEMENT_SZ + 8u + KH_SIGNATURE_SZ)
 typedef struct kh_attestation {
     uint8_t chain[32], app_hash[32], posted[32], outputs_root[32];

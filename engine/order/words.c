@@ -1,32 +1,53 @@
-/* words: what hubs attest: which heights a quorum agrees on, and who contradicts whom.
+/* words: what hubs attest: which heights and checkpoints a quorum agrees on, and who contradicts whom.
  *
- * Of each height and hub one statement counts, the first. Who contradicts this chain's own app hash, itself, or a quorum, lies
- * and is named as proven; where two differ and there is no quorum yet, both are named as not proven, and the quorum, when it
- * comes, proves the others. */
+ * Of each height and hub one statement counts, the first, and of each checkpoint and hub another: it comes later, since its
+ * digest takes long to make, and nobody waits for it. Who contradicts this chain's own app hash, itself, or a quorum, lies and is
+ * named as proven; where two differ and there is no quorum yet, both are named as not proven, and the quorum, when it comes,
+ * proves the others. */
 #include "order/inside.h"
 
-static uint32_t place_of(const kh_order *o, uint64_t height, uint32_t hub)
+static kh_word blank(const kh_attestation *a, uint32_t hub, uint32_t flags)
+{
+    return (kh_word){
+        .height = a->height, .hub = hub, .flags = flags | ((a->flags & KH_ATTEST_CHECKPOINT) != 0 ? KH_WORD_CHECKPOINT : 0)};
+}
+
+static uint32_t place_of(const kh_order *o, const kh_word *like)
 {
     uint32_t low = 0, high = o->word_cnt;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        const kh_word *w = &o->words[middle];
-        if (w->height < height || (w->height == height && w->hub < hub)) low = middle + 1;
+        if (kh_word_compare(&o->words[middle], like) < 0) low = middle + 1;
         else high = middle;
     }
     return low;
 }
 
-static kh_word *word_of(const kh_order *o, uint64_t height, uint32_t hub)
+/* The first word about what this attestation is about; NULL: none. after: the next one. */
+static kh_word *first_about(const kh_order *o, const kh_attestation *a)
 {
-    uint32_t i = place_of(o, height, hub);
-    return i < o->word_cnt && o->words[i].height == height && o->words[i].hub == hub ? &o->words[i] : NULL;
+    const kh_word least = blank(a, 0, 0);
+    uint32_t i = place_of(o, &least);
+    return i < o->word_cnt && kh_word_about(&o->words[i]) == kh_word_about(&least) ? &o->words[i] : NULL;
+}
+
+static kh_word *after(const kh_order *o, kh_word *w)
+{
+    bool more = w + 1 < o->words + o->word_cnt && kh_word_about(w + 1) == kh_word_about(w);
+    return more ? w + 1 : NULL;
+}
+
+static kh_word *word_of(const kh_order *o, const kh_attestation *a)
+{
+    const kh_word like = blank(a, a->hub, 0);
+    uint32_t i = place_of(o, &like);
+    return i < o->word_cnt && kh_word_compare(&o->words[i], &like) == 0 ? &o->words[i] : NULL;
 }
 
 /* Remembers a word; where there is no room the lowest height goes, or this one where it is the lowest. */
 static void remember(kh_order *o, const kh_word *word)
 {
-    uint32_t i = place_of(o, word->height, word->hub);
+    uint32_t i = place_of(o, word);
     if (o->word_cnt == KH_WORDS_MAX) {
         if (i == 0) return;
         memmove(o->words, o->words + 1, (size_t)--o->word_cnt * sizeof *o->words);
@@ -37,30 +58,38 @@ static void remember(kh_order *o, const kh_word *word)
     o->word_cnt++;
 }
 
-void kh_words_forget(kh_order *o, uint64_t height) { o->word_cnt = place_of(o, height, 0); }
+void kh_words_forget(kh_order *o, uint64_t height)
+{
+    const kh_word like = {.height = height};
+    o->word_cnt = place_of(o, &like);
+}
 
-/* Hubs of the set that said this of a height and were not found to lie. */
-static uint32_t agreeing(const kh_order *o, uint64_t height, const uint8_t statement[32])
+/* Hubs of the set that said this of it and were not found to lie. */
+static uint32_t agreeing(const kh_order *o, const kh_attestation *a, const uint8_t statement[32])
 {
     uint32_t cnt = 0;
-    for (uint32_t i = place_of(o, height, 0); i < o->word_cnt && o->words[i].height == height; i++)
-        cnt += o->words[i].flags == KH_WORD_SAID && memcmp(o->words[i].statement, statement, 32) == 0 &&
-               kh_hub_place(o, o->words[i].hub) >= 0;
+    for (kh_word *w = first_about(o, a); w != NULL; w = after(o, w))
+        cnt += (w->flags & KH_WORD_LIED) == 0 && memcmp(w->statement, statement, 32) == 0 && kh_hub_place(o, w->hub) >= 0;
     return cnt;
 }
 
 static uint32_t quorum_of(const kh_order *o) { return o->hubs.cnt / 2 + 1; }
 
-static bool against_quorum(const kh_order *o, uint64_t height, const uint8_t statement[32])
+static bool against_quorum(const kh_order *o, const kh_attestation *a, const uint8_t statement[32])
 {
-    for (uint32_t i = place_of(o, height, 0); i < o->word_cnt && o->words[i].height == height; i++)
-        if (memcmp(o->words[i].statement, statement, 32) != 0 && agreeing(o, height, o->words[i].statement) >= quorum_of(o))
-            return true;
+    for (kh_word *w = first_about(o, a); w != NULL; w = after(o, w))
+        if (memcmp(w->statement, statement, 32) != 0 && agreeing(o, a, w->statement) >= quorum_of(o)) return true;
     return false;
 }
 
 static kh_err move_up(kh_order *o, const kh_attestation *a)
 {
+    if ((a->flags & KH_ATTEST_CHECKPOINT) != 0) {
+        if (a->height <= o->checkpoint) return KH_OK;
+        o->checkpoint = a->height;
+        memcpy(o->checkpoint_posted, a->posted, 32);
+        return kh_public_checkpoint(o);
+    }
     if (a->height <= o->attested) return KH_OK;
     o->attested = a->height;
     memcpy(o->posted, a->posted, 32);
@@ -74,9 +103,8 @@ static kh_err count(kh_order *o, const kh_attestation *a, const uint8_t statemen
 {
     bool agreed = others + 1 >= quorum_of(o), differs = false;
     kh_err err = agreed ? move_up(o, a) : KH_OK;
-    for (uint32_t i = place_of(o, a->height, 0); i < o->word_cnt && o->words[i].height == a->height && err == KH_OK; i++) {
-        kh_word *w = &o->words[i];
-        if (w->flags != KH_WORD_SAID || memcmp(w->statement, statement, 32) == 0) continue;
+    for (kh_word *w = first_about(o, a); w != NULL && err == KH_OK; w = after(o, w)) {
+        if ((w->flags & KH_WORD_LIED) != 0 || memcmp(w->statement, statement, 32) == 0) continue;
         differs = true;
         if (agreed) w->flags |= KH_WORD_LIED;
         err = kh_built_liar(o, w->hub, a->height, agreed);
@@ -88,8 +116,9 @@ static kh_order_code lie(kh_order *o, kh_at *at, const kh_attestation *a, kh_wor
 {
     at->effect = true;
     if (at->apply) {
+        const kh_word lied = blank(a, a->hub, KH_WORD_LIED);
         if (word != NULL) word->flags |= KH_WORD_LIED;
-        else remember(o, &(kh_word){.height = a->height, .hub = a->hub, .flags = KH_WORD_LIED});
+        else remember(o, &lied);
         at->err = kh_built_liar(o, a->hub, a->height, true);
     }
     return KH_R_REFUSED;
@@ -119,16 +148,16 @@ kh_order_code kh_judge_attestation(kh_order *o, kh_at *at, const kh_tx_span *tx,
     if (a.epoch == 0 || a.epoch > o->hubs.epoch || a.height < o->initial_height || a.height >= at->height)
         return KH_R_NOT_AUTHORISED;
     kh_sha256(tx->p + 4, KH_ATTEST_STATEMENT_SZ, statement);
-    kh_word *word = word_of(o, a.height, a.hub);
+    kh_word *word = word_of(o, &a);
     if (word != NULL && ((word->flags & KH_WORD_LIED) != 0 || memcmp(word->statement, statement, 32) == 0)) return KH_R_REPEATED;
     const uint8_t *own = kh_apps_find(o, a.height);
-    if (own == NULL && a.height <= o->attested) return KH_R_REPEATED;
-    if (word != NULL || (own != NULL && memcmp(own, a.app_hash, 32) != 0) || against_quorum(o, a.height, statement))
+    if (own == NULL && a.height <= ((a.flags & KH_ATTEST_CHECKPOINT) != 0 ? o->checkpoint : o->attested)) return KH_R_REPEATED;
+    if (word != NULL || (own != NULL && memcmp(own, a.app_hash, 32) != 0) || against_quorum(o, &a, statement))
         return lie(o, at, &a, word);
     at->effect = true;
     if (!at->apply) return KH_R_OK;
-    uint32_t others = agreeing(o, a.height, statement);
-    kh_word said = {.height = a.height, .hub = a.hub, .flags = KH_WORD_SAID};
+    uint32_t others = agreeing(o, &a, statement);
+    kh_word said = blank(&a, a.hub, KH_WORD_SAID);
     memcpy(said.statement, statement, 32);
     remember(o, &said);
     at->err = count(o, &a, statement, others);

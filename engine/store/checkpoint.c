@@ -92,7 +92,8 @@ static kh_err finish(kh_store *s, const kh_machine *m, kh_image_stand *stand, ui
     return KH_OK;
 }
 
-static kh_err make(kh_store *s, uint64_t height)
+/* digest: the checkpoint digest is made too, of a state that may be older than the newest image; NULL: no. */
+static kh_err make(kh_store *s, uint64_t height, uint8_t *digest)
 {
     char path[KH_PATH_MAX];
     kh_machine m = {0};
@@ -102,7 +103,7 @@ static kh_err make(kh_store *s, uint64_t height)
     kh_block block = {0};
     chain_of c = {.block = &block, .store = s, .log_bytes = atomic_load_explicit(&s->log_bytes, memory_order_relaxed)};
     uint64_t bytes, ops;
-    if (height == 0 || height == atomic_load_explicit(&s->image_at, memory_order_relaxed)) return KH_OK;
+    if (height == 0 || (digest == NULL && height == atomic_load_explicit(&s->image_at, memory_order_relaxed))) return KH_OK;
     const kh_replay_each each = {before, after, &c};
     c.hurry_at = c.log_bytes + tail_due(s);
     kh_err err = kh_replay_base(&s->home, height, false, &m, &stand, &bytes, NULL);
@@ -113,10 +114,11 @@ static kh_err make(kh_store *s, uint64_t height)
     }
     if (err == KH_OK) err = kh_replay_tail(log, &m, &stand, height, &each, &ops, NULL);
     if (log != NULL) kh_log_close(log);
-    if (err == KH_OK) {
+    if (err == KH_OK && height > atomic_load_explicit(&s->image_at, memory_order_relaxed)) {
         memcpy(stand.chain, c.chain, 32);
         err = finish(s, &m, &stand, IMAGE_BYTES_PER_S);
     }
+    if (err == KH_OK && digest != NULL) err = kh_machine_checkpoint_digest(m.ledger, digest);
     kh_machine_release(&m);
     free(block.bytes);
     free(block.offsets);
@@ -136,6 +138,34 @@ kh_err kh_checkpoint_own(kh_store *s)
     return finish(s, &s->machine, &stand, 0);
 }
 
+/* With side_lock held, which is free meanwhile. */
+static void make_digest(kh_store *s)
+{
+    uint64_t number = s->digest_wanted;
+    uint8_t digest[32] = {0};
+    (void)pthread_mutex_unlock(&s->side_lock);
+    kh_err err = make(s, number, digest);
+    (void)pthread_mutex_lock(&s->side_lock);
+    memcpy(s->digest, digest, 32);
+    s->digest_err = err;
+    s->digest_made = number;
+}
+
+kh_err kh_store_checkpoint_at(kh_store *s, uint64_t number, uint8_t ret[32])
+{
+    if (s->options.read_only) return KH_E_ARG;
+    if (number == 0 || number > atomic_load_explicit(&s->applied, memory_order_acquire)) return KH_E_NOT_FOUND;
+    if (!s->checkpoint_runs) return make(s, number, ret);
+    (void)pthread_mutex_lock(&s->side_lock);
+    kh_err err = s->digest_made == number ? s->digest_err : KH_E_AGAIN;
+    if (err == KH_OK) memcpy(ret, s->digest, 32);
+    else if (err == KH_E_AGAIN && s->digest_wanted == s->digest_made) { /* else one is under way */ s->digest_wanted = number;
+        (void)pthread_cond_broadcast(&s->side_work);
+    }
+    (void)pthread_mutex_unlock(&s->side_lock);
+    return err;
+}
+
 static void *images(void *arg)
 {
     kh_store *s = arg;
@@ -143,12 +173,16 @@ static void *images(void *arg)
                       19); /* this thread only; without it images are made all the same */
     (void)pthread_mutex_lock(&s->side_lock);
     for (;;) {
-        while (!s->side_stop && !s->image_due && s->image_wanted == s->image_served)
+        while (!s->side_stop && !s->image_due && s->image_wanted == s->image_served && s->digest_wanted == s->digest_made)
             (void)pthread_cond_wait(&s->side_work, &s->side_lock);
         if (s->side_stop) break;
+        if (s->digest_wanted != s->digest_made) {
+            make_digest(s);
+            continue;
+        }
         uint64_t wanted = s->image_wanted, height = atomic_load_explicit(&s->applied, memory_order_acquire);
         (void)pthread_mutex_unlock(&s->side_lock);
-        kh_err err = make(s, height);
+        kh_err err = make(s, height, NULL);
         (void)pthread_mutex_lock(&s->side_lock);
         s->image_due = false;
         s->image_err = err;

@@ -306,6 +306,9 @@ struct kh_store {
     _Atomic bool image_due;
     kh_err image_err;
     uint64_t image_height;
+    uint64_t digest_wanted, digest_made; /* entries whose checkpoint digest was asked for, and is made; 0: none */
+    kh_err digest_err;
+    uint8_t digest[32];
     _Atomic uint64_t image_at, image_bytes;
 };
 /* kh_engine_pump moves everything one step: gathers to the log, what is decided into the state. flush: entries however small.

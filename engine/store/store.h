@@ -161,6 +161,9 @@ KH_MUST kh_err kh_store_snapshot(kh_store *s, uint64_t *ret_height);
 KH_MUST kh_err kh_store_content_digest(kh_store *s, uint8_t ret[32]);
 /* kh_store_checkpoint_digest: the tree over the whole state as read. Readers go on meanwhile; execution waits. */
 KH_MUST kh_err kh_store_checkpoint_digest(kh_store *s, uint8_t ret[32]);
+/* kh_store_checkpoint_at: the same of the state as it was after an entry, made beside by a replay that leaves its image behind;
+   neither readers nor execution wait. KH_E_AGAIN: being made; ask again, one at a time. Inline engines make it at once. */
+KH_MUST kh_err kh_store_checkpoint_at(kh_store *s, uint64_t number, uint8_t ret[32]);
 uint64_t kh_store_durable_upto(const kh_store *s);
 KH_MUST kh_err kh_store_lookup_log(kh_store *s, const char *line);
 

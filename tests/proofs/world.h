@@ -32,7 +32,7 @@ typedef enum pw_lie {
     PW_ATTEST_FORGED,      /* a hub's, signed with another key */
     PW_ATTEST_HEIGHT,      /* of another height */
     PW_ATTEST_EPOCH,       /* of an epoch before */
-    PW_ATTEST_FLAGS,       /* unknown flags */
+    PW_ATTEST_FLAGS,       /* a checkpoint's, or unknown flags */
     PW_ATTEST_HASH,        /* over another app hash */
     PW_ATTEST_CHAIN,       /* of another chain */
     PW_ATTEST_DIFFER,      /* one states another digest */

@@ -5,6 +5,7 @@
 
 #define BLOCK_SZ (64u << 10)
 #define SAVE_EVERY 20u
+#define CHECKPOINT_BLOCKS 8u
 
 /* ---- agreement ---- */
 static uint32_t copy_block(world *w, const kh_tx_span *txs, uint32_t n)
@@ -314,7 +315,41 @@ static bool execute_one(sim_node *n, const decided *d, uint64_t height)
     if ((n->lies & LIE_HUB_HASH) != 0 && height % 3 == 0) hash[0] ^= 1;
     kh_err err = kh_node_attest(n->node, height, hash, posted, posted, 0);
     if (err != KH_OK) world_wrong(n->w, "an attestation was refused", n, height);
+    if (n->last / CHECKPOINT_BLOCKS < height / CHECKPOINT_BLOCKS) { /* its digest takes a while */
+        n->checkpoint = height;
+        n->checkpoint_at_ns = n->w->now + world_random(n->w, 400) * MS;
+    }
+    n->last = height;
     return true;
+}
+
+/* The chain of all batches up to a height, made from the order itself. */
+void sim_checkpoint(const world *w, uint64_t height, uint8_t ret[32])
+{
+    uint8_t state[40] = {0};
+    for (uint64_t h = 1; h <= height; h++) {
+        const decided *d = &w->blocks[h - 1];
+        kh_sha256_state sha;
+        if (d->item_cnt == 0) continue;
+        kh_sha256_init(&sha);
+        kh_sha256_update(&sha, state, 32);
+        for (uint32_t i = 0; i < d->item_cnt; i++) kh_sha256_update(&sha, d->items[i].digest, 32);
+        kh_sha256_final(&sha, state);
+    }
+    memcpy(state + 32, "state", 5);
+    kh_sha256(state, sizeof state, ret);
+}
+
+static void checkpoint(sim_node *n)
+{
+    uint8_t posted[32];
+    const uint8_t *hash = n->checkpoint != 0 ? n->w->blocks[n->checkpoint - 1].app_hash : NULL;
+    if (hash == NULL || n->checkpoint_at_ns > n->w->now) return;
+    sim_checkpoint(n->w, n->checkpoint, posted);
+    if ((n->lies & LIE_HUB_CHECKPOINT) != 0) posted[5] ^= 1;
+    kh_err err = kh_node_attest(n->node, n->checkpoint, hash, posted, posted, KH_ATTEST_CHECKPOINT);
+    if (err != KH_OK) world_wrong(n->w, "a checkpoint was refused", n, n->checkpoint);
+    n->checkpoint = 0;
 }
 
 void sim_execute(sim_node *n)
@@ -324,4 +359,5 @@ void sim_execute(sim_node *n)
         if (!d->known || !execute_one(n, d, n->executed + 1)) return;
         n->executed++;
     }
+    if (n->hub && n->node != NULL) checkpoint(n);
 }

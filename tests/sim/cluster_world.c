@@ -189,6 +189,15 @@ static void fx_attested(void *self, const kh_attestation *a)
     n->attested[n->attested_cnt++] = a->height;
 }
 
+static void fx_checkpoint(void *self, const kh_attestation *a)
+{
+    sim_node *n = self;
+    uint8_t posted[32];
+    sim_checkpoint(n->w, a->height, posted);
+    if (memcmp(a->posted, posted, 32) != 0) world_wrong(n->w, "another state is called attested", n, a->height);
+    n->checkpoint_cnt++;
+}
+
 static void fx_outputs(void *self, uint32_t hub, const uint8_t *p, size_t n) { (void)self, (void)hub, (void)p, (void)n; }
 static void fx_outputs_wanted(void *self, uint32_t bank, uint64_t above) { (void)self, (void)bank, (void)above; }
 
@@ -222,23 +231,10 @@ static void fx_ordered(void *self, const uint8_t digest[32], uint64_t height, co
 void sim_start(sim_node *n)
 {
     world *w = n->w;
-    n->fx = (kh_node_effects){n,
-                              fx_send,
-                              fx_now,
-                              fx_now,
-                              sim_fill,
-                              fx_body_put,
-                              fx_body_has,
-                              fx_body_get,
-                              fx_body_ordered,
-                              fx_body_expire,
-                              fx_body_each,
-                              fx_decided,
-                              fx_attested,
-                              fx_outputs,
-                              fx_outputs_wanted,
-                              fx_alert,
-                              fx_ordered};
+    n->fx =
+        (kh_node_effects){n,           fx_send,           fx_now,         fx_now,       sim_fill,   fx_body_put, fx_body_has,
+                          fx_body_get, fx_body_ordered,   fx_body_expire, fx_body_each, fx_decided, fx_attested, fx_checkpoint,
+                          fx_outputs,  fx_outputs_wanted, fx_alert,       fx_ordered};
     kh_node_options o = {.self = n->id,
                          .genesis = &w->genesis,
                          .genesis_bytes = w->genesis_bytes,

@@ -29,7 +29,8 @@ enum lie { /* bits */
            LIE_HUB_POSTED = 256,
            LIE_HUB_HASH = 512,
            LIE_HUB_TWO_STORIES = 1024,
-           LIE_SILENT = 2048
+           LIE_SILENT = 2048,
+           LIE_HUB_CHECKPOINT = 4096 /* of the state, and of nothing else */
 };
 
 typedef struct body {
@@ -64,13 +65,13 @@ typedef struct sim_node {
     uint8_t *is_answered;
     bool wiped;
     /* execution at a hub */
-    uint64_t executed;
+    uint64_t executed, last, checkpoint, checkpoint_at_ns; /* last: the newest height with batches; checkpoint: being made */
     uint8_t chain[32];
     /* what it said */
     alert_seen *alerts;
     uint32_t alert_cnt;
     uint64_t *attested;
-    uint32_t attested_cnt;
+    uint32_t attested_cnt, checkpoint_cnt;
     /* lying */
     uint8_t *recorded[64];
     size_t recorded_n[64];
@@ -165,6 +166,8 @@ void world_clients(world *w);
 bool world_all_answered(const world *w);
 void sim_decided(sim_node *n, const kh_order_block *b);
 void sim_execute(sim_node *n);
+/* sim_checkpoint: what an honest hub posts of the checkpoint at a height. */
+void sim_checkpoint(const world *w, uint64_t height, uint8_t ret[32]);
 
 /* ---- liars ---- */
 /* lie_send: what a liar does instead of sending; true: done. */

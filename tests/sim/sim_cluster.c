@@ -51,6 +51,13 @@ static const scenario scenarios[] = {
     {.name = "hub lies", .banks = 4, .hubs = 3, .records = 30, .lies = {[5] = LIE_HUB_POSTED}},
     {.name = "hub lies of the hash", .banks = 4, .hubs = 1, .records = 30, .lies = {[4] = LIE_HUB_HASH}},
     {.name = "hub of two stories", .banks = 4, .hubs = 3, .records = 30, .lies = {[6] = LIE_HUB_TWO_STORIES}},
+    {.name = "hub lies of its state",
+     .banks = 4,
+     .hubs = 3,
+     .records = 60,
+     .drop_percent = 5,
+     .lies = {[5] = LIE_HUB_CHECKPOINT}},
+    {.name = "hub of another state", .banks = 4, .hubs = 2, .records = 60, .lies = {[5] = LIE_HUB_CHECKPOINT}},
 };
 #define SCENARIO_CNT (sizeof scenarios / sizeof scenarios[0])
 
@@ -126,7 +133,7 @@ static bool done(world *w)
 
 static void check_words(world *w)
 {
-    const uint32_t hub_lies = LIE_HUB_POSTED | LIE_HUB_HASH | LIE_HUB_TWO_STORIES;
+    const uint32_t hub_lies = LIE_HUB_POSTED | LIE_HUB_HASH | LIE_HUB_TWO_STORIES | LIE_HUB_CHECKPOINT;
     for (uint32_t i = 0; i < w->node_cnt; i++) {
         sim_node *n = &w->nodes[i];
         bool named[NODES_MAX] = {false};
@@ -144,6 +151,38 @@ static void check_words(world *w)
         uint64_t before = 0;
         for (uint32_t k = 0; k < n->attested_cnt; k++) before += n->attested[k] != 0;
         if (before == 0) world_wrong(w, "nothing is attested", n, 0);
+    }
+}
+
+/* ---- checkpoints ---- */
+typedef struct newest {
+    uint64_t height;
+    uint8_t posted[32];
+} newest;
+static void look(void *ctx, kh_order *order)
+{
+    newest *c = ctx;
+    c->height = kh_order_checkpoint(order, c->posted);
+}
+
+/* What is replicated is the state that honest hubs have; where they are no quorum there is none. */
+static void check_checkpoints(world *w)
+{
+    uint32_t honest = 0;
+    for (uint32_t i = 0; i < w->node_cnt; i++) honest += w->nodes[i].hub && (w->nodes[i].lies & LIE_HUB_CHECKPOINT) == 0;
+    for (uint32_t i = 0; i < w->node_cnt; i++) {
+        sim_node *n = &w->nodes[i];
+        newest c;
+        uint8_t posted[32];
+        if (!sim_honest(n)) continue;
+        kh_node_read(n->node, look, &c);
+        if (honest < w->s->hubs / 2 + 1) {
+            if (c.height != 0) world_wrong(w, "a checkpoint without a quorum", n, c.height);
+            continue;
+        }
+        sim_checkpoint(w, c.height, posted);
+        if (c.height == 0 && w->block_cnt > 60) world_wrong(w, "no checkpoint is attested", n, w->block_cnt);
+        if (c.height != 0 && memcmp(c.posted, posted, 32) != 0) world_wrong(w, "another state is replicated", n, c.height);
     }
 }
 
@@ -213,6 +252,7 @@ static bool run(const scenario *s, uint64_t seed)
     if (w.wrong == NULL) check_words(&w);
     if (s->expels && w.wrong == NULL && (w.expelled_at == 0 || w.nodes[2].answered == w.nodes[2].planned))
         world_wrong(&w, "nobody was expelled before the end", NULL, w.block_cnt);
+    if (w.wrong == NULL) check_checkpoints(&w);
     if (getenv("SIM_TELL") != NULL)
         for (uint32_t i = 0; i < w.node_cnt; i++) {
             kh_node_counts c = {0};

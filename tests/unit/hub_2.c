@@ -176,6 +176,87 @@ Test(hub_restart, inside_a_block)
     }
 }
 
+/* ---- checkpoints: the first heights executed at or above each multiple of two ---- */
+
+enum { POINTS = 4 };
+static const uint64_t points[POINTS] = {100, 102, 105, 106}; /* 104 executes nothing */
+static kh_attestation first[POINTS];
+
+static void wait_checkpoint(uint64_t height, kh_attestation *ret)
+{
+    for (uint32_t i = 0; i < 20000 && !checkpoint_of(height, ret); i++) usleep(500);
+    cr_assert(checkpoint_of(height, ret), "%lu", (unsigned long)height);
+}
+
+/* What is posted of a height whose last entry is the store's newest; digest NULL: no checkpoint. */
+static void posted_now(uint64_t height, const uint8_t *digest, uint8_t ret[32])
+{
+    uint8_t chain[32], secret[32];
+    cr_assert(kh_store_chain_at(w.store, kh_store_durable_upto(w.store), chain) == KH_OK);
+    kh_attest_secret(w.group_secret[0], secret);
+    kh_attest_posted(secret, height, chain, digest, ret);
+}
+
+static void decide_with_a_gap(bool look)
+{
+    const block nothing = {0};
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        kh_attestation a;
+        uint8_t digest[32], posted[32];
+        if (i == 4) (void)decide(&nothing);
+        decide_nth(i);
+        wait_executed(w.height);
+        if (!look || seen == POINTS || w.height != points[seen]) continue;
+        wait_checkpoint(w.height, &first[seen]);
+        cr_assert(post_of(w.height, &a));
+        posted_now(w.height, NULL, posted); /* the height's own word is as ever, and did not wait */
+        cr_assert(memcmp(a.posted, posted, 32) == 0);
+        cr_assert(kh_store_checkpoint_digest(w.store, digest) == KH_OK);
+        posted_now(w.height, digest, posted);
+        cr_assert(memcmp(first[seen].posted, posted, 32) == 0);
+        cr_assert(memcmp(a.app_hash, first[seen].app_hash, 32) == 0);
+        cr_assert(memcmp(a.outputs_root, first[seen++].outputs_root, 32) == 0);
+    }
+}
+
+static void only_the_same_checkpoints(bool all)
+{
+    kh_attestation a;
+    wait_checkpoint(points[POINTS - 1], &a);
+    for (uint32_t i = 0; i < node.post_cnt; i++) {
+        uint32_t nth = 0;
+        if (node.posts[i].flags == 0) continue;
+        while (nth < POINTS && points[nth] != node.posts[i].height) nth++;
+        cr_assert(nth < POINTS && kh_attestation_agree(&node.posts[i], &first[nth]), "%lu", (unsigned long)node.posts[i].height);
+    }
+    for (uint32_t i = 0; i < POINTS && all; i++) cr_assert(checkpoint_of(points[i], &a));
+    cr_assert(alert_cnt == 0);
+}
+
+Test(hub_restart, checkpoints)
+{
+    char cmd[256];
+    w.checkpoint_blocks = 2;
+    again();
+    decide_with_a_gap(true);
+    only_the_same_checkpoints(true);
+    /* Another hub, and one that begins anew behind the newest, with what it said and without. */
+    again();
+    decide_with_a_gap(false);
+    only_the_same_checkpoints(false);
+    const char *const gone[] = {"nothing", "checkpoints", "posts", "*"};
+    for (uint32_t i = 0; i < 4; i++) {
+        world_close();
+        snprintf(cmd, sizeof cmd, "rm -rf %s/outputs/%s", w.root, gone[i]);
+        cr_assert(system(cmd) == 0);
+        node.post_cnt = 0;
+        world_open();
+        only_the_same_checkpoints(false);
+        wait_executed(w.height);
+    }
+}
+
 static void cut_file(const char *name, off_t by)
 {
     char path[512];

@@ -107,21 +107,25 @@ IN_PLACE kh_err kh_node_attest_again(kh_node *n, uint32_t to, uint64_t height, c
     return KH_OK;
 }
 
-static inline bool post_in(struct kh_node *n, uint64_t height, kh_attestation *ret)
+static inline bool post_in(struct kh_node *n, uint64_t height, uint32_t flags, kh_attestation *ret)
 {
     bool found = false;
     (void)pthread_mutex_lock(&n->lock);
     for (uint32_t i = 0; i < n->post_cnt; i++)
-        if (n->posts[i].height == height) *ret = n->posts[i], found = true;
+        if (n->posts[i].height == height && n->posts[i].flags == flags) *ret = n->posts[i], found = true;
     (void)pthread_mutex_unlock(&n->lock);
     return found;
 }
 
-static inline bool post_of(uint64_t height, kh_attestation *ret) { return post_in(&node, height, ret); }
+static inline bool post_of(uint64_t height, kh_attestation *ret) { return post_in(&node, height, 0, ret); }
+static inline bool checkpoint_of(uint64_t height, kh_attestation *ret)
+{
+    return post_in(&node, height, KH_ATTEST_CHECKPOINT, ret);
+}
 
 IN_PLACE bool kh_node_attested_root(kh_node *n, uint64_t height, kh_attestation *ret)
 {
-    if (n->withhold || !post_in(n, height, ret)) return false;
+    if (n->withhold || !post_in(n, height, 0, ret)) return false;
     if (n->lie) ret->outputs_root[0] ^= 1;
     return true;
 }
@@ -149,7 +153,7 @@ typedef struct world {
     kh_store *store;
     kh_kept *kept;
     kh_hub *hub;
-    uint64_t height, time_ns, sequence[5];
+    uint64_t height, time_ns, sequence[5], checkpoint_blocks;
 } world;
 static world w;
 
@@ -267,6 +271,7 @@ static inline void world_open(void)
                                 .groups = w.groups,
                                 .group_secrets = (const uint8_t(*)[KH_SECRET_SZ])w.group_secret,
                                 .epoch_cnt = 1,
+                                .checkpoint_blocks = w.checkpoint_blocks,
                                 .alert = hub_alert,
                                 .send = hub_send};
     err = kh_hub_start(&hub, &w.hub);

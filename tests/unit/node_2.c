@@ -359,6 +359,29 @@ Test(attestations, what_was_said_of_what_is_lost_is_forgotten)
     cr_assert(fx.alert_cnt == 1);
 }
 
+Test(attestations, a_checkpoint_is_another_statement_of_its_height)
+{
+    kh_attestation held[3], a = {.height = 1, .epoch = 1, .flags = KH_ATTEST_CHECKPOINT};
+    uint8_t tx[KH_ATTESTATION_SZ];
+    start_attesting(3);
+    attested_from(16, 1, own_hash, 5);
+    attested_from(15, 1, own_hash, 5);
+    memcpy(a.chain, fx.chain, 32);
+    memcpy(a.app_hash, own_hash, 32);
+    for (uint32_t hub = 15; hub <= 17; hub++) {
+        a.hub = hub;
+        a.posted[0] = hub == 17;
+        cr_assert(kh_attestation_make(fx.attest[place(hub)], &a, tx) == KH_OK);
+        cr_assert(fx.checkpoint_cnt == (hub == 17) && fx.alert_cnt == 0);
+        kh_node_received(fx.node, hub, KH_MSG_ATTESTATION, tx, sizeof tx);
+    }
+    cr_assert(fx.checkpoint_cnt == 1 && fx.checkpoint_height == 1 && fx.attested_cnt == 1);
+    cr_assert(fx.alert_cnt == 1 && fx.alert_member == 17);
+    cr_assert(kh_node_attestations(fx.node, 1, held, 3) == 2 && held[0].flags == 0 && held[1].flags == 0);
+    const kh_tx_span *txs = NULL; /* none takes the place of another */
+    cr_assert(kh_node_prepare(fx.node, 2, START_NS, 1u << 20, &txs) == 5);
+}
+
 Test(attestations, one_that_comes_before_its_block_waits_for_it)
 {
     uint8_t tx[KH_ATTESTATION_SZ];

@@ -44,7 +44,8 @@ static struct fixture {
     uint32_t token_cnt;
     char alert[64];
     uint32_t alert_member, alert_cnt, attested_cnt, ordered_cnt, decided_cnt;
-    uint64_t attested_height, ordered_tags[512];
+    uint32_t checkpoint_cnt;
+    uint64_t attested_height, checkpoint_height, ordered_tags[512];
     void *made[512]; /* freed at the end */
     uint32_t made_cnt;
 } fx;
@@ -129,6 +130,12 @@ static void fx_attested(void *self, const kh_attestation *a)
     fx.attested_cnt++;
     fx.attested_height = a->height;
 }
+static void fx_checkpoint(void *self, const kh_attestation *a)
+{
+    (void)self;
+    fx.checkpoint_cnt++;
+    fx.checkpoint_height = a->height;
+}
 static void fx_outputs(void *self, uint32_t hub, const uint8_t *p, size_t n) { (void)self, (void)hub, (void)p, (void)n; }
 static void fx_wanted(void *self, uint32_t bank, uint64_t above) { (void)self, (void)bank, (void)above; }
 static void fx_alert(void *self, const char *word, uint32_t member, uint64_t height)
@@ -167,9 +174,9 @@ static kh_box *fx_box(kh_suite suite, uint32_t id, uint8_t use)
 static kh_node *fx_node(const uint8_t *saved, size_t saved_n)
 {
     kh_node *node = NULL;
-    fx.effects = (kh_node_effects){NULL,        fx_send,    fx_now,          fx_now,    fx_entropy, fx_put,
-                                   fx_has,      fx_get,     fx_body_ordered, fx_expire, fx_each,    fx_decided,
-                                   fx_attested, fx_outputs, fx_wanted,       fx_alert,  fx_ordered};
+    fx.effects = (kh_node_effects){NULL,        fx_send,       fx_now,          fx_now,    fx_entropy, fx_put,
+                                   fx_has,      fx_get,        fx_body_ordered, fx_expire, fx_each,    fx_decided,
+                                   fx_attested, fx_checkpoint, fx_outputs,      fx_wanted, fx_alert,   fx_ordered};
     kh_node_options o = {.self = SELF,
                          .genesis = &fx.genesis,
                          .genesis_bytes = fx.genesis_bytes,

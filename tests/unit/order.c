@@ -82,7 +82,7 @@ Test(order, golden)
     size_t n;
     cr_assert(kh_order_save(c.order, &saved, &n) == KH_OK);
     kh_sha256(saved, n, digest);
-    hex_is(digest, "659f66652f8b50bee64481e42da830888b9521432f853e851db552c3cfa49706");
+    hex_is(digest, "6976150b3e19c88e32d4987b3924482f0f2f1621c17d49c3bb9c2f17960274ef");
     free(saved);
     fx_end(&c);
 }

@@ -176,6 +176,66 @@ Test(order_words, two_differ_and_the_quorum_says_who_lies)
     fx_end(&c);
 }
 
+/* Of a checkpoint a hub says another word than of its height, later, and the two count apart. */
+Test(order_words, checkpoints)
+{
+    uint8_t posted[32], before[32], after[32];
+    kh_public_leaf leaf;
+    uint32_t index, cnt, path_n;
+    uint8_t path[KH_MERKLE_PATH_MAX][32];
+    fx_begin(&c);
+    blocks_to(5);
+    kh_attestation a = fx_word(&c, 51, 5), state = a;
+    state.flags = KH_ATTEST_CHECKPOINT;
+    memset(state.posted, 0x77, 32);
+    cr_assert(said(&a) == KH_R_OK);
+    cr_assert(said(&state) == KH_R_OK && c.block.liar_cnt == 0);
+    cr_assert(said(&state) == KH_R_REPEATED);
+    a.hub = state.hub = 52;
+    cr_assert(kh_order_checkpoint(c.order, posted) == 0 && !kh_order_public(c.order, "k", 1, &leaf, &index, &cnt, path, &path_n));
+    memcpy(before, c.block.public_root, 32);
+    cr_assert(said(&state) == KH_R_OK && c.block.liar_cnt == 0 && !c.block.attested_moved && attested(posted) == 0);
+    memcpy(after, c.block.public_root, 32);
+    cr_assert(memcmp(before, after, 32) != 0);
+    cr_assert(kh_order_checkpoint(c.order, posted) == 5 && posted[0] == 0x77 && posted[31] == 0x77);
+    cr_assert(kh_order_public(c.order, "k", 1, &leaf, &index, &cnt, path, &path_n) && leaf.value_n == 40);
+    cr_assert(kh_load64(leaf.value) == 5 && memcmp(leaf.value + 8, posted, 32) == 0);
+    cr_assert(said(&a) == KH_R_OK && c.block.attested_moved && attested(posted) == 5 && posted[0] == a.posted[0]);
+    /* Another state than the quorum's is a lie, though of the height itself the same is said; and it is saved apart. */
+    a.hub = state.hub = 53;
+    state.posted[9] ^= 1;
+    cr_assert(said(&state) == KH_R_REFUSED && c.block.liar_cnt == 1 && named(53, 5, true));
+    cr_assert(said(&a) == KH_R_OK && c.block.liar_cnt == 0);
+    uint8_t *saved;
+    size_t n;
+    kh_order *loaded;
+    cr_assert(kh_order_save(c.order, &saved, &n) == KH_OK);
+    cr_assert(kh_order_load(c.genesis, c.genesis_n, saved, n, &loaded) == KH_OK);
+    cr_assert(kh_order_checkpoint(loaded, posted) == 5 && posted[0] == 0x77);
+    kh_order_free(loaded);
+    free(saved);
+    /* Two states and no quorum: both are named, and a lower one moves nothing. */
+    blocks_to(kh_order_height(c.order) + 2);
+    uint64_t top = kh_order_height(c.order);
+    kh_attestation high = fx_word(&c, 51, top), other = high;
+    high.flags = other.flags = KH_ATTEST_CHECKPOINT;
+    other.hub = 52;
+    other.posted[0] ^= 1;
+    cr_assert(said(&high) == KH_R_OK && c.block.liar_cnt == 0);
+    cr_assert(said(&other) == KH_R_OK && c.block.liar_cnt == 2 && named(51, top, false) && named(52, top, false));
+    cr_assert(kh_order_checkpoint(c.order, posted) == 5);
+    high.hub = 53;
+    cr_assert(said(&high) == KH_R_OK && c.block.liar_cnt == 1 && named(52, top, true));
+    cr_assert(kh_order_checkpoint(c.order, posted) == top && attested(posted) == 5);
+    kh_attestation low = fx_word(&c, 51, top - 1);
+    memcpy(low.app_hash, kh_apps_find(c.order, top - 1), 32);
+    low.flags = KH_ATTEST_CHECKPOINT;
+    cr_assert(said(&low) == KH_R_OK);
+    low.hub = 53;
+    cr_assert(said(&low) == KH_R_OK && kh_order_checkpoint(c.order, posted) == top);
+    fx_end(&c);
+}
+
 Test(order_words, one_hub_alone)
 {
     uint8_t posted[32];

@@ -166,6 +166,47 @@ static void several_under_way(bool threads)
 Test(store_driven, several_under_way_inline) { several_under_way(false); }
 Test(store_driven, several_under_way_threads) { several_under_way(true); }
 
+/* The digest of an earlier state, made beside, is the one that was there; whatever images there are by then. */
+static void earlier_states(bool threads)
+{
+    enum { BLOCKS = 6 };
+    static uint8_t digests[BLOCKS][32];
+    uint8_t now[32];
+    uint64_t before, image = 0;
+    f.options.inline_engine = !threads;
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 8);
+    before = kh_store_durable_upto(s);
+    kh_store_drive(s, &driver);
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        static run r;
+        block_of_reserves(s, 1000 + i, START_NS + i * KH_NS_PER_S, 1 + 10 * i, 10, &r);
+        wait_for(&r);
+        cr_assert(kh_store_checkpoint_digest(s, digests[i]) == KH_OK);
+        cr_assert(i == 0 || memcmp(digests[i], digests[i - 1], 32) != 0);
+    }
+    const uint32_t asked[] = {1, 4, 4, 2, BLOCKS - 1, 0};
+    for (uint32_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        kh_err err = KH_E_AGAIN;
+        for (uint32_t k = 0; k < 20000 && (err = kh_store_checkpoint_at(s, before + 1 + asked[i], now)) == KH_E_AGAIN; k++) {
+            cr_assert(threads);
+            usleep(500);
+        }
+        cr_assert(err == KH_OK && memcmp(now, digests[asked[i]], 32) == 0, "%u: %d", asked[i], err);
+    }
+    kh_store_stats stats;
+    kh_store_get_stats(s, &stats);
+    cr_assert(stats.image_height == before + BLOCKS); /* and its image is left behind, never an older one than there was */
+    cr_assert(kh_store_checkpoint_at(s, before + BLOCKS + 1, now) == KH_E_NOT_FOUND);
+    cr_assert(kh_store_checkpoint_at(s, 0, now) == KH_E_NOT_FOUND);
+    cr_assert(kh_store_snapshot(s, &image) == KH_OK && image == before + BLOCKS);
+    kh_store_close(s);
+    kh_audit_result audit = fixture_audit(&f);
+    cr_assert(audit.ok && memcmp(audit.checkpoint_digest, digests[BLOCKS - 1], 32) == 0, "%s %s", audit.at, audit.why);
+}
+Test(store_driven, earlier_states_inline) { earlier_states(false); }
+Test(store_driven, earlier_states_threads) { earlier_states(true); }
+
 Test(store_driven, an_answer_given_before_is_told_whole)
 {
     kh_store *s = fixture_open(&f);
