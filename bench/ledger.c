@@ -1,6 +1,7 @@
 /* bench_ledger: the ledger's own speed and memory, volatile: no log, no disk, one thread, batches of 256.
  *
- *   bench_ledger [--quick] [--documents N] [--financings N] [--small]      one JSON object a figure on stdout, the story on stderr
+ *   bench_ledger [--quick] [--documents N] [--financings N] [--small]      one JSON object a figure on stdout, the story on
+ * stderr
  *
  * --small reserves little address space, so that it runs under `valgrind --tool=callgrind`, whose counts say what a change gave
  * while the machine is busy; take some 20,000 documents.
@@ -49,7 +50,8 @@ static double apply(uint32_t n)
     const kh_sink sink = {emit, NULL};
     uint64_t ahead[KH_REGION_MAX];
     kh_ledger_headroom(ledger, n, ends[n - 1], ahead);
-    for (uint32_t r = 0; r < KH_REGION_MAX; r++) { /* the store's helper does this beside the applier; the worst case is far more */
+    for (uint32_t r = 0; r < KH_REGION_MAX;
+         r++) { /* the store's helper does this beside the applier; the worst case is far more */
         uint64_t sz = kh_min64(ahead[r], (uint64_t)n * ROOM_SZ);
         if (state.regions[r].row_sz != 0 && sz != 0 && kh_state_populate(&state, r, sz) != KH_OK) abort();
     }

@@ -1,7 +1,8 @@
-/* ahead: what the next operations will touch, on its way into the cache: stage by stage over a group of them, so that the misses of
- * one stage overlap, and while the groups before are a stage further or applied, so that nobody waits for what was just asked for.
- * What a stage found is kept for the operation's turn: hashes, rows that stay what they are, and records as long as the index has
- * taken none away. Between a stage and the turn operations are applied: nothing else that a stage read may be relied upon. */
+/* ahead: what the next operations will touch, on its way into the cache: stage by stage over a group of them, so that the misses
+ * of one stage overlap, and while the groups before are a stage further or applied, so that nobody waits for what was just asked
+ * for. What a stage found is kept for the operation's turn: hashes, rows that stay what they are, and records as long as the
+ * index has taken none away. Between a stage and the turn operations are applied: nothing else that a stage read may be relied
+ * upon. */
 #include "ledger/machine.h"
 
 #define LINES_AHEAD 8 /* lines of one operation that are worth it */
@@ -72,7 +73,8 @@ static uint32_t active_of(const kh_ledger *l, const kh_ahead *a, uint32_t k)
 
 static const kh_line *first_line(const kh_ledger *l, const kh_found *f) { return &l->line[l->fin[f->fin].first_line]; }
 
-/* Stage 2: documents: from the cold row to the active one. Events: from the financing to its first line and that one's balance. */
+/* Stage 2: documents: from the cold row to the active one. Events: from the financing to its first line and that one's balance.
+ */
 static void fetch_balances(kh_ledger *l, kh_ahead *a)
 {
     for (uint32_t k = 0; k < a->key_cnt; k++) {
@@ -134,6 +136,7 @@ void kh_ahead_fetch_new(const kh_ledger *l, const kh_ahead *a)
 
 void kh_ahead_fetch(kh_ledger *l, kh_ahead *a, uint32_t stage)
 {
-    static void (*const stages[KH_AHEAD_STAGES])(kh_ledger *, kh_ahead *) = {fetch_buckets, fetch_rows, fetch_balances, fetch_lines};
+    static void (*const stages[KH_AHEAD_STAGES])(kh_ledger *, kh_ahead *) = {fetch_buckets, fetch_rows, fetch_balances,
+                                                                             fetch_lines};
     stages[stage](l, a);
 }

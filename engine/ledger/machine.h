@@ -30,7 +30,7 @@ typedef struct kh_ahead {
     uint64_t records_moved; /* when the records were looked up */
     uint32_t op_cnt, key_cnt;
     uint32_t application_cnt, event_cnt;
-    uint32_t line_cnt; /* of applications */
+    uint32_t line_cnt;   /* of applications */
     bool good[KH_AHEAD]; /* decoded */
     kh_frame frames[KH_AHEAD];
     kh_found found[KH_AHEAD];
@@ -135,8 +135,8 @@ static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is
 
 /* ---- ahead.c ---- */
 #define KH_AHEAD_STAGES 4u
-/* kh_ahead_fetch does one stage of look-ahead, 0 <= stage < KH_AHEAD_STAGES, for a group of decoded operations: what the one before
-   fetched is there when a group's turn has come again. */
+/* kh_ahead_fetch does one stage of look-ahead, 0 <= stage < KH_AHEAD_STAGES, for a group of decoded operations: what the one
+   before fetched is there when a group's turn has come again. */
 void kh_ahead_fetch(kh_ledger *l, kh_ahead *a, uint32_t stage);
 void kh_ahead_fetch_new(const kh_ledger *l, const kh_ahead *a); /* the rows that the group will write anew */
 /* kh_ahead_record: the record under the i-th key of the operation being applied, where that is known; else NONE. */
