@@ -1,7 +1,8 @@
 /* bench store: durable reserves a second, restarts, and what making an image does to the worst batch. One JSON line a figure:
  * {"name","value","unit","against","ratio"}. All rates here are durable: counted when the answer has been given.
  *
- *   bench_store [--quick] [--dir DIR]      --quick: 1 M documents instead of 10 M, shorter runs */
+ *   bench_store [--quick] [--load] [--dir DIR]      --quick: 1 M documents instead of 10 M, shorter runs
+ *                                                   --load: the durable rates of one sender alone */
 #include "../tests/unit/store_ops.h"
 #include "host/host.h"
 
@@ -214,19 +215,44 @@ static void *snapshots(void *arg)
     return NULL;
 }
 
+/* What else weighs on it: a second sender, single operations, an image, a SIGKILL. */
+static void under_disturbance(kh_store *s, kh_disk *disk, uint64_t *id)
+{
+    double p, q;
+    char name[64];
+    double rate = run(s, id, 2, 8192, 4, run_s, &p);
+    figure("store_reserve_durable_8192x4_2_threads", rate, "reserves/s", "target 1 M/s", rate / 1e6);
+    rate = run(s, id, 1, 1, 256, run_s, &p);
+    figure("store_reserve_durable_1x256", rate, "reserves/s", "batches of 256 x 16", rate / 1e6);
+    (void)run(s, id, 1, 256, 1, run_s, &q);
+    figure("store_batch_256_p999", q * 1e6, "us", "", 0);
+    pthread_t maker;
+    pthread_create(&maker, NULL, snapshots, s);
+    (void)run(s, id, 1, 256, 1, run_s, &p);
+    pthread_join(maker, NULL);
+    figure("store_batch_256_p999_beside_an_image", p * 1e6, "us", "without", p / q);
+    kh_store_close(s);
+    kh_host_disk_close(disk);
+    under_load_killed(id);
+    snprintf(name, sizeof name, "store_restart_%uM_killed", doc_cnt / 1000000);
+    figure(name, restart(), "s", "target 2.5 s", 0);
+}
+
 int main(int argc, char **argv)
 {
     const char *base = "/tmp";
+    bool load = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quick") == 0) doc_cnt = 1000000, run_s = 2;
+        else if (strcmp(argv[i], "--load") == 0) load = true;
         else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) base = argv[++i];
-        else return fprintf(stderr, "usage: bench_store [--quick] [--dir DIR]\n"), 2;
+        else return fprintf(stderr, "usage: bench_store [--quick] [--load] [--dir DIR]\n"), 2;
     }
     snprintf(dir, sizeof dir, "%s/kh-bench-store-%d", base, (int)getpid());
     clock_ = kh_host_clock();
     entropy = kh_host_entropy();
     uint64_t id = 1;
-    double p, q;
+    double p;
     pid_t pid = fork();
     if (pid == 0) {
         fill();
@@ -244,22 +270,11 @@ int main(int argc, char **argv)
     figure("store_reserve_durable_256x16", rate, "reserves/s", "target 1 M/s", rate / 1e6);
     rate = run(s, &id, 1, 8192, 4, run_s, &p);
     figure("store_reserve_durable_8192x4", rate, "reserves/s", "target 1 M/s", rate / 1e6);
-    rate = run(s, &id, 2, 8192, 4, run_s, &p);
-    figure("store_reserve_durable_8192x4_2_threads", rate, "reserves/s", "target 1 M/s", rate / 1e6);
-    rate = run(s, &id, 1, 1, 256, run_s, &p);
-    figure("store_reserve_durable_1x256", rate, "reserves/s", "batches of 256 x 16", rate / 1e6);
-    (void)run(s, &id, 1, 256, 1, run_s, &q);
-    figure("store_batch_256_p999", q * 1e6, "us", "", 0);
-    pthread_t maker;
-    pthread_create(&maker, NULL, snapshots, s);
-    (void)run(s, &id, 1, 256, 1, run_s, &p);
-    pthread_join(maker, NULL);
-    figure("store_batch_256_p999_beside_an_image", p * 1e6, "us", "without", p / q);
-    kh_store_close(s);
-    kh_host_disk_close(&disk);
-    under_load_killed(&id);
-    snprintf(name, sizeof name, "store_restart_%uM_killed", doc_cnt / 1000000);
-    figure(name, restart(), "s", "target 2.5 s", 0);
+    if (!load) under_disturbance(s, &disk, &id);
+    else {
+        kh_store_close(s);
+        kh_host_disk_close(&disk);
+    }
     char cmd[300];
     snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
     return system(cmd) == 0 ? 0 : 1;

@@ -221,7 +221,7 @@ static void seen_ordered(kh_node *n, const kh_attestation *a)
 static void forget(kh_node *n, uint64_t height)
 {
     kh_attests *t = &n->attests;
-    for (uint32_t from = place_of(t, height); t->cnt > from;) {
+    for (uint32_t from = place_of(t, height, 0); t->cnt > from;) {
         kh_held *h = &t->held[--t->cnt];
         t->differ_cnt -= h->differs_at != 0;
         free(h->of);

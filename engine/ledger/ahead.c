@@ -1,6 +1,8 @@
-/* ahead: what the next operations will touch, on its way into the cache: stage by stage over all of them, so that the misses of
- * one stage overlap. What a stage found is kept for the operation's turn: hashes, rows that stay what they are, and records as
- * long as the index has taken none away. */
+/* ahead: what the next operations will touch, on its way into the cache: stage by stage over a group of them, so that the misses
+ * of one stage overlap, and while the groups before are a stage further or applied, so that nobody waits for what was just asked
+ * for. What a stage found is kept for the operation's turn: hashes, rows that stay what they are, and records as long as the
+ * index has taken none away. Between a stage and the turn operations are applied: nothing else that a stage read may be relied
+ * upon. */
 #include "ledger/machine.h"
 
 #define LINES_AHEAD 8 /* lines of one operation that are worth it */
@@ -26,12 +28,11 @@ static void take_keys(kh_ahead *a, const kh_op *op, kh_found *f)
     a->key_cnt += f->key_cnt;
 }
 
-/* Stage 1: buckets: of the financings, of the enterprises; the documents' records are found by the index in stages of its own. */
-static void fetch_buckets(kh_ledger *l, uint32_t n)
+/* Stage 0: buckets: of the financings, of the enterprises; the documents' records are found by the index in stages of its own. */
+static void fetch_buckets(kh_ledger *l, kh_ahead *a)
 {
-    kh_ahead *a = &l->ahead;
     a->key_cnt = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < a->op_cnt; i++) {
         const kh_op *op = &a->ops[i];
         kh_found *f = &a->found[i];
         f->fin = f->enterprise = 0;
@@ -47,74 +48,85 @@ static void fetch_buckets(kh_ledger *l, uint32_t n)
     if (a->key_cnt > 0) kh_index_find_bulk(l->index, a->keys, a->key_cnt, a->records);
 }
 
-/* Stage 2: what stands in the buckets, and the documents' cold rows. */
-static void fetch_rows(kh_ledger *l, uint32_t n)
+/* Stage 1: what stands in the buckets, and the documents' cold rows. */
+static void fetch_rows(kh_ledger *l, kh_ahead *a)
 {
-    kh_ahead *a = &l->ahead;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < a->op_cnt; i++) {
         const kh_op *op = &a->ops[i];
         kh_found *f = &a->found[i];
-        if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) continue;
         if (op->type == KH_OP_EVENT) { /* an application's is not there yet, as a rule */
             fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
-            continue;
+        } else if (op->type == KH_OP_APPLY) {
+            f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
+            __builtin_prefetch(&l->party[f->enterprise]);
         }
-        f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
-        __builtin_prefetch(&l->party[f->enterprise]);
     }
     for (uint32_t k = 0; k < a->key_cnt; k++)
         if (a->records[k] != KH_RECORD_NONE) __builtin_prefetch(&l->cold[kh_rec(l, a->records[k])->cold], 1);
 }
 
-/* Documents: from the cold row to the active one, and to its newest line, which the next one will name. */
-static void fetch_balances(const kh_ledger *l)
+/* The active row of the k-th document, 0: it has none. */
+static uint32_t active_of(const kh_ledger *l, const kh_ahead *a, uint32_t k)
 {
-    const kh_ahead *a = &l->ahead;
-    uint32_t actives[KH_AHEAD_KEYS], cnt = 0;
-    for (uint32_t k = 0; k < a->key_cnt; k++) {
-        uint32_t active = a->records[k] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, a->records[k])->cold].active;
-        if (active == 0) continue;
-        fetch_row(&l->active[active], sizeof(kh_active));
-        actives[cnt++] = active;
-    }
-    for (uint32_t k = 0; k < cnt; k++)
-        if (l->active[actives[k]].lines != 0) __builtin_prefetch(&l->line[l->active[actives[k]].lines].prev, 1);
+    return a->records[k] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, a->records[k])->cold].active;
 }
 
-/* Events: from the financing to its first line, its balance, record and cold row. */
-static void fetch_events(kh_ledger *l, uint32_t n)
+static const kh_line *first_line(const kh_ledger *l, const kh_found *f) { return &l->line[l->fin[f->fin].first_line]; }
+
+/* Stage 2: documents: from the cold row to the active one. Events: from the financing to its first line and that one's balance.
+ */
+static void fetch_balances(kh_ledger *l, kh_ahead *a)
 {
-    kh_ahead *a = &l->ahead;
-    uint32_t lines[KH_AHEAD], cnt = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t k = 0; k < a->key_cnt; k++) {
+        uint32_t active = active_of(l, a, k);
+        if (active != 0) fetch_row(&l->active[active], sizeof(kh_active));
+    }
+    if (a->event_cnt == 0) return;
+    for (uint32_t i = 0; i < a->op_cnt; i++) {
         const kh_op *op = &a->ops[i];
         kh_found *f = &a->found[i];
         if (op->type != KH_OP_EVENT) continue;
         f->fin = kh_fins_find_hashed(l, f->fin_hash, op->party, op->event.id);
         if (f->fin == 0) continue;
-        lines[cnt++] = l->fin[f->fin].first_line;
-        fetch_row(&l->line[l->fin[f->fin].first_line], sizeof(kh_line));
+        fetch_row(first_line(l, f), sizeof(kh_line));
         f->enterprise_hash = kh_parties_hash(l, l->fin[f->fin].enterprise);
         kh_table_prefetch(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
     }
-    for (uint32_t i = 0; i < cnt; i++) fetch_row(&l->active[l->line[lines[i]].active], sizeof(kh_active));
-    for (uint32_t i = 0; i < cnt; i++) __builtin_prefetch(kh_rec(l, l->active[l->line[lines[i]].active].record), 1);
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < a->op_cnt; i++) {
+        const kh_found *f = &a->found[i];
+        if (a->ops[i].type == KH_OP_EVENT && f->fin != 0) fetch_row(&l->active[first_line(l, f)->active], sizeof(kh_active));
+    }
+}
+
+/* Stage 3: documents: the balance's newest line, which the next one will name. Events: the balance's record and cold row, and the
+ * enterprise. */
+static void fetch_lines(kh_ledger *l, kh_ahead *a)
+{
+    for (uint32_t k = 0; k < a->key_cnt; k++) {
+        uint32_t active = active_of(l, a, k);
+        if (active != 0 && l->active[active].lines != 0) __builtin_prefetch(&l->line[l->active[active].lines].prev, 1);
+    }
+    if (a->event_cnt == 0) return;
+    for (uint32_t i = 0; i < a->op_cnt; i++) {
         kh_found *f = &a->found[i];
         if (a->ops[i].type != KH_OP_EVENT || f->fin == 0) continue;
+        __builtin_prefetch(kh_rec(l, l->active[first_line(l, f)->active].record), 1);
         f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
         __builtin_prefetch(&l->party[f->enterprise]);
     }
-    for (uint32_t i = 0; i < cnt; i++)
-        __builtin_prefetch(&l->cold[kh_rec(l, l->active[l->line[lines[i]].active].record)->cold], 1);
+    for (uint32_t i = 0; i < a->op_cnt; i++) {
+        const kh_found *f = &a->found[i];
+        if (a->ops[i].type != KH_OP_EVENT || f->fin == 0) continue;
+        __builtin_prefetch(&l->cold[kh_rec(l, l->active[first_line(l, f)->active].record)->cold], 1);
+    }
 }
 
-/* The rows that applications will write anew: the next ones of their regions. */
-static void fetch_new(const kh_ledger *l, uint32_t applications, uint32_t lines)
+void kh_ahead_fetch_new(const kh_ledger *l, const kh_ahead *a)
 {
     const struct {
         uint32_t region, cnt;
-    } news[] = {{KH_R_FIN, applications}, {KH_R_LINE, lines}, {KH_R_ACTIVE, lines}};
+    } news[] = {{KH_R_FIN, a->application_cnt}, {KH_R_LINE, a->line_cnt}, {KH_R_ACTIVE, a->line_cnt}};
+    if (a->application_cnt == 0) return;
     for (uint32_t i = 0; i < sizeof news / sizeof news[0]; i++) {
         const kh_region *r = &l->state->regions[news[i].region];
         const uint8_t *from = r->base + r->row_cnt * r->row_sz, *to = from + (uint64_t)news[i].cnt * r->row_sz;
@@ -122,18 +134,9 @@ static void fetch_new(const kh_ledger *l, uint32_t applications, uint32_t lines)
     }
 }
 
-void kh_ahead_fetch(kh_ledger *l, uint32_t n)
+void kh_ahead_fetch(kh_ledger *l, kh_ahead *a, uint32_t stage)
 {
-    uint32_t events = 0, applications = 0, lines = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const kh_op *op = &l->ahead.ops[i];
-        events += op->type == KH_OP_EVENT;
-        applications += op->type == KH_OP_APPLY;
-        lines += op->type == KH_OP_APPLY ? op->apply.line_cnt : 0;
-    }
-    fetch_buckets(l, n);
-    if (applications != 0) fetch_new(l, applications, lines);
-    fetch_rows(l, n);
-    fetch_balances(l);
-    if (events != 0) fetch_events(l, n);
+    static void (*const stages[KH_AHEAD_STAGES])(kh_ledger *, kh_ahead *) = {fetch_buckets, fetch_rows, fetch_balances,
+                                                                             fetch_lines};
+    stages[stage](l, a);
 }

@@ -75,7 +75,7 @@ static bool corrected_before(kh_ledger *l, const kh_op_document *d, const kh_key
 static void put(kh_ledger *l, const kh_op_document *d, bool again, kh_doc_result *r)
 {
     bool known = !again && l->now->key_cnt != 0; /* look-ahead made the key */
-    kh_key key = known ? l->ahead.keys[l->now->first_key] : kh_doc_key((kh_kind)d->kind, d->number, d->issuer), meant;
+    kh_key key = known ? l->turn->keys[l->now->first_key] : kh_doc_key((kh_kind)d->kind, d->number, d->issuer), meant;
     uint32_t own = kh_index_find(l->index, &key), first = own == KH_RECORD_NONE ? own : kh_identity_follow(l, &key, &meant);
     r->key = key;
     if (own != KH_RECORD_NONE && first != KH_RECORD_NONE) {

@@ -1,5 +1,5 @@
 /* ledger: binding to a state, and the one loop that applies decided entries: what is due first, then operation by operation, with
- * the documents of the next few fetched into the cache ahead. */
+ * what the next few groups of them will touch fetched into the cache ahead. */
 #include "ledger/machine.h"
 
 static const kh_region_spec regions[] = {
@@ -193,6 +193,51 @@ static void answer_undecoded(kh_ledger *l, const kh_op *op)
     answer_code(l, op, KH_C_FORMAT);
 }
 
+typedef struct reading { /* what is left of an entry */
+    const uint8_t *p;
+    size_t n;
+    uint32_t op_cnt;
+} reading;
+
+static void read_group(reading *in, kh_ahead *a)
+{
+    uint32_t n = 0, lines = 0;
+    a->application_cnt = a->event_cnt = a->line_cnt = 0;
+    for (; n < KH_AHEAD && n < in->op_cnt && lines <= KH_AHEAD_LINES; n++) {
+        size_t size = 0;
+        kh_op *op = &a->ops[n];
+        a->good[n] = kh_op_decode(in->p, in->n, (kh_op_scratch *)(void *)&a->lines[lines], op, &size) == KH_OK;
+        a->frames[n] = (kh_frame){in->p, size};
+        if (!a->good[n]) {
+            *op = (kh_op){.type = 0};
+            if (size == 0) in->p += in->n, in->n = 0; /* the rest cannot be told apart */
+        }
+        if (op->type == KH_OP_APPLY) {
+            lines += op->apply.line_cnt;
+            a->line_cnt += op->apply.line_cnt;
+            a->application_cnt++;
+        } else if (op->type == KH_OP_EVENT) {
+            lines += op->event.line_cnt;
+            a->event_cnt++;
+        }
+        in->p += size;
+        in->n -= size;
+    }
+    a->op_cnt = n;
+    in->op_cnt -= n;
+}
+
+static void apply_group(kh_ledger *l, kh_ahead *a)
+{
+    kh_ahead_fetch_new(l, a);
+    l->turn = a;
+    for (uint32_t i = 0; i < a->op_cnt; i++, l->op_index++) {
+        l->now = &a->found[i];
+        if (a->good[i]) apply_one(l, &a->ops[i], a->frames[i]);
+        else answer_undecoded(l, &a->ops[i]);
+    }
+}
+
 void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint8_t *ops, size_t ops_sz, uint32_t op_cnt,
                      const kh_sink *sink)
 {
@@ -206,31 +251,16 @@ void kh_ledger_apply(kh_ledger *l, uint64_t height, uint64_t time_ns, const uint
     l->today = kh_date_of_time(l->head->time_ns);
     kh_expiry_run(l);
     kh_expelled_begin(l);
-    size_t at = 0;
-    for (uint32_t done = 0; done < op_cnt;) {
-        kh_frame frames[KH_AHEAD];
-        bool good[KH_AHEAD];
-        uint32_t n = 0, lines = 0, wanted = op_cnt - done < KH_AHEAD ? op_cnt - done : KH_AHEAD;
-        for (; n < wanted && lines <= KH_AHEAD_LINES; n++) {
-            size_t size = 0;
-            kh_op *op = &l->ahead.ops[n];
-            good[n] = kh_op_decode(ops + at, ops_sz - at, (kh_op_scratch *)(void *)&l->ahead.lines[lines], op, &size) == KH_OK;
-            frames[n] = (kh_frame){ops + at, size};
-            if (!good[n]) {
-                *op = (kh_op){.type = 0};
-                if (size == 0) at = ops_sz; /* the rest cannot be told apart */
-            }
-            if (op->type == KH_OP_APPLY) lines += op->apply.line_cnt;
-            if (op->type == KH_OP_EVENT) lines += op->event.line_cnt;
-            at += size;
+    reading in = {ops, ops_sz, op_cnt};
+    /* In each turn a new group comes in, those before it are each a stage further, and the oldest is applied. */
+    for (uint32_t turn = 0, groups = 0; turn < groups + KH_AHEAD_STAGES; turn++) {
+        if (in.op_cnt != 0) {
+            read_group(&in, &l->ahead[turn % KH_AHEAD_GROUPS]);
+            groups = turn + 1;
         }
-        kh_ahead_fetch(l, n);
-        for (uint32_t i = 0; i < n; i++, l->op_index++) {
-            l->now = &l->ahead.found[i];
-            if (good[i]) apply_one(l, &l->ahead.ops[i], frames[i]);
-            else answer_undecoded(l, &l->ahead.ops[i]);
-        }
-        done += n;
+        for (uint32_t stage = 0; stage < KH_AHEAD_STAGES && stage <= turn; stage++)
+            if (turn - stage < groups) kh_ahead_fetch(l, &l->ahead[(turn - stage) % KH_AHEAD_GROUPS], stage);
+        if (turn >= KH_AHEAD_STAGES) apply_group(l, &l->ahead[(turn - KH_AHEAD_STAGES) % KH_AHEAD_GROUPS]);
     }
     kh_index_settle(l->index, height);
 }

@@ -7,9 +7,10 @@
 #include "ledger/ledger.h"
 #include "ledger/state_layout.h"
 
-#define KH_AHEAD 64        /* operations decoded and fetched together, */
-#define KH_AHEAD_LINES 128 /* fewer where they have more lines than this in all */
-#define KH_AHEAD_KEYS 128  /* their documents that are looked up ahead */
+#define KH_AHEAD 32       /* operations decoded and fetched together, */
+#define KH_AHEAD_LINES 64 /* fewer where they have more lines than this in all */
+#define KH_AHEAD_KEYS 64  /* their documents that are looked up ahead */
+#define KH_AHEAD_GROUPS 5 /* under way: one in each stage of look-ahead, and the one being applied */
 #define KH_TOUCH_MAX (KH_LINES_MAX + 4)
 
 /* What look-ahead learned of an operation. Rows of parties and financings stay what they are; a record stays its key's as long as
@@ -20,9 +21,18 @@ typedef struct kh_found {
     uint32_t fin, enterprise;    /* rows */
     uint32_t first_key, key_cnt; /* in kh_ahead */
 } kh_found;
+/* One operation with the bytes that it came in. */
+typedef struct kh_frame {
+    const uint8_t *p;
+    size_t n;
+} kh_frame;
 typedef struct kh_ahead {
     uint64_t records_moved; /* when the records were looked up */
-    uint32_t key_cnt;
+    uint32_t op_cnt, key_cnt;
+    uint32_t application_cnt, event_cnt;
+    uint32_t line_cnt;   /* of applications */
+    bool good[KH_AHEAD]; /* decoded */
+    kh_frame frames[KH_AHEAD];
     kh_found found[KH_AHEAD];
     kh_key keys[KH_AHEAD_KEYS];
     uint32_t records[KH_AHEAD_KEYS];
@@ -63,19 +73,20 @@ struct kh_ledger {
     uint64_t records_moved; /* how often a key has lost its record, or was given another */
     kh_packed here;         /* the place of the outcome to come */
     kh_date today;
-    const kh_found *now;                     /* the operation being applied */
+    const kh_ahead *turn;         /* the operations being applied, */
+    const kh_found *now;          /* and which of them */
     uint32_t expelled_looks, expelled_lines; /* what the entry may still do for who was expelled */
-    uint32_t bundle_left;                    /* operations of a signed bundle still to come ... */
-    kh_code bundle_code;                     /* ... and what each is answered with; OK: it is applied */
-    uint32_t speaker_id, speaker;            /* the party that spoke last, and its row */
-    uint32_t product_named;                  /* the text of the last application's product */
-    kh_currency currency_known;              /* the last application's */
+    uint32_t bundle_left;         /* operations of a signed bundle still to come ... */
+    kh_code bundle_code;          /* ... and what each is answered with; OK: it is applied */
+    uint32_t speaker_id, speaker; /* the party that spoke last, and its row */
+    uint32_t product_named;       /* the text of the last application's product */
+    kh_currency currency_known;   /* the last application's */
     uint32_t touch_cnt;
     kh_touch touches[KH_TOUCH_MAX];
     kh_receipt_line receipt_lines[KH_LINES_MAX];
     kh_receipt plain_receipt; /* plain.c */
     uint8_t receipt_bytes[KH_RECEIPT_MAX_SZ];
-    kh_ahead ahead;
+    kh_ahead ahead[KH_AHEAD_GROUPS];
     uint8_t message[KH_OP_MAX_SZ];
     kh_op message_op;
     kh_op_scratch message_scratch;
@@ -88,12 +99,6 @@ static inline uint32_t kh_records_cold(const kh_ledger *l, uint32_t record)
     uint32_t cold = kh_rec(l, record)->cold;
     return l->cold[cold].version != 0 ? cold : l->cold[cold].owner;
 }
-
-/* One operation with the bytes that it came in. */
-typedef struct kh_frame {
-    const uint8_t *p;
-    size_t n;
-} kh_frame;
 
 /* ---- table.c ---- */
 typedef struct kh_table {
@@ -130,12 +135,16 @@ static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is
 }
 
 /* ---- ahead.c ---- */
-void kh_ahead_fetch(kh_ledger *l, uint32_t n); /* for l->ahead.ops */
+#define KH_AHEAD_STAGES 4u
+/* kh_ahead_fetch does one stage of look-ahead, 0 <= stage < KH_AHEAD_STAGES, for a group of decoded operations: what the one
+   before fetched is there when a group's turn has come again. */
+void kh_ahead_fetch(kh_ledger *l, kh_ahead *a, uint32_t stage);
+void kh_ahead_fetch_new(const kh_ledger *l, const kh_ahead *a); /* the rows that the group will write anew */
 /* kh_ahead_record: the record under the i-th key of the operation being applied, where that is known; else NONE. */
 static inline uint32_t kh_ahead_record(const kh_ledger *l, uint32_t i)
 {
-    bool known = i < l->now->key_cnt && l->ahead.records_moved == l->records_moved;
-    return known ? l->ahead.records[l->now->first_key + i] : KH_RECORD_NONE;
+    bool known = i < l->now->key_cnt && l->turn->records_moved == l->records_moved;
+    return known ? l->turn->records[l->now->first_key + i] : KH_RECORD_NONE;
 }
 
 /* ---- texts.c ---- */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ENTRY_OPS_MAX = 6, OUTCOMES_MAX = 4096 };
+enum { SHORT_OPS_MAX = 6, ENTRY_OPS_MAX = 240, OUTCOMES_MAX = 4096 }; /* long ones fill look-ahead's pipeline */
 
 typedef struct captured {
     bool is_notice;
@@ -443,7 +443,7 @@ static void keep_targets(world *w)
 static void run_entry(world *w, uint32_t left)
 {
     static kh_op_scratch scratch;
-    w->op_cnt = 1 + (uint32_t)generator_random(&w->gen, ENTRY_OPS_MAX);
+    w->op_cnt = 1 + (uint32_t)generator_random(&w->gen, generator_random(&w->gen, 32) == 0 ? ENTRY_OPS_MAX : SHORT_OPS_MAX);
     if (w->op_cnt > left) w->op_cnt = left;
     w->at[0] = 0;
     for (uint32_t i = 0; i < w->op_cnt; i++) w->at[i + 1] = w->at[i] + generator_next(&w->gen, w->entry + w->at[i]);
