@@ -209,10 +209,24 @@ static void renew(kh_daemon *d)
     else KH_LOG(d->logging, KH_LEVEL_ERROR, "certificate_not_renewed", {"why", why, 0}, {"do", "the old one is still used", 0});
 }
 
+/* A node that follows has to look whether it may begin. 0: it may. */
+static int next_signal(const kh_daemon *d, const sigset_t *signals)
+{
+    const struct timespec pause = {.tv_nsec = 100000000};
+    int sig = -1;
+    if (d->cluster == NULL || !kh_cluster_follows(d->cluster)) return sigwaitinfo(signals, NULL);
+    while (sig < 0 && !kh_cluster_joined(d->cluster)) sig = sigtimedwait(signals, NULL, &pause);
+    return sig < 0 ? 0 : sig;
+}
+
 static void wait_for_end(kh_daemon *d, const sigset_t *signals)
 {
     for (;;) {
-        int sig = sigwaitinfo(signals, NULL);
+        int sig = next_signal(d, signals);
+        if (sig == 0) {
+            KH_LOG(d->logging, KH_LEVEL_INFO, "joined", {"do", "nothing: started again it goes on as a member", 0});
+            return;
+        }
         if (sig == SIGTERM || sig == SIGINT) {
             KH_LOG(d->logging, KH_LEVEL_INFO, "stopping", {"signal", NULL, (uint64_t)sig});
             return;
