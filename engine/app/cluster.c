@@ -279,8 +279,8 @@ bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, 
     if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
     c->options = *options;
     bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_self(c, why, cap) &&
-                tell_ordered(c, true, why, cap) && start_own(c, why, cap) &&
-                start_link(c, why, cap) && kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
+                tell_ordered(c, true, why, cap) && start_own(c, why, cap) && start_link(c, why, cap) &&
+                kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
     if (good) *ret = c;
     else kh_cluster_stop(c);
     return good;

@@ -18,8 +18,8 @@ struct kh_cluster {
     kh_cluster_options options;
     uint8_t *genesis;
     size_t genesis_sz;
-    kh_member self; /* as of the start */
-    bool follows;   /* no member yet, or not with these keys: keeps the order, and nothing else */
+    kh_member self;     /* as of the start */
+    bool follows;       /* no member yet, or not with these keys: keeps the order, and nothing else */
     atomic_bool joined; /* the order came to where it is one */
     kh_disk disk, view_disk;
     bool has_disk, has_view_disk;

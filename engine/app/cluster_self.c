@@ -71,10 +71,7 @@ static bool member_fits(kh_cluster *c, looking *l, char *why, size_t cap)
 }
 
 /* Whoever has executed nothing as this member is on its way from the genesis, where the register is of long ago. */
-static bool may_follow(const kh_cluster *c, const looking *l)
-{
-    return !l->found || kh_store_last_block(c->options.store) == 0;
-}
+static bool may_follow(const kh_cluster *c, const looking *l) { return !l->found || kh_store_last_block(c->options.store) == 0; }
 
 bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap)
 {
