@@ -119,9 +119,8 @@ static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
 
 /* ---- the node ---- */
 
-static bool start_node(kh_cluster *c, char *why, size_t cap)
+static bool start_node(kh_cluster *c, const kh_cluster_keys *k, char *why, size_t cap)
 {
-    const kh_cluster_keys *k = c->options.keys;
     uint8_t *saved = NULL;
     size_t n = 0;
     kh_cluster_effects_fill(c);
@@ -144,6 +143,21 @@ static bool start_node(kh_cluster *c, char *why, size_t cap)
     c->saved_height = kh_node_kept_height(c->node, (uint8_t[32]){0});
     err = kh_changes_new(c->node, &c->officers);
     return err == KH_OK || kh_cluster_say(why, cap, "the node: %s", kh_err_text(err));
+}
+
+/* Keys that the order does not know yet are not used. */
+static bool start_self(kh_cluster *c, char *why, size_t cap)
+{
+    static const kh_cluster_keys none;
+    if (!start_node(c, c->options.keys, why, cap) || !kh_cluster_know_self(c, why, cap)) return false;
+    if (!c->follows) return true;
+    KH_LOG(c->options.logging, KH_LEVEL_WARNING, "follows", {"member", NULL, c->options.config->cluster.member}, {"why", why, 0},
+           {"do", "nothing where it joins, or where its keys were changed: it begins by itself when the order comes to that", 0});
+    kh_changes_free(c->officers);
+    kh_node_free(c->node);
+    c->officers = NULL;
+    c->node = NULL;
+    return start_node(c, &none, why, cap);
 }
 
 static void hub_set_of(void *ctx, kh_order *order) { kh_order_hub_set(order, ctx); }
@@ -226,6 +240,7 @@ static bool start_view(kh_cluster *c, char *why, size_t cap)
 
 static bool start_own(kh_cluster *c, char *why, size_t cap)
 {
+    if (c->follows) return true;
     if (c->self.role == KH_MEMBER_HUB) return start_hub(c, why, cap);
     kh_err err = kh_register_open(c->options.store, c->kept, c->options.genesis, &c->members);
     if (err != KH_OK) return kh_cluster_say(why, cap, "the members' register: %s", kh_err_text(err));
@@ -304,9 +319,9 @@ bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, 
     kh_cluster *c = calloc(1, sizeof *c);
     if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
     c->options = *options;
-    bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_node(c, why, cap) &&
-                kh_cluster_know_self(c, why, cap) && tell_ordered(c, true, why, cap) && start_own(c, why, cap) &&
-                start_link(c, why, cap) && kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
+    bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_self(c, why, cap) &&
+                tell_ordered(c, true, why, cap) && start_own(c, why, cap) && start_link(c, why, cap) &&
+                kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
     if (good) *ret = c;
     else kh_cluster_stop(c);
     return good;
@@ -388,6 +403,8 @@ kh_view *kh_cluster_view(kh_cluster *c) { return c->view; }
 kh_changes *kh_cluster_officers(kh_cluster *c) { return c->officers; }
 const kh_config *kh_cluster_config(const kh_cluster *c) { return c->options.config; }
 kh_logging *kh_cluster_logging(const kh_cluster *c) { return c->options.logging; }
+bool kh_cluster_follows(const kh_cluster *c) { return c->follows; }
+bool kh_cluster_joined(const kh_cluster *c) { return atomic_load(&c->joined); }
 bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }
 
 static void attested_upto(void *ctx, kh_order *order)
@@ -400,7 +417,7 @@ static void attested_upto(void *ctx, kh_order *order)
 
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
 {
-    kh_cluster_counts n = {.is_hub = c->hub != NULL, .is_bank = c->view != NULL};
+    kh_cluster_counts n = {.is_hub = c->hub != NULL, .is_bank = c->view != NULL, .follows = c->follows};
     uint8_t hash[32];
     kh_node_count(c->node, &n.node);
     kh_link *link = atomic_load_explicit(&c->link, memory_order_acquire); /* of start_link */

@@ -8,6 +8,10 @@
  *   beat                  a thread: each 10 ms kh_node_tick, each 100 ms kh_view_tick; saves the order where blocks came, at most
  *                         once a second and at the latest after KH_CLUSTER_SAVE_BLOCKS
  *
+ * A node follows until the order comes to the block by which it is a member with its keys: one that joined later, or has other
+ * keys than at the beginning, and starts with an empty directory. It keeps blocks and signs, executes and answers nothing; then
+ * kanhed ends, and is itself from the next start on.
+ *
  * Stopped in reverse. A block that cannot be kept ends the answers to CometBFT, which then ends itself: nothing is voted for that
  * would not be there after a restart. */
 #ifndef KH_APP_CLUSTER_H
@@ -50,14 +54,16 @@ kh_logging *kh_cluster_logging(const kh_cluster *c);
 uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max);
 /* kh_cluster_rekeyed: a member whose sender's or box key officers have changed, each once; 0: none more. */
 uint32_t kh_cluster_rekeyed(kh_cluster *c);
-bool kh_cluster_sound(const kh_cluster *c); /* false: a block could not be kept, nothing goes on */
+bool kh_cluster_follows(const kh_cluster *c); /* it is no member yet */
+bool kh_cluster_joined(const kh_cluster *c);  /* now it is: time to start again */
+bool kh_cluster_sound(const kh_cluster *c);   /* false: a block could not be kept, nothing goes on */
 
 typedef struct kh_cluster_counts {
     kh_node_counts node;
     kh_link_counts link;
     uint64_t kept_height, executed_height, attested_height, checkpoint_height, body_bytes, alerts, peers, peers_up;
     kh_view_counts view; /* of a bank */
-    bool is_hub, is_bank;
+    bool is_hub, is_bank, follows;
 } kh_cluster_counts;
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret);
 #endif

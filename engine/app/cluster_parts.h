@@ -18,7 +18,9 @@ struct kh_cluster {
     kh_cluster_options options;
     uint8_t *genesis;
     size_t genesis_sz;
-    kh_member self; /* as of the start */
+    kh_member self;     /* as of the start */
+    bool follows;       /* no member yet, or not with these keys: keeps the order, and nothing else */
+    atomic_bool joined; /* the order came to where it is one */
     kh_disk disk, view_disk;
     bool has_disk, has_view_disk;
     kh_bodies *bodies;
@@ -63,7 +65,9 @@ struct kh_cluster {
 
 /* kh_cluster_say writes a sentence; false. */
 bool kh_cluster_say(char *why, size_t cap, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* kh_cluster_know_self: true with `follows` set, and why it is so in why: it is not this member yet. */
 KH_MUST bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_look_again(kh_cluster *c); /* after each block, where it follows */
 KH_MUST bool kh_cluster_beat(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_still(kh_cluster *c); /* ends the beat */
 void kh_cluster_save(kh_cluster *c, uint64_t now);

@@ -1,4 +1,4 @@
-/* cluster_self: who this node is in the register, and whether its keys are that member's. */
+/* cluster_self: who this node is in the register, and whether its keys are that member's; until they are, it follows. */
 #include <stdarg.h>
 #include <stdio.h>
 #include "app/cluster_parts.h"
@@ -15,6 +15,7 @@ bool kh_cluster_say(char *why, size_t cap, const char *format, ...)
 typedef struct looking {
     kh_cluster *cluster;
     bool found;
+    kh_member self;
     kh_order_hubs hubs;
 } looking;
 
@@ -23,7 +24,7 @@ static void look(void *ctx, kh_order *order)
     looking *l = ctx;
     const kh_member *m = kh_order_member(order, l->cluster->options.config->cluster.member);
     l->found = m != NULL;
-    if (m != NULL) l->cluster->self = *m;
+    if (m != NULL) l->self = *m;
     kh_order_hub_set(order, &l->hubs);
 }
 
@@ -57,17 +58,26 @@ static bool box_fits(const kh_cluster *c, const char *name, const uint8_t want[K
     return key_fits(c, name, want, box != NULL, have, why, cap);
 }
 
+static bool member_fits(kh_cluster *c, looking *l, char *why, size_t cap)
+{
+    const kh_cluster_keys *k = c->options.keys;
+    kh_node_read(c->node, look, l);
+    if (!l->found) return kh_cluster_say(why, cap, "there is no member %u in this cluster", c->options.config->cluster.member);
+    c->self = l->self;
+    return signer_fits(c, "sender.key", c->self.sender, k->sender, why, cap) &&
+           signer_fits(c, "ack.key", c->self.ack, k->ack, why, cap) &&
+           signer_fits(c, "attest.key", c->self.attest, k->attest, why, cap) &&
+           box_fits(c, "box.key", c->self.box, k->box, why, cap);
+}
+
+/* Whoever has executed nothing as this member is on its way from the genesis, where the register is of long ago. */
+static bool may_follow(const kh_cluster *c, const looking *l) { return !l->found || kh_store_last_block(c->options.store) == 0; }
+
 bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap)
 {
     const kh_cluster_keys *k = c->options.keys;
     looking l = {.cluster = c};
-    kh_node_read(c->node, look, &l);
-    if (!l.found) return kh_cluster_say(why, cap, "there is no member %u in this cluster", c->options.config->cluster.member);
-    bool good = signer_fits(c, "sender.key", c->self.sender, k->sender, why, cap) &&
-                signer_fits(c, "ack.key", c->self.ack, k->ack, why, cap) &&
-                signer_fits(c, "attest.key", c->self.attest, k->attest, why, cap) &&
-                box_fits(c, "box.key", c->self.box, k->box, why, cap);
-    if (!good) return false;
+    if (!member_fits(c, &l, why, cap)) return c->follows = may_follow(c, &l);
     if (c->self.role == KH_MEMBER_HUB) {
         char name[32];
         (void)snprintf(name, sizeof name, "group.%u.key", l.hubs.epoch);
@@ -77,4 +87,11 @@ bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap)
     if (c->self.role == KH_MEMBER_BANK && !k->has_disk)
         return kh_cluster_say(why, cap, "%s/disk.key is missing: it seals what this bank knows", c->options.config->cluster.keys);
     return true;
+}
+
+void kh_cluster_look_again(kh_cluster *c)
+{
+    char why[400];
+    looking l = {.cluster = c};
+    if (!atomic_load(&c->joined) && member_fits(c, &l, why, sizeof why)) atomic_store(&c->joined, true);
 }

@@ -222,12 +222,24 @@ static void end_sessions(kh_daemon *d)
     }
 }
 
+/* 0: none came within the pause. */
+static int next_signal(const sigset_t *signals, bool soon)
+{
+    const struct timespec pause = {.tv_sec = soon ? 0 : 1, .tv_nsec = soon ? 100000000 : 0};
+    int sig = sigtimedwait(signals, NULL, &pause);
+    return sig < 0 ? 0 : sig;
+}
+
 static void wait_for_end(kh_daemon *d, const sigset_t *signals)
 {
-    const struct timespec second = {1, 0};
     for (;;) {
-        int sig = sigtimedwait(signals, NULL, &second);
+        bool follows = d->cluster != NULL && kh_cluster_follows(d->cluster);
+        int sig = next_signal(signals, follows);
         end_sessions(d);
+        if (follows && kh_cluster_joined(d->cluster)) {
+            KH_LOG(d->logging, KH_LEVEL_INFO, "joined", {"do", "nothing: started again it goes on as a member", 0});
+            return;
+        }
         if (sig == SIGTERM || sig == SIGINT) {
             KH_LOG(d->logging, KH_LEVEL_INFO, "stopping", {"signal", NULL, (uint64_t)sig});
             return;

@@ -4,8 +4,9 @@
  * The store is lost where the order's next sequence is above the first of the incarnation and the store holds no own body of that
  * incarnation at or above the one before it (looked at once, at the start); where a sequence of this node is taken by a body that
  * the store does not hold (with each block, so that a node which begins anew finds it while it catches up); and where stored
- * batches have a gap. Then nothing is sent until an INCARNATION is ordered; what is still held is sealed anew behind it. Where
- * the ordered bodies themselves were given up long ago, the rule costs an incarnation and nothing else. */
+ * batches have a gap, or are signed by a key that is no more this member's: nobody acknowledges them. Then nothing is sent until
+ * an INCARNATION is ordered; what is still held is sealed anew behind it. Where the ordered bodies themselves were given up long
+ * ago, the rule costs an incarnation and nothing else. */
 #include <stdlib.h>
 #include "cluster/node_parts.h"
 
@@ -134,6 +135,7 @@ void kh_own_refill(kh_node *n)
         else {
             s->window_cnt++;
             if (before) kh_own_put(n, own);
+            else if (!kh_own_is_signed(n, own)) s->lost = true;
         }
     }
     kh_own_ask_stored(n);

@@ -82,6 +82,7 @@ void kh_own_drop(kh_own *own);
 void kh_own_stage(kh_node *n, kh_own *own, kh_node_stage stage); /* ended: its time is counted, and the next one's begins */
 /* kh_own_make_again opens the sender's own wrap and seals the same text anew. */
 KH_MUST kh_err kh_own_make_again(kh_node *n, kh_own *own, uint32_t incarnation, uint64_t sequence);
+bool kh_own_is_signed(const kh_node *n, const kh_own *own); /* by the key that the register has of this member now */
 void kh_own_send_tick(kh_node *n);
 /* kh_own_refill takes what was stored before the start into the window. */
 void kh_own_refill(kh_node *n);

@@ -215,12 +215,17 @@ void kh_own_acked(kh_node *n, uint32_t from, const uint8_t *p, size_t sz)
 }
 
 /* ---- again ---- */
+bool kh_own_is_signed(const kh_node *n, const kh_own *own)
+{
+    const kh_member *m = kh_order_member(n->order, n->options.self);
+    return m != NULL && kh_envelope_signed_by(own->message + 8, own->message_n - 8, m->sender);
+}
+
 static bool sealed_for_now(kh_node *n, const kh_own *own)
 {
     kh_envelope_head head;
-    const kh_member *m = kh_order_member(n->order, n->options.self);
-    return kh_envelope_read(own->message + 8, own->message_n - 8, &head) == KH_OK && head.epoch == n->hubs.epoch && m != NULL &&
-           kh_envelope_signed_by(own->message + 8, own->message_n - 8, m->sender);
+    return kh_envelope_read(own->message + 8, own->message_n - 8, &head) == KH_OK && head.epoch == n->hubs.epoch &&
+           kh_own_is_signed(n, own);
 }
 
 kh_err kh_own_make_again(kh_node *n, kh_own *own, uint32_t incarnation, uint64_t sequence)

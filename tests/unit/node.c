@@ -231,19 +231,25 @@ Test(sender, asks_again_with_a_later_expiry_and_the_same_digest)
     cr_assert(again->n == first.n && memcmp(again->p + 8, first.p + 8, first.n - 8) == 0);
 }
 
-static void begin_epoch(void)
+static void order_change(kh_change_kind kind, const uint8_t *body, uint32_t body_sz)
 {
-    static uint8_t tx[1024];
-    uint8_t key[KH_PUBLIC_SZ], statement[512];
-    kh_box *next = fx_box(KH_SUITE_INTL, 2, 8);
-    kh_box_public(next, key);
-    kh_box_free(next);
-    kh_change c = {.number = 1, .kind = KH_CHANGE_EPOCH, .body_sz = sizeof key, .body = key, .signature_cnt = 1};
+    static uint8_t tx[2048];
+    uint8_t statement[1024];
+    kh_change c = {.number = 1, .kind = (uint32_t)kind, .body_sz = body_sz, .body = body, .signature_cnt = 1};
     memcpy(c.chain, fx.chain, 32);
     size_t n = kh_change_statement(&c, statement, sizeof statement);
     cr_assert(kh_sign(fx.officer, statement, n, c.signatures[0].signature) == KH_OK);
     kh_tx_span span = {tx, kh_change_encode(&c, tx, sizeof tx)};
     cr_assert(fx_block(&span, 1)->codes[0] == KH_R_OK);
+}
+
+static void begin_epoch(void)
+{
+    uint8_t key[KH_PUBLIC_SZ];
+    kh_box *next = fx_box(KH_SUITE_INTL, 2, 8);
+    kh_box_public(next, key);
+    kh_box_free(next);
+    order_change(KH_CHANGE_EPOCH, key, sizeof key);
 }
 
 Test(sender, another_digest_only_when_the_expiry_has_passed)
@@ -326,4 +332,35 @@ Test(sender, without_its_store_orders_an_incarnation_first)
     span = (kh_tx_span){fx_last(12, KH_MSG_TX)->p, fx_last(12, KH_MSG_TX)->n};
     cr_assert(fx_block(&span, 1)->codes[0] == KH_R_OK);
     cr_assert(fx.ordered_cnt == 1 && fx.ordered_tags[0] == 1);
+}
+
+/* Nobody acknowledges what is signed by the key of before, and nobody waits ten minutes for it. */
+Test(sender, with_another_key_what_is_stored_is_sealed_anew_in_another_incarnation)
+{
+    uint8_t record[1024], *saved = NULL;
+    size_t n = 0;
+    uint64_t height = 0;
+    fx_start(1);
+    submit(1, 100);
+    kh_signer *other = fx_signer(SELF, 7);
+    kh_member self = fx.members[0];
+    kh_signer_public(other, self.sender);
+    order_change(KH_CHANGE_MEMBER, record, (uint32_t)kh_member_encode(&self, record, sizeof record));
+    cr_assert(kh_node_save(fx.node, &saved, &n, &height) == KH_OK);
+    kh_node_free(fx.node);
+    kh_signer_free(fx.sender[0]);
+    fx.sender[0] = other;
+    fx_forget_sent();
+    fx.node = fx_node(saved, n);
+    free(saved);
+    kh_node_tick(fx.node);
+    cr_assert(fx_count(0, KH_MSG_BODY) == 0);
+    fx_message incarnation = *fx_last(12, KH_MSG_TX);
+    cr_assert(incarnation.n == KH_INCARNATION_SZ && incarnation.p[0] == KH_TX_INCARNATION);
+    kh_tx_span span = {incarnation.p, incarnation.n};
+    cr_assert(fx_block(&span, 1)->codes[0] == KH_R_OK);
+    kh_envelope_head head;
+    const fx_message *body = fx_last(12, KH_MSG_BODY);
+    cr_assert(body != NULL && kh_envelope_read(body->p + 8, body->n - 8, &head) == KH_OK);
+    cr_assert(head.incarnation == 2 && head.sequence == 1 && kh_envelope_signed_by(body->p + 8, body->n - 8, self.sender));
 }

@@ -1,5 +1,6 @@
 """conf: kanhed's configuration of each node. conf/node.conf explains every key."""
 import os
+import re
 
 from .plan import write_file
 
@@ -35,12 +36,29 @@ cluster = {{
 """
 
 
+def peers_of(cluster, node):
+    return ",\n".join(f'            {{ member = {peer.member}; address = "{peer.at("links")}"; }}' for peer in cluster.nodes if peer is not node)
+
+
+def hubs_of(cluster, node):
+    return ", ".join(f'{{ member = {hub.member}; url = "{hub.url}"; }}' for hub in cluster.hubs if node.role == "bank")
+
+
 def write(cluster):
     for node in cluster.nodes:
         if os.path.exists(node.path("node.conf")):
             continue
-        peers = ",\n".join(f'            {{ member = {peer.member}; address = "{peer.at("links")}"; }}' for peer in cluster.nodes if peer is not node)
         write_file(node.path("node.conf"), CONFIG.format(
-            name=node.name, role=node.role, member=node.member, https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers,
+            name=node.name, role=node.role, member=node.member, https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers_of(cluster, node),
             datagrams=f'datagrams = {{ listen = "{node.at("datagrams")}"; }};\n' if node.role == "hub" else "",
-            hubs=", ".join(f'{{ member = {hub.member}; url = "{hub.url}"; }}' for hub in cluster.hubs if node.role == "bank")))
+            hubs=hubs_of(cluster, node)))
+
+
+def renew(cluster, node):
+    """The peers and hubs that there are now; the rest of the file stays as it is. Did it say others?"""
+    with open(node.path("node.conf")) as f:
+        text = f.read()
+    new = re.sub(r"peers = \(.*?\n        \);", lambda _: f"peers = (\n{peers_of(cluster, node)}\n        );", text, flags=re.S)
+    new = re.sub(r"hubs = \(.*?\);", lambda _: f"hubs = ( {hubs_of(cluster, node)} );", new, flags=re.S)
+    write_file(node.path("node.conf"), new)
+    return new != text

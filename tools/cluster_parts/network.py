@@ -36,10 +36,15 @@ def make(cluster):
         ip("-n", node.namespace, "link", "set", "eth0", "up")
 
 
+def take_away(node):
+    """The namespace of a node that left."""
+    if exists(["netns"], node.namespace):
+        ip("netns", "delete", node.namespace)
+
+
 def remove(cluster):
     for node in cluster.nodes:
-        if exists(["netns"], node.namespace):
-            ip("netns", "delete", node.namespace)
+        take_away(node)
     if exists(["link"], cluster.tag):
         ip("link", "delete", cluster.tag)
 

@@ -1,4 +1,5 @@
-"""plan: what a cluster consists of and where each thing lies: DIR/cluster.json, written once, and paths derived from it."""
+"""plan: what a cluster consists of and where each thing lies: DIR/cluster.json, and paths derived from it. What stands there stays: nodes are
+added behind, and one that left is marked."""
 import hashlib
 import json
 import os
@@ -109,14 +110,14 @@ class Node:
 
 
 class Cluster:
-    """plan: {"chain_id", "suite", "netns", "kvstore", "hubs_speak", "tag", "addresses", "nodes": [{"name", "role", "member"}], "parties", "from"} for
-    good, and "programs": where they were at the last `up`."""
+    """plan: {"chain_id", "suite", "netns", "kvstore", "hubs_speak", "tag", "addresses", "nodes": [{"name", "role", "member"[, "gone"]}], "parties",
+    "from"}; "programs": where they were at the last `up`."""
 
     def __init__(self, directory, plan):
         self.dir, self.plan = directory, plan
         self.suite, self.netns, self.kvstore, self.addresses = plan["suite"], plan["netns"], plan["kvstore"], plan["addresses"]
         self.tag = plan["tag"]
-        self.nodes = [Node(self, i, n["name"], n["role"], n["member"]) for i, n in enumerate(plan["nodes"])]
+        self.nodes = [Node(self, i, n["name"], n["role"], n["member"]) for i, n in enumerate(plan["nodes"]) if not n.get("gone")]
         self.hubs = [node for node in self.nodes if node.role == "hub"]
         self.banks = [node for node in self.nodes if node.role == "bank"]
         self.parties = plan["parties"]
@@ -168,6 +169,16 @@ def choose_addresses(directory, count, netns):
         if netns or all(is_free(address) for address in addresses):
             return addresses
     raise Trouble("no free addresses were found in 127.0.0.0/8")
+
+
+def next_address(cluster):
+    """Behind those that were chosen; an address is not used twice."""
+    first, _, last = cluster.addresses[-1].rpartition(".")
+    for number in range(int(last) + 1, 255):
+        address = f"{first}.{number}"
+        if cluster.netns or is_free(address):
+            return address
+    raise Trouble(f"{cluster.addresses[0]} and on: no address is left")
 
 
 def make_tag(directory):

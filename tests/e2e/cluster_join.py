@@ -1,0 +1,168 @@
+"""Who speaks for whom, in a cluster that runs: a bank joins and applies, a validator leaves, a bank's key is another, a bank is expelled, a hub
+joins and attests; all ordered by officers. Receipts of after that prove, from the genesis alone, to both checkers."""
+from town import *
+
+tap = Tap()
+root = tempfile.mkdtemp(prefix="kanhe-join-")
+town = Town(root, "town")
+K = "export_declaration:"
+D = [K + declaration(i) for i in range(20)]
+RECORD = ("sender", "ack", "attest", "box")
+
+
+def officers(kind, *words, at="bank11", signed=(1, 2)):
+    """A change made, signed and submitted: the order's word."""
+    file = os.path.join(root, "change.json")
+    made = town.raw(at, 1, "change", kind, *words, "-o", file)
+    if made.returncode != 0:
+        return made.stderr
+    for officer in signed:
+        subprocess.run([COMMAND, "change", "sign", file, "--officer", str(officer), "--key", town.path("officers", f"{officer}.key")], check=True, capture_output=True)
+    done = town.raw(at, 1, "change", "submit", file)
+    return json.loads(done.stdout)["result"] if done.stdout else done.stderr
+
+
+def register(at="bank11"):
+    """GET /v1/cluster: the members and sets as that node has them."""
+    context = ssl.create_default_context(cafile=town.ca)
+    context.load_cert_chain(*town.certificates[1])
+    host, port = town.urls[at].removeprefix("https://").rsplit(":", 1)
+    connection = http.client.HTTPSConnection(host, int(port), timeout=20, context=context)
+    connection.request("GET", "/v1/cluster")
+    said = json.loads(connection.getresponse().read())["results"][0]
+    connection.close()
+    return said
+
+
+def public(kind, name, file):
+    return subprocess.run([os.environ["KANHE_KEY"], "intl", kind, town.path("nodes", name, "keys", file)], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def record(bank, **other):
+    """The words of a bank's record as it was made, but for what is said otherwise."""
+    name = next(member["name"] for member in register()["members"] if member["id"] == bank)
+    fields = {"sender": public("sign", f"bank{bank}", "sender.key"), "ack": public("sign", f"bank{bank}", "ack.key"), "box": public("box", f"bank{bank}", "box.key"),
+              "consensus": public("sign", f"bank{bank}", "comet.key")[:64], "status": "active"} | other
+    return ["--id", bank, "--role", "bank", "--name", name, *(word for key, value in fields.items() for word in ("--" + key, value))]
+
+
+def one_digest(nodes):
+    """Every node has the same at one height."""
+    height = min(said["height"] for said in town.audits(nodes))
+    return len({said.get("digest") for said in town.audits(nodes, height)}) == 1
+
+
+def proves(bank, id_, name, changes):
+    receipt = town.prove(bank, id_, name)
+    row, status = town.check(receipt)
+    tap.same((row.get("bank"), row.get("financing"), status), (bank, id_, 0), f"{name} proves, from the genesis alone")
+    tap.same(town.check_otherwise(receipt), 0, "to the second checker too")
+    with open(receipt, encoding="utf-8") as f:
+        tap.same(len(json.load(f)["validator_changes"]), changes, f"over {changes} sets of validators that changed")
+    return receipt
+
+
+def begins():
+    town.up()
+    tap.same(town.row("hub1", 201, "import", town.write("papers.csv", owned([(i, "1000.00") for i in range(20)])))[0].get("stored"), 20, "papers")
+    tap.same(town.apply(11, 1, "900.00", D[1])[0].get("name"), "OK", "a bank applies")
+    return proves(11, 1, "first.json", 0)
+
+
+def a_bank_joins():
+    tap.same(officers("member", *record(11, sender="00" * 64), signed=(1,)), "NOT_AUTHORISED", "one officer is not enough")
+    town.must("add", "bank", "--name", "Bank Late")
+    town.up()
+    said = register("bank15")
+    late = next(member for member in said["members"] if member["id"] == 15)
+    tap.same((pick(late, "role", "name", "status", "validator"), said["validators"]), ({"role": "bank", "name": "Bank Late", "status": "active", "validator": True}, 5), "a bank joins, and votes")
+    row, status = town.apply(15, 1, "700.00", D[2])
+    tap.same((pick(row, "bank", "name", "amount", "attested"), status), ({"bank": 15, "name": "OK", "amount": "700.00", "attested": True}, 0), "it applies at its own node; final and attested")
+    tap.same(town.apply(15, 2, "200.00", D[1])[0].get("name"), "INSUFFICIENT", "what others hold of before it was there counts")
+    tap.same(town.apply(12, 1, "400.00", D[2])[0].get("name"), "INSUFFICIENT", "and what it holds counts against others")
+    tap.ok(town.until(lambda: one_digest(["hub1", "bank11", "bank15"])), "one digest at all nodes")
+    proves(15, 1, "late.json", 1)
+    proves(11, 1, "first_again.json", 0)
+
+
+def a_validator_leaves():
+    tap.same(officers("validator", "--member", 14, "--power", 0), "OK", "officers order that a bank votes no more")
+    tap.same(officers("validator", "--member", 14, "--power", 0), "REFUSED", "it is no validator: nothing to order")
+    height = town.audit("bank11")["height"]
+    tap.ok(town.until(lambda: town.audit("bank13")["height"] > height + 5), "the cluster goes on")
+    said = register("bank13")
+    tap.same((said["validators"], said["validator_quorum"]), (4, 3), "with four validators")
+    town.must("kill", "bank14")
+    tap.same(town.apply(13, 1, "300.00", D[3])[0].get("name"), "OK", "whose node is not needed any more")
+    town.must("start", "bank14")
+    tap.ok(town.until(lambda: town.apply(14, 1, "300.00", D[4], wait=20)[0].get("name") == "OK"), "and still sends")
+    proves(13, 1, "fewer.json", 2)
+
+
+def a_key_is_another():
+    """The officers name another sender key; until the node has it, what it sends has no effect."""
+    home = town.path("nodes", "bank12", "keys")
+    other = os.path.join(root, "sender.key")
+    key = subprocess.run([os.environ["KANHE_KEY"], "intl", "sign", other], check=True, capture_output=True, text=True).stdout.strip()
+    tap.same(town.apply(12, 2, "100.00", D[5])[0].get("name"), "OK", "a bank applies with its key")
+    tap.same(officers("member", *record(12, sender=key)), "OK", "officers order another key")
+    tap.same(next(member["sender"] for member in register("hub1")["members"] if member["id"] == 12), key, "every node knows it")
+    tap.same(town.apply(12, 3, "100.00", D[6], wait=6), ({}, 3), "what is signed by the old one is not ordered")
+    row, _ = town.row("hub1", 1, "balance", D[6], "--owner", USCC_A)
+    tap.same(row.get("held"), "0.00", "and has no effect")
+    town.must("kill", "bank12")
+    shutil.copy2(os.path.join(home, "sender.key"), os.path.join(root, "old.key"))
+    shutil.copy2(other, os.path.join(home, "sender.key"))
+    town.must("start", "bank12")
+    row, status = town.apply(12, 4, "100.00", D[7])
+    tap.same((row.get("name"), row.get("attested"), status), ("OK", True, 0), "the new one has")
+    tap.ok(town.until(lambda: town.apply(12, 3, "100.00", D[6], wait=20)[0].get("name") == "OK"), "and what was asked with the old one can be asked again")
+    row, _ = town.row("hub1", 1, "balance", D[6], "--owner", USCC_A)
+    tap.same(row.get("held"), "100.00", "and is done once")
+
+
+def a_bank_is_expelled():
+    tap.same(officers("member", *record(14, status="expelled")), "OK", "officers expel a bank")
+    tap.ok(town.until(lambda: next(m["status"] for m in register("bank14")["members"] if m["id"] == 14) == "expelled"), "its node knows")
+    row, status = town.apply(14, 2, "100.00", D[8], wait=8)
+    tap.ok(status != 0 and row.get("name") != "OK", "what it asks at its node is refused", (row, status, town.said))
+    row, _ = town.row("hub1", 1, "balance", D[8], "--owner", USCC_A)
+    tap.same(row.get("held"), "0.00", "and has no effect")
+    row, status = town.row("hub1", 14, "balance", D[8], "--owner", USCC_A)
+    tap.ok(status != 0 and row.get("name") != "OK", "and a hub refuses it", (row, status, town.said))
+    tap.same(officers("member", *record(14)), "REFUSED", "it does not come back")
+    town.must("remove", "bank14")
+    town.up()
+    tap.same("bank14" in town.urls, False, "its node is taken away")
+    tap.same(town.apply(11, 5, "100.00", D[8])[0].get("name"), "OK", "the others go on")
+
+
+def a_hub_joins():
+    town.must("add", "hub")
+    town.up()
+    said = register("hub2")
+    tap.same((said["hubs"], said["hub_quorum"], said["epoch"]), (2, 2, 2), "a hub joins, with another key of all hubs")
+    row, status = town.apply(15, 6, "500.00", D[9])
+    tap.same((row.get("name"), row.get("attested"), status), ("OK", True, 0), "two of two attest")
+    tap.ok(town.until(lambda: len({(a.get("executed_height"), a.get("content_digest")) for a in town.audits(["hub1", "hub2"])}) == 1), "both have one content")
+    rows, status = town.rows("bank11", 11, "verify", town.write("ask.csv", owned([(9, "1000.00")])), "--attested")
+    tap.same(({row["attested"] for row in rows}, status), ({True}, 0), "and are asked alike")
+    proves(15, 6, "two_hubs.json", 2)
+    town.must("kill", "hub2")
+    tap.same(town.apply(15, 7, "100.00", D[10], wait=6), ({}, 3), "without it nothing is final")
+    town.must("start", "hub2")
+    tap.ok(town.until(lambda: town.apply(15, 7, "100.00", D[10], wait=20)[0].get("name") == "OK"), "until it is back")
+
+
+try:
+    first = begins()
+    for part in (a_bank_joins, a_validator_leaves, a_key_is_another, a_bank_is_expelled, a_hub_joins):
+        began = time.monotonic()
+        part()
+        print(f"# {part.__name__}: {time.monotonic() - began:.0f} s")
+    tap.same((town.check(first)[1], town.check_otherwise(first)), (0, 0), "the first receipt still proves")
+finally:
+    town.tool("down")
+    if os.environ.get("KEEP") is None:
+        shutil.rmtree(root, ignore_errors=True)
+tap.end()
