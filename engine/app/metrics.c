@@ -16,7 +16,8 @@ static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void 
         each(ctx, "kanhe_cluster_view_height", "attested height that this bank's own view stands for", "", n.view.height);
         each(ctx, "kanhe_cluster_view_financings", "financings in this bank's own view", "", n.view.financings);
         each(ctx, "kanhe_cluster_batches_answered_total", "own batches answered", "", n.view.answered);
-        each(ctx, "kanhe_cluster_batch_answer_microseconds_total", "time from their block until then", "", n.view.answer_ns / 1000);
+        each(ctx, "kanhe_cluster_batch_answer_microseconds_total", "time from their block until then", "",
+             n.view.answer_ns / 1000);
         each(ctx, "kanhe_cluster_submissions_answered_total", "submissions answered", "", n.view.replied);
         each(ctx, "kanhe_cluster_submission_microseconds_total", "time from their coming until then", "", n.view.reply_ns / 1000);
         each(ctx, "kanhe_cluster_view_waiting", "packages that wait to be taken into the view", "", n.view.waiting);
@@ -28,9 +29,10 @@ static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void 
     each(ctx, "kanhe_cluster_certificates_total", "own batches that enough validators hold", "", n.node.certificates);
     each(ctx, "kanhe_cluster_batches_ordered_total", "own batches that came into a block", "", n.node.ordered);
     for (int i = 0; i < KH_STAGES; i++) {
-        static const char *const labels[KH_STAGES] = {"stage=\"waited\"", "stage=\"stored\"", "stage=\"certified\"", "stage=\"ordered\""};
-        each(ctx, "kanhe_cluster_batch_stage_microseconds_total", "time that own batches took to be sealed, stored, certified, ordered",
-             labels[i], n.node.stage_ns[i] / 1000);
+        static const char *const labels[KH_STAGES] = {"stage=\"waited\"", "stage=\"stored\"", "stage=\"certified\"",
+                                                      "stage=\"ordered\""};
+        each(ctx, "kanhe_cluster_batch_stage_microseconds_total",
+             "time that own batches took to be sealed, stored, certified, ordered", labels[i], n.node.stage_ns[i] / 1000);
     }
     each(ctx, "kanhe_cluster_acknowledgements_total", "bodies of others acknowledged", "", n.node.acks);
     each(ctx, "kanhe_cluster_bodies_wanted_total", "ordered bodies that lacked and were asked for", "", n.node.wanted);

@@ -127,7 +127,7 @@ typedef struct kh_checkpoints {
         uint64_t height, number; /* number: the last entry of the height */
     } wanted[2];                 /* whose digest is being made, and which is next; height 0: none */
 } kh_checkpoints;
-KH_MUST kh_err kh_checkpoints_open(kh_hub *h); /* after the banks */
+KH_MUST kh_err kh_checkpoints_open(kh_hub *h);                 /* after the banks */
 KH_MUST kh_err kh_checkpoints_cut(kh_hub *h, uint64_t height); /* what is above is made anew: officers ordered a body lost */
 void kh_checkpoints_close(kh_hub *h);
 void kh_checkpoints_again(kh_hub *h); /* at the start: the newest one, where no quorum has attested it */
@@ -197,6 +197,7 @@ void kh_hub_sleep(kh_hub *h, uint32_t ms);
 /* kh_hub_group waits until the group's key of an epoch is there. KH_E_NOT_FOUND: it never will be; KH_E_CLOSED: the hub stops. */
 KH_MUST kh_err kh_hub_group(kh_hub *h, uint32_t epoch);
 /* kh_hub_first_above: the store's first entry of a block above height, of its entries up to that one; else the one behind it. */
+uint64_t kh_hub_first_above(kh_hub *h, uint64_t height, uint64_t upto);
 /* ---- lost ---- */
 /* kh_hub_lost: what was ordered lost; NULL: it was not, as far as the order is kept. Until the next call. */
 KH_MUST kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], kh_lost **ret);

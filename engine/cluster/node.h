@@ -18,7 +18,8 @@
 
 #define KH_NODE_QUEUE_SZ (32u << 20)
 #define KH_NODE_WINDOW 8u
-#define KH_NODE_BATCH_SZ (1u << 20) /* of text that one batch gathers at most */
+#define KH_NODE_BATCH_SZ (1u << 20)    /* of text that one batch gathers at most */
+#define KH_NODE_GATHER_SZ (512u << 10) /* a batch beside others under way is worth its signatures from here, or after 5 ms */
 
 typedef enum kh_message_type {                     /* types on the links; docs/CLUSTER.md has the bytes */
                                KH_MSG_BODY = 1,    /* expires 8, envelope: store it and acknowledge */
@@ -132,7 +133,7 @@ bool kh_node_attested_root(kh_node *node, uint64_t height, kh_attestation *ret);
 uint32_t kh_node_attestations(kh_node *node, uint64_t height, kh_attestation *ret, uint32_t max);
 /* kh_node_read calls f with the order as committed, lock held: short, and calls nothing of the node. */
 void kh_node_read(kh_node *node, void (*f)(void *ctx, kh_order *order), void *ctx);
-typedef enum kh_node_stage { /* of own batches, in this order */
+typedef enum kh_node_stage {                     /* of own batches, in this order */
                              KH_STAGE_WAITED,    /* its first submission was taken; it was sealed */
                              KH_STAGE_STORED,    /* durable here */
                              KH_STAGE_CERTIFIED, /* durable at enough validators */

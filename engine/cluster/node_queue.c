@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include "cluster/node_parts.h"
 
-#define GATHER_SZ (512u << 10) /* a batch beside others under way is worth its signatures from here */
 #define GATHER_NS (5 * KH_MS)
 #define SUBMISSION_MAX_SZ (7u << 20) /* it must get below an envelope's 8 MiB, packed or not */
 
@@ -54,7 +53,7 @@ static bool worth_a_batch(kh_node *n)
 {
     const kh_sender *s = &n->own;
     if (s->first == NULL) return false;
-    if (s->window_cnt == 0 || s->waiting_sz >= GATHER_SZ) return true;
+    if (s->window_cnt == 0 || s->waiting_sz >= KH_NODE_GATHER_SZ) return true;
     return kh_node_monotonic(n) - s->first->at_ns >= GATHER_NS;
 }
 

@@ -87,9 +87,9 @@ void kh_view_alerts(kh_view *v, uint64_t after_number, bool (*f)(void *ctx, cons
 KH_MUST kh_err kh_view_proof(kh_view *v, uint64_t financing, uint64_t *ret_height, uint32_t *ret_item, uint8_t **ret_package,
                              size_t *ret_n);
 typedef struct kh_view_counts {
-    uint64_t height, durable_height, outputs, financings, alerts, waiting, taken, dropped, asked,
-        answered, answer_ns, /* own batches answered; from their block until then, summed */
-        replied, reply_ns;   /* submissions; from their coming until then */
+    uint64_t height, durable_height, outputs, financings, alerts, waiting, taken, dropped, asked, answered,
+        answer_ns,         /* own batches answered; from their block until then, summed */
+        replied, reply_ns; /* submissions; from their coming until then */
 } kh_view_counts;
 void kh_view_count(kh_view *v, kh_view_counts *ret);
 #endif

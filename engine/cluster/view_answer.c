@@ -46,7 +46,11 @@ static kh_err submit(void *self, const kh_store_batch *batch, bool may_wait, uin
     kh_view_submission *s = malloc(sizeof *s);
     if (s == NULL) return KH_E_NOMEM;
     (void)pthread_mutex_lock(&v->lock);
-    *s = (kh_view_submission){.ticket = ++v->next_ticket, .at_ns = kh_node_clock(v->options.node), .op_cnt = batch->op_cnt, .reply = batch->reply, .ctx = batch->ctx};
+    *s = (kh_view_submission){.ticket = ++v->next_ticket,
+                              .at_ns = kh_node_clock(v->options.node),
+                              .op_cnt = batch->op_cnt,
+                              .reply = batch->reply,
+                              .ctx = batch->ctx};
     uint64_t ticket = s->ticket;
     bool open = !v->closing && v->failed == KH_OK;
     if (open) {

@@ -73,14 +73,14 @@ struct kh_ledger {
     uint64_t records_moved; /* how often a key has lost its record, or was given another */
     kh_packed here;         /* the place of the outcome to come */
     kh_date today;
-    const kh_ahead *turn;         /* the operations being applied, */
-    const kh_found *now;          /* and which of them */
+    const kh_ahead *turn;                    /* the operations being applied, */
+    const kh_found *now;                     /* and which of them */
     uint32_t expelled_looks, expelled_lines; /* what the entry may still do for who was expelled */
-    uint32_t bundle_left;         /* operations of a signed bundle still to come ... */
-    kh_code bundle_code;          /* ... and what each is answered with; OK: it is applied */
-    uint32_t speaker_id, speaker; /* the party that spoke last, and its row */
-    uint32_t product_named;       /* the text of the last application's product */
-    kh_currency currency_known;   /* the last application's */
+    uint32_t bundle_left;                    /* operations of a signed bundle still to come ... */
+    kh_code bundle_code;                     /* ... and what each is answered with; OK: it is applied */
+    uint32_t speaker_id, speaker;            /* the party that spoke last, and its row */
+    uint32_t product_named;                  /* the text of the last application's product */
+    kh_currency currency_known;              /* the last application's */
     uint32_t touch_cnt;
     kh_touch touches[KH_TOUCH_MAX];
     kh_receipt_line receipt_lines[KH_LINES_MAX];

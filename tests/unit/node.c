@@ -198,12 +198,12 @@ Test(sender, gathers_while_others_are_under_way)
     fx.now += 5000000;
     kh_node_tick(fx.node);
     cr_assert(fx_count(12, KH_MSG_BODY) == 2); /* the two together, after 5 ms */
-    submit(4, 4000);
+    submit(4, KH_NODE_GATHER_SZ / 2);
     cr_assert(fx_count(12, KH_MSG_BODY) == 2);
-    submit(5, 4200);
-    cr_assert(fx_count(12, KH_MSG_BODY) == 3); /* 8 KiB */
+    submit(5, KH_NODE_GATHER_SZ / 2);
+    cr_assert(fx_count(12, KH_MSG_BODY) == 3); /* enough */
     submit(5, 0);                              /* an empty batch is one */
-    for (uint64_t i = 0; i < 20; i++) submit(6 + i, 9000);
+    for (uint64_t i = 0; i < 6; i++) submit(6 + i, KH_NODE_GATHER_SZ);
     cr_assert(fx_count(12, KH_MSG_BODY) == KH_NODE_WINDOW);
     uint32_t more = 0;
     uint8_t *large = calloc(1, 1u << 20);
@@ -295,13 +295,13 @@ Test(sender, a_restart_sends_what_is_stored_and_goes_on_behind_it)
 {
     fx_start(1);
     submit(1, 100);
-    submit(2, 9000);
+    submit(2, KH_NODE_GATHER_SZ);
     fx_message second = *fx_last(12, KH_MSG_BODY);
     kh_node_free(fx.node);
     fx.node = fx_node(NULL, 0);
     cr_assert(fx_count(12, KH_MSG_BODY) == 4);
     cr_assert(memcmp(fx_last(12, KH_MSG_BODY)->p + 8, second.p + 8, second.n - 8) == 0);
-    submit(3, 9000);
+    submit(3, KH_NODE_GATHER_SZ);
     kh_envelope_head head;
     const fx_message *third = fx_last(12, KH_MSG_BODY);
     cr_assert(kh_envelope_read(third->p + 8, third->n - 8, &head) == KH_OK && head.sequence == 3);
