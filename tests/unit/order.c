@@ -390,6 +390,29 @@ Test(order, a_signature_is_verified_once)
     fx_end(&c);
 }
 
+Test(order, an_acknowledgement_that_was_looked_at_is_not_looked_at_again)
+{
+    kh_certificate cert;
+    fx_begin(&c);
+    for (int all = 0; all <= 1; all++) {
+        fx_batch(&c, 12, (uint64_t)all + 1);
+        cr_assert(kh_certificate_read(c.spans[0].p, c.spans[0].n, &cert) == KH_OK && cert.cnt >= 2);
+        uint8_t changed[KH_SIGNATURE_SZ];
+        memcpy(changed, cert.signatures[0].signature, sizeof changed);
+        changed[40] ^= 1;
+        cr_assert(!kh_order_acknowledged(c.order, &cert.ack, cert.signatures[0].index, changed));
+        cr_assert(!kh_order_acknowledged(c.order, &cert.ack, c.order->now.cnt, cert.signatures[0].signature));
+        for (uint32_t i = all == 1 ? 0 : 1; i < cert.cnt; i++)
+            cr_assert(kh_order_acknowledged(c.order, &cert.ack, cert.signatures[i].index, cert.signatures[i].signature));
+        memset(c.order->now.ack, 0, sizeof c.order->now.ack); /* whoever is looked at from here on is nobody */
+        cr_assert(!kh_order_acknowledged(c.order, &cert.ack, cert.signatures[0].index, changed));
+        fx_next(&c, 10);
+        cr_assert(c.block.codes[0] == (all == 1 ? KH_R_BAD_SEQUENCE : KH_R_NOT_AUTHORISED));
+        kh_voters_make(c.order);
+    }
+    fx_end(&c);
+}
+
 Test(order, no_hub_attests_for_long)
 {
     kh_ack ack;

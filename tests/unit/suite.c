@@ -7,7 +7,9 @@
 #include "host/host.h"
 #include "suite_keys.h"
 #include <criterion/criterion.h>
+#include <openssl/evp.h>
 #include <pthread.h>
+#include <sodium.h>
 
 Test(suite, words)
 {
@@ -205,4 +207,46 @@ Test(suite, one_key_in_many_threads)
         kh_signer_free(signer);
         kh_box_free(box);
     }
+}
+
+/* ---- libsodium, which verifies, against OpenSSL ---- */
+static bool openssl_verifies(const uint8_t public_key[32], const uint8_t *message, size_t n, const uint8_t signature[64])
+{
+    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, 32);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool good = EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 && EVP_DigestVerify(ctx, signature, 64, message, n) == 1;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(key);
+    return good;
+}
+
+/* A key with a part of order 8: whether a signature holds depends on what is done about the cofactor, and on the message. */
+Test(suite, both_libraries_agree_on_keys_with_a_small_part)
+{
+    uint8_t small[32], secret[64], wide[64], public_key[64] = {0}, r[32], a[32], h[32], signature[64];
+    uint32_t good = 0, bad = 0;
+    unhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", small);
+    for (uint32_t i = 0; i < 64; i++) {
+        uint8_t message[4], hashed[68];
+        kh_store32(message, i);
+        memset(secret, (int)i + 1, sizeof secret);
+        crypto_core_ed25519_scalar_reduce(a, secret);
+        cr_assert(crypto_scalarmult_ed25519_base_noclamp(public_key, a) == 0);
+        cr_assert(crypto_core_ed25519_add(public_key, public_key, small) == 0);
+        memset(secret, 0x80 + (int)i, sizeof secret);
+        crypto_core_ed25519_scalar_reduce(r, secret);
+        cr_assert(crypto_scalarmult_ed25519_base_noclamp(signature, r) == 0);
+        memcpy(hashed, signature, 32);
+        memcpy(hashed + 32, public_key, 32);
+        memcpy(hashed + 64, message, 4);
+        crypto_hash_sha512(wide, hashed, sizeof hashed);
+        crypto_core_ed25519_scalar_reduce(h, wide);
+        crypto_core_ed25519_scalar_mul(h, h, a);
+        crypto_core_ed25519_scalar_add(signature + 32, h, r);
+        bool ours = kh_verify_signature(KH_SUITE_INTL, public_key, message, sizeof message, signature);
+        cr_assert(ours == openssl_verifies(public_key, message, sizeof message, signature), "message %u", i);
+        if (ours) good++;
+        else bad++;
+    }
+    cr_assert(good > 0 && bad > 0);
 }
