@@ -59,22 +59,15 @@ void kh_checkpoints_executed(kh_hub *h, uint64_t before, uint64_t height, uint64
 
 /* ---- at the start ---- */
 
-static uint64_t post_before(kh_hub *h, uint64_t height)
-{
-    uint8_t *p = NULL;
-    size_t n;
-    uint64_t found = 0;
-    if (kh_heights_at(h->banks.posts, height, &found, &p, &n) != KH_OK) found = 0;
-    free(p);
-    return found;
-}
+typedef kh_err look(kh_heights *h, uint64_t height, uint64_t *ret_height, uint8_t **ret, size_t *ret_n);
 
-static uint64_t post_after(kh_hub *h, uint64_t height)
+/* The executed height that kh_heights_at or kh_heights_after finds; 0: none. */
+static uint64_t post_by(kh_hub *h, look *f, uint64_t height)
 {
     uint8_t *p = NULL;
     size_t n;
     uint64_t found = 0;
-    if (kh_heights_after(h->banks.posts, height, &found, &p, &n) != KH_OK) found = 0;
+    if (f(h->banks.posts, height, &found, &p, &n) != KH_OK) found = 0;
     free(p);
     return found;
 }
@@ -89,9 +82,9 @@ void kh_checkpoints_again(kh_hub *h)
 {
     uint64_t newest = kh_heights_newest(h->banks.posts), attested = 0;
     uint64_t multiple = newest / every(h) * every(h);
-    uint64_t height = multiple != 0 ? post_after(h, multiple - 1) : 0;
+    uint64_t height = multiple != 0 ? post_by(h, kh_heights_after, multiple - 1) : 0;
     kh_node_read(h->options.node, checkpoint_so_far, &attested);
-    if (height == 0 || height <= attested || !is_one(h, post_before(h, multiple - 1), height)) return;
+    if (height == 0 || height <= attested || !is_one(h, post_by(h, kh_heights_at, multiple - 1), height)) return;
     want(h, height, kh_hub_first_above(h, height, h->recorded) - 1);
 }
 

@@ -56,12 +56,9 @@ Test(view, an_altered_package_is_not_taken)
 /* It comes before its statement: held, and judged when that comes. */
 Test(view, an_early_lie_is_found_out)
 {
-    begin();
     given g;
     uint8_t digest[32];
-    (void)submit(1, &g);
-    order(5, digest, true);
-    height_begin(5);
+    begin_ordered(&g, digest);
     put(applied(digest, 0, 999));
     made lie = height_end(5, false);
     height_begin(5);
@@ -137,12 +134,9 @@ Test(view, a_missing_receipt_names_the_hub)
 
 Test(view, another_app_hash_is_not_taken)
 {
-    begin();
     given g;
     uint8_t digest[32];
-    (void)submit(1, &g);
-    order(5, digest, true);
-    height_begin(5);
+    begin_ordered(&g, digest);
     put(applied(digest, 0, 100));
     made m = height_end(5, true);
     kh_attestation a = attestation(&m);
@@ -175,12 +169,9 @@ Test(view, waits_for_its_own_block)
 
 Test(view, a_gap_is_waited_for_then_named)
 {
-    begin();
     given g;
     uint8_t digest[32];
-    (void)submit(1, &g);
-    order(5, digest, true);
-    height_begin(5);
+    begin_ordered(&g, digest);
     put(applied(digest, 0, 100));
     made first = height_end(5, true);
     fake_block(6);
