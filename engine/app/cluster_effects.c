@@ -135,6 +135,7 @@ static void decided(void *self, const kh_order_block *block)
     if (block->tx_cnt != 0) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
     if (c->officers != NULL) kh_changes_decided(c->officers, block);
     if (c->follows) kh_cluster_look_again(c);
+    if (c->view != NULL && !atomic_load(&c->failed)) kh_view_decided(c->view);
     if (c->hub != NULL && !atomic_load(&c->failed)) kh_hub_decided(c->hub, block->height);
 }
 

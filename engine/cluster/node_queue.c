@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include "cluster/node_parts.h"
 
-#define GATHER_NS (5 * KH_MS)
+#define GATHER_NS (5 * KH_MS)        /* by the square of how many are under way: certificates cost more than operations do */
 #define SUBMISSION_MAX_SZ (7u << 20) /* it must get below an envelope's 8 MiB, packed or not */
 
 static size_t text_sz(const kh_queued *q) { return q->n == 0 ? 0 : q->n + (q->signed_section ? 0 : KH_SECTION_HEAD_SZ); }
@@ -54,7 +54,7 @@ static bool worth_a_batch(kh_node *n)
     const kh_sender *s = &n->own;
     if (s->first == NULL) return false;
     if (s->window_cnt == 0 || s->waiting_sz >= KH_NODE_GATHER_SZ) return true;
-    return kh_node_monotonic(n) - s->first->at_ns >= GATHER_NS;
+    return kh_node_monotonic(n) - s->first->at_ns >= GATHER_NS * s->window_cnt * s->window_cnt;
 }
 
 void kh_own_seal_waiting(kh_node *n)

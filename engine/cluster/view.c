@@ -16,7 +16,8 @@ static void *run(void *ctx)
     kh_view *v = ctx;
     for (bool open = true; open;) {
         (void)pthread_mutex_lock(&v->lock);
-        while (!v->closing && !v->look && !v->save_due && v->first == NULL) (void)pthread_cond_wait(&v->work, &v->lock);
+        while (!v->closing && !v->look && !v->save_due && v->first == NULL && !atomic_load(&v->stirred))
+            (void)pthread_cond_wait(&v->work, &v->lock);
         open = !v->closing;
         bool save = v->save_due;
         v->save_due = false;
@@ -150,6 +151,18 @@ void kh_view_attested(kh_view *v, const kh_attestation *attestation)
     v->look = v->look || useful;
     if (useful) (void)pthread_cond_signal(&v->work);
     (void)pthread_mutex_unlock(&v->lock);
+    if (v->options.inline_work) kh_view_work(v);
+}
+
+/* A package may have come before its block. The node's commit does not wait here for one that is being taken: whoever takes it
+   looks again. */
+void kh_view_decided(kh_view *v)
+{
+    atomic_store(&v->stirred, true);
+    if (pthread_mutex_trylock(&v->lock) == 0) {
+        (void)pthread_cond_signal(&v->work);
+        (void)pthread_mutex_unlock(&v->lock);
+    }
     if (v->options.inline_work) kh_view_work(v);
 }
 

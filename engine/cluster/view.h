@@ -8,7 +8,8 @@
  * then.
  *
  * Threads  any; a lock inside, and a thread of its own that opens, checks and takes packages and writes them. kh_view_outputs,
- * kh_view_attested and kh_view_ordered call nothing of the node: they may be called from its effects; the others may not.
+ * kh_view_attested, kh_view_ordered and kh_view_decided take no lock of the node: they may be called from its effects; the others
+ * may not.
  * Answers are given from the view's thread (inline_work: from the one that brings the last piece), its lock held.
  * Bounds   packages that wait: KH_VIEW_WAITING, of KH_VIEW_WAITING_SZ bytes; statements that wait: KH_VIEW_STATEMENTS. What is
  * beyond is dropped and asked for again. */
@@ -52,6 +53,7 @@ void kh_view_outputs(kh_view *v, uint32_t hub, const uint8_t *p, size_t n);
 void kh_view_attested(kh_view *v, const kh_attestation *attestation);
 void kh_view_ordered(kh_view *v, const uint8_t digest[32], uint64_t height, const uint64_t *tags, const uint32_t *op_cnts,
                      uint32_t n);
+void kh_view_decided(kh_view *v); /* one more block is kept */
 /* kh_view_tick asks hubs for packages that lack, and tells them what is on disk here. Every 100 ms. */
 void kh_view_tick(kh_view *v);
 const kh_store_driver *kh_view_driver(kh_view *v); /* submissions of the bank: kh_store_drive */

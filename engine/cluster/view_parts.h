@@ -12,6 +12,7 @@
 #ifndef KH_CLUSTER_VIEW_PARTS_H
 #define KH_CLUSTER_VIEW_PARTS_H
 #include <pthread.h>
+#include <stdatomic.h>
 #include "cluster/view.h"
 
 /* ---- financings ---- */
@@ -114,6 +115,7 @@ struct kh_view {
     pthread_cond_t work, done;
     pthread_t thread;
     bool has_thread, closing, look, save_due, ask_now;
+    _Atomic bool stirred; /* a block is kept; without the lock */
     /* what is known */
     uint64_t height, count, highest; /* highest: of the statements told */
     uint8_t head[32];

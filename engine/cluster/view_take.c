@@ -193,6 +193,7 @@ void kh_view_work(kh_view *v)
     for (bool more = true; more;) {
         (void)pthread_mutex_lock(&v->lock);
         v->look = false;
+        atomic_store(&v->stirred, false);
         kh_view_parcel *parcel = v->first;
         if (parcel != NULL) {
             v->first = parcel->next;

@@ -161,7 +161,7 @@ Test(view, waits_for_its_own_block)
     cr_assert_eq(kh_view_height(v), 0);
     cr_assert_eq(alert_cnt, 0);
     fake_block(5);
-    kh_view_tick(v);
+    kh_view_decided(v); /* nothing else has to come */
     cr_assert_eq(kh_view_height(v), 5);
     forget(&m);
     end();
