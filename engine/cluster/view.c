@@ -15,9 +15,8 @@ static void *run(void *ctx)
 {
     kh_view *v = ctx;
     for (bool open = true; open;) {
+        kh_view_rest(v);
         (void)pthread_mutex_lock(&v->lock);
-        while (!v->closing && !v->look && !v->save_due && v->first == NULL && !atomic_load(&v->stirred))
-            (void)pthread_cond_wait(&v->work, &v->lock);
         open = !v->closing;
         bool save = v->save_due;
         v->save_due = false;
@@ -47,16 +46,11 @@ void kh_view_forget(kh_view *v)
 static void release(kh_view *v)
 {
     while (v->held_cnt > 0) kh_view_held_drop(v, 0);
-    while (v->first != NULL) {
-        kh_view_parcel *next = v->first->next;
-        free(v->first);
-        v->first = next;
-    }
+    kh_view_inbox_close(&v->inbox);
     kh_view_forget(v);
     kh_view_file_close(v, &v->segment);
     free(v->statements);
     (void)pthread_mutex_destroy(&v->lock);
-    (void)pthread_cond_destroy(&v->work);
     (void)pthread_cond_destroy(&v->done);
     explicit_bzero(v->disk_secret, sizeof v->disk_secret);
     free(v);
@@ -80,7 +74,7 @@ kh_err kh_view_open(const kh_view_options *options, char *why, size_t cap, kh_vi
     memcpy(v->disk_secret, options->disk_secret, sizeof v->disk_secret);
     (void)snprintf(v->dir, sizeof v->dir, "%s/view", options->dir);
     (void)pthread_mutex_init(&v->lock, NULL);
-    (void)pthread_cond_init(&v->work, NULL);
+    kh_view_inbox_open(&v->inbox);
     (void)pthread_cond_init(&v->done, NULL);
     kh_view_answer_start(v);
     kh_node_read(options->node, read_chain, v);
@@ -103,12 +97,13 @@ void kh_view_end(kh_view *v)
     (void)pthread_mutex_lock(&v->lock);
     bool ended = v->closing;
     v->closing = true;
-    (void)pthread_cond_signal(&v->work);
+    kh_view_stir(v);
     (void)pthread_mutex_unlock(&v->lock);
     if (ended) return;
     if (v->has_thread) (void)pthread_join(v->thread, NULL);
     kh_view_save(v);
     (void)pthread_mutex_lock(&v->lock);
+    kh_view_fetch(v);
     kh_view_answer_none(v);
     (void)pthread_mutex_unlock(&v->lock);
 }
@@ -118,52 +113,6 @@ void kh_view_close(kh_view *v)
     if (v == NULL) return;
     kh_view_end(v);
     release(v);
-}
-
-/* ---- what comes ---- */
-
-void kh_view_outputs(kh_view *v, uint32_t hub, const uint8_t *p, size_t n)
-{
-    kh_view_parcel *parcel = malloc(sizeof *parcel + n);
-    if (parcel == NULL) return; /* as if it had not come */
-    *parcel = (kh_view_parcel){.hub = hub, .n = n};
-    memcpy(parcel->bytes, p, n);
-    (void)pthread_mutex_lock(&v->lock);
-    bool room = v->parcel_cnt < KH_VIEW_WAITING && v->waiting_sz + n <= KH_VIEW_WAITING_SZ;
-    if (room) {
-        if (v->last != NULL) v->last->next = parcel;
-        else v->first = parcel;
-        v->last = parcel;
-        v->parcel_cnt++;
-        v->waiting_sz += n;
-        (void)pthread_cond_signal(&v->work);
-    } else v->counts.dropped++;
-    (void)pthread_mutex_unlock(&v->lock);
-    if (!room) free(parcel);
-    else if (v->options.inline_work) kh_view_work(v);
-}
-
-void kh_view_attested(kh_view *v, const kh_attestation *attestation)
-{
-    (void)pthread_mutex_lock(&v->lock);
-    kh_view_statement_add(v, attestation);
-    bool useful = v->held_cnt > 0;
-    v->look = v->look || useful;
-    if (useful) (void)pthread_cond_signal(&v->work);
-    (void)pthread_mutex_unlock(&v->lock);
-    if (v->options.inline_work) kh_view_work(v);
-}
-
-/* A package may have come before its block. The node's commit does not wait here for one that is being taken: whoever takes it
-   looks again. */
-void kh_view_decided(kh_view *v)
-{
-    atomic_store(&v->stirred, true);
-    if (pthread_mutex_trylock(&v->lock) == 0) {
-        (void)pthread_cond_signal(&v->work);
-        (void)pthread_mutex_unlock(&v->lock);
-    }
-    if (v->options.inline_work) kh_view_work(v);
 }
 
 /* ---- asking hubs ---- */
@@ -233,9 +182,8 @@ void kh_view_tick(kh_view *v)
     kh_store64(from, v->counts.durable_height);
     if (tell) v->told_durable = v->counts.durable_height;
     bool save = v->ticks % SAVE_TICKS == 0 || v->unsaved_sz >= SAVE_SZ;
-    v->look = true;
     v->save_due = v->save_due || save;
-    (void)pthread_cond_signal(&v->work);
+    kh_view_stir(v);
     (void)pthread_mutex_unlock(&v->lock);
     for (uint32_t i = 0; i < to_cnt; i++) v->options.send(v->options.ctx, to[i], KH_MSG_OUTPUTS_FROM, from, sizeof from);
     if (!v->options.inline_work) return;
@@ -360,6 +308,9 @@ void kh_view_count(kh_view *v, kh_view_counts *ret)
     ret->outputs = v->count;
     ret->financings = v->fins.cnt;
     ret->alerts = v->alert_cnt;
-    ret->waiting = v->held_cnt + v->parcel_cnt;
+    (void)pthread_mutex_lock(&v->inbox.lock);
+    ret->waiting = v->held_cnt + v->inbox.parcel_cnt;
+    ret->dropped += v->inbox.dropped;
+    (void)pthread_mutex_unlock(&v->inbox.lock);
     (void)pthread_mutex_unlock(&v->lock);
 }

@@ -11,8 +11,8 @@
  * kh_view_attested, kh_view_ordered and kh_view_decided take no lock of the node: they may be called from its effects; the others
  * may not.
  * Answers are given from the view's thread (inline_work: from the one that brings the last piece), its lock held.
- * Bounds   packages that wait: KH_VIEW_WAITING, of KH_VIEW_WAITING_SZ bytes; statements that wait: KH_VIEW_STATEMENTS. What is
- * beyond is dropped and asked for again. */
+ * Bounds   packages that wait, as they came and opened: KH_VIEW_WAITING each, of KH_VIEW_WAITING_SZ bytes; statements that wait:
+ * KH_VIEW_STATEMENTS. What is beyond is dropped and asked for again. */
 #ifndef KH_CLUSTER_VIEW_H
 #define KH_CLUSTER_VIEW_H
 #include "cluster/kept.h"

@@ -96,31 +96,13 @@ void kh_view_answer_start(kh_view *v)
 
 /* ---- ordered ---- */
 
-void kh_view_ordered(kh_view *v, const uint8_t digest[32], uint64_t height, const uint64_t *tags, const uint32_t *op_cnts,
-                     uint32_t n)
+void kh_view_batches_add(kh_view *v, kh_view_batch *first)
 {
-    kh_view_batch *batch = malloc(sizeof *batch + n * sizeof batch->pieces[0]);
-    (void)pthread_mutex_lock(&v->lock);
-    if (batch == NULL) v->failed = KH_E_NOMEM;
-    else {
-        batch->height = height;
-        batch->n = n;
-        batch->at_ns = kh_node_clock(v->options.node);
-        memcpy(batch->digest, digest, 32);
-        for (uint32_t i = 0; i < n; i++) {
-            batch->pieces[i].ticket = tags[i];
-            batch->pieces[i].op_cnt = op_cnts[i];
-            batch->pieces[i].own = submission_of(v, tags[i]) != NULL;
-        }
-        kh_view_batch **end = &v->batches;
-        while (*end != NULL) end = &(*end)->next;
-        batch->next = NULL;
-        *end = batch;
-        v->look = true;
-        (void)pthread_cond_signal(&v->work);
-    }
-    (void)pthread_mutex_unlock(&v->lock);
-    if (v->options.inline_work) kh_view_work(v);
+    kh_view_batch **end = &v->batches;
+    while (*end != NULL) end = &(*end)->next;
+    *end = first;
+    for (kh_view_batch *b = first; b != NULL; b = b->next)
+        for (uint32_t i = 0; i < b->n; i++) b->pieces[i].own = submission_of(v, b->pieces[i].ticket) != NULL;
 }
 
 const kh_view_batch *kh_view_batch_of(const kh_view *v, const uint8_t digest[32])

@@ -12,7 +12,6 @@
 #ifndef KH_CLUSTER_VIEW_PARTS_H
 #define KH_CLUSTER_VIEW_PARTS_H
 #include <pthread.h>
-#include <stdatomic.h>
 #include "cluster/view.h"
 
 /* ---- financings ---- */
@@ -99,6 +98,22 @@ typedef struct kh_view_batch { /* an own batch that was ordered and is not answe
     } pieces[];
 } kh_view_batch;
 
+/* ---- what the node brings, until it is fetched ---- */
+typedef struct kh_view_news {
+    struct kh_view_news *next;
+    kh_attestation said;
+} kh_view_news;
+typedef struct kh_view_inbox {
+    pthread_mutex_t lock; /* may be taken with the view's held, not the other way round */
+    pthread_cond_t stir;
+    bool stirred, no_memory;
+    kh_view_parcel *first, *last;
+    uint32_t parcel_cnt, statement_cnt, dropped;
+    size_t parcel_sz;
+    kh_view_news *statements, **statements_end;
+    kh_view_batch *ordered, **ordered_end;
+} kh_view_inbox;
+
 typedef struct kh_view_warning { /* gathered with the lock held, told without */
     const char *word;
     uint32_t member;
@@ -112,10 +127,9 @@ struct kh_view {
     char dir[480];
     kh_store_driver driver;
     pthread_mutex_t lock;
-    pthread_cond_t work, done;
+    pthread_cond_t done;
     pthread_t thread;
-    bool has_thread, closing, look, save_due, ask_now;
-    _Atomic bool stirred; /* a block is kept; without the lock */
+    bool has_thread, closing, save_due, ask_now;
     /* what is known */
     uint64_t height, count, highest; /* highest: of the statements told */
     uint8_t head[32];
@@ -126,9 +140,8 @@ struct kh_view {
     uint32_t place_cnt, place_cap, saved_cnt;
     size_t unsaved_sz;
     /* what came */
-    kh_view_parcel *first, *last;
-    uint32_t parcel_cnt;
-    size_t waiting_sz; /* parcels and held */
+    kh_view_inbox inbox;
+    size_t waiting_sz; /* held */
     kh_view_held held[KH_VIEW_WAITING];
     uint32_t held_cnt;
     kh_attestation *statements; /* KH_VIEW_STATEMENTS, ascending heights */
@@ -154,6 +167,14 @@ struct kh_view {
 
 void kh_view_warn(kh_view *v, const char *word, uint32_t member, uint64_t height);
 
+/* ---- inbox ---- */
+void kh_view_inbox_open(kh_view_inbox *in);
+void kh_view_inbox_close(kh_view_inbox *in);
+void kh_view_stir(kh_view *v); /* there is something to do; whatever else is held */
+void kh_view_rest(kh_view *v); /* until there is */
+kh_view_parcel *kh_view_parcel_next(kh_view *v);
+void kh_view_fetch(kh_view *v); /* statements and ordered batches; lock held */
+
 /* ---- take ---- */
 /* kh_view_work opens what came and takes what can be taken; no lock held. */
 void kh_view_work(kh_view *v);
@@ -170,7 +191,8 @@ void kh_view_answer_start(kh_view *v);
 void kh_view_answer(kh_view *v, const kh_package *package, uint64_t time_ns);
 /* kh_view_answer_late answers batches whose height was taken before they were told. */
 void kh_view_answer_late(kh_view *v);
-void kh_view_answer_none(kh_view *v); /* closing */
+void kh_view_answer_none(kh_view *v);                       /* closing */
+void kh_view_batches_add(kh_view *v, kh_view_batch *first); /* ordered ones, a list, taken over */
 const kh_view_batch *kh_view_batch_of(const kh_view *v, const uint8_t digest[32]);
 /* kh_view_for_all: a receipt that stands for all operations of its batch. */
 bool kh_view_for_all(const kh_receipt *receipt);

@@ -99,7 +99,6 @@ static void open_parcel(kh_view *v, const kh_view_parcel *parcel)
     kh_err err = opens ? kh_package_read(held.bytes, held.n, v->chain, &held.package) : KH_E_FORMAT;
     bool good = err == KH_OK && held.package.party == o->party && held.package.height == height;
     (void)pthread_mutex_lock(&v->lock);
-    v->waiting_sz -= parcel->n;
     if (good) hold(v, &held);
     else {
         if (err == KH_OK) kh_package_free(&held.package);
@@ -191,20 +190,12 @@ static void tell_warnings(kh_view *v)
 void kh_view_work(kh_view *v)
 {
     for (bool more = true; more;) {
-        (void)pthread_mutex_lock(&v->lock);
-        v->look = false;
-        atomic_store(&v->stirred, false);
-        kh_view_parcel *parcel = v->first;
-        if (parcel != NULL) {
-            v->first = parcel->next;
-            if (v->first == NULL) v->last = NULL;
-            v->parcel_cnt--;
-        }
-        (void)pthread_mutex_unlock(&v->lock);
+        kh_view_parcel *parcel = kh_view_parcel_next(v);
         if (parcel != NULL) open_parcel(v, parcel);
         free(parcel);
         for (more = true; more;) { /* others may look between two */
             (void)pthread_mutex_lock(&v->lock);
+            kh_view_fetch(v);
             more = v->failed == KH_OK && v->unsaved_sz < KH_VIEW_UNSAVED_SZ && step(v);
             (void)pthread_mutex_unlock(&v->lock);
         }
@@ -212,7 +203,7 @@ void kh_view_work(kh_view *v)
         statements_forget(v);
         kh_view_answer_late(v);
         if (v->failed != KH_OK) kh_view_answer_none(v);
-        more = v->first != NULL && !v->closing;
+        more = parcel != NULL && !v->closing;
         (void)pthread_mutex_unlock(&v->lock);
         tell_warnings(v);
     }
