@@ -3,11 +3,11 @@
  *
  * No clock, socket, disk or thread of its own: everything comes through kh_node_effects, so a whole cluster of them, liars among
  * them, runs in one test on one thread (tests/sim/sim_cluster.c).
- * Threads  every function may be called by any thread; a lock inside. Effects are called with the lock held and must not call
- * back, but for kh_bodies' `done`, which the node gets by kh_node_stored. Order    kh_node_finalize/commit in block order;
- * `decided` follows commit in that order. A submission's answers come in the order of submissions of one node, unless its batch
- * is refused. Bounds   KH_NODE_QUEUE_SZ bytes of operations wait for a batch: then KH_E_AGAIN; KH_NODE_WINDOW batches under way;
- * pending transactions: 4,096, of a sender 256. */
+ * Threads  every function may be called by any thread; a lock inside. Effects are called with the lock held (body_get without it,
+ * too) and must not call back, but for kh_bodies' `done`, which the node gets by kh_node_stored. Order    kh_node_finalize/commit
+ * in block order; `decided` follows commit in that order. A submission's answers come in the order of submissions of one node,
+ * unless its batch is refused. Bounds   KH_NODE_QUEUE_SZ bytes of operations wait for a batch: then KH_E_AGAIN; KH_NODE_WINDOW
+ * batches under way; pending transactions: 4,096, of a sender 256. */
 #ifndef KH_CLUSTER_NODE_H
 #define KH_CLUSTER_NODE_H
 #include "attest/attest.h"

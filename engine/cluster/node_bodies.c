@@ -226,13 +226,11 @@ void kh_bodies_committed(kh_node *n, const kh_order_block *block)
 
 kh_err kh_node_body(kh_node *n, const uint8_t digest[32], uint8_t **ret, size_t *ret_n)
 {
+    kh_err err = n->fx->body_get(n->fx->self, digest, ret, ret_n); /* megabytes: agreement does not wait for them */
+    if (err != KH_E_NOT_FOUND && err != KH_E_DAMAGED) return err;
     kh_node_enter(n);
-    kh_err err = n->fx->body_get(n->fx->self, digest, ret, ret_n);
-    if (err == KH_E_NOT_FOUND || err == KH_E_DAMAGED) {
-        kh_wants_add(n, digest, 0, NULL);
-        kh_wants_tick(n);
-        err = KH_E_AGAIN;
-    }
+    kh_wants_add(n, digest, 0, NULL);
+    kh_wants_tick(n);
     kh_node_leave(n);
-    return err;
+    return KH_E_AGAIN;
 }
