@@ -19,7 +19,7 @@ from trial import figure as tell
 
 LABEL = "4 validators and 1 hub sharing this machine"
 ROWS, SECONDS, BANKS = 100_000, (5, 15)[not QUICK], (11, 12, 13, 14)
-LOADS = ((1024, 8),) if QUICK else ((256, 16), (1024, 4), (1024, 8), (1024, 16))  # applications a batch, batches of a bank under way
+LOADS = ((256, 16), (1024, 8)) if QUICK else ((256, 16), (1024, 4), (1024, 8), (1024, 16))  # applications a batch, batches of a bank under way
 HALF = (256, 16)  # at half load, as many at most
 KEYS_LANES = 4
 LOAD = os.path.join(BUILD, "bench", "bench_cluster")
