@@ -186,5 +186,6 @@ def run(cluster, node):
         supervisor.stopping = True
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield_to_hubs(node)
     supervisor.loop()
     return 0
