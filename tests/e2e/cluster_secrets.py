@@ -130,7 +130,8 @@ def look_at_traffic(capture):
     capture.flush()
     for port, what in ((26650, "links"), (26656, "CometBFT's"), (8443, "HTTPS")):
         sums = capture.bytes_at(port)
-        tap.ok(len(sums) == 5 and min(sums.values()) > 1000, f"captured of each node: {what}", sums)
+        # One CometBFT may have dialled all others and listened to none: its connections are seen at their other ends.
+        tap.ok(len(sums) >= (4 if port == 26656 else 5) and min(sums.values()) > 1000, f"captured of each node: {what}", sums)
     found, size = search(root, every, "tree:" + capture.folder)
     tap.ok(not found and size > 1 << 20, f"traffic: {size >> 20} MiB hold none of {len(every)} marks", brief(found))
     a, b = ([n["url"][len("https://") :].split(":")[0] for n in town.env()["nodes"]])[:2]
