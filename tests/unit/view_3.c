@@ -5,6 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static void change_byte(const char *path, off_t at, uint8_t bits)
+{
+    int fd = open(path, O_RDWR);
+    uint8_t byte;
+    cr_assert_eq(pread(fd, &byte, 1, at), 1);
+    byte ^= bits;
+    cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+}
+
 static void restart_with(kh_suite of)
 {
     suite = of;
@@ -148,12 +158,7 @@ Test(view, a_torn_end_comes_again)
     /* a changed byte in the middle is told */
     snprintf(line, sizeof line, "rm -f %s/view/*; cp %s %s", dir, copy, path);
     cr_assert_eq(system(line), 0);
-    int fd = open(path, O_RDWR);
-    uint8_t byte;
-    cr_assert_eq(pread(fd, &byte, 1, 300), 1);
-    byte ^= 1;
-    cr_assert_eq(pwrite(fd, &byte, 1, 300), 1);
-    close(fd);
+    change_byte(path, 300, 1);
     char why[200] = "";
     kh_view *none = NULL;
     const kh_view_options o = view_options();
@@ -238,12 +243,7 @@ Test(view, snapshots)
     open_view();
     cr_assert_eq(state_sum(), sum);
     kh_view_close(v);
-    int fd = open(path, O_RDWR);
-    uint8_t byte;
-    cr_assert_eq(pread(fd, &byte, 1, 5000), 1);
-    byte ^= 4;
-    cr_assert_eq(pwrite(fd, &byte, 1, 5000), 1);
-    close(fd);
+    change_byte(path, 5000, 4);
     open_view();
     cr_assert_eq(state_sum(), sum);
     end();
