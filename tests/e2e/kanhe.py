@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 COMMAND = os.environ["KANHE"]
 USCC_A, USCC_B = "91350211M000100Y43", "91350100M0001TGQXM"
@@ -12,21 +13,22 @@ HEADER = "kind,number,owner_id,currency,amount,date\n"
 
 
 class Tap:
+    """What was checked, a line each; tests check from several threads."""
+
     def __init__(self):
         self.count = 0
         self.failed = 0
+        self.lock = threading.Lock()
 
     def ok(self, condition, name, more=None):
-        self.count += 1
-        if condition:
-            print(f"ok {self.count} - {name}")
-        else:
-            self.failed += 1
-            print(f"not ok {self.count} - {name}")
-            if more is not None:
-                for line in str(more).splitlines():
-                    print(f"# {line}")
-        sys.stdout.flush()
+        with self.lock:
+            self.count += 1
+            self.failed += not condition
+            lines = [f"{'ok' if condition else 'not ok'} {self.count} - {name}"]
+            if not condition and more is not None:
+                lines += [f"# {line}" for line in str(more).splitlines()]
+            sys.stdout.write("\n".join(lines) + "\n")
+            sys.stdout.flush()
         return condition
 
     def same(self, got, wanted, name):
