@@ -3,7 +3,6 @@
  *   virtio_ask SOCKET SECONDS URL CA CERT KEY COUNT
  * Keeps 128 datagrams of 1 to 40 questions in flight. Prints "loaded" after the first 2,000 answers, "answers N" at the end; a
  * wrong answer ends it with 1. */
-#include <time.h>
 #include "client/session.h"
 #include "questions.h"
 #include "virtio_port.h"
@@ -12,17 +11,12 @@
 #define KNOWN 4096u /* counters that are remembered: more than can be in flight */
 
 static kh_lane lane;
+static kh_query *queries; /* queries[i] is question i + 1 */
+static uint32_t count;
 static struct {
     uint64_t counter;
     uint32_t first, cnt; /* 0: answered */
 } known[KNOWN];
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void open_lane(char **argv)
 {
@@ -38,7 +32,7 @@ static void open_lane(char **argv)
     kh_client_close(client);
 }
 
-static struct rte_mbuf *make(const kh_query *queries, uint32_t count)
+static struct rte_mbuf *make(void)
 {
     static uint32_t turn;
     struct rte_mbuf *m = rte_pktmbuf_alloc(virtio_pool);
@@ -57,7 +51,6 @@ static struct rte_mbuf *make(const kh_query *queries, uint32_t count)
     return m;
 }
 
-/* queries[i] is question i + 1. */
 static void check(uint8_t *frame, uint32_t n)
 {
     kh_reply_head head;
@@ -81,34 +74,14 @@ static void check(uint8_t *frame, uint32_t n)
 int main(int argc, char **argv)
 {
     if (argc != 8) return 2;
-    uint32_t count = (uint32_t)atoi(argv[7]), flying = 0;
+    count = (uint32_t)atoi(argv[7]);
     if (count <= KH_QUERIES_MAX) return 2;
-    kh_query *queries = calloc(count, sizeof *queries);
+    queries = calloc(count, sizeof *queries);
     if (queries == NULL) virtio_fail("no memory");
     for (uint32_t i = 0; i < count; i++) queries[i] = question_query(i + 1);
     open_lane(argv);
     virtio_open(argv[1]);
-    uint64_t got = 0;
-    double end = now_s() + atof(argv[2]), moved = now_s();
-    while (now_s() < end) {
-        struct rte_mbuf *ms[32];
-        uint32_t n = 0;
-        while (n < 32 && flying + n < WINDOW && (ms[n] = make(queries, count)) != NULL) n++;
-        uint32_t went = rte_eth_tx_burst(0, 0, ms, (uint16_t)n);
-        rte_pktmbuf_free_bulk(ms + went, n - went);
-        flying += went;
-        n = rte_eth_rx_burst(0, 0, ms, 32);
-        for (uint32_t i = 0; i < n; i++) check(rte_pktmbuf_mtod(ms[i], uint8_t *), ms[i]->data_len);
-        rte_pktmbuf_free_bulk(ms, n);
-        if (n > 0) moved = now_s();
-        else if (now_s() - moved > 0.05) flying = 0, moved = now_s(); /* some were dropped */
-        flying -= n < flying ? n : flying;
-        if (got < 2000 && got + n >= 2000) {
-            printf("loaded\n");
-            fflush(stdout);
-        }
-        got += n;
-    }
+    uint64_t got = virtio_load(WINDOW, atof(argv[2]), 2000);
     printf("answers %llu\n", (unsigned long long)got);
     free(queries);
     return got > 0 ? 0 : 1;
