@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""cluster.py BUILD [--quick]: a cluster as its banks meet it: 4 validators and 1 hub that share this machine, over loopback, each on the
-same disk. An application counts when its receipt has come: agreed by the validators, durable, executed by the hub and attested. Beside
-it CometBFT's own key-value store on the same cluster. One JSON line a figure; loopback has no wire, and says nothing of one."""
+"""cluster.py BUILD [--quick] [--beside]: a cluster as its banks meet it: 4 validators and 1 hub that share this machine, over loopback, each
+on the same disk. An application counts when its receipt has come: agreed by the validators, durable, executed by the hub and attested.
+Rates and latencies, and CometBFT's own key-value store on the same cluster; with --beside what goes on beside half load: look-ups, a node
+that dies and catches up. One JSON line a figure; loopback has no wire, and says nothing of one."""
 import http.client
 import json
 import os
@@ -272,22 +273,33 @@ def keys_s(town, how):
     return count / seconds
 
 
+def rates_and_latencies(town, theirs):
+    peak = agreed(town)
+    figure("CometBFT's own kvstore on the same cluster", theirs, "transactions/s", f"{LABEL}; flood mempool, ten a call, 16 callers")
+    figure("cluster agreed reserves against CometBFT's kvstore", peak, "applications/s", f"{LABEL}; kvstore's transactions/s", peak / theirs)
+    latency(town, peak)
+
+
+def beside_half_load(town):
+    peak = town.load(SECONDS, *LOADS[-1]).end().rate()
+    lookups(town, peak)
+    killed(town, peak)
+
+
 def main():
     towns = []
     try:
-        town = Town("--kvstore")
-        towns.append(town)
-        theirs = max(keys_s(town, how) for how in ("sync", "async"))
+        if "--beside" in sys.argv:
+            towns.append(Town())
+            towns[0].bring()
+            beside_half_load(towns[0])
+            return 0
+        towns.append(Town("--kvstore"))
+        theirs = max(keys_s(towns[0], how) for how in ("sync", "async"))
         towns.pop().close()
-        town = Town()
-        towns.append(town)
-        town.bring()
-        peak = agreed(town)
-        figure("CometBFT's own kvstore on the same cluster", theirs, "transactions/s", f"{LABEL}; flood mempool, ten a call, 16 callers")
-        figure("cluster agreed reserves against CometBFT's kvstore", peak, "applications/s", f"{LABEL}; kvstore's transactions/s", peak / theirs)
-        latency(town, peak)
-        lookups(town, peak)
-        killed(town, peak)
+        towns.append(Town())
+        towns[0].bring()
+        rates_and_latencies(towns[0], theirs)
     finally:
         for town in towns:
             town.close()
