@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -90,6 +91,7 @@ static bool make_queries(queries *q, uint64_t seed)
     for (int m = 0; m < MIXTURES; m++) {
         q->keys[m] = aligned_alloc(2 << 20, QUERIES * sizeof(kh_key));
         if (q->keys[m] == NULL) return false;
+        (void)madvise(q->keys[m], QUERIES * sizeof(kh_key), MADV_HUGEPAGE); /* as the index has them, and so the limit */
         for (uint64_t i = 0; i < QUERIES; i++) {
             uint64_t r = mix(seed ^ (i * 3 + (uint64_t)m)), id = (uint64_t)(((unsigned __int128)r * documents) >> 64);
             bool present = m == HITS || (m == HALF && (mix(r) & 1) != 0);

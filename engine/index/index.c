@@ -64,6 +64,7 @@ kh_lookup kh_lookup_choose(void)
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
         has_vaes())
         return kh_lookup_avx512;
+    if (__builtin_cpu_supports("avx2") && has_vaes()) return kh_lookup_vaes;
     if (__builtin_cpu_supports("aes")) return kh_lookup_aes;
 #endif
     return kh_lookup_portable;

@@ -105,6 +105,7 @@ typedef struct kh_lookup {
 extern const kh_lookup kh_lookup_portable;
 #if defined(__x86_64__)
 extern const kh_lookup kh_lookup_aes;
+extern const kh_lookup kh_lookup_vaes;
 extern const kh_lookup kh_lookup_avx512;
 #endif
 

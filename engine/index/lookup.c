@@ -9,6 +9,8 @@
 /* TSan does not see what vectors load: its builds take the narrow form, whose loads are atomic. */
 #if defined(__VAES__) && defined(__AVX512BW__) && !defined(KH_TSAN)
 #include "index/lookup_wide.h"
+#elif defined(__VAES__) && defined(__AVX2__) && !defined(KH_TSAN)
+#include "index/lookup_vaes.h"
 #else
 #include "index/lookup_narrow.h"
 #endif
@@ -78,7 +80,7 @@ static inline __attribute__((always_inline)) uint64_t look_up(const kh_index *ix
         uint32_t first = to_compare * GROUP, cnt = n - first < GROUP ? n - first : GROUP, valid = (UINT32_C(1) << cnt) - 1;
         uint32_t hits = stage_compare(ix, cnt < GROUP ? last : keys + first, g) & valid;
         if (out.recs != NULL) give_pointers(ix, g, cnt, out.recs + first);
-        else memcpy(out.records + first, g->record, cnt * sizeof *out.records);
+        else give_numbers(g, cnt, out.records + first);
         out.hits += out.counting ? (uint64_t)__builtin_popcount(hits) : (uint64_t)hits << (first % 64);
         for (uint32_t m = g->again & ~hits & valid; m != 0; m &= m - 1) {
             uint32_t i = first + (uint32_t)__builtin_ctz(m);

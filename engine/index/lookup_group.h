@@ -1,5 +1,4 @@
-/* lookup_group: what a group of keys carries from stage to stage, and the parts that look-ups of one key share with it. Included
- * by lookup.c's variants only. */
+/* lookup_group: the parts that look-ups of a group of keys share with those of one. Included by lookup.c's variants only. */
 #ifndef KH_INDEX_LOOKUP_GROUP_H
 #define KH_INDEX_LOOKUP_GROUP_H
 
@@ -9,16 +8,6 @@
 #endif
 
 enum { GROUP = 16 };
-
-typedef struct group {
-    _Alignas(64) uint64_t offset[GROUP]; /* of the bucket, from the first segment */
-    _Alignas(64) uint32_t record[GROUP];
-    _Alignas(64) uint32_t filter[GROUP]; /* its bit in the overflow word */
-    _Alignas(32) uint16_t tag[GROUP];
-    _Alignas(64) uint32_t matched[GROUP]; /* wide only, as the next */
-    uint32_t overflow[GROUP];
-    uint32_t again; /* after stage_compare, bit i: if record[i] is not the one sought, a second look is needed */
-} group;
 
 static inline __attribute__((always_inline)) uint64_t hash_of(const kh_hash_key *k, const kh_key *key)
 {

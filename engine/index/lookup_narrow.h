@@ -4,6 +4,14 @@
 
 #include "index/lookup_group.h"
 
+typedef struct group {
+    _Alignas(64) uint64_t offset[GROUP]; /* of the bucket, from the first segment */
+    _Alignas(64) uint32_t record[GROUP];
+    _Alignas(64) uint32_t filter[GROUP]; /* its bit in the overflow word */
+    _Alignas(32) uint16_t tag[GROUP];
+    uint32_t again; /* after stage_compare, bit i: if record[i] is not the one sought, a second look is needed */
+} group;
+
 static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix, const kh_key keys[GROUP], uint64_t mask,
                                                              group *g)
 {
@@ -57,6 +65,11 @@ static inline __attribute__((always_inline)) void give_pointers(const kh_index *
                                                                 const kh_record *ret[])
 {
     for (uint32_t i = 0; i < cnt; i++) ret[i] = &ix->records[g->record[i]];
+}
+
+static inline __attribute__((always_inline)) void give_numbers(const group *g, uint32_t cnt, uint32_t ret[])
+{
+    memcpy(ret, g->record, cnt * sizeof *ret);
 }
 
 #endif

@@ -5,6 +5,16 @@
 
 #include "index/lookup_group.h"
 
+typedef struct group {
+    _Alignas(64) uint64_t offset[GROUP]; /* of the bucket, from the first segment */
+    _Alignas(64) uint32_t record[GROUP];
+    _Alignas(64) uint32_t filter[GROUP]; /* its bit in the overflow word */
+    _Alignas(32) uint16_t tag[GROUP];
+    _Alignas(64) uint32_t matched[GROUP];
+    uint32_t overflow[GROUP];
+    uint32_t again; /* after stage_compare, bit i: if record[i] is not the one sought, a second look is needed */
+} group;
+
 /* The low halves of the hashes of eight keys, in their order. */
 static inline __attribute__((always_inline)) __m512i hash_eight(const __m512i round[5], const kh_key keys[8])
 {
@@ -101,6 +111,11 @@ static inline __attribute__((always_inline)) void give_pointers(const kh_index *
         __m512i at = _mm512_add_epi64(_mm512_slli_epi64(rec, 6), _mm512_set1_epi64((long long)(uintptr_t)ix->records));
         _mm512_mask_storeu_epi64(ret + half, (__mmask8)(wanted >> half), at);
     }
+}
+
+static inline __attribute__((always_inline)) void give_numbers(const group *g, uint32_t cnt, uint32_t ret[])
+{
+    memcpy(ret, g->record, cnt * sizeof *ret);
 }
 
 #endif
