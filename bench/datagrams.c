@@ -183,8 +183,10 @@ static void stages(uint32_t rounds)
             began = seconds();
             kh_flow_begin(&flow, kh_ledger_index(l));
             uint32_t out = 0;
-            for (uint32_t i = 0; out < 1024; i += KH_FLOW_GROUP)
+            for (uint32_t i = 0; out < 1024; i += KH_FLOW_GROUP) {
                 if (kh_flow_step(&flow, i < 1024 ? group + i : NULL, records + out)) out += KH_FLOW_GROUP;
+                kh_flow_fetch(&flow);
+            }
             double found = seconds();
             kh_moment moment = kh_ledger_moment(l);
             for (uint32_t i = 0; i < 1024; i += KH_FLOW_GROUP)

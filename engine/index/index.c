@@ -155,6 +155,8 @@ bool kh_flow_step(kh_flow *flow, const kh_key keys[KH_FLOW_GROUP], const kh_reco
     return flow->ix->lookup.flow_step(flow, keys, ret_recs);
 }
 
+void kh_flow_fetch(kh_flow *flow) { flow->ix->lookup.flow_fetch(flow); }
+
 const kh_record *kh_index_null(const kh_index *ix) { return ix->records; }
 
 void kh_index_find_bulk(const kh_index *ix, const kh_key keys[], uint32_t n, uint32_t ret_records[])

@@ -101,6 +101,7 @@ typedef struct kh_lookup {
     uint64_t (*find)(const kh_index *ix, const kh_key keys[], uint32_t n, uint32_t ret_records[]);
     void (*flow_begin)(const kh_index *ix, kh_flow *flow);
     bool (*flow_step)(kh_flow *flow, const kh_key keys[], const kh_record *ret_recs[]);
+    void (*flow_fetch)(kh_flow *flow);
 } kh_lookup;
 extern const kh_lookup kh_lookup_portable;
 #if defined(__x86_64__)

@@ -112,15 +112,15 @@ static uint64_t find(const kh_index *ix, const kh_key keys[], uint32_t n, uint32
     return ret_records[0] != 0;
 }
 
-/* A flow: the same stages, one step a call; what needs a second look is looked up at once, its neighbours fetched by then. */
+/* A flow: the same stages, of one group each a step; what needs a second look is looked up at once, its neighbours fetched by
+ * then. A group is matched at the end of the step after its own, and compared two steps later. */
 typedef struct stream {
     group ring[RING];
     _Alignas(64) kh_key keys[RING][GROUP];
     uint64_t mask;
-    uint32_t step, end; /* end: groups taken */
+    uint32_t step, end; /* steps done; groups taken */
 } stream;
-_Static_assert(sizeof(stream) <= sizeof(((kh_flow *)0)->inside) && GROUP == KH_FLOW_GROUP && AHEAD_COMPARE == KH_FLOW_DEPTH,
-               "flow.h");
+_Static_assert(sizeof(stream) <= sizeof(((kh_flow *)0)->inside) && GROUP == KH_FLOW_GROUP && KH_FLOW_DEPTH < RING, "flow.h");
 
 static void flow_begin(const kh_index *ix, kh_flow *flow)
 {
@@ -134,16 +134,11 @@ static bool flow_step(kh_flow *flow, const kh_key keys[GROUP], const kh_record *
 {
     stream *s = (stream *)(void *)flow->inside;
     const kh_index *ix = flow->ix;
-    uint32_t step = s->step++, to_match = step - AHEAD_MATCH, to_compare = step - AHEAD_COMPARE;
+    uint32_t step = s->step++, to_compare = step - KH_FLOW_DEPTH; /* not yet begun: huge */
     if (keys != NULL) {
         memcpy(s->keys[step % RING], keys, sizeof s->keys[0]);
         stage_hash(ix, s->keys[step % RING], s->mask, &s->ring[step % RING]);
         s->end = step + 1;
-    }
-    if (to_match < s->end) {
-        group *g = &s->ring[to_match % RING];
-        stage_match(ix, g);
-        fetch_neighbours(ix, g);
     }
     if (to_compare >= s->end) return false;
     group *g = &s->ring[to_compare % RING];
@@ -158,4 +153,14 @@ static bool flow_step(kh_flow *flow, const kh_key keys[GROUP], const kh_record *
     return true;
 }
 
-const kh_lookup KH_LOOKUP = {.hash = hash_one, .bulk = bulk, .find = find, .flow_begin = flow_begin, .flow_step = flow_step};
+static void flow_fetch(kh_flow *flow)
+{
+    stream *s = (stream *)(void *)flow->inside;
+    uint32_t to_match = s->step - 2;
+    if (to_match >= s->end) return;
+    stage_match(flow->ix, &s->ring[to_match % RING]);
+    fetch_neighbours(flow->ix, &s->ring[to_match % RING]);
+}
+
+const kh_lookup KH_LOOKUP = {
+    .hash = hash_one, .bulk = bulk, .find = find, .flow_begin = flow_begin, .flow_step = flow_step, .flow_fetch = flow_fetch};

@@ -13,7 +13,8 @@
 
 enum {
     GATE_QUESTIONS = 128, /* answered while the gate is held once: tens of microseconds that the applier may wait */
-    FETCH_AHEAD = 2
+    FETCH_AHEAD = 2,
+    PLAIN_AHEAD = 8
 };
 
 kh_err kh_poller_new(kh_service *service, uint32_t number, kh_poller **ret)
@@ -146,6 +147,7 @@ static void step(kh_poller *p, const kh_key *keys)
 {
     const kh_record *records[KH_FLOW_GROUP];
     if (kh_flow_step(&p->flow, keys, records)) answer_group(p, records);
+    kh_flow_fetch(&p->flow);
 }
 
 /* ---- in ---- */
@@ -285,11 +287,12 @@ static void end(kh_poller *p)
     kh_reader_quiesce();
 }
 
-/* A packet is fetched whole while those before it are decrypted. */
-static inline void fetch(const kh_packet *packet)
+/* A packet is fetched whole while those before it are decrypted: one half at a time, for flow.h's reason. */
+static inline void fetch(const kh_packet *packet, bool second)
 {
-    uint32_t n = packet->n < KH_DATAGRAM_MAX_SZ ? packet->n : KH_DATAGRAM_MAX_SZ;
-    for (uint32_t at = 0; at < n + 63; at += 64) __builtin_prefetch(packet->p + at, 1, 3);
+    uint32_t n = packet->n < KH_DATAGRAM_MAX_SZ ? packet->n : KH_DATAGRAM_MAX_SZ, half = n / 2 & ~63u;
+    for (uint32_t at = second ? half : 0, end = second ? n + 63 : half; at < end; at += 64)
+        __builtin_prefetch(packet->p + at, 1, 3);
 }
 
 void kh_poller_burst(kh_poller *p, kh_packet *const packets[], uint32_t n, uint64_t now_ns)
@@ -297,11 +300,17 @@ void kh_poller_burst(kh_poller *p, kh_packet *const packets[], uint32_t n, uint6
     KH_ASSERT(n <= KH_BURST_MAX);
     start(p, now_ns);
     uint64_t datagrams = 0;
-    for (uint32_t i = 0; i < n && i < FETCH_AHEAD; i++) fetch(packets[i]);
+    for (uint32_t i = 0; i < n && i < FETCH_AHEAD; i++) {
+        fetch(packets[i], false);
+        fetch(packets[i], true);
+    }
     for (uint32_t i = 0; i < n; i++) {
-        if (i + FETCH_AHEAD < n) fetch(packets[i + FETCH_AHEAD]);
+        if (i + 2 * FETCH_AHEAD < n) __builtin_prefetch(packets[i + 2 * FETCH_AHEAD], 0, 3);
+        if (i + FETCH_AHEAD < n) fetch(packets[i + FETCH_AHEAD], false);
         kh_pending *d = &p->pending[p->pending_cnt];
-        if (!kh_admit(p, packets[i], d)) continue;
+        bool admitted = kh_admit(p, packets[i], d);
+        if (i + FETCH_AHEAD < n) fetch(packets[i + FETCH_AHEAD], true);
+        if (!admitted) continue;
         datagrams++;
         if (d->cnt == 0) continue;
         d->rights = d->session->rights;
@@ -325,7 +334,8 @@ void kh_poller_burst_plain(kh_poller *p, const kh_principal *who, kh_packet *con
     for (uint32_t i = 0; i < n; i++) {
         kh_request_head head;
         uint32_t cnt;
-        if (i + 8 < n) __builtin_prefetch(packets[i + 8]->p, 1, 3);
+        if (i + 2 * PLAIN_AHEAD < n) __builtin_prefetch(packets[i + 2 * PLAIN_AHEAD], 0, 3);
+        if (i + PLAIN_AHEAD < n) fetch(packets[i + PLAIN_AHEAD], true);
         if (packets[i]->n != KH_REQUEST_HEAD_SZ + KH_QUERY_SZ) {
             (void)kh_drop(p, packets[i], KH_N_DROPPED_SHAPE);
             continue;

@@ -61,8 +61,10 @@ static void flow_all(const kh_lookup *variant, const kh_key *keys, uint32_t n, c
     kh_flow *flow = aligned_alloc(64, sizeof *flow);
     uint32_t out = 0;
     variant->flow_begin(ix, flow);
-    for (uint32_t in = 0; out < n; in += KH_FLOW_GROUP)
+    for (uint32_t in = 0; out < n; in += KH_FLOW_GROUP) {
         if (variant->flow_step(flow, in < n ? keys + in : NULL, recs + out)) out += KH_FLOW_GROUP;
+        variant->flow_fetch(flow);
+    }
     free(flow);
 }
 
