@@ -185,17 +185,17 @@ bool kh_ledger_risk_account(const kh_ledger *l, uint32_t bank, kh_risk_view *ret
 /* One verification question, DOMAIN §7. */
 typedef struct kh_question {
     kh_key key;
-    kh_kind kind;
-    kh_code number_code;  /* what kh_number_canonical said of the number */
-    uint32_t bank;        /* who asks, for DUP_OWN; 0 the regulator */
-    uint32_t owner_check; /* 0 = not stated (DOMAIN requires it of banks; access checks that) */
     uint64_t amount;      /* of `currency`; KH_AMOUNT_NONE = states none */
+    uint32_t owner_check; /* 0 = not stated (DOMAIN requires it of banks; access checks that) */
+    kh_date date;         /* 0 = states none; these three lie as in a record */
     kh_currency currency; /* 0 = states none */
-    kh_date date;         /* 0 = states none */
-    int8_t direction;     /* 0 not stated, +1 export, -1 import */
     uint64_t contract;    /* 0 not stated */
     uint64_t want;        /* KH_AMOUNT_NONE: any free above 0 */
     uint32_t version;     /* 0 not stated */
+    uint32_t bank;        /* who asks, for DUP_OWN; 0 the regulator */
+    kh_kind kind;
+    kh_code number_code; /* what kh_number_canonical said of the number */
+    int8_t direction;    /* 0 not stated, +1 export, -1 import */
 } kh_question;
 typedef struct kh_verdict {
     kh_code code;

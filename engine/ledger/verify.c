@@ -168,23 +168,41 @@ kh_moment kh_ledger_moment(const kh_ledger *l)
 
 enum { USABLE = 1 << KH_STATUS_RELEASED | 1 << KH_STATUS_CLEARED | 1 << KH_STATUS_EXITED | 1 << KH_STATUS_NORMAL };
 
+#define STATED_SZ (sizeof(uint32_t) + sizeof(kh_date) + sizeof(kh_currency))
+_Static_assert(STATED_SZ == sizeof(uint64_t) && offsetof(kh_question, date) - offsetof(kh_question, owner_check) == 4 &&
+                   offsetof(kh_question, currency) - offsetof(kh_question, owner_check) == 6 &&
+                   offsetof(kh_record, date) - offsetof(kh_record, owner_check) == 4 &&
+                   offsetof(kh_record, currency) - offsetof(kh_record, owner_check) == 6,
+               "owner, date and currency are compared as one word");
+
+/* Owner, date and currency, each where it is stated, are the record's. Who states all three needs one comparison. */
+static inline bool matches(const kh_question *q, const kh_record *rec)
+{
+    uint64_t stated, has;
+    memcpy(&stated, (const uint8_t *)q + offsetof(kh_question, owner_check), sizeof stated);
+    memcpy(&has, (const uint8_t *)rec + offsetof(kh_record, owner_check), sizeof has);
+    if (KH_LIKELY(stated == has)) return true;
+    return ((q->owner_check == 0) | (q->owner_check == rec->owner_check)) & ((q->date == 0) | (q->date == rec->date)) &
+           ((q->currency == 0) | (q->currency == rec->currency));
+}
+
 /* The usual answer, without a branch a condition: one balance, everything matches, usable, something free, no rule and no warning
    applies: OK. False says nothing: the other paths look closer. */
-static inline bool answer_usual(const kh_question *q, const kh_record *rec, kh_verdict *ret)
+static inline bool answer_usual(const kh_question *q, const kh_record *rec, uint64_t height, kh_verdict *ret)
 {
     kh_quad quad = kh_quad_peek(rec);
     uint64_t free = rec->cap > quad.taken ? rec->cap - quad.taken : 0, want = q->want == KH_AMOUNT_NONE ? 0 : q->want;
-    bool no = (quad.flags & (KH_REC_ALIAS | KH_REC_MORE | KH_REC_GROUP | KH_REC_SIMILAR)) | (q->contract != 0) |
-              (q->number_code != KH_C_OK) | ((q->owner_check != 0) & (q->owner_check != rec->owner_check)) | (q->direction != 0) |
-              ((q->currency != 0) & (q->currency != rec->currency)) |
-              ((q->amount != KH_AMOUNT_NONE) & ((q->amount != rec->base) | (rec->currency == 0))) |
-              ((q->date != 0) & (q->date != rec->date)) | ((USABLE >> (quad.status & 31) & 1) == 0) | (quad.version == 0) |
-              (quad.version > UINT16_MAX / 2) | ((q->version != 0) & (q->version != quad.version)) | (free == 0) | (free < want);
-    ret->code = KH_C_OK;
-    ret->status = (kh_status)quad.status;
-    ret->version = quad.version;
-    ret->currency = rec->currency;
-    ret->free = free;
+    bool no = ((quad.flags & (KH_REC_ALIAS | KH_REC_MORE | KH_REC_GROUP | KH_REC_SIMILAR)) | q->contract | q->number_code |
+               (uint64_t)(q->direction != 0)) != 0;
+    no |= (!matches(q, rec)) | ((q->amount != KH_AMOUNT_NONE) & ((q->amount != rec->base) | (rec->currency == 0))) |
+          ((USABLE >> (quad.status & 31) & 1) == 0) | ((uint16_t)(quad.version - 1) >= UINT16_MAX / 2) |
+          ((q->version != 0) & (q->version != quad.version)) | (free == 0) | (free < want);
+    *ret = (kh_verdict){.code = KH_C_OK,
+                        .status = (kh_status)quad.status,
+                        .version = quad.version,
+                        .currency = rec->currency,
+                        .free = free,
+                        .as_of = height};
     return !no;
 }
 
@@ -209,8 +227,7 @@ uint64_t kh_ledger_verify_found(const kh_ledger *l, kh_moment moment, const kh_q
     uint64_t done = 0;
     for (uint32_t i = 0; i < n; i++) {
         const kh_question *q = &questions[i];
-        ret[i] = (kh_verdict){.free = KH_AMOUNT_NONE, .as_of = moment.height};
-        if (KH_LIKELY(moment.plain && records[i] != null && answer_usual(q, records[i], &ret[i]))) {
+        if (KH_LIKELY(moment.plain && records[i] != null && answer_usual(q, records[i], moment.height, &ret[i]))) {
             done |= UINT64_C(1) << i;
             continue;
         }

@@ -21,16 +21,21 @@ void kh_request_head_encode(const kh_request_head *head, uint8_t ret[KH_REQUEST_
     ret[15] = head->form;
 }
 
-/* How many items of a form lie in n bytes: false where they are no whole number, none or too many. */
-static bool count(uint8_t form, size_t n, uint32_t query_sz, uint32_t long_sz, uint32_t op_sz, uint32_t *ret_cnt)
+static inline __attribute__((always_inline)) bool whole(size_t n, uint32_t size, uint32_t max, uint32_t *ret_cnt)
 {
-    uint32_t size = form == KH_FORM_QUERY ? query_sz : form == KH_FORM_QUERY_LONG ? long_sz : op_sz;
-    uint32_t max = form == KH_FORM_QUERY        ? KH_QUERIES_MAX
-                   : form == KH_FORM_QUERY_LONG ? KH_QUERIES_LONG_MAX
-                                                : KH_DATAGRAM_OPS_MAX;
     if (n == 0 || n % size != 0 || n / size > max) return false;
     *ret_cnt = (uint32_t)(n / size);
     return true;
+}
+
+/* How many items of a form lie in n bytes: false where they are no whole number, none or too many. Inline: sizes are constants.
+ */
+static inline __attribute__((always_inline)) bool count(uint8_t form, size_t n, uint32_t query_sz, uint32_t long_sz,
+                                                        uint32_t op_sz, uint32_t *ret_cnt)
+{
+    if (KH_LIKELY(form == KH_FORM_QUERY)) return whole(n, query_sz, KH_QUERIES_MAX, ret_cnt);
+    if (form == KH_FORM_QUERY_LONG) return whole(n, long_sz, KH_QUERIES_LONG_MAX, ret_cnt);
+    return whole(n, op_sz, KH_DATAGRAM_OPS_MAX, ret_cnt);
 }
 
 kh_err kh_request_head_decode(const uint8_t *p, size_t n, kh_request_head *ret, uint32_t *ret_cnt)
