@@ -1,7 +1,7 @@
 /* flow: look-ups fed sixteen keys at a time by a reader that has other work to do in between.
  *
  * The stages of index.h's bulk get, a piece of them a call, so that what they prefetch arrives while the caller decrypts its next
- * packet. A processor has few misses under way at a time (24 on Zen 3) and stands still at the next: a step prefetches sixteen
+ * packet. A processor has few misses under way at a time (some two dozen) and stands still at the next: a step prefetches sixteen
  * buckets, a fetch sixteen records, and the caller answers what came out of the step in between. Keys taken in one step come out
  * KH_FLOW_DEPTH steps later. Between begin and the last step the reader announces no quiescent state. [R] */
 #ifndef KH_INDEX_FLOW_H
