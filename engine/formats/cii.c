@@ -1,16 +1,11 @@
 /* cii: UN/CEFACT Cross Industry Invoice (D16B) -> the facts of an invoice (EN 16931's CII binding). */
 #include "formats/xml_inside.h"
 
-#include <strings.h>
-
 static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
 {
     for (uint32_t tax = kh_xml_child(t, party, "SpecifiedTaxRegistration"); tax != 0 && v->vat.n == 0; tax = kh_xml_again(t, tax))
-        for (uint32_t id = kh_xml_child(t, tax, "ID"); id != 0 && v->vat.n == 0; id = kh_xml_again(t, id)) {
-            kh_text scheme = kh_xml_scheme(t, id);
-            if ((scheme.n == 2 && strncasecmp(scheme.p, "VA", 2) == 0) || (scheme.n == 3 && strncasecmp(scheme.p, "VAT", 3) == 0))
-                v->vat = kh_xml_text(t, id);
-        }
+        for (uint32_t id = kh_xml_child(t, tax, "ID"); id != 0 && v->vat.n == 0; id = kh_xml_again(t, id))
+            if (kh_invoice_scheme_is_vat(kh_xml_scheme(t, id))) v->vat = kh_xml_text(t, id);
     v->registration = kh_xml_path_text(t, party, "SpecifiedLegalOrganization/ID");
     v->identifier = kh_xml_path_text(t, party, "ID");
     if (v->identifier.n == 0) v->identifier = kh_xml_path_text(t, party, "GlobalID");

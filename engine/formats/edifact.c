@@ -61,7 +61,8 @@ static void warn(kh_edifact *e, enum kh_edifact_warning which, uint64_t said, ui
         snprintf(text, sizeof e->warning_texts[0],
                  "The message that ends in line %llu says that it has %llu segments (UNT); it has %llu.", line, s, f);
     else if (which == KH_EDIFACT_UNZ)
-        snprintf(text, sizeof e->warning_texts[0], "The interchange says that it has %llu messages (UNZ); it has %llu.", s, f);
+        snprintf(text, sizeof e->warning_texts[0], "The interchange says that it has %llu %s (UNZ); it has %llu.", s,
+                 e->group_cnt != 0 ? "groups" : "messages", f);
     else snprintf(text, sizeof e->warning_texts[0], "The interchange has no UNZ; it may be cut off after %llu messages.", f);
     e->warnings[e->warning_cnt++] = text;
 }
@@ -180,10 +181,13 @@ bool kh_edifact_next(kh_edifact *e, kh_item *ret)
     while (!e->ended && next_segment(e, &s)) {
         if (kh_edifact_is(e, &s, "UNB")) {
             e->charset_n = kh_edifact_value(e, &s, 1, 0, e->charset, sizeof e->charset);
-            e->message_cnt = 0;
+            e->message_cnt = e->group_cnt = 0;
             e->open = true;
+        } else if (kh_edifact_is(e, &s, "UNG")) {
+            e->group_cnt++;
         } else if (kh_edifact_is(e, &s, "UNZ")) {
-            if (count_of(e, &s) != e->message_cnt) warn(e, KH_EDIFACT_UNZ, count_of(e, &s), e->message_cnt);
+            uint64_t cnt = e->group_cnt != 0 ? e->group_cnt : e->message_cnt; /* UNZ counts groups where there are some */
+            if (count_of(e, &s) != cnt) warn(e, KH_EDIFACT_UNZ, count_of(e, &s), cnt);
             e->open = false;
         } else if (kh_edifact_is(e, &s, "UNH")) {
             e->given++;

@@ -44,7 +44,7 @@ enum kh_edifact_warning { KH_EDIFACT_UNT, KH_EDIFACT_UNZ, KH_EDIFACT_NO_UNZ, KH_
 struct kh_edifact {
     const char *p;
     size_t n, at;
-    uint64_t line, message_cnt, given;
+    uint64_t line, message_cnt, group_cnt, given;
     kh_edifact_marks marks;
     kh_edifact_segment cut_in; /* the segment within which the bytes end, where `cut` */
     bool cut, cut_said, open, ended;

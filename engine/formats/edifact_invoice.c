@@ -3,7 +3,6 @@
 #include "formats/edifact_inside.h"
 
 #include <iconv.h>
-#include <stdio.h>
 
 #define CNT(a) ((uint32_t)(sizeof(a) / sizeof *(a)))
 #define TEXT(k) ((kh_text){(k).n != 0 ? (k).p : NULL, (k).n})
@@ -27,19 +26,39 @@ static uint32_t rank_of(const kh_edifact_kept *v, const char *const words[], uin
 
 void kh_edifact_invoice_begin(kh_edifact_invoice *v) { memset(v, 0, sizeof *v); }
 
-/* 137: the document's date; 3: the invoice's, where there is no 137. The formats that begin with CCYYMMDD are what kh_when_parse
-   reads; those with a year of two digits (101, 2: DDMMYY) are turned round, of this century. */
+/* How a format of UN/EDIFACT 2379 writes the day; * is a time. The other formats that are read begin with CCYYMMDD. */
+static const char *day_of_format(const kh_edifact_kept *format)
+{
+    static const struct {
+        const char *code, *day;
+    } table[] = {{"2", "DDMMYY"},    {"3", "MMDDYY"},      {"4", "DDMMCCYY"},   {"5", "DDMMCCYY*"},
+                 {"101", "YYMMDD"},  {"201", "YYMMDD*"},   {"202", "YYMMDD*"},  {"301", "YYMMDD*"},
+                 {"302", "YYMMDD*"}, {"303", "CCYYMMDD*"}, {"304", "CCYYMMDD*"}};
+    for (uint32_t i = 0; i < CNT(table); i++)
+        if (is(format, table[i].code)) return table[i].day;
+    return NULL;
+}
+
+/* Turns a date round to CCYYMMDD and leaves its time out; a year of two digits is one of this century. A text of another length
+   than its format's stays as it is. */
+static void turn_date(kh_edifact_kept *text, const char *day)
+{
+    char out[9] = "20000000";
+    uint32_t n = (uint32_t)strcspn(day, "*"), at[128] = {['C'] = 0, ['Y'] = 2, ['M'] = 4, ['D'] = 6};
+    if (text->n < n || (text->n > n && day[n] != '*')) return;
+    for (uint32_t i = 0; i < n; i++) out[at[(unsigned char)day[i]]++] = text->p[i];
+    memcpy(text->p, out, text->n = 8);
+}
+
+/* 137: the document's date; 3: the invoice's, where there is no 137. */
 static void read_date(kh_edifact *e, const kh_edifact_segment *s)
 {
     kh_edifact_kept qualifier = kept(e, s, 1, 0), text = kept(e, s, 1, 1), format = kept(e, s, 1, 2);
     kh_edifact_kept *to = is(&qualifier, "137") ? &e->invoice.date : is(&qualifier, "3") ? &e->invoice.other_date : NULL;
     if (to == NULL || to->n != 0) return;
-    const char *p = text.p;
-    if (text.n == 6 && (is(&format, "101") || is(&format, "2"))) {
-        bool day_first = is(&format, "2");
-        text.n = (uint32_t)snprintf(to->p, sizeof to->p, "20%.2s%.2s%.2s", day_first ? p + 4 : p, p + 2, day_first ? p : p + 4);
-        to->n = text.n;
-    } else *to = text;
+    const char *day = day_of_format(&format);
+    if (day != NULL) turn_date(&text, day);
+    *to = text;
 }
 
 /* The invoicing currency (role 4), whichever its usage; else the reference currency (usage 2). Payment and tax currencies are not

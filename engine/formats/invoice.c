@@ -1,6 +1,8 @@
 /* invoice: see invoice.h. */
 #include "formats/invoice.h"
 
+#include <strings.h>
+
 /* The codes of UN/EDIFACT 1001 that stand for a credit note (EN 16931's list). */
 static bool is_credit_code(kh_text code)
 {
@@ -53,13 +55,19 @@ static bool set_amount(const kh_invoice *v, kh_item_texts *texts, kh_item *item,
         return kh_item_refuse(item, texts, KH_C_FORMAT, "The amount due is in another currency than the invoice (%s).",
                               kh_currency_alpha(currency));
     if (kh_amount_parse_signed(v->payable, currency, ret_negative, &amount) != KH_C_OK)
-        return kh_item_refuse(item, texts, KH_C_FORMAT,
-                              "The amount due \"%.*s\" is not a plain decimal with at most %d digits after the point (%s).",
-                              v->payable.n > 70 ? 70 : (int)v->payable.n, v->payable.p, kh_currency_exponent(currency),
-                              kh_currency_alpha(currency));
+        return kh_item_refuse(
+            item, texts, KH_C_FORMAT,
+            "The amount due \"%.*s\" is not a plain decimal with at most %d digits after the point (%s) and 18 in all.",
+            v->payable.n > 70 ? 70 : (int)v->payable.n, v->payable.p, kh_currency_exponent(currency),
+            kh_currency_alpha(currency));
     if (amount == KH_AMOUNT_NONE) return true;
     if (amount == 0) *ret_negative = false;
     return kh_item_add_amount(item, texts, currency, amount);
+}
+
+bool kh_invoice_scheme_is_vat(kh_text scheme)
+{
+    return (scheme.n == 2 && strncasecmp(scheme.p, "VA", 2) == 0) || (scheme.n == 3 && strncasecmp(scheme.p, "VAT", 3) == 0);
 }
 
 bool kh_invoice_item(const kh_invoice *v, kh_item_texts *texts, kh_item *item)

@@ -20,6 +20,9 @@ typedef struct kh_invoice {
     uint32_t bill_cnt;
 } kh_invoice;
 
+/* kh_invoice_scheme_is_vat: whether a tax scheme's code is that of the VAT (UN/EDIFACT 5153: VAT; 1153: VA). */
+bool kh_invoice_scheme_is_vat(kh_text scheme);
+
 /* kh_invoice_item fills an item that kh_item_begin has begun. False: refused (item->code, item->why). */
 bool kh_invoice_item(const kh_invoice *invoice, kh_item_texts *texts, kh_item *item);
 #endif

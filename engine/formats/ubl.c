@@ -1,14 +1,10 @@
 /* ubl: UBL 2.x Invoice and CreditNote -> the facts of an invoice (EN 16931's UBL binding). */
 #include "formats/xml_inside.h"
 
-#include <strings.h>
-
-static bool is_vat(kh_text scheme) { return scheme.n == 3 && strncasecmp(scheme.p, "VAT", 3) == 0; }
-
 static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
 {
     for (uint32_t tax = kh_xml_child(t, party, "PartyTaxScheme"); tax != 0 && v->vat.n == 0; tax = kh_xml_again(t, tax))
-        if (is_vat(kh_xml_path_text(t, tax, "TaxScheme/ID"))) v->vat = kh_xml_path_text(t, tax, "CompanyID");
+        if (kh_invoice_scheme_is_vat(kh_xml_path_text(t, tax, "TaxScheme/ID"))) v->vat = kh_xml_path_text(t, tax, "CompanyID");
     for (uint32_t e = kh_xml_child(t, party, "PartyLegalEntity"); e != 0; e = kh_xml_again(t, e)) {
         if (v->registration.n == 0) v->registration = kh_xml_path_text(t, e, "CompanyID");
         if (v->seller_name.n == 0) v->seller_name = kh_xml_path_text(t, e, "RegistrationName");

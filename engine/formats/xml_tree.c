@@ -7,6 +7,8 @@
 #include <strings.h>
 
 #define PIECE_SZ 4096u
+#define MARK_SZ                                                                                                                  \
+    4u /* by which libxml2 knows UTF-16; more at once, and it cuts a long XML declaration in UTF-16 after 45 characters */
 #define NAMES_MAX_SZ (1u << 20) /* of all different names in a file; a real one has some kilobytes */
 #define NODES_MAX (KH_XML_MEMORY * 3 / 4 / (uint32_t)sizeof(kh_xml_node))
 #define TEXTS_MAX (KH_XML_MEMORY / 4)
@@ -449,7 +451,7 @@ bool kh_xml_tree_next(kh_xml_tree *t, kh_xml_found *ret)
         t->found_at = t->found_n = 0;
         compact(t);
         if (t->ended) return false;
-        size_t piece = t->n - t->fed < PIECE_SZ ? t->n - t->fed : PIECE_SZ;
+        size_t piece = kh_min64(t->n - t->fed, t->fed == t->blanks ? MARK_SZ : PIECE_SZ);
         const char *from = (const char *)t->p + t->fed;
         t->fed += piece;
         parse_piece(t, from, piece, t->fed == t->n);

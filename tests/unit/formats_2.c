@@ -54,6 +54,41 @@ Test(xml_invoice, a_wrong_hint_is_said)
     cr_assert(strstr(outcome.why, "ubl") != NULL && strstr(outcome.why, "cii") != NULL, "%s", outcome.why);
 }
 
+Test(xml_invoice, the_scheme_of_a_vat_number_is_vat_or_va)
+{
+    static const char *const schemes[] = {"VAT", "VA", "vat"};
+    char xml[1024];
+    for (size_t i = 0; i < 3; i++) {
+        int n = snprintf(
+            xml, sizeof xml,
+            "<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>1</ID><IssueDate>2024-02-29</IssueDate>"
+            "<AccountingSupplierParty><Party><PartyTaxScheme><CompanyID>NO1</CompanyID><TaxScheme><ID>%s</ID></TaxScheme>"
+            "</PartyTaxScheme></Party></AccountingSupplierParty></Invoice>",
+            schemes[i]);
+        xml_read((const uint8_t *)xml, (size_t)n, KH_FORMAT_AUTO, NULL, &outcome);
+        EXPECT("put invoice 1@NO1 owner=NO1 2024-02-29");
+    }
+}
+
+Test(xml_encodings, utf16_with_a_declaration_of_any_length)
+{
+    static const char text[] =
+        "<?xml version='1.0' encoding='UTF-16' standalone='yes'     ?><DecMessage><DecHead><IEFlag>E</IEFlag>"
+        "<EntryId>310120240000000001</EntryId><TradeCoScc>X1</TradeCoScc></DecHead></DecMessage>";
+    for (int form = 0; form < 4; form++) { /* either order of bytes, with a mark and without */
+        uint8_t bytes[2 * sizeof text] = {0};
+        size_t n = 0, low = form & 1;
+        if (form & 2) {
+            bytes[low] = 0xFF;
+            bytes[low ^ 1] = 0xFE;
+            n = 2;
+        }
+        for (size_t i = 0; i < sizeof text - 1; i++, n += 2) bytes[n + low] = (uint8_t)text[i];
+        xml_read(bytes, n, KH_FORMAT_AUTO, NULL, &outcome);
+        EXPECT("put export_declaration 310120240000000001 owner=X1");
+    }
+}
+
 Test(xml_wco, originals_and_messages)
 {
     golden("wco_declarations.xml", KH_FORMAT_AUTO, NULL);

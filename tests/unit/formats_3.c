@@ -44,6 +44,32 @@ Test(text_edifact, separators_may_be_any)
            "1:invoice A?@koks maat koks maat 2026-01-01\n");
 }
 
+Test(text_edifact, dates_in_every_format_that_ends_in_a_day)
+{
+    static const char *const dates[] = {"20240229:102",
+                                        "20240229",
+                                        "202402291200:203",
+                                        "20240229120000:204",
+                                        "240229:101",
+                                        "290224:2",
+                                        "022924:3",
+                                        "29022024:4",
+                                        "290220241200:5",
+                                        "2402291200:201",
+                                        "240229120000:202",
+                                        "2402291200UTC:301",
+                                        "240229120000UTC:302",
+                                        "202402291200:303",
+                                        "202402291200UTC:303",
+                                        "20240229120000+01:304"};
+    char text[256];
+    for (size_t i = 0; i < sizeof dates / sizeof *dates; i++) {
+        snprintf(text, sizeof text, "UNH+1+INVOIC:D:96A:UN'BGM+380+N'DTM+137:%s'NAD+SE+++X'UNS+S'UNT+6+1'", dates[i]);
+        expect(text, "1:invoice N@x x 2024-02-29\n");
+    }
+    expect("UNH+1+INVOIC:D:96A:UN'BGM+380+N'DTM+137:29022023:4'NAD+SE+++X'UNS+S'UNT+6+1'", "1:FORMAT\n");
+}
+
 Test(text_edifact, which_identifier_names_the_seller)
 {
 #define WITH(nad) "UNH+1+INVOIC:D:96A:UN'BGM+380+N'DTM+137:20260101:102'" nad "UNS+S'UNT+5+1'"
@@ -99,6 +125,15 @@ Test(text_edifact, one_bad_message_harms_no_other)
 {
     expect(HEAD PLAIN("1") "UNH+2+DESADV:D:96A:UN'UNT+2+2'" OPENING("3") PLAIN("4") "UNZ+7+1'",
            SAID("1") "1:FORMAT\n1:FORMAT\n" SAID("4") "! The interchange says that it has 7 messages (UNZ); it has 4.\n");
+}
+
+Test(text_edifact, the_envelope_counts_groups_where_there_are_some)
+{
+#define GROUP "UNG+INVOIC+S+R+260101:1200+1+UN+D:96A'" PLAIN("1") PLAIN("2") "UNE+2+1'"
+    expect(HEAD GROUP "UNZ+1+1'", SAID("1") SAID("2"));
+    expect(HEAD GROUP GROUP "UNZ+4+1'",
+           SAID("1") SAID("2") SAID("1") SAID("2") "! The interchange says that it has 4 groups (UNZ); it has 2.\n");
+#undef GROUP
 }
 
 Test(text_edifact, nothing_in_it)
