@@ -36,7 +36,8 @@ static bool add_line(const kh_xml_tree *t, uint32_t line, kh_item_texts *texts, 
                               word.n > 20 ? 20 : (int)word.n, word.n != 0 ? word.p : "");
     if (kh_amount_parse(total, currency, &amount) != KH_C_OK)
         return kh_item_refuse(
-            item, texts, KH_C_FORMAT, "DeclTotal \"%.*s\" is not a plain decimal with at most %d digits after the point (%s).",
+            item, texts, KH_C_FORMAT,
+            "DeclTotal \"%.*s\" is not a plain decimal with at most %d digits after the point (%s) and 18 in all.",
             total.n > 70 ? 70 : (int)total.n, total.p, kh_currency_exponent(currency), kh_currency_alpha(currency));
     return kh_item_add_amount(item, texts, currency, amount);
 }

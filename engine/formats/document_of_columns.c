@@ -181,8 +181,8 @@ static bool amount_of(const line *l)
                               shown(word), word.n != 0 ? word.p : "");
     if (kh_amount_parse(amount, currency, &base) != KH_C_OK)
         return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT,
-                              "The amount \"%.*s\" is not digits with at most %d behind one decimal point (%s).", shown(amount),
-                              amount.p, kh_currency_exponent(currency), kh_currency_alpha(currency));
+                              "The amount \"%.*s\" is not digits with at most %d behind one decimal point (%s) and 18 in all.",
+                              shown(amount), amount.p, kh_currency_exponent(currency), kh_currency_alpha(currency));
     return base == KH_AMOUNT_NONE || kh_item_add_amount(l->item, &l->texts->item, currency, base);
 }
 

@@ -96,9 +96,9 @@ static kh_err open_lines(kh_reader *r, kh_input *input, kh_kind kind)
         r->format = kh_rows_detect(input, kh_import_columns, KH_COL_IMPORT_CNT);
         err = kh_input_err(input);
         if (err == KH_OK && r->format == KH_FORMAT_AUTO) {
-            r->refusal =
-                "The file is in none of the formats that are read: CSV with a header, JSON Lines, UBL, CII, EDIFACT INVOIC, WCO "
-                "declarations and notifications, DecMessage.";
+            r->refusal = "The file is in none of the formats that are read: CSV with a header, JSON Lines (an object a line, no "
+                         "array), UBL, "
+                         "CII, EDIFACT INVOIC, WCO declarations and notifications, DecMessage.";
             kh_input_close(input);
             return KH_OK;
         }

@@ -145,10 +145,10 @@ static bool is_blank(const char *p, size_t n)
     return true;
 }
 
-/* Some write semicolons or tabs: what the header has most of outside quotes. */
+/* Some write semicolons, tabs or bars: without a comma, what the header has most of outside quotes. */
 static char delimiter_of(const char *p, size_t n)
 {
-    size_t commas = 0, semicolons = 0, tabs = 0;
+    size_t commas = 0, semicolons = 0, tabs = 0, bars = 0;
     bool quoted = false;
     for (size_t i = 0; i < n && (quoted || p[i] != '\n'); i++) {
         if (p[i] == '"') quoted = !quoted;
@@ -156,9 +156,11 @@ static char delimiter_of(const char *p, size_t n)
         commas += p[i] == ',';
         semicolons += p[i] == ';';
         tabs += p[i] == '\t';
+        bars += p[i] == '|';
     }
-    if (commas == 0 && semicolons >= tabs && semicolons > 0) return ';';
-    return commas == 0 && tabs > 0 ? '\t' : ',';
+    if (commas > 0 || semicolons + tabs + bars == 0) return ',';
+    if (semicolons >= tabs && semicolons >= bars) return ';';
+    return tabs >= bars ? '\t' : '|';
 }
 
 static bool read_header(kh_rows *r, const kh_text cells[], uint32_t cnt)
@@ -307,6 +309,7 @@ kh_format kh_rows_detect(kh_input *input, const char *const columns[], uint32_t 
     while (at < n && (p[at] == ' ' || p[at] == '\t' || p[at] == '\r' || p[at] == '\n')) at++;
     if (at == n) return KH_FORMAT_AUTO;
     if (p[at] == '{') return KH_FORMAT_JSONL;
+    if (p[at] == '[') return KH_FORMAT_AUTO; /* an array, of which a line may look like a header */
     char delimiter = delimiter_of(p + at, n - at);
     for (size_t begin = at; at <= n; at++) {
         if (at < n && p[at] != delimiter && p[at] != '\n' && p[at] != '\r' && p[at] != '"') continue;

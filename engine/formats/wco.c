@@ -67,9 +67,10 @@ static bool add_amount(const kh_xml_tree *t, uint32_t node, kh_item_texts *texts
     }
     if (kh_amount_parse(text, currency, &amount) != KH_C_OK) {
         item->line = kh_xml_at(t, node)->line;
-        return kh_item_refuse(
-            item, texts, KH_C_FORMAT, "%s \"%.*s\" is not a plain decimal with at most %d digits after the point (%s).", name,
-            text.n > 70 ? 70 : (int)text.n, text.p, kh_currency_exponent(currency), kh_currency_alpha(currency));
+        return kh_item_refuse(item, texts, KH_C_FORMAT,
+                              "%s \"%.*s\" is not a plain decimal with at most %d digits after the point (%s) and 18 in all.",
+                              name, text.n > 70 ? 70 : (int)text.n, text.p, kh_currency_exponent(currency),
+                              kh_currency_alpha(currency));
     }
     return kh_item_add_amount(item, texts, currency, amount);
 }

@@ -36,6 +36,8 @@ Test(text_csv, header_in_any_order_case_and_language)
     expect("发票代码,发票号码,统一社会信用代码,币种,价税合计,开票日期,状态\n3100212130,12345678," OWNER
            ",CNY,9.90,2026/10/01,normal\n",
            "2:invoice 310021213012345678 " OWNER " CNY9.90 2026-10-01 normal\n");
+    expect("kind|number|owner_id|currency|amount|date\nexport_declaration|" N1 "|" OWNER "|USD|5|\n",
+           "2:export_declaration " N1 " " OWNER " USD5.00  cleared\n");
     expect("kind;number;owner_id;currency;amount;date\nexport_declaration;" N1 ";" OWNER ";USD;5;\n",
            "2:export_declaration " N1 " " OWNER " USD5.00  cleared\n");
 }
