@@ -2,6 +2,7 @@
 #include "embed/embed.h"
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static kh_err read_input(void *self, void *p, size_t cap, size_t *ret_n)
@@ -29,8 +30,13 @@ kh_err kh_file_input_open(kh_file_input *f, const char *path)
 {
     *f = (kh_file_input){.input = {.name = path, .read = read_file, .ctx = f}, .fd = STDIN_FILENO};
     if (strcmp(path, "-") == 0) return KH_OK;
+    struct stat st;
     f->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0) return KH_E_NOT_FOUND;
+    if (fstat(f->fd, &st) != 0 || S_ISDIR(st.st_mode)) { /* a directory opens, and only its reading fails */
+        (void)close(f->fd);
+        return KH_E_NOT_FOUND;
+    }
     off_t size = lseek(f->fd, 0, SEEK_END);
     f->input.size = size > 0 ? (uint64_t)size : 0;
     (void)lseek(f->fd, 0, SEEK_SET);

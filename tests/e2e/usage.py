@@ -9,7 +9,7 @@ d = Directory()
 tap.same(d.status("init"), 3, "init refuses a directory that is not empty")
 for words in ((), ("frobnicate",), ("balance",), ("balance", "nonsense"), ("balance", "invoice:1", "--nonsense"), ("import",), ("finance", "apply"), ("--wait", "x", "stats"),
               ("party", "add", "--id", "0", "--role", "bank", "--name", "x"), ("party", "add", "--id", "7", "--role", "king", "--name", "x"), ("gen", "gold", "--count", 1, "--seed", 1),
-              ("balance", "invoice:1", "--as"), ("finance", "accept", "x", "--as", 11), ("import", "/nonexistent/file.csv")):
+              ("balance", "invoice:1", "--as"), ("finance", "accept", "x", "--as", 11), ("import", "/nonexistent/file.csv"), ("import", "/"), ("show", "/")):
     done = d.raw(*words)
     tap.ok(done.returncode == 2 and done.stdout == "" and done.stderr != "", "usage: " + " ".join(map(str, words)), (done.returncode, done.stdout, done.stderr))
 for words in (("--help",), ("import", "--help"), ("help", "finance", "apply"), ("--version",), ("finance", "repay", "--help")):
