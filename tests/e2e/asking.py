@@ -45,6 +45,17 @@ class Ask:
             time.sleep(0.02)
         return True
 
+    def over(self, timeout=30):
+        """Waits until it was told that its session is over, and none of its threads gets another answer: one may have been on its way."""
+        before, until = self.totals(), time.monotonic() + timeout
+        while time.monotonic() < until:
+            time.sleep(0.3)
+            now = self.totals()
+            if now["failed"] > 0 and now["rounds"] == before["rounds"]:
+                return True
+            before = now
+        return False
+
     def end(self):
         """The totals, and what it said on standard error."""
         out, err = self.child.communicate(timeout=60)

@@ -102,7 +102,7 @@ N = 200
 status, answer = hub.call(1, "POST", "/v1/documents?name=d.csv", declarations(N), kind="text/csv")
 tap.ok(status == 200, "documents are imported", answer)
 load = Load(hub, 11, N)
-time.sleep(1.5)
+load.wait(100)
 status = hub.stop()
 acknowledged = load.end()
 rows, _ = hub.kanhe_rows("finance", "list", "--as", 11)
@@ -117,7 +117,7 @@ tap.same([e["event"] for e in hub.events()][-2:], ["stopping", "stopped"], "the 
 # ---- two SIGTERMs
 hub.start()
 load = Load(hub, 11, N, first_id=100000)
-time.sleep(0.3)
+load.wait(10)
 hub.tell(signal.SIGTERM)
 time.sleep(0.01)
 tap.same(hub.stop(), 0, "a second SIGTERM changes nothing: 0")
@@ -193,7 +193,7 @@ tap.same((had, status, sessions()), (3, 200, 1), "freezing a party ends its sess
 # ---- a backup while it runs, as OPERATIONS.md says; restored, audited, served
 hub.call(1, "POST", "/v1/documents?name=d.csv", declarations(N), kind="text/csv")
 load = Load(hub, 11, N)
-time.sleep(0.7)
+load.wait(50)
 hub.call(1, "POST", "/v1/snapshot", {})
 with load.lock:
     acknowledged = set(load.acknowledged)

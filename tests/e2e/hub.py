@@ -232,6 +232,12 @@ class Load:
             if status != 200:
                 time.sleep(0.01)
 
+    def wait(self, count, timeout=60):
+        """Until so many were acknowledged, however slow the machine is."""
+        until = time.monotonic() + timeout
+        while len(self.acknowledged) < count and time.monotonic() < until:
+            time.sleep(0.02)
+
     def end(self):
         self.ending = True
         for thread in self.threads:
