@@ -50,6 +50,8 @@ tap.ok(min(relay.counts.values()) > 20, "it did lose, repeat, hold back and spoi
 tap.same({n for n in relay.answers.values()}, {1}, "no request has two answers, however often it comes")
 tap.same((len(relay.requests - set(relay.answers)), len(set(relay.answers) - relay.requests)), (0, 0), "each sound request has one, nothing else has any")
 dropped = "kanhe_datagrams_dropped_%s_total"
+why = re.findall(r"^kanhe_datagrams_dropped_([a-z_]+)_total(?:\{[^}]*\})? ([1-9]\d*)$", bad.call(1, "GET", "/metrics", headers={})[1], re.M)
+print(f"# dropped {why}, of them spoiled before {relay.spoiled_up}; {through.said[-300:]!r}", flush=True)
 repeated = sum(figure(bad, dropped % word) for word in ("replayed", "too_old"))
 tap.same((repeated, figure(bad, dropped % "[a-z_]+") - repeated), (relay.copies, relay.spoiled_up), "copies and spoiled ones are dropped, each counted")
 tap.ok(all(figure(bad, "kanhe_ingest_rx_total", f'poller="{p}"') > 0 for p in range(4)), "every poller had work")
