@@ -1,6 +1,7 @@
 /* checkpoint: everything that decides what comes of later operations, as leaves of canonical bytes, in key order or in the order
  * of the log, for the checkpoint digest: deadlines, versions and places in the log included; record numbers, chains of hash
- * tables, free rows and whatever follows from the rest left out. docs/FORMAT.md has them. */
+ * tables, free rows and whatever follows from the rest left out. Each leaf reads in one way only, by itself: what is repeated
+ * is counted, or fills the leaf. docs/FORMAT.md has them. */
 #include "ledger/machine.h"
 #include "ledger/sorted.h"
 
@@ -199,6 +200,9 @@ static void write_document(const kh_ledger *l, uint32_t first, writer *w)
     put_text(w, l, c->owner);
     put64(w, c->version);
     put64(w, c->last);
+    uint64_t balances = 0;
+    for (uint32_t at = first; at != KH_RECORD_NONE; at = kh_rec(l, at)->next) balances++;
+    put64(w, balances);
     for (uint32_t at = first; at != KH_RECORD_NONE; at = kh_rec(l, at)->next) {
         const kh_record *rec = kh_rec(l, at);
         put64(w, (uint64_t)rec->quad.version << 16 | (uint64_t)rec->quad.status << 8 | rec->quad.flags);
@@ -305,6 +309,7 @@ static void write_financing(const kh_ledger *l, const kh_fin *f, writer *w)
         put64(w, line->allocated);
         put64(w, line->repaid);
         put64(w, line->open);
+        put64(w, line->rate != 0);
         if (line->rate != 0) put_rate(l, line->rate, w);
     }
     end(w);

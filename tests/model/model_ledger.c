@@ -4,6 +4,7 @@
  * A difference prints the seed, the operation, and the line that runs just that world again; the exit status is 1. */
 #include "auditor.h"
 #include "generate.h"
+#include "leaves.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -496,6 +497,11 @@ static void run_entry(world *w, uint32_t left)
     if (broken != NULL) {
         printf("%s\n", broken);
         differ(w, "invariants", 1, 0);
+    }
+    const char *unread = leaves_read(w->ledger);
+    if (unread != NULL) {
+        printf("checkpoint's leaf: %s\n", unread);
+        differ(w, "leaves", 1, 0);
     }
 }
 
