@@ -1,7 +1,7 @@
 /* channel: a lane over a socket: datagrams in flight, sent again when their time is over, matched by the counter that a reply
  * names. */
 #include "client/datagram.h"
-#include <errno.h>
+#include "client/runs.h"
 #include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -36,6 +36,7 @@ struct kh_channel {
         uint64_t counter;
         uint32_t flight, job;
     } counters[COUNTERS];
+    bool apart; /* this way takes no runs of datagrams */
     uint8_t out[AT_ONCE][KH_DATAGRAM_MAX_SZ], in[AT_ONCE][KH_DATAGRAM_MAX_SZ + 1];
 };
 
@@ -121,7 +122,6 @@ void kh_channel_get_stats(const kh_channel *c, kh_channel_stats *ret) { *ret = c
 /* ---- sending ---- */
 
 typedef struct outgoing {
-    struct mmsghdr headers[AT_ONCE];
     struct iovec parts[AT_ONCE];
     uint32_t n;
 } outgoing;
@@ -129,11 +129,7 @@ typedef struct outgoing {
 /* What the kernel does not take now is as good as lost: its time will run out. */
 static void send_all(kh_channel *c, outgoing *o)
 {
-    for (uint32_t at = 0; at < o->n;) {
-        int n = sendmmsg(c->fd, o->headers + at, o->n - at, 0);
-        if (n <= 0 && errno != EINTR) at++; /* a refusal by the other side is told here: that datagram may be gone */
-        if (n > 0) at += (uint32_t)n;
-    }
+    if (o->n != 0) kh_runs_send(c->fd, o->parts, o->n, &c->apart);
     c->stats.sent += o->n;
     o->n = 0;
 }
@@ -149,7 +145,6 @@ static void send_job(kh_channel *c, work *w, uint32_t f, outgoing *o)
     c->counters[counter % COUNTERS].flight = f;
     c->counters[counter % COUNTERS].job = fl->job;
     o->parts[o->n] = (struct iovec){c->out[o->n], n};
-    o->headers[o->n] = (struct mmsghdr){.msg_hdr = {.msg_iov = &o->parts[o->n], .msg_iovlen = 1}};
     if (++o->n == AT_ONCE) send_all(c, o);
 }
 

@@ -1,0 +1,16 @@
+/* runs: datagrams to one peer, many by one system call.
+ *
+ * Those of one length, and a shorter one at the end, go through the kernel's layers as one message that is cut into datagrams at
+ * the end (UDP_SEGMENT, Linux 4.18): who reads them finds them together, and answers them together. What the kernel refuses so
+ * goes one after another. */
+#ifndef KH_CLIENT_RUNS_H
+#define KH_CLIENT_RUNS_H
+#include "base/base.h"
+#include <sys/uio.h>
+
+#define KH_RUNS_MAX 256u
+
+/* kh_runs_send sends parts[0 .. n - 1], n <= KH_RUNS_MAX, in their order through fd, a connected socket that blocks. What cannot
+   be sent is lost, as any datagram may be. *apart, false at first and the caller's to keep: this way takes no runs. */
+void kh_runs_send(int fd, struct iovec parts[], uint32_t n, bool *apart);
+#endif
