@@ -88,8 +88,8 @@ kh_result kh_transfer_begin(kh_client *c, kh_transfer *t, const char *method, co
     (void)curl_easy_setopt(t->easy, CURLOPT_NOPROGRESS, 0L);
     (void)curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
     (void)curl_easy_setopt(t->easy, CURLOPT_XFERINFODATA, t);
-    (void)curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, 128L << 10);
-    (void)curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
+    (void)curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, 32L << 10); /* a TLS record is 16 KiB */
+    (void)curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, n < 64u << 10 ? 64L << 10 : 256L << 10);
     (void)curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
     if (body != NULL || strcmp(method, "GET") != 0) {
         (void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)n);
