@@ -33,8 +33,8 @@ typedef struct kh_ingest_options {
                                 pages are free, else --no-huge */
     const char *dpdk_module; /* file of the DPDK front end; NULL: beside the program, or where it was installed */
     bool trust_peers;        /* lets net_memif ports pass */
-    uint32_t spin_us;        /* empty rounds for so long before a poller sleeps; 0: 50 (kernel sockets), 1,000 (DPDK).
-                                UINT32_MAX: never sleeps */
+    uint32_t spin_us;        /* empty rounds for so long before a poller sleeps; 0: 50 (kernel sockets, at most: udp.h), 1,000
+                                (DPDK). UINT32_MAX: never sleeps */
     /* opened (may be NULL) is called once, when sockets or devices are open and before the pollers' threads exist, which
        inherit what it does to the process; false, with a sentence in why: the start fails. */
     bool (*opened)(void *ctx, char *why, size_t cap);

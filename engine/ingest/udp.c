@@ -222,17 +222,25 @@ static void doze(kh_udp_front *f, uint32_t number)
     kh_front_count(f->queues[number].counters, KH_COUNT_SLEEPS, 1);
 }
 
+uint64_t kh_udp_spin(uint64_t spin_ns, uint64_t most_ns, uint64_t slept_ns)
+{
+    if (most_ns == UINT64_MAX) return most_ns;
+    return slept_ns <= most_ns ? kh_min64(most_ns, spin_ns * 2 + most_ns / 8) : spin_ns / 2;
+}
+
 static void udp_run(void *front, uint32_t number)
 {
     kh_udp_front *f = front;
     kh_poller *poller = f->o->pollers[number];
     kh_front_counters *counters = f->queues[number].counters;
-    uint64_t idle_since = 0, now_ns = 0;
+    uint64_t idle_since = 0, now_ns = 0, asleep_since = 0, spin_ns = f->o->spin_ns;
     uint32_t got = 0;
     f->o->work->begin(poller);
     while (!atomic_load_explicit(f->o->stopping, memory_order_relaxed)) { /* the word alone matters */
         uint64_t before_ns = now_ns;
         now_ns = f->o->clock->monotonic(f->o->clock->self);
+        if (asleep_since != 0) spin_ns = kh_udp_spin(spin_ns, f->o->spin_ns, now_ns - asleep_since);
+        asleep_since = 0;
         if (got > 0) kh_front_count(counters, KH_COUNT_BUSY_NS, now_ns - before_ns);
         got = send_late(f, number);
         for (uint32_t i = 0; i < f->o->address_cnt; i++) got += serve(f, number, i, now_ns);
@@ -243,7 +251,8 @@ static void udp_run(void *front, uint32_t number)
         kh_front_count(counters, KH_COUNT_EMPTY, 1);
         f->o->work->burst(poller, NULL, 0, now_ns);
         if (idle_since == 0) idle_since = now_ns;
-        if (now_ns - idle_since < f->o->spin_ns) continue;
+        if (now_ns - idle_since < spin_ns) continue;
+        asleep_since = now_ns;
         doze(f, number);
         idle_since = 0;
     }

@@ -43,6 +43,11 @@ typedef struct kh_udp_front {
     kh_udp_queue *queues;
 } kh_udp_front;
 
+/* kh_udp_spin: how long a poller looks before it sleeps next: longer where the sleep it woke from was so short that looking, for
+   most_ns at the longest, would have found what came; half as long where it was not. Processors are shared with who sends, and
+   with who answers. most_ns UINT64_MAX: it never sleeps. */
+uint64_t kh_udp_spin(uint64_t spin_ns, uint64_t most_ns, uint64_t slept_ns);
+
 kh_err kh_udp_open(const kh_front_options *options, char *why, size_t cap, void **ret);
 void kh_udp_close(void *front);
 #endif

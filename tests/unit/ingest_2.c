@@ -10,6 +10,7 @@
 #include "echo_poller.h"
 #include "frames.h"
 #include "host/host.h"
+#include "ingest/udp.h"
 
 static kh_poller *pollers[4];
 static char why[400];
@@ -178,6 +179,18 @@ Test(udp, runs)
         close(b);
         stop(g, 1);
     }
+}
+
+/* Looking pays where sleeps are short; where they are not, others have the processor. */
+Test(udp, looks_longer_where_sleeps_are_short)
+{
+    uint64_t spin = 50000;
+    for (int i = 0; i < 20; i++) spin = kh_udp_spin(spin, 50000, 200000);
+    cr_assert(spin == 0, "%lu", spin);
+    for (int i = 0; i < 20; i++) spin = kh_udp_spin(spin, 50000, 30000);
+    cr_assert(spin == 50000, "%lu", spin);
+    cr_assert(kh_udp_spin(UINT64_MAX, UINT64_MAX, 1) == UINT64_MAX &&
+              kh_udp_spin(UINT64_MAX, UINT64_MAX, KH_NS_PER_S) == UINT64_MAX);
 }
 
 Test(udp, pollers_share_clients)
