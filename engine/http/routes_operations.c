@@ -169,7 +169,7 @@ static outcome submit(kh_request *r)
     kh_err err = KH_E_BUSY;
     for (int tries = 0; tries < 2 && err == KH_E_BUSY; tries++) { /* what it waited for may have come in between */
         kh_turns_begin(h->turns, party);
-        err = kh_submit_frames(h->o.service, &r->who, r->body, r->body_n, r->op_cnt, false, on_reply, r, &r->tokens, &code);
+        err = kh_submit_frames(h->o.service, &r->who, r->body, r->body_n, r->op_cnt, on_reply, r, &r->tokens, &code);
         if (err == KH_OK && code == KH_C_OK) return AT_STORE; /* the request is the store's now */
         kh_turns_cancel(h->turns, party);
         if (err == KH_E_BUSY && kh_turns_wait(h->turns, r)) return WAITS;

@@ -83,6 +83,9 @@ bool kh_admit(kh_poller *p, kh_packet *packet, kh_pending *ret)
     if (kh_request_head_decode(packet->p, packet->n, &head, &cnt) != KH_OK) return kh_drop(p, packet, KH_N_DROPPED_SHAPE);
     kh_session *s = session_of(p, &head, &why);
     if (s == NULL) return kh_drop(p, packet, why);
+    /* more than can be taken in costs as little as may be: it is not even opened */
+    if (head.form == KH_FORM_OPERATIONS && !kh_late_room(p, &s->who, KH_LATE_OPERATIONS))
+        return kh_drop(p, packet, KH_N_DROPPED_BUSY);
     uint32_t body_sz = packet->n - KH_REQUEST_HEAD_SZ - KH_AEAD_TAG_SZ;
     kh_request_nonce(head.counter, head.lane, nonce);
     if (!kh_aead_open(s->up, p->number, nonce, packet->p, KH_REQUEST_HEAD_SZ, body, body_sz, body + body_sz))

@@ -109,27 +109,33 @@ void kh_desk_questions(kh_service *service, kh_late *list)
         for (kh_late *next; answered != NULL; answered = next) {
             next = answered->next;
             if (answered->kind == KH_LATE_LOOKUP) write_down(service, answered);
+            answered->next = NULL;
             kh_late_done(answered);
         }
     }
 }
 
-/* ---- operations ---- */
+/* ---- operations: the datagrams that came together are one batch: one way to the store, and one way back ---- */
 
+/* Outcomes come in order: leads_to is the datagram that the next one is of, or one before it. */
 static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index)
 {
-    kh_late *late = ctx;
+    kh_late *leader = ctx, *late = leader->leads_to;
     kh_op_answer answer;
     (void)time_ns;
     if (receipt == NULL) {
-        late->lost = height == 0;
-        late->as_of = height;
-        kh_late_done(late);
+        for (late = leader; late != NULL; late = late->next) {
+            late->lost = height == 0;
+            late->as_of = height;
+        }
+        kh_late_done(leader);
         return;
     }
+    while (op_index - late->first_op >= late->cnt) late = late->next;
+    leader->leads_to = late;
     late->probes += kh_limit_probes(receipt);
     kh_op_answer_of_receipt(receipt, height, &answer);
-    if (op_index < KH_DATAGRAM_OPS_MAX) kh_op_answer_encode(&answer, late->bytes + op_index * KH_OP_ANSWER_SZ);
+    kh_op_answer_encode(&answer, late->bytes + (op_index - late->first_op) * KH_OP_ANSWER_SZ);
 }
 
 static void refuse(kh_late *late, kh_code code)
@@ -139,21 +145,50 @@ static void refuse(kh_late *late, kh_code code)
     kh_late_done(late);
 }
 
+/* Once submitted the group is no longer ours. */
+static void submit_group(kh_service *service, kh_late *leader, size_t n, uint32_t op_cnt)
+{
+    const kh_store_batch batch = {.ops = service->together, .ops_sz = n, .op_cnt = op_cnt, .reply = on_reply, .ctx = leader};
+    uint64_t ticket;
+    if (leader == NULL) return;
+    leader->leads_to = leader;
+    if (kh_store_submit(service->options.store, &batch, &ticket) == KH_OK) return;
+    for (kh_late *late = leader; late != NULL; late = late->next) late->lost = true;
+    kh_late_done(leader);
+}
+
+/* Is it admitted? Else it is answered. */
+static bool admit(kh_service *service, kh_late *late)
+{
+    kh_code code;
+    kh_err err =
+        kh_submit_admit(service, &late->who, late->bytes, late->n, 1, KH_DATAGRAM_OPS_MAX, &late->cnt, &late->granted, &code);
+    if (err == KH_OK && code == KH_C_OK) return true;
+    refuse(late, code);
+    return false;
+}
+
 void kh_desk_operations(kh_service *service, kh_late *list)
 {
+    kh_late *leader = NULL, **end = &leader;
+    uint32_t op_cnt = 0;
+    size_t n = 0;
     for (kh_late *next; list != NULL; list = next) {
-        next = list->next; /* once submitted it is no longer ours */
-        kh_code code = kh_submit_check(&list->who, list->bytes, list->n, &list->cnt);
-        if (code == KH_C_OK && list->cnt > KH_DATAGRAM_OPS_MAX) code = KH_C_FORMAT;
-        kh_err err = KH_OK;
-        if (code == KH_C_OK)
-            err = kh_submit_frames(service, &list->who, list->bytes, list->n, list->cnt, true, on_reply, list, &list->granted,
-                                   &code);
-        if (err == KH_OK && code == KH_C_OK) continue;
-        if (err == KH_OK || err == KH_E_BUSY) refuse(list, code);
-        else {
-            list->lost = true;
-            kh_late_done(list);
+        next = list->next;
+        list->next = NULL;
+        if (!admit(service, list)) continue;
+        if (leader != NULL && (leader->who.party != list->who.party || n + list->n > sizeof service->together)) {
+            submit_group(service, leader, n, op_cnt);
+            end = &leader;
+            op_cnt = 0;
+            n = 0;
         }
+        memcpy(service->together + n, list->bytes, list->n);
+        list->first_op = op_cnt;
+        n += list->n;
+        op_cnt += list->cnt;
+        *end = list;
+        end = &list->next;
     }
+    submit_group(service, leader, n, op_cnt);
 }

@@ -33,13 +33,17 @@ void kh_lates_release(kh_poller *p)
     free(p->lates);
 }
 
+bool kh_late_room(const kh_poller *p, const kh_principal *who, kh_late_kind kind)
+{
+    if (p->free_lates == NULL || p->lent[who->party % KH_LATE_PARTIES] >= KH_LATE_PARTY_MAX) return false;
+    return kind != KH_LATE_OPERATIONS || p->operations_cnt < KH_LATE_OPERATIONS_MAX;
+}
+
 kh_late *kh_late_take(kh_poller *p, const kh_principal *who, kh_late_kind kind)
 {
     kh_late *late = p->free_lates;
-    uint16_t *lent = &p->lent[who->party % KH_LATE_PARTIES];
-    if (late == NULL || *lent >= KH_LATE_PARTY_MAX) return NULL;
-    if (kind == KH_LATE_OPERATIONS && p->operations_cnt >= KH_LATE_OPERATIONS_MAX) return NULL;
-    ++*lent;
+    if (!kh_late_room(p, who, kind)) return NULL;
+    p->lent[who->party % KH_LATE_PARTIES]++;
     p->operations_cnt += kind == KH_LATE_OPERATIONS;
     p->free_lates = late->next;
     late->who = *who;
@@ -81,14 +85,24 @@ static void wake(const kh_poller *p)
 }
 
 /* `handing` keeps the poller until the last look at it: it may be freed as soon as nothing is out. */
-void kh_late_done(kh_late *late)
+static kh_late *done_for(kh_poller *p, kh_late *list)
 {
-    kh_poller *p = late->poller;
     (void)atomic_fetch_add_explicit(&p->handing, 1, memory_order_relaxed);
-    kh_tray_push(&p->done, late);
-    /* seq_cst, as the push: either this sees `sleeping`, or kh_poller_sleep sees what was pushed */
-    if (atomic_load_explicit(&p->sleeping, memory_order_seq_cst)) wake(p);
+    for (kh_late *next; list != NULL && list->poller == p; list = next) {
+        next = list->next;
+        kh_tray_push(&p->done, list);
+    }
+    /* seq_cst, as the push: either this sees `sleeping`, or kh_poller_sleep sees what was pushed; who takes it away wakes */
+    if (atomic_load_explicit(&p->sleeping, memory_order_seq_cst) &&
+        atomic_exchange_explicit(&p->sleeping, false, memory_order_seq_cst))
+        wake(p);
     (void)atomic_fetch_sub_explicit(&p->handing, 1, memory_order_release); /* partner: kh_lates_release */
+    return list;
+}
+
+void kh_late_done(kh_late *list)
+{
+    while (list != NULL) list = done_for(list->poller, list);
 }
 
 void kh_late_collect(kh_poller *p)

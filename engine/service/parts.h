@@ -81,6 +81,7 @@ typedef enum kh_count {
 #define KH_LATE_PARTIES 256u
 #define KH_LATE_PARTY_MAX (KH_LATE_MAX * 3 / 8)
 #define KH_LATE_OPERATIONS_MAX (KH_LATE_MAX * 3 / 4) /* the rest is for questions and the regulator's look-ups */
+#define KH_TOGETHER_SZ (32u << 10)                   /* bytes of operations that are one batch of the store */
 typedef enum kh_late_kind { KH_LATE_QUESTIONS, KH_LATE_OPERATIONS, KH_LATE_LOOKUP } kh_late_kind;
 typedef struct kh_undecided {
     uint32_t at; /* which query of its datagram */
@@ -98,6 +99,9 @@ typedef struct kh_late {
     uint32_t cnt; /* answers */
     uint32_t undecided_cnt, granted, probes;
     uint32_t n;
+    /* operations that are at the store: datagrams of one party in a list, submitted as one batch; the first one leads */
+    uint32_t first_op;                 /* its first operation in the batch */
+    struct kh_late *leads_to;          /* of the leader: whose outcomes come now */
     uint8_t bytes[KH_DATAGRAM_MAX_SZ]; /* OPERATIONS: frames, then answers; QUESTIONS: answers; LOOKUP: keys */
     uint8_t peer[KH_PACKET_PEER_SZ];
     kh_undecided undecided[KH_QUERIES_MAX];
@@ -132,6 +136,7 @@ struct kh_service {
     kh_sessions sessions;
     _Atomic uint64_t seen[KH_SEEN_PARTIES]; /* by id: role, row, id; 0 none */
     kh_desk questions, operations;
+    uint8_t together[KH_TOGETHER_SZ]; /* the operations' desk's: frames on their way to the store */
     pthread_mutex_t pollers_lock;
     kh_poller *pollers[KH_POLLERS_MAX];
     uint64_t gone[KH_N_CNT]; /* counts of pollers that were freed, and how far their replies' counters had come */
@@ -207,10 +212,12 @@ void kh_answer_of(uint32_t rights, const kh_question *question, const kh_verdict
 
 KH_MUST kh_err kh_lates_init(kh_poller *p);
 void kh_lates_release(kh_poller *p); /* waits for those that are out */
-/* kh_late_take: NULL: all are out, or this party has its share, or operations theirs. */
+/* kh_late_room: false: all are out, or this party has its share, or operations theirs. kh_late_take: NULL then. */
+bool kh_late_room(const kh_poller *p, const kh_principal *who, kh_late_kind kind);
 kh_late *kh_late_take(kh_poller *p, const kh_principal *who, kh_late_kind kind);
 void kh_late_send(kh_poller *p, kh_late *late); /* to the desk of its kind */
 void kh_late_ring(kh_poller *p);                /* wakes the desks that were sent something */
-void kh_late_done(kh_late *late);               /* back to its poller; any thread */
+/* kh_late_done: a list goes back, each to its poller, which is woken once for those that stand together; any thread. */
+void kh_late_done(kh_late *list);
 void kh_late_collect(kh_poller *p);
 #endif

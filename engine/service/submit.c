@@ -84,43 +84,59 @@ static uint32_t asked_about(const uint8_t *frames, size_t n)
     return cnt;
 }
 
+static uint64_t now_ns(const kh_service *service)
+{
+    const kh_clock *clock = service->options.clock;
+    return clock->monotonic(clock->self);
+}
+
 /* take_all: all or none. */
-static bool take_all(kh_service *service, kh_limit what, uint32_t party, uint32_t n)
+static bool take_all(kh_service *service, kh_limit what, uint32_t party, uint32_t n, uint64_t now)
 {
     kh_limits *limits = service->options.limits;
-    const kh_clock *clock = service->options.clock;
-    uint32_t granted = kh_limits_take(limits, what, party, n, clock->monotonic(clock->self));
+    uint32_t granted = kh_limits_take(limits, what, party, n, now);
     if (granted < n) kh_limits_give_back(limits, what, party, granted);
     return granted == n;
 }
 
-kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_cnt,
-                        bool may_wait, kh_store_reply reply, void *ctx, uint32_t *ret_tokens, kh_code *ret_code)
+kh_err kh_submit_admit(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_least,
+                       uint32_t op_most, uint32_t *ret_op_cnt, uint32_t *ret_tokens, kh_code *ret_code)
 {
     uint32_t cnt = 0, asked = 0;
-    uint64_t ticket;
     kh_code code = kh_submit_check(who, frames, n, &cnt);
-    if (code == KH_C_OK && cnt != op_cnt) code = KH_C_FORMAT;
+    if (code == KH_C_OK && (cnt < op_least || cnt > op_most)) code = KH_C_FORMAT;
     if (code == KH_C_OK && kh_limit_applies(service->options.limits, who)) {
+        uint64_t now = now_ns(service);
         asked = asked_about(frames, n);
-        if (!take_all(service, KH_LIMIT_PROBE, who->party, asked)) {
+        if (!take_all(service, KH_LIMIT_PROBE, who->party, asked, now)) {
             *ret_code = KH_C_RATE_LIMITED;
             return KH_E_BUSY;
         }
-        if (!take_all(service, KH_LIMIT_OPERATION, who->party, cnt)) {
+        if (!take_all(service, KH_LIMIT_OPERATION, who->party, cnt, now)) {
             code = KH_C_RATE_LIMITED;
             kh_submit_answered(service, who, asked, 0);
         }
     }
     *ret_code = code;
     if (code != KH_C_OK) return KH_OK;
+    *ret_op_cnt = cnt;
     *ret_tokens = asked;
+    return KH_OK;
+}
+
+kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_cnt,
+                        kh_store_reply reply, void *ctx, uint32_t *ret_tokens, kh_code *ret_code)
+{
+    uint32_t cnt;
+    uint64_t ticket;
+    kh_err err = kh_submit_admit(service, who, frames, n, op_cnt, op_cnt, &cnt, ret_tokens, ret_code);
+    if (err != KH_OK || *ret_code != KH_C_OK) return err;
     const kh_store_batch batch = {.ops = frames, .ops_sz = n, .op_cnt = cnt, .reply = reply, .ctx = ctx};
-    kh_err err = may_wait ? kh_store_submit(service->options.store, &batch, &ticket)
-                          : kh_store_try_submit(service->options.store, &batch, &ticket);
+    const uint32_t tokens = *ret_tokens; /* once submitted, whoever answers may be done with it */
+    err = kh_store_try_submit(service->options.store, &batch, &ticket);
     if (err == KH_OK) return KH_OK;
     *ret_tokens = 0; /* nobody will answer */
-    kh_submit_answered(service, who, asked, 0);
+    kh_submit_answered(service, who, tokens, 0);
     return err;
 }
 
@@ -131,7 +147,8 @@ kh_err kh_submit_bundle(kh_service *service, const kh_principal *who, const uint
     const kh_store_batch batch = {
         .ops = section, .ops_sz = n, .op_cnt = op_cnt, .reply = reply, .ctx = ctx, .signed_section = true};
     bool limited = kh_limit_applies(service->options.limits, who);
-    *ret_code = limited && !take_all(service, KH_LIMIT_OPERATION, who->party, op_cnt) ? KH_C_RATE_LIMITED : KH_C_OK;
+    *ret_code =
+        limited && !take_all(service, KH_LIMIT_OPERATION, who->party, op_cnt, now_ns(service)) ? KH_C_RATE_LIMITED : KH_C_OK;
     return *ret_code == KH_C_OK ? kh_store_try_submit(service->options.store, &batch, &ticket) : KH_OK;
 }
 

@@ -9,14 +9,18 @@
    freezes its sender, who could not lift that again.
    *ret_op_cnt: how many. A frame whose body is junk passes: its receipt says FORMAT. */
 kh_code kh_submit_check(const kh_principal *who, const uint8_t *frames, size_t n, uint32_t *ret_op_cnt);
-/* kh_submit_frames checks, takes from the operation limit, and from the probe limit a token for each document applied for, and
-   submits. Returns KH_OK with *ret_code OK: reply will be called as kh_store_batch says; KH_OK with another *ret_code: refused,
-   nothing was submitted (also RATE_LIMITED); KH_E_BUSY with RATE_LIMITED: the probe tokens that it wants are not there, which the
-   party's own operations under way may be about to give back; an error: the store's, KH_E_AGAIN where its queue is full and the
-   caller may not wait: on a polling thread. op_cnt is what the caller says there are: FORMAT where it differs. *ret_tokens is
-   written before the first reply. */
+/* kh_submit_admit checks, takes from the operation limit, and from the probe limit a token for each document applied for. KH_OK
+   with *ret_code OK: how many operations there are, and the tokens that kh_submit_answered is told of in the end. KH_OK with
+   another *ret_code: refused, nothing was taken (also RATE_LIMITED; FORMAT where there are fewer than op_least or more than
+   op_most). KH_E_BUSY with RATE_LIMITED: the probe tokens that it wants are not there, which the party's own operations under way
+   may be about to give back. */
+KH_MUST kh_err kh_submit_admit(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_least,
+                               uint32_t op_most, uint32_t *ret_op_cnt, uint32_t *ret_tokens, kh_code *ret_code);
+/* kh_submit_frames admits op_cnt operations and submits them, waiting for nothing. KH_OK with *ret_code OK: reply will be called
+   as kh_store_batch says; else nothing was submitted: as kh_submit_admit, or the store's error, KH_E_AGAIN where its queue is
+   full. *ret_tokens is written before the first reply. */
 KH_MUST kh_err kh_submit_frames(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_cnt,
-                                bool may_wait, kh_store_reply reply, void *ctx, uint32_t *ret_tokens, kh_code *ret_code);
+                                kh_store_reply reply, void *ctx, uint32_t *ret_tokens, kh_code *ret_code);
 /* kh_submit_check_bundle: the same of a bundle that the party signed (a SIGNED section, whole and nothing behind it): grants and
    removals from the risk list are taken there too. A bank signs none: its node does. The signature, chain and number are
    execution's to judge. */
