@@ -2,8 +2,9 @@
  * the hub and says what each figure means.
  *
  *   bench_hub batch|single|verify URL CA CERT KEY SECONDS [MORE]     prints what was done, and in how many seconds
- *             MORE  verify: the file; batch: the caller's number, 0 to 15, of several at a time
- *   bench_hub redis DIR SECONDS */
+ *             MORE  verify: the file; batch: the caller's number, 0 to 15, of several at a time; single: operations in flight,
+ * and the most that share a datagram, 1 to 24 (24: as many as fit) bench_hub redis DIR SECONDS */
+#include "client/runs.h"
 #include "client/session.h"
 #include "peers.h"
 #include "wire/wire.h"
@@ -15,7 +16,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROWS = 100000, BANK = 11, ENTERPRISE = 101, IN_FLIGHT = 256, REFILL = 32, BATCH = 256, BATCHES = 4, PER_CALL = 262144 };
+enum {
+    ROWS = 100000,
+    BANK = 11,
+    ENTERPRISE = 101,
+    IN_FLIGHT = 256,
+    IN_FLIGHT_MAX = 1024,
+    BATCH = 256,
+    BATCHES = 4,
+    PER_CALL = 262144
+};
 
 double peer_now(void) { return kh_client_now_s(); }
 
@@ -72,7 +82,7 @@ static void batches(kh_client *c, double seconds, uint32_t caller)
     free(answers);
 }
 
-/* ---- one operation a datagram, IN_FLIGHT of them ---- */
+/* ---- frames of one operation each, so many in flight; what may go at once shares datagrams ---- */
 
 static int socket_to(const char *address)
 {
@@ -96,41 +106,43 @@ typedef struct load {
     kh_lane lane;
     int fd;
     uint64_t id, seed, done, lost;
-    uint32_t in_flight;
-    uint8_t out[IN_FLIGHT][KH_DATAGRAM_MAX_SZ], in[IN_FLIGHT][KH_DATAGRAM_MAX_SZ];
+    uint32_t in_flight, most, per; /* operations; a datagram's at most */
+    bool apart;
+    uint8_t out[KH_RUNS_MAX][KH_DATAGRAM_MAX_SZ], in[IN_FLIGHT][KH_DATAGRAM_MAX_SZ];
 } load;
+
+static size_t reserve_frame(load *l, uint8_t *frame, size_t cap)
+{
+    size_t n;
+    kh_op_line line = {.allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
+    memcpy(line.key.b, documents[peer_random(&l->seed) % ROWS].bytes, 16);
+    kh_op op = {.type = KH_OP_APPLY, .party = BANK, .sequence = ++l->id};
+    op.apply = (kh_op_apply){.id = l->id,
+                             .enterprise = ENTERPRISE,
+                             .currency = 840,
+                             .amount = 1,
+                             .product = kh_text_of("export_receivable"),
+                             .line_cnt = 1,
+                             .lines = &line};
+    if (kh_op_encode(&op, frame, cap, &n) != KH_OK) abort();
+    return n;
+}
 
 static void send_some(load *l)
 {
-    struct mmsghdr messages[IN_FLIGHT] = {0};
-    struct iovec parts[IN_FLIGHT];
+    struct iovec parts[KH_RUNS_MAX];
     uint32_t n = 0;
-    if (l->in_flight + REFILL > IN_FLIGHT) return; /* several by one call */
-    for (; l->in_flight + n < IN_FLIGHT; n++) {
-        uint8_t frame[KH_FRAMES_MAX_SZ];
-        size_t frame_n;
+    if (l->in_flight + l->most / 8 > l->most) return; /* several by one call */
+    for (; l->in_flight < l->most && n < KH_RUNS_MAX; n++) {
+        uint8_t frames[KH_FRAMES_MAX_SZ];
+        size_t frames_n = 0, last_n = 0; /* one is as long as another */
         uint64_t counter;
-        kh_op_line line = {.allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
-        memcpy(line.key.b, documents[peer_random(&l->seed) % ROWS].bytes, 16);
-        kh_op op = {.type = KH_OP_APPLY, .party = BANK, .sequence = ++l->id};
-        op.apply = (kh_op_apply){.id = l->id,
-                                 .enterprise = ENTERPRISE,
-                                 .currency = 840,
-                                 .amount = 1,
-                                 .product = kh_text_of("export_receivable"),
-                                 .line_cnt = 1,
-                                 .lines = &line};
-        if (kh_op_encode(&op, frame, sizeof frame, &frame_n) != KH_OK) abort();
+        for (uint32_t i = 0; i < l->per && l->in_flight < l->most && frames_n + last_n <= sizeof frames; i++, l->in_flight++)
+            frames_n += last_n = reserve_frame(l, frames + frames_n, sizeof frames - frames_n);
         parts[n].iov_base = l->out[n];
-        parts[n].iov_len = kh_lane_seal_frames(&l->lane, frame, (uint32_t)frame_n, l->out[n], &counter);
-        messages[n].msg_hdr = (struct msghdr){.msg_iov = &parts[n], .msg_iovlen = 1};
+        parts[n].iov_len = kh_lane_seal_frames(&l->lane, frames, (uint32_t)frames_n, l->out[n], &counter);
     }
-    for (uint32_t at = 0; at < n;) {
-        int sent = sendmmsg(l->fd, messages + at, n - at, 0);
-        if (sent <= 0) exit(3);
-        at += (uint32_t)sent;
-    }
-    l->in_flight += n;
+    kh_runs_send(l->fd, parts, n, &l->apart);
 }
 
 static void receive_some(load *l)
@@ -159,17 +171,19 @@ static void receive_some(load *l)
             if (kh_op_answer_decode(body + k * KH_OP_ANSWER_SZ, &answer) == KH_OK && answer.code == KH_C_OK) l->done++;
             else fprintf(stderr, "bench_hub: %s\n", kh_code_name(answer.code));
         }
-        if (l->in_flight > 0) l->in_flight--;
+        l->in_flight -= cnt < l->in_flight ? cnt : l->in_flight;
     }
 }
 
-static void singles(kh_client *c, double seconds)
+static void singles(kh_client *c, double seconds, uint32_t most, uint32_t per)
 {
     kh_session_opened opened;
     load *l = calloc(1, sizeof *l);
     if (kh_client_session(c, &opened) != KH_DONE) die(c);
     if (kh_lane_open(opened.channel.session, 0, opened.channel.up, opened.channel.down, &l->lane) != KH_OK) exit(3);
     l->fd = socket_to(opened.address);
+    l->most = most == 0 || most > IN_FLIGHT_MAX ? IN_FLIGHT : most;
+    l->per = per;
     l->id = first_id();
     l->seed = l->id;
     double began = peer_now();
@@ -179,7 +193,7 @@ static void singles(kh_client *c, double seconds)
     }
     while (l->in_flight > 0) receive_some(l);
     said(l->done, peer_now() - began);
-    if (l->lost > 0) fprintf(stderr, "bench_hub: %llu datagrams without an answer\n", (unsigned long long)l->lost);
+    if (l->lost > 0) fprintf(stderr, "bench_hub: %llu operations without an answer\n", (unsigned long long)l->lost);
     kh_lane_close(&l->lane);
     (void)close(l->fd);
     free(l);
@@ -216,7 +230,9 @@ int main(int argc, char *argv[])
     if (kh_client_open(&options, why, sizeof why, &c) != KH_DONE) return fprintf(stderr, "bench_hub: %s\n", why), 2;
     number_documents();
     if (strcmp(argv[1], "batch") == 0) batches(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) % 16 : 0);
-    else if (strcmp(argv[1], "single") == 0) singles(c, atof(argv[6]));
+    else if (strcmp(argv[1], "single") == 0)
+        singles(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) : IN_FLIGHT,
+                argc > 8 ? (uint32_t)atoi(argv[8]) : KH_DATAGRAM_OPS_MAX);
     else verify(c, argv[7], atof(argv[6]));
     kh_client_close(c);
     return 0;

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """hub.py BUILD [--quick]: a hub as its users meet it, over loopback with mutual TLS 1.3: durable reserves in batches over HTTPS and one
-by one in sealed datagrams, with Redis (appendfsync always) beside them; a whole verify command; verdicts a second and core. One JSON line a figure; loopback has no wire, and says nothing of one."""
+by one in sealed datagrams, with Redis (appendfsync always) beside them; a whole verify command; verdicts a second and core. One by one: each is a
+frame of its own with an answer of its own; those that may go at the same moment share datagrams, as Redis' pipelined calls share a write, or,
+where the figure says so, do not. One JSON line a figure; loopback has no wire, and says nothing of one."""
 import json
 import os
 import statistics
@@ -50,13 +52,19 @@ def main():
         figure("network durable reserve batch 256, of the daemon's processor time", (trial.cpu_s() - before) * 1e6 / said["done"], "us each")
         begun = [trial.begin(LOAD, "batch", 11, SECONDS, n) for n in range(CLIENTS)]
         figure(f"network durable reserve batch 256, {CLIENTS} clients", sum(rate(trial.end(b)) for b in begun), "reserves/s", "4 in flight each")
-        before = trial.cpu_s()
-        singles = [trial.load(LOAD, "single", 11, SECONDS) for _ in range(1 if QUICK else 3)]
-        used, done = trial.cpu_s() - before, sum(said["done"] for said in singles)
-        peers = [redis(trial) for _ in range(1 if QUICK else 3)]
-        ours, theirs = (statistics.median(map(rate, runs)) for runs in (singles, peers))
-        figure("network durable reserve single", ours, "reserves/s", "Redis, appendfsync always, 256 in flight", ours / theirs)
-        figure("network durable reserve single, of the daemon's processor time", used * 1e6 / done, "us each")
+        singles, apart, many, peers, used = [], [], [], [], 0
+        for _ in range(1 if QUICK else 3):
+            before = trial.cpu_s()
+            singles.append(trial.load(LOAD, "single", 11, SECONDS, 256))
+            used += trial.cpu_s() - before
+            apart.append(trial.load(LOAD, "single", 11, SECONDS, 256, 1))
+            many.append(trial.load(LOAD, "single", 11, SECONDS, 1024))
+            peers.append(redis(trial))
+        ours, alone, more, theirs = (statistics.median(map(rate, runs)) for runs in (singles, apart, many, peers))
+        figure("network durable reserve single", ours, "reserves/s", "Redis, appendfsync always, 256 in flight, pipelined", ours / theirs)
+        figure("network durable reserve single, of the daemon's processor time", used * 1e6 / sum(said["done"] for said in singles), "us each")
+        figure("network durable reserve single, each in a datagram of its own", alone, "reserves/s", "Redis, as above", alone / theirs)
+        figure("network durable reserve single, 1024 in flight", more, "reserves/s", "as many as 4 batches of 256, in sealed datagrams")
         figure("Redis appendfsync always reserve single", theirs, "reserves/s")
     finally:
         trial.close()
