@@ -14,11 +14,6 @@ kh_err kh_lates_init(kh_poller *p)
     if (p->event_fd < 0) return KH_E_IO;
     p->lates = calloc(KH_LATE_MAX, sizeof *p->lates);
     if (p->lates == NULL) return KH_E_NOMEM;
-    for (uint32_t i = 0; i < KH_LATE_MAX; i++) {
-        p->lates[i].poller = p;
-        p->lates[i].next = i + 1 < KH_LATE_MAX ? &p->lates[i + 1] : NULL;
-    }
-    p->free_lates = p->lates;
     return KH_OK;
 }
 
@@ -35,17 +30,20 @@ void kh_lates_release(kh_poller *p)
 
 bool kh_late_room(const kh_poller *p, const kh_principal *who, kh_late_kind kind)
 {
-    if (p->free_lates == NULL || p->lent[who->party % KH_LATE_PARTIES] >= KH_LATE_PARTY_MAX) return false;
+    if ((p->free_lates == NULL && p->late_cnt == KH_LATE_MAX) || p->lent[who->party % KH_LATE_PARTIES] >= KH_LATE_PARTY_MAX)
+        return false;
     return kind != KH_LATE_OPERATIONS || p->operations_cnt < KH_LATE_OPERATIONS_MAX;
 }
 
 kh_late *kh_late_take(kh_poller *p, const kh_principal *who, kh_late_kind kind)
 {
-    kh_late *late = p->free_lates;
     if (!kh_late_room(p, who, kind)) return NULL;
+    kh_late *late = p->free_lates;
+    if (late != NULL) p->free_lates = late->next;
+    else late = &p->lates[p->late_cnt++]; /* its pages come when they are needed first */
+    late->poller = p;
     p->lent[who->party % KH_LATE_PARTIES]++;
     p->operations_cnt += kind == KH_LATE_OPERATIONS;
-    p->free_lates = late->next;
     late->who = *who;
     late->kind = kind;
     late->lost = false;

@@ -183,6 +183,7 @@ struct kh_poller {
     uint32_t run_cnt;
     /* late answers */
     kh_late *lates, *free_lates, *ready, **ready_end;
+    uint32_t late_cnt;              /* of lates, those that were ever lent */
     uint32_t ready_cnt, out_cnt;    /* out: with the desk or the store */
     uint32_t operations_cnt;        /* lent for operations */
     uint16_t lent[KH_LATE_PARTIES]; /* to a party; two that fall together share */

@@ -16,7 +16,7 @@
 #include "wire/query.h"
 
 #define KH_BURST_MAX 64u
-#define KH_LATE_MAX 1024u
+#define KH_LATE_MAX 4096u
 #define KH_PACKET_PEER_SZ 64u
 
 typedef struct kh_packet {
