@@ -180,6 +180,7 @@ static void put_active(const kh_ledger *l, const kh_active *a, writer *w)
 static void put_extra(const kh_ledger *l, const kh_extra *x, writer *w)
 {
     put64(w, x->issue_time);
+    put64(w, x->status_time);
     put64(w, x->contract);
     put64(w, (uint64_t)x->doc_version << 32 | (uint64_t)x->had_statuses << 16 | x->flags);
     put64(w, (uint64_t)x->superseded_cnt << 8 | x->superseded_at);

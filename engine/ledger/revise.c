@@ -44,10 +44,14 @@ static void answer_balances(kh_ledger *l, const kh_content *old, kh_doc_result *
     }
 }
 
+/* Content and status have an order each: what customs says of a declaration's status does not make an amendment old that was
+ * issued before and comes after it. */
 static void keep_order(kh_ledger *l, const kh_op_document *d, uint32_t cold)
 {
     if (d->issue_time == 0 && d->doc_version == 0) return;
     kh_extra *x = &l->extra[kh_records_extra(l, cold)];
+    if (d->status != KH_STATUS_NONE && d->issue_time > x->status_time) x->status_time = d->issue_time;
+    if (d->action == KH_DOC_STATUS) return;
     if (d->issue_time > x->issue_time) x->issue_time = d->issue_time;
     if (d->doc_version > x->doc_version) x->doc_version = d->doc_version;
 }
@@ -105,15 +109,26 @@ void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, 
     answer_balances(l, NULL, r);
 }
 
+static int compare_times(uint64_t comes, uint64_t stored)
+{
+    return comes == 0 || stored == 0 || comes == stored ? 0 : comes < stored ? -1 : 1;
+}
+
 /* What the paper says of its own order: -1 earlier than what is stored, +1 later, 0 not decided. */
 static int order_of(const kh_ledger *l, const kh_op_document *d, uint32_t cold)
 {
     const kh_extra *x = &l->extra[l->cold[cold].extra];
     if (l->cold[cold].extra == 0) return 0;
+    if (d->action == KH_DOC_STATUS) return compare_times(d->issue_time, x->status_time);
     if (d->doc_version != 0 && x->doc_version != 0 && d->doc_version != x->doc_version)
         return d->doc_version < x->doc_version ? -1 : 1;
-    if (d->issue_time != 0 && x->issue_time != 0 && d->issue_time != x->issue_time) return d->issue_time < x->issue_time ? -1 : 1;
-    return 0;
+    return compare_times(d->issue_time, x->issue_time);
+}
+
+static bool older_status(const kh_ledger *l, const kh_op_document *d, uint32_t cold)
+{
+    uint32_t extra = l->cold[cold].extra;
+    return extra != 0 && compare_times(d->issue_time, l->extra[extra].status_time) < 0;
 }
 
 /* The content that the operation asks for: a message leaves what it does not state; of an original a missing date or contract
@@ -196,7 +211,7 @@ static bool next_status(const kh_ledger *l, const kh_op_document *d, uint32_t fi
     if (to == KH_STATUS_NONE || to == now) return true;
     bool allowed = kh_status_of_kind(kh_doc_key_kind(&rec->key), to) && kh_status_may_follow(kh_doc_key_kind(&rec->key), now, to);
     bool seen = (l->extra[l->cold[rec->cold].extra].had_statuses >> to & 1) != 0;
-    if (d->action == KH_DOC_PUT && (!allowed || (seen && !later)))
+    if (d->action == KH_DOC_PUT && (!allowed || (seen && !later) || older_status(l, d, rec->cold)))
         return true; /* an earlier status coming again undoes nothing */
     if (allowed) *ret = to;
     return allowed;
@@ -225,7 +240,11 @@ void kh_revise(kh_ledger *l, const kh_op_document *d, uint32_t first, bool corre
     if (order < 0 && !force) return;
     uint64_t digest = kh_content_digest(&want), old_digest = kh_content_digest(&now);
     bool changed = digest != old_digest, seen = was_superseded(l, cold, digest);
-    if (changed && seen && !later) return;
+    if (changed && seen && !later) {
+        if (!ends((kh_status)d->status)) return;
+        want = now; /* whoever takes a paper back may name it as it was */
+        changed = false;
+    }
     if (changed && !corrects && !kh_kind_is_declaration(kh_doc_key_kind(&key)) && !may_amend(&now, &want) && !(force && seen)) {
         r->code = KH_C_CONFLICT;
         r->mismatch = differences(&now, &want);

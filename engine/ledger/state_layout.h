@@ -82,7 +82,8 @@ typedef struct kh_cold {
 
 enum { KH_EXTRA_RED = 1 /* red letters lower it */ };
 typedef struct kh_extra {
-    uint64_t issue_time;
+    uint64_t issue_time;  /* the newest that content came with ... */
+    uint64_t status_time; /* ... and a status */
     uint64_t contract;
     uint32_t doc_version;
     uint32_t refs;         /* what it names */
@@ -320,9 +321,9 @@ typedef struct kh_head {
     kh_rule rules[KH_RULE_HEAD_CNT];
     uint64_t currencies[16]; /* bit per ISO numeric, where the rule is not `all` */
 } kh_head;
-#define KH_STATE_FORMAT UINT64_C(0x32304c4544474b48)
+#define KH_STATE_FORMAT UINT64_C(0x33304c4544474b48)
 
-_Static_assert(sizeof(kh_cold) == 32 && sizeof(kh_extra) == 96 && sizeof(kh_active) == 48 && sizeof(kh_share) == 32,
+_Static_assert(sizeof(kh_cold) == 32 && sizeof(kh_extra) == 104 && sizeof(kh_active) == 48 && sizeof(kh_share) == 32,
                "docs/FORMAT.md");
 _Static_assert(sizeof(kh_line) == 40 && sizeof(kh_fin) == 104 && sizeof(kh_fin_bucket) == 64 && sizeof(kh_text_row) == 16 &&
                    sizeof(kh_party_row) == 64 && sizeof(kh_party_key) == 88,

@@ -52,7 +52,7 @@ typedef struct document {
     uint64_t contract;
     uint32_t version;
     uint32_t paper_version; /* what the papers said of their own order, the newest */
-    uint64_t paper_time;
+    uint64_t paper_time, status_time;
     uint32_t balance_cnt;
     balance balances[KH_DOC_BALANCES_MAX];
     content now, superseded[SUPERSEDED_MAX]; /* newest last */

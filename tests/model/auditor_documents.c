@@ -178,6 +178,10 @@ static void answer(const document *d, uint8_t effect, outcome *ret)
 /* What the paper says of its own order, where both carry it: -1 earlier than what is stored, 1 later, 0 it does not say. */
 static int paper_order(const document *have, const kh_op_document *d)
 {
+    if (d->action == KH_DOC_STATUS) { /* of its own */
+        if (d->issue_time == 0 || have->status_time == 0 || d->issue_time == have->status_time) return 0;
+        return d->issue_time < have->status_time ? -1 : 1;
+    }
     if (d->doc_version != 0 && have->paper_version != 0 && d->doc_version != have->paper_version)
         return d->doc_version < have->paper_version ? -1 : 1;
     if (d->issue_time != 0 && have->paper_time != 0 && d->issue_time != have->paper_time)
@@ -187,6 +191,9 @@ static int paper_order(const document *have, const kh_op_document *d)
 
 static void keep_order(document *have, const kh_op_document *d)
 {
+    bool says_status = d->status != KH_STATUS_NONE || d->action == KH_DOC_CANCEL;
+    if (says_status && d->issue_time > have->status_time) have->status_time = d->issue_time;
+    if (d->action == KH_DOC_STATUS) return;
     if (d->doc_version > have->paper_version) have->paper_version = d->doc_version;
     if (d->issue_time > have->paper_time) have->paper_time = d->issue_time;
 }
@@ -225,7 +232,8 @@ static bool next_status(const document *d, const kh_op_document *op, bool later,
     if (op->action == KH_DOC_CANCEL) to = kh_kind_is_declaration(d->kind) ? KH_STATUS_REVOKED : KH_STATUS_VOID;
     if (to == KH_STATUS_NONE || to == d->status) return true;
     bool allowed = kh_status_may_follow(d->kind, d->status, to), was_before = ((d->had >> to) & 1) != 0;
-    if (op->action == KH_DOC_PUT && (!allowed || (was_before && !later))) return true;
+    bool old = op->issue_time != 0 && op->issue_time < d->status_time;
+    if (op->action == KH_DOC_PUT && (!allowed || (was_before && !later) || old)) return true;
     if (allowed) *ret = to;
     return allowed;
 }
@@ -290,11 +298,13 @@ static void revise(auditor *a, int at, const kh_op *op, outcome *ret)
         return;
     }
     if (!same_content(&c, &have->now)) {
-        if (seen && !later) {
+        bool ends = d->status == KH_STATUS_VOID || d->status == KH_STATUS_REVOKED;
+        if (seen && !later && !ends) {
             answer(have, KH_EFFECT_UNCHANGED, ret);
             return;
         }
-        if (!declaration && !first_amount && !(force && seen)) {
+        if (seen && !later) c = have->now;
+        else if (!declaration && !first_amount && !(force && seen)) {
             ret->code = KH_C_CONFLICT;
             return;
         }

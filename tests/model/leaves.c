@@ -155,7 +155,7 @@ static void paper(leaf_reader *r)
     }
     if (met != view.balance_cnt) r->bad = true;
     if (more(r)) {
-        numbers(r, 3);
+        numbers(r, 4);
         uint64_t superseded = number(r);
         if (superseded >> 8 > 8 || (superseded & 0xff) >= 8) r->bad = true;
         numbers(r, 8);

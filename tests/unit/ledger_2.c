@@ -63,6 +63,48 @@ Test(ledger_documents, issue_time_and_version_decide)
     cr_assert(send(op)->effect == KH_EFFECT_UNCHANGED && balance(w, 1, 0).base == 100);
 }
 
+static kh_status declared_status(void) { return doc_view(w, EXPORT, decl(1), 0).status; }
+
+/* What is said of a status makes no content old that was issued before it and comes after it. */
+Test(ledger_documents, content_and_status_have_an_order_each)
+{
+    kh_op op = doc_op(KH_DOC_PUT, EXPORT, decl(1), "OWNER1", USD, 100);
+    op.document.issue_time = 1000;
+    op.document.status = KH_STATUS_ACCEPTED;
+    send(op);
+    kh_op status = doc_op(KH_DOC_STATUS, EXPORT, decl(1), "", 0, 0);
+    status.document.status = KH_STATUS_CLEARED;
+    status.document.issue_time = 3000;
+    cr_assert(send(status)->effect == KH_EFFECT_STATUS && declared_status() == KH_STATUS_CLEARED);
+    kh_op amend = doc_op(KH_DOC_AMEND, EXPORT, decl(1), "OWNER1", USD, 90);
+    amend.document.issue_time = 2000;
+    cr_assert(send(amend)->effect == KH_EFFECT_AMENDED && balance(w, 1, 0).base == 90);
+    status.document.status = KH_STATUS_REJECTED; /* said before it was cleared */
+    status.document.issue_time = 2500;
+    cr_assert(send(status)->effect == KH_EFFECT_UNCHANGED && declared_status() == KH_STATUS_CLEARED);
+    op.document.issue_time = 2700; /* newer content that states an older status */
+    op.document.status = KH_STATUS_REVOKED;
+    op.document.balances[0].base = 80;
+    cr_assert(send(op)->effect == KH_EFFECT_AMENDED && balance(w, 1, 0).base == 80 && declared_status() == KH_STATUS_CLEARED);
+    status.document.status = KH_STATUS_EXITED;
+    status.document.issue_time = 3500;
+    cr_assert(send(status)->effect == KH_EFFECT_STATUS && declared_status() == KH_STATUS_EXITED);
+    amend.document.issue_time = 2600;
+    amend.document.balances[0].base = 70;
+    cr_assert(send(amend)->effect == KH_EFFECT_UNCHANGED && balance(w, 1, 0).base == 80);
+}
+
+/* Whoever takes a paper back may name it as it was. */
+Test(ledger_documents, a_cancellation_that_names_superseded_content_cancels)
+{
+    declare(w, 1, USD, 100);
+    declare(w, 1, USD, 80);
+    kh_op op = doc_op(KH_DOC_PUT, EXPORT, decl(1), "OWNER1", USD, 100);
+    op.document.status = KH_STATUS_REVOKED;
+    cr_assert(send(op)->effect == KH_EFFECT_REVOKED && balance(w, 1, 0).base == 80);
+    cr_assert(declared_status() == KH_STATUS_REVOKED);
+}
+
 Test(ledger_documents, other_content_of_an_invoice_is_a_conflict)
 {
     cr_assert(send(invoice("A1", 100))->code == KH_C_OK);
