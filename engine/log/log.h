@@ -32,6 +32,8 @@ typedef struct kh_log_open_report {
     uint8_t digest[32];     /* head of the chain; zeros if empty */
     uint64_t durable_floor; /* in: recovery below this height is damage (0: unknown) */
     bool cuts;              /* in: what is above durable_floor is taken away, durable or not; for writing */
+    bool uncached;          /* in: entries are replayed past the machine's file cache, where the disk can; for reading */
+    bool reads_ahead;       /* in: a long replay has a thread that reads and checks ahead of the caller; the disk allows it */
     uint64_t cut_bytes;     /* a torn tail that was never acknowledged and was cut */
     uint32_t epoch;
     char why[200];   /* on KH_E_DAMAGED: what is wrong */
@@ -43,6 +45,9 @@ KH_MUST kh_err kh_log_create(const kh_disk *disk, const char *dir);
 /* kh_log_open recovers and opens for writing. read_only: nothing is cut, written or raised; entries above durable_floor are
  * ignored. */
 KH_MUST kh_err kh_log_open(const kh_disk *disk, const char *dir, bool read_only, kh_log_open_report *report, kh_log **ret);
+/* kh_log_advance makes entries that a writer made durable since then readable in a log that was opened read_only, through height
+   upto, which is known to be durable. KH_E_DAMAGED: they are not there. */
+KH_MUST kh_err kh_log_advance(kh_log *log, uint64_t upto);
 /* kh_log_replay gives entries from height `from` on (through `upto` inclusive) in order; stops at the first error of each. Checks
    the chain as it goes: KH_E_DAMAGED fills report's why and where. Also while open for writing (before the first submit). */
 KH_MUST kh_err kh_log_replay(kh_log *log, uint64_t from, uint64_t upto, kh_err (*each)(void *ctx, const kh_entry *entry),

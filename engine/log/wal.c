@@ -46,6 +46,8 @@ kh_err kh_log_open(const kh_disk *disk, const char *dir, bool read_only, kh_log_
     kh_err err = new_log(disk, dir, &log);
     if (err != KH_OK) return err;
     log->read_only = read_only;
+    log->uncached = report->uncached;
+    log->reads_ahead = report->reads_ahead;
     err = kh_wal_recover(log, report);
     if (err != KH_OK) {
         kh_wal_free(log);

@@ -4,6 +4,7 @@
  *   wal_scan.c     walking records through a window on the segments
  *   wal_recover.c  opening: the longest valid chain, damage against a torn tail
  *   wal_replay.c   giving entries again
+ *   wal_pipe.c     the same, with a thread that reads ahead
  *   wal.c          submitting, acknowledging, marks, closing */
 #ifndef KH_LOG_WAL_H
 #define KH_LOG_WAL_H
@@ -60,6 +61,8 @@ struct kh_log {
     kh_disk disk;
     char *dir;
     bool read_only;
+    bool uncached;    /* replays read past the file cache */
+    bool reads_ahead; /* replays have a thread that reads */
     bool failed;
     kh_wal_segment *segments;
     uint64_t segment_cnt, segment_cap;
@@ -77,7 +80,7 @@ struct kh_log {
 /* --- segments --- */
 /* kh_wal_path writes "DIR/<number>.wal", or ".new" for one that is being made. */
 KH_MUST kh_err kh_wal_path(const char *dir, uint64_t number, bool making, char ret[KH_WAL_PATH_SZ]);
-/* kh_wal_segments_load lists and checks the segments of log->dir. */
+/* kh_wal_segments_load lists and checks the segments of log->dir that are not known yet. */
 KH_MUST kh_err kh_wal_segments_load(kh_log *log, kh_log_open_report *report);
 /* kh_wal_segment_make makes segment `number` now, all of it durable, and adds it. need_sz: the record it must hold. */
 KH_MUST kh_err kh_wal_segment_make(kh_log *log, uint64_t need_sz);
@@ -97,6 +100,7 @@ typedef struct kh_wal_window {
     uint64_t at; /* offset of buf[0] */
     size_t n, cap;
     size_t step_sz; /* bytes read at a time */
+    bool uncached;
     uint8_t *buf;
 } kh_wal_window;
 typedef enum kh_wal_depth { KH_WAL_HEADERS, KH_WAL_BODIES, KH_WAL_CHAIN } kh_wal_depth; /* what is checked beside headers */
@@ -118,6 +122,19 @@ KH_MUST kh_err kh_wal_window_get(kh_wal_window *window, kh_wal_place at, size_t 
 /* kh_wal_next reads the record that continues the chain and moves the cursor behind it. KH_E_NOT_FOUND: the chain ends here. */
 KH_MUST kh_err kh_wal_next(kh_wal_window *window, kh_wal_depth depth, kh_wal_cursor *cursor, kh_wal_record *ret,
                            kh_wal_break *ret_break);
+/* A replay's way through the log. */
+typedef struct kh_wal_walk {
+    kh_wal_window window;
+    kh_wal_cursor cursor;
+    uint64_t from, last; /* heights that are given */
+    kh_wal_break end;    /* broken: the chain ended before `last`, here */
+    bool broken;
+} kh_wal_walk;
+/* kh_wal_walk_next: the next entry, whose body stays until the call after; or *ret_end. KH_E_DAMAGED: broken is set. */
+KH_MUST kh_err kh_wal_walk_next(kh_wal_walk *walk, kh_entry *ret, bool *ret_end);
+/* kh_wal_pipe gives all of a walk's entries to `each`, in order and on the caller's thread, until its first error; a thread of
+   its own reads and checks those to come. */
+KH_MUST kh_err kh_wal_pipe(kh_wal_walk *walk, kh_err (*each)(void *ctx, const kh_entry *entry), void *ctx);
 /* kh_wal_first is the cursor before the first record of a log. */
 kh_wal_cursor kh_wal_first(void);
 /* kh_wal_index_add remembers the chain before a record, if it is a step behind the last one. Running out of memory is no error.

@@ -224,3 +224,25 @@ kh_err kh_wal_recover(kh_log *log, kh_log_open_report *report)
     report->epoch = log->end.epoch;
     return KH_OK;
 }
+
+kh_err kh_log_advance(kh_log *log, uint64_t upto)
+{
+    kh_wal_window w;
+    kh_wal_break end_of_chain = {0};
+    kh_log_open_report report;
+    if (!log->read_only) return KH_E_ARG;
+    if (upto <= log->end.height) return KH_OK;
+    kh_err err = kh_wal_segments_load(log, &report);
+    if (err == KH_OK) err = kh_wal_window_init(&w, log, HOP_STEP_SZ);
+    if (err != KH_OK) return err;
+    w.uncached = log->uncached;
+    kh_wal_cursor cursor = log->end;
+    err = walk(log, &w, KH_WAL_HEADERS, upto, &cursor, &end_of_chain);
+    if (err == KH_OK && cursor.height < upto) err = KH_E_DAMAGED;
+    if (err == KH_OK) {
+        log->end = cursor;
+        atomic_store_explicit(&log->durable_upto, cursor.height, memory_order_release);
+    }
+    kh_wal_window_free(&w);
+    return err;
+}

@@ -6,7 +6,7 @@
 kh_err kh_wal_window_init(kh_wal_window *window, const kh_log *log, size_t step_sz)
 {
     kh_wal_window w = {.log = log, .segment = UINT64_MAX, .step_sz = step_sz, .cap = step_sz};
-    w.buf = malloc(w.cap);
+    w.buf = aligned_alloc(KH_WAL_BLOCK_SZ, w.cap); /* a read past the file cache wants it so */
     if (w.buf == NULL) return KH_E_NOMEM;
     *window = w;
     return KH_OK;
@@ -24,7 +24,8 @@ static kh_err enter(kh_wal_window *w, uint64_t segment)
     char path[KH_WAL_PATH_SZ];
     kh_file *file;
     kh_err err = kh_wal_path(w->log->dir, segment, false, path);
-    if (err == KH_OK) err = w->log->disk.open(w->log->disk.self, path, KH_OPEN_READ, &file);
+    int flags = w->uncached ? KH_OPEN_READ | KH_OPEN_DURABLE : KH_OPEN_READ;
+    if (err == KH_OK) err = w->log->disk.open(w->log->disk.self, path, flags, &file);
     if (err != KH_OK) return err;
     if (w->file != NULL) w->log->disk.close(w->log->disk.self, w->file);
     w->file = file;
@@ -46,15 +47,16 @@ kh_err kh_wal_window_get(kh_wal_window *w, kh_wal_place at, size_t n, const uint
         return KH_OK;
     }
     size_t want = (size_t)kh_min64(kh_max64(n, w->step_sz), size - at.offset), kept = 0, got = 0;
-    if (want > w->cap) {
-        uint8_t *more = realloc(w->buf, want);
-        if (more == NULL) return KH_E_NOMEM;
-        w->buf = more;
-        w->cap = want;
-    }
+    uint8_t *buf = want > w->cap ? aligned_alloc(KH_WAL_BLOCK_SZ, want) : w->buf;
+    if (buf == NULL) return KH_E_NOMEM;
     if (at.offset >= w->at && at.offset < w->at + w->n) {
         kept = (size_t)(w->at + w->n - at.offset);
-        memmove(w->buf, w->buf + (at.offset - w->at), kept);
+        memmove(buf, w->buf + (at.offset - w->at), kept);
+    }
+    if (buf != w->buf) {
+        free(w->buf);
+        w->buf = buf;
+        w->cap = want;
     }
     w->n = 0;
     err = w->log->disk.read(w->log->disk.self, w->file, at.offset + kept, w->buf + kept, want - kept, &got);

@@ -94,7 +94,7 @@ kh_err kh_wal_segments_load(kh_log *log, kh_log_open_report *report)
         kh_wal_say(log, report, "a segment has a number that no log reaches", (kh_wal_place){.segment = f.highest});
         return KH_E_DAMAGED;
     }
-    for (uint64_t i = 0; i <= f.highest && err == KH_OK; i++) err = load_one(log, i, report);
+    for (uint64_t i = log->segment_cnt; i <= f.highest && err == KH_OK; i++) err = load_one(log, i, report);
     return err;
 }
 
