@@ -46,6 +46,9 @@ typedef struct kh_disk {
     KH_MUST kh_err (*submit_write)(void *self, kh_file *f, uint64_t offset, const void *p, size_t n, uint64_t tag);
     /* poll: completions in any order; wait_ns 0 = do not wait; returns their number */
     uint32_t (*poll)(void *self, kh_disk_done *ret, uint32_t max, uint64_t wait_ns);
+    /* pass: advice, and NULL where nobody takes it: these bytes will hardly be read soon. drop false: they may go to the disk by
+     * now; true: then the file cache need not keep them. Promises nothing. */
+    void (*pass)(void *self, kh_file *f, uint64_t offset, uint64_t n, bool drop);
     KH_MUST kh_err (*rename)(void *self, const char *from, const char *to);
     KH_MUST kh_err (*remove)(void *self, const char *path);
     KH_MUST kh_err (*make_dir)(void *self, const char *path);

@@ -115,6 +115,13 @@ static kh_err file_write(void *self, kh_file *f, uint64_t offset, const void *p,
     return err == KH_OK && f->durable && !f->dsync ? file_sync(self, f) : err;
 }
 
+static void file_pass(void *self, kh_file *f, uint64_t offset, uint64_t n, bool drop)
+{
+    (void)self;
+    (void)sync_file_range(f->fd, (off_t)offset, (off_t)n, drop ? SYNC_FILE_RANGE_WAIT_BEFORE : SYNC_FILE_RANGE_WRITE);
+    if (drop) (void)posix_fadvise(f->fd, (off_t)offset, (off_t)n, POSIX_FADV_DONTNEED);
+}
+
 static kh_err dir_rename(void *self, const char *from, const char *to)
 {
     (void)self;
@@ -168,6 +175,7 @@ void kh_host_files_fill(kh_disk *ret)
     ret->read = file_read;
     ret->write = file_write;
     ret->sync = file_sync;
+    ret->pass = file_pass;
     ret->rename = dir_rename;
     ret->remove = dir_remove;
     ret->make_dir = dir_make;

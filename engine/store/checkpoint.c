@@ -1,6 +1,6 @@
-/* checkpoint: images made beside the engine: a thread of low priority with memory of its own loads the newest image, replays the
- * log and writes the next one. It is a restart, done all day; the engine and the readers do nothing for it. The reclaiming thread
- * lives here too. */
+/* checkpoint: images made beside the engine: a thread of low priority with a state of its own, which follows the log (follow.c),
+ * writes the next one; the engine and the readers do nothing for it. The reclaiming thread lives here too. */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -8,71 +8,17 @@
 #include <unistd.h>
 #include "store/parts.h"
 
-#define TAIL_MIN_SZ (UINT64_C(64) << 20) /* half a second of replay; below it, images cost more than they save */
+#define TAIL_MIN_SZ (UINT64_C(256) << 20) /* half a second to a second of replay; below it, images cost more than they save */
+#define TAIL_PART 4u                      /* of the image's bytes: what is written for images is at most four times the log */
 #define IMAGE_BYTES_PER_S 1000000000u
-#define REST_MAX_NS (KH_NS_PER_S / 50)
-#define RECLAIM_EVERY 16u /* entries */
+#define FOLLOWER_IDLE_S 30 /* without an image to make: then its memory is given back */
+#define RECLAIM_EVERY 16u  /* entries */
 #define RECLAIM_NAP_NS 5000000L
 
-typedef struct chain_of {
-    uint8_t chain[32];
-    kh_block *block;
-    kh_store *store;
-    uint64_t began_ns;  /* the entry being replayed */
-    uint64_t log_bytes; /* of the engine's log, when it was last looked at */
-    uint64_t hurry_at;  /* from this length on without rests: else the tail would grow faster than images are made */
-} chain_of;
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * KH_NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
 /* The tail that is worth an image. */
-static uint64_t tail_due(kh_store *s)
+uint64_t kh_checkpoint_due(kh_store *s)
 {
-    return kh_max64(TAIL_MIN_SZ, atomic_load_explicit(&s->image_bytes, memory_order_relaxed) / 2);
-}
-
-/* While the engine writes entries this thread rests after each of its own as long as that took: half a core and half of the
- * memory's speed at most. */
-static void rest(chain_of *c)
-{
-    uint64_t log_bytes = atomic_load_explicit(&c->store->log_bytes, memory_order_relaxed), now = now_ns();
-    bool busy = log_bytes != c->log_bytes && log_bytes < c->hurry_at;
-    c->log_bytes = log_bytes;
-    if (!busy) return;
-    struct timespec nap = {0, (long)kh_min64(now - c->began_ns, REST_MAX_NS)};
-    (void)nanosleep(&nap, NULL);
-}
-
-static void collect(void *self, const kh_outcome *outcome)
-{
-    chain_of *c = self;
-    kh_block_append(c->block, outcome);
-}
-
-/* The replay of a checkpoint makes the outcome chain anew, without looking at what the engine made of it. */
-static const kh_sink *before(void *ctx, const kh_entry *entry)
-{
-    static _Thread_local kh_sink sink;
-    chain_of *c = ctx;
-    c->began_ns = now_ns();
-    sink = (kh_sink){collect, c};
-    kh_block_begin(c->block, entry);
-    return &sink;
-}
-
-static kh_err after(void *ctx, const kh_entry *entry)
-{
-    chain_of *c = ctx;
-    (void)entry;
-    kh_err err = kh_block_end(c->block);
-    if (err == KH_OK) kh_block_seal(c->block, c->chain);
-    rest(c);
-    return err;
+    return kh_max64(TAIL_MIN_SZ, atomic_load_explicit(&s->image_bytes, memory_order_relaxed) / TAIL_PART);
 }
 
 static kh_err finish(kh_store *s, const kh_machine *m, kh_image_stand *stand, uint64_t rate)
@@ -92,36 +38,17 @@ static kh_err finish(kh_store *s, const kh_machine *m, kh_image_stand *stand, ui
     return KH_OK;
 }
 
-/* digest: the checkpoint digest is made too, of a state that may be older than the newest image; NULL: no. */
-static kh_err make(kh_store *s, uint64_t height, uint8_t *digest)
+/* digest: the checkpoint digest is made too, of a state that may be older than the newest image; NULL: no. warm: a follower that
+ * goes on from where it is, or begins here, and stays; NULL, or beyond the height: one that is made and taken down again. */
+static kh_err make(kh_store *s, uint64_t height, uint8_t *digest, kh_follower *warm)
 {
-    char path[KH_PATH_MAX];
-    kh_machine m = {0};
-    kh_image_stand stand;
-    kh_log *log = NULL;
-    kh_log_open_report report = {.durable_floor = height};
-    kh_block block = {0};
-    chain_of c = {.block = &block, .store = s, .log_bytes = atomic_load_explicit(&s->log_bytes, memory_order_relaxed)};
-    uint64_t bytes, ops;
+    kh_follower own = {0}, *f = warm != NULL && (!warm->up || warm->stand.height <= height) ? warm : &own;
     if (height == 0 || (digest == NULL && height == atomic_load_explicit(&s->image_at, memory_order_relaxed))) return KH_OK;
-    const kh_replay_each each = {before, after, &c};
-    c.hurry_at = c.log_bytes + tail_due(s);
-    kh_err err = kh_replay_base(&s->home, height, false, &m, &stand, &bytes, NULL);
-    if (err == KH_OK) {
-        kh_index_reclaim_none(m.index); /* nobody else reads this state */
-        memcpy(c.chain, stand.chain, 32);
-        err = kh_log_open(s->options.disk, kh_home_path(&s->home, "log", path), true, &report, &log);
-    }
-    if (err == KH_OK) err = kh_replay_tail(log, &m, &stand, height, &each, &ops, NULL);
-    if (log != NULL) kh_log_close(log);
-    if (err == KH_OK && height > atomic_load_explicit(&s->image_at, memory_order_relaxed)) {
-        memcpy(stand.chain, c.chain, 32);
-        err = finish(s, &m, &stand, IMAGE_BYTES_PER_S);
-    }
-    if (err == KH_OK && digest != NULL) err = kh_machine_checkpoint_digest(m.ledger, digest);
-    kh_machine_release(&m);
-    free(block.bytes);
-    free(block.offsets);
+    kh_err err = kh_follow_to(s, f, height);
+    if (err == KH_OK && height > atomic_load_explicit(&s->image_at, memory_order_relaxed))
+        err = finish(s, &f->machine, &f->stand, IMAGE_BYTES_PER_S);
+    if (err == KH_OK && digest != NULL) err = kh_machine_checkpoint_digest(f->machine.ledger, digest);
+    if (err != KH_OK || f == &own) kh_follow_drop(f);
     return err;
 }
 
@@ -139,12 +66,12 @@ kh_err kh_checkpoint_own(kh_store *s)
 }
 
 /* With side_lock held, which is free meanwhile. */
-static void make_digest(kh_store *s)
+static void make_digest(kh_store *s, kh_follower *warm)
 {
     uint64_t number = s->digest_wanted;
     uint8_t digest[32] = {0};
     (void)pthread_mutex_unlock(&s->side_lock);
-    kh_err err = make(s, number, digest);
+    kh_err err = make(s, number, digest, warm);
     (void)pthread_mutex_lock(&s->side_lock);
     memcpy(s->digest, digest, 32);
     s->digest_err = err;
@@ -155,7 +82,7 @@ kh_err kh_store_checkpoint_at(kh_store *s, uint64_t number, uint8_t ret[32])
 {
     if (s->options.read_only) return KH_E_ARG;
     if (number == 0 || number > atomic_load_explicit(&s->applied, memory_order_acquire)) return KH_E_NOT_FOUND;
-    if (!s->checkpoint_runs) return make(s, number, ret);
+    if (!s->checkpoint_runs) return make(s, number, ret, NULL);
     (void)pthread_mutex_lock(&s->side_lock);
     kh_err err = s->digest_made == number ? s->digest_err : KH_E_AGAIN;
     if (err == KH_OK) memcpy(ret, s->digest, 32);
@@ -166,23 +93,42 @@ kh_err kh_store_checkpoint_at(kh_store *s, uint64_t number, uint8_t ret[32])
     return err;
 }
 
+static bool nothing_to_make(const kh_store *s)
+{
+    return !s->side_stop && !s->image_due && s->image_wanted == s->image_served && s->digest_wanted == s->digest_made;
+}
+
+/* With side_lock held. A follower that nobody needs for a while, or whose memory others want, is taken down. */
+static void wait_for_work(kh_store *s, kh_follower *warm)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += FOLLOWER_IDLE_S;
+    if (warm->up && kh_machine_fits(kh_state_bytes(&warm->machine.state)) != KH_OK) kh_follow_drop(warm);
+    while (nothing_to_make(s)) {
+        int rc = warm->up ? pthread_cond_timedwait(&s->side_work, &s->side_lock, &until)
+                          : pthread_cond_wait(&s->side_work, &s->side_lock);
+        if (rc == ETIMEDOUT) kh_follow_drop(warm);
+    }
+}
+
 static void *images(void *arg)
 {
     kh_store *s = arg;
+    kh_follower warm = {0};
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid),
                       19); /* this thread only; without it images are made all the same */
     (void)pthread_mutex_lock(&s->side_lock);
     for (;;) {
-        while (!s->side_stop && !s->image_due && s->image_wanted == s->image_served && s->digest_wanted == s->digest_made)
-            (void)pthread_cond_wait(&s->side_work, &s->side_lock);
+        wait_for_work(s, &warm);
         if (s->side_stop) break;
         if (s->digest_wanted != s->digest_made) {
-            make_digest(s);
+            make_digest(s, &warm);
             continue;
         }
         uint64_t wanted = s->image_wanted, height = atomic_load_explicit(&s->applied, memory_order_acquire);
         (void)pthread_mutex_unlock(&s->side_lock);
-        kh_err err = make(s, height, NULL);
+        kh_err err = make(s, height, NULL, &warm);
         (void)pthread_mutex_lock(&s->side_lock);
         s->image_due = false;
         s->image_err = err;
@@ -191,6 +137,7 @@ static void *images(void *arg)
         (void)pthread_cond_broadcast(&s->side_done);
     }
     (void)pthread_mutex_unlock(&s->side_lock);
+    kh_follow_drop(&warm);
     return NULL;
 }
 
@@ -227,7 +174,7 @@ void kh_reclaim_nudge(kh_store *s)
 void kh_checkpoint_consider(kh_store *s, uint64_t tail_sz)
 {
     if (!s->options.long_running || s->image_due) return;
-    if (tail_sz < tail_due(s)) return;
+    if (tail_sz < kh_checkpoint_due(s)) return;
     (void)pthread_mutex_lock(&s->side_lock);
     if (s->image_err == KH_OK) s->image_due = true; /* after a failure only a snapshot tries again */
     (void)pthread_cond_broadcast(&s->side_work);

@@ -97,10 +97,10 @@ static kh_err open_image(const kh_home *home, const char *path, uint64_t height,
     uint8_t *head = NULL, *table = NULL, digest[32];
     uint64_t file_sz = 0;
     size_t got = 0;
-    kh_err err = d->open(d->self, path, KH_OPEN_READ, &f);
+    kh_err err = d->open(d->self, path, home->uncached ? KH_OPEN_READ | KH_OPEN_DURABLE : KH_OPEN_READ, &f);
     if (err != KH_OK) return err;
     err = d->size(d->self, f, &file_sz);
-    if (err == KH_OK && (head = malloc(KH_CHUNK_SZ)) == NULL) err = KH_E_NOMEM;
+    if (err == KH_OK && (head = aligned_alloc(4096, KH_CHUNK_SZ)) == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) err = d->read(d->self, f, 0, head, KH_CHUNK_SZ, &got);
     if (err == KH_OK) err = got == KH_CHUNK_SZ ? kh_manifest_decode(head, ret) : KH_E_DAMAGED;
     if (err == KH_OK && (ret->height != height || memcmp(ret->home_id, home->id, 16) != 0)) err = KH_E_DAMAGED;
@@ -112,7 +112,7 @@ static kh_err open_image(const kh_home *home, const char *path, uint64_t height,
     }
     if (err == KH_OK) {
         size_t n = ret->file_sz - ret->table_offset;
-        table = malloc(n != 0 ? n : 1);
+        table = aligned_alloc(4096, n != 0 ? n : 4096);
         err = table != NULL ? d->read(d->self, f, ret->table_offset, table, n, &got) : KH_E_NOMEM;
         if (err == KH_OK) kh_sha256(table, n, digest);
         if (err == KH_OK && (got != n || memcmp(digest, ret->table_digest, 32) != 0)) {

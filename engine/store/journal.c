@@ -6,6 +6,8 @@
 
 #define GATHER_SZ (2u << 20)
 #define ROWS_MAX 64u
+#define KEPT_SZ (UINT64_C(64) << 20) /* of the newest blocks in the file cache: memory that is used again and again */
+#define PASS_SZ (UINT64_C(8) << 20)
 #define SPARE_MAX_SZ (8u << 20) /* blocks above this are not kept to be built in again */
 
 kh_err kh_journal_open(kh_journal *j, const kh_home *home, bool read_only, kh_store_report *report)
@@ -123,6 +125,17 @@ kh_block *kh_journal_take(kh_journal *j)
     return b != NULL ? b : calloc(1, sizeof *b);
 }
 
+/* What lies far behind the end leaves the file cache, in steps: pages that are used again are cheaper than ever new ones, and the
+ * journals are written a thousand times as often as they are read. */
+static void pass(const kh_journal *j, uint64_t was, uint64_t end)
+{
+    if (j->disk->pass == NULL) return;
+    for (uint64_t at = was / PASS_SZ * PASS_SZ; at + PASS_SZ <= end; at += PASS_SZ) {
+        j->disk->pass(j->disk->self, j->blocks, at, PASS_SZ, false);
+        if (at >= KEPT_SZ) j->disk->pass(j->disk->self, j->blocks, at - KEPT_SZ, PASS_SZ, true);
+    }
+}
+
 /* Writes the sealed blocks first..last, in as few calls as their size allows. No lock held: nothing behind `last` is looked at.
  */
 static kh_err write_out(kh_journal *j, const kh_block *first, const kh_block *last, uint64_t *end_at)
@@ -172,6 +185,7 @@ static void drain(kh_journal *j)
         if (b == last) break;
     }
     if (!j->read_only) err = write_out(j, first, last, &end_at);
+    if (err == KH_OK) pass(j, j->end, end_at);
     (void)pthread_mutex_lock(&j->lock);
     j->end = end_at;
     if (err != KH_OK) j->err = err; /* final; what is pending stays readable */

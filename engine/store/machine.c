@@ -7,6 +7,7 @@
 #define AHEAD_MAX_SZ (UINT64_C(1) << 20)
 #define SLACK_MIN_SZ (UINT64_C(16) << 10)
 #define SLACK_MAX_SZ (UINT64_C(4) << 20)
+#define READY_MAX_SZ (UINT64_C(16) << 20) /* of a region, by kh_machine_ahead: and 2 MiB or a sixteenth of what is in use */
 
 static void drop(void *self, const kh_outcome *outcome)
 {
@@ -63,9 +64,11 @@ void kh_machine_ahead(kh_machine *m)
     for (uint32_t i = 0; i < KH_REGION_MAX; i++) {
         const kh_region *r = &m->state.regions[i];
         if (r->row_sz == 0) continue;
+        /* A region without rows may stay so: a page of each would be 2 MiB for nothing. */
         uint64_t used = __atomic_load_n(&r->row_cnt, __ATOMIC_RELAXED) * r->row_sz, max = r->row_max * r->row_sz;
-        uint64_t ahead = kh_min64(kh_max64(used / 16, 2 * AHEAD_MAX_SZ), SLACK_MAX_SZ + AHEAD_MAX_SZ);
+        uint64_t ahead = kh_min64(kh_max64(used / 16, 2 * AHEAD_MAX_SZ), READY_MAX_SZ);
         uint64_t end = kh_min64(used + ahead, max);
+        if (used == 0) continue;
         if (atomic_load_explicit(&m->backed[i], memory_order_relaxed) >= kh_min64(used + ahead / 4 * 3, max)) continue;
         /* Refused: the applier will ask for what it needs itself, and say so. */
         if (kh_state_populate(&m->state, i, end - used) == KH_OK) raise_to(&m->backed[i], end);
@@ -80,11 +83,12 @@ kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz)
     for (uint32_t i = 0; i < KH_REGION_MAX; i++) {
         const kh_region *r = &m->state.regions[i];
         if (r->row_sz == 0 || need[i] == 0) continue;
-        /* The headroom is the worst case of every region at once. So much of it is touched now; of the rest it is asked whether
-         * it is there. */
-        uint64_t ahead = kh_min64(need[i], AHEAD_MAX_SZ), used = r->row_cnt * r->row_sz;
+        /* The headroom is the worst case of every region at once. So much of it is touched now, where there are rows already; of
+         * the rest it is asked whether it is there. */
+        uint64_t used = r->row_cnt * r->row_sz, ahead = used != 0 ? kh_min64(need[i], AHEAD_MAX_SZ) : 0;
         uint64_t end = kh_min64(used + ahead, r->row_max * r->row_sz);
         rest += need[i] - ahead;
+        if (used == 0) continue;
         if (end <= atomic_load_explicit(&m->backed[i], memory_order_relaxed)) continue;
         grew = true;
         /* Somewhat more than is needed, so that this is rare; where the machine cannot, exactly what is needed. */

@@ -10,6 +10,7 @@
  *   replay    image + log = machine                                       replay.c
  *   engine    queue -> entry -> log -> decided -> applied -> answered     engine.c, queue.c
  *   driven    entries that are executed for a cluster, and its heights    driven.c
+ *   follow    the state beside the engine's that images are made of       follow.c
  *   checkpoint who makes images, and when                                 checkpoint.c */
 #ifndef KH_STORE_PARTS_H
 #define KH_STORE_PARTS_H
@@ -26,6 +27,7 @@ typedef struct kh_home {
     const kh_disk *disk;
     const kh_clock *clock;
     bool private_disk;
+    bool uncached; /* images are read past the file cache */
     char dir[KH_DIR_MAX];
     uint8_t id[16];
     uint8_t secret[16];
@@ -221,6 +223,16 @@ KH_MUST kh_err kh_replay_base(const kh_home *home, uint64_t max_height, bool map
 /* kh_replay_tail applies the log's entries above stand->height through upto; *stand moves along (its chain does not). */
 KH_MUST kh_err kh_replay_tail(kh_log *log, kh_machine *m, kh_image_stand *stand, uint64_t upto, const kh_replay_each *each,
                               uint64_t *ret_ops, kh_store_report *report);
+/* kh_replay_grow keeps memory ready before the rows that a long replay fills, from a thread of its own, until kh_replay_grown.
+ * Without the thread the replay does it all. */
+typedef struct kh_replay_growth {
+    kh_machine *machine;
+    pthread_t thread;
+    _Atomic bool stop;
+    bool runs;
+} kh_replay_growth;
+void kh_replay_grow(kh_replay_growth *growth, kh_machine *m);
+void kh_replay_grown(kh_replay_growth *growth);
 
 /* ---- the engine ---- */
 #define KH_GATHER_SZ (1u << 20) /* bytes of operations that one entry gathers at most; a larger batch is an entry by itself */
@@ -331,6 +343,19 @@ void kh_queue_recycle(kh_store *s, kh_gather *g, bool done);
 void kh_queue_free(kh_store *s);
 KH_MUST kh_err kh_driven_open(kh_store *s); /* once the state is rebuilt: which entries have heights of a cluster */
 void kh_driven_block(kh_store *s, uint64_t number, uint64_t height); /* [engine] an entry's KH_OP_BLOCK is applied */
+/* ---- following and checkpoints ---- */
+typedef struct kh_follower { /* all zeros: none */
+    kh_machine machine;
+    kh_image_stand stand; /* where it is */
+    kh_log *log;
+    kh_block block; /* scratch: the entry being replayed */
+    bool up;
+} kh_follower;
+/* kh_follow_to brings it to an applied height, which is not below where it is; one that is none begins with the newest image of
+ * at most that height. After an error it must be dropped. One thread at a time. */
+KH_MUST kh_err kh_follow_to(kh_store *s, kh_follower *f, uint64_t height);
+void kh_follow_drop(kh_follower *f);     /* gives its memory back; none again */
+uint64_t kh_checkpoint_due(kh_store *s); /* bytes of log that are worth the next image; any thread */
 KH_MUST kh_err kh_checkpoint_start(kh_store *s);
 void kh_checkpoint_finish(kh_store *s);
 void kh_checkpoint_consider(kh_store *s, uint64_t tail_sz); /* [engine] */

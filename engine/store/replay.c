@@ -1,5 +1,8 @@
 /* replay: newest sound image + log = the state. The one restart path: opening, checkpoints and audits all come through here. */
+#include <time.h>
 #include "store/parts.h"
+
+#define GROW_NAP_NS 200000L
 
 kh_err kh_replay_base(const kh_home *home, uint64_t max_height, bool map, kh_machine *m, kh_image_stand *ret,
                       uint64_t *ret_image_bytes, kh_store_report *report)
@@ -83,4 +86,29 @@ kh_err kh_replay_tail(kh_log *log, kh_machine *m, kh_image_stand *stand, uint64_
     }
     if (err == KH_OK) *ret_ops = t.ops;
     return err;
+}
+
+static void *grow(void *arg)
+{
+    kh_replay_growth *g = arg;
+    const struct timespec nap = {0, GROW_NAP_NS};
+    while (!atomic_load_explicit(&g->stop, memory_order_relaxed)) {
+        kh_machine_ahead(g->machine);
+        (void)nanosleep(&nap, NULL);
+    }
+    return NULL;
+}
+
+void kh_replay_grow(kh_replay_growth *g, kh_machine *m)
+{
+    g->machine = m;
+    atomic_store(&g->stop, false);
+    g->runs = pthread_create(&g->thread, NULL, grow, g) == 0;
+}
+
+void kh_replay_grown(kh_replay_growth *g)
+{
+    atomic_store(&g->stop, true);
+    if (g->runs) (void)pthread_join(g->thread, NULL);
+    g->runs = false;
 }

@@ -5,6 +5,7 @@
 #include "store/parts.h"
 
 #define MAP_TAIL_MAX_SZ (UINT64_C(1) << 20) /* about 8,000 operations: a longer tail is faster on memory of one's own */
+#define GROW_TAIL_SZ (UINT64_C(4) << 20)    /* a tail that is worth a thread which makes memory ready */
 #define CLOSE_IMAGE_TAIL_SZ (UINT64_C(1) << 20)
 
 static void count_name(void *ctx, const char *name)
@@ -123,7 +124,11 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
     if (s->options.read_only || s->options.inline_engine)
         kh_index_reclaim_none(s->machine.index); /* no reader stands beside an applier */
     const kh_replay_each each = {before, after, s};
+    kh_replay_growth growth = {0};
+    if (!map && !s->options.private_disk && kh_log_bytes_since(s->log, stand.height) >= GROW_TAIL_SZ)
+        kh_replay_grow(&growth, &s->machine);
     err = kh_replay_tail(s->log, &s->machine, &stand, upto, &each, &ops, report);
+    kh_replay_grown(&growth);
     if (report != NULL) report->tail_ops = ops;
     memcpy(s->log_digest, stand.log_digest, 32);
     s->last_time = s->last_tick = stand.time_ns;
@@ -145,7 +150,7 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
 static kh_err open_log(kh_store *s, uint64_t floor, bool cuts, kh_store_report *report, uint64_t *ret_height)
 {
     char path[KH_PATH_MAX];
-    kh_log_open_report r = {.durable_floor = floor, .cuts = cuts};
+    kh_log_open_report r = {.durable_floor = floor, .cuts = cuts, .reads_ahead = !s->home.private_disk};
     kh_err err = kh_log_open(s->options.disk, kh_home_path(&s->home, "log", path), s->options.read_only, &r, &s->log);
     if (err != KH_OK) {
         kh_say(report, r.where[0] != '\0' ? r.where : path, "%s", r.why[0] != '\0' ? r.why : kh_err_text(err));

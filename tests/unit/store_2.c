@@ -73,6 +73,34 @@ Test(store_images, replayed_and_own_images_are_the_same_bytes)
     free(b);
 }
 
+/* The state that images are made of goes on from one to the next. */
+Test(store_images, the_third_image_is_the_same_bytes_too)
+{
+    uint64_t height;
+    char path[160], kept[160];
+    fixture_create(&f);
+    f.options.inline_engine = false;
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 32);
+    for (uint64_t i = 0; i < 3; i++) {
+        fixture_reserves(s, 1 + 1000 * i, 256, 32);
+        cr_assert(kh_store_snapshot(s, &height) == KH_OK);
+    }
+    kh_store_close(s);
+    image_path(path, height);
+    snprintf(kept, sizeof kept, "%s/kept", f.root);
+    cr_assert(rename(path, kept) == 0);
+    f.options.inline_engine = true; /* now from the settled state itself */
+    s = fixture_open(&f);
+    cr_assert(f.report.image_height < height && kh_store_snapshot(s, &height) == KH_OK);
+    kh_store_close(s);
+    size_t n, m;
+    uint8_t *a = slurp(path, &n), *b = slurp(kept, &m);
+    cr_assert(n == m && memcmp(a, b, n) == 0);
+    free(a);
+    free(b);
+}
+
 Test(store_images, a_flipped_byte_is_found_in_each_kind_of_file)
 {
     static const char *const names[] = {"journal/blocks", "journal/table", "secret", "format", "log/0000000000000000.wal"};
