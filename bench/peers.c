@@ -2,8 +2,8 @@
  * Framing is said with each figure: a batch of 1,000 in one transaction, and single operations with 256 in flight.
  *
  *   bench_peers [--quick] [--dir DIR]      --quick: 100,000 rows and short runs instead of 1 M */
-#include "../tests/unit/store_ops.h"
 #include "host/host.h"
+#include "keys.h"
 #include "peers.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -55,7 +55,7 @@ static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     free(t);
 }
 
-static double ours(kh_store *s, uint32_t rows, uint32_t batch, uint32_t depth, double seconds, uint64_t *id)
+static double ours(kh_store *s, const kh_key *keys, uint32_t rows, uint32_t batch, uint32_t depth, double seconds, uint64_t *id)
 {
     flow f = {0};
     ops_buf b = {0};
@@ -63,7 +63,8 @@ static double ours(kh_store *s, uint32_t rows, uint32_t batch, uint32_t depth, d
     double began = peer_now();
     while (peer_now() - began < seconds) {
         b.n = b.cnt = 0;
-        for (uint32_t i = 0; i < batch; i++) ops_reserve(&b, ++*id, peer_random(&seed) % rows, 1);
+        for (uint32_t i = 0; i < batch; i++)
+            ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, ++*id, keys[peer_random(&seed) % rows], 1);
         while (atomic_load(&f.waiting) >= depth) usleep(5);
         ticket *t = malloc(sizeof *t);
         *t = (ticket){&f, batch};
@@ -121,8 +122,10 @@ int main(int argc, char **argv)
     uint64_t id = 0;
     fprintf(stderr, "peers: %u rows, %g s each\n", rows, seconds);
     kh_store *s = filled(data, rows, &disk, &clock_, &entropy);
-    double batched = ours(s, rows, 1000, 4, seconds, &id), wide = ours(s, rows, 8192, 4, seconds, &id),
-           single = ours(s, rows, 1, 256, seconds, &id);
+    kh_key *keys = keys_make(rows);
+    double batched = ours(s, keys, rows, 1000, 4, seconds, &id), wide = ours(s, keys, rows, 8192, 4, seconds, &id),
+           single = ours(s, keys, rows, 1, 256, seconds, &id);
+    free(keys);
     kh_store_close(s);
     kh_host_disk_close(&disk);
     struct {

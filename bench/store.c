@@ -2,13 +2,17 @@
  * {"name","value","unit","against","ratio"}. All rates here are durable: counted when the answer has been given.
  *
  *   bench_store [--quick] [--load] [--dir DIR]      --quick: 1 M documents instead of 10 M, shorter runs
- *                                                   --load: the durable rates of one sender alone */
-#include "../tests/unit/store_ops.h"
+ *                                                   --load: the durable rates of one sender alone
+ *   bench_store [--quick] --build DIR | --open DIR  the restart after a SIGKILL by itself, in two steps: DIR, which must not be
+ *                                                   there, is filled, put under load and killed; it is opened, and stays as it is
+ */
 #include "host/host.h"
+#include "keys.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,12 +22,21 @@ static kh_entropy entropy;
 static char dir[256];
 static uint32_t doc_cnt = 10000000;
 static double run_s = 4;
+static kh_key *keys; /* of all documents */
 
 static double now_s(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Processor time of this process so far, all threads and the kernel's work for them. */
+static double cpu_s(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 static void figure(const char *name, double value, const char *unit, const char *against, double ratio)
@@ -89,7 +102,8 @@ static void *send_all(void *arg)
     while (now_s() < me->until) {
         uint64_t ticket;
         b.n = b.cnt = 0;
-        for (uint32_t i = 0; i < me->batch; i++, me->id++) ops_reserve(&b, me->id, (uint32_t)(mixed(me->id) % doc_cnt), 1);
+        for (uint32_t i = 0; i < me->batch; i++, me->id++)
+            ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, me->id, keys[mixed(me->id) % doc_cnt], 1);
         while (atomic_load_explicit(&me->waiting, memory_order_acquire) >= me->depth) usleep(5);
         sent *x = malloc(sizeof *x);
         *x = (sent){me, now_s(), me->batch};
@@ -109,12 +123,14 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static double run_cpu_us; /* processor time a reserve of the last run, the sender's share included */
+
 /* Runs `threads` senders; returns reserves a second and the p99.9 of a batch in seconds. */
 static double run(kh_store *s, uint64_t *id, uint32_t threads, uint32_t batch, uint32_t depth, double seconds, double *ret_p999)
 {
     static sender senders[4];
     pthread_t ids[4];
-    double began = now_s();
+    double began = now_s(), cpu = cpu_s();
     uint64_t total = 0;
     for (uint32_t i = 0; i < threads; i++) {
         memset(&senders[i], 0, sizeof senders[i]);
@@ -129,6 +145,7 @@ static double run(kh_store *s, uint64_t *id, uint32_t threads, uint32_t batch, u
         total += atomic_load(&senders[i].done);
     }
     double took = now_s() - began;
+    run_cpu_us = total != 0 ? (cpu_s() - cpu) * 1e6 / (double)total : 0;
     for (uint32_t i = 0; i < threads; i++) n += senders[i].time_cnt;
     double *all = malloc((n + 1) * sizeof *all);
     n = 0;
@@ -191,16 +208,25 @@ static double restart(void)
     return took;
 }
 
+/* The time under load begins when the store is open. */
 static void under_load_killed(uint64_t *id)
 {
+    int fds[2];
+    char open = 0;
+    if (pipe(fds) != 0) exit(1);
     pid_t pid = fork();
     if (pid == 0) {
         kh_disk disk;
         double p;
         if (kh_host_disk_open(false, &disk) != KH_OK) _exit(1);
-        (void)run(open_store(&disk, false), id, 1, 8192, 4, 3600, &p);
+        kh_store *s = open_store(&disk, false);
+        if (write(fds[1], &open, 1) != 1) _exit(1);
+        (void)run(s, id, 1, 8192, 4, 3600, &p);
         _exit(0);
     }
+    close(fds[1]);
+    if (read(fds[0], &open, 1) != 1) exit(1);
+    close(fds[0]);
     usleep((useconds_t)(run_s * 1e6) + 2000000);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -215,15 +241,37 @@ static void *snapshots(void *arg)
     return NULL;
 }
 
+static void rates(kh_store *s, uint64_t *id)
+{
+    static const struct {
+        uint32_t batch, depth;
+    } sizes[3] = {{256, 16}, {8192, 4}, {1, 256}};
+    char name[64];
+    double p, first = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        bool single = sizes[i].batch == 1;
+        double rate = run(s, id, 1, sizes[i].batch, sizes[i].depth, run_s, &p);
+        if (i == 0) first = rate;
+        snprintf(name, sizeof name, "store_reserve_durable_%ux%u", sizes[i].batch, sizes[i].depth);
+        figure(name, rate, "reserves/s", single ? "batches of 256 x 16" : "target 1 M/s", rate / (single ? first : 1e6));
+        snprintf(name, sizeof name, "store_reserve_%ux%u_processor", sizes[i].batch, sizes[i].depth);
+        figure(name, run_cpu_us, "us/reserve", "", 0);
+    }
+}
+
+static void killed_figure(double seconds)
+{
+    char name[64];
+    snprintf(name, sizeof name, "store_restart_%uM_killed", doc_cnt / 1000000);
+    figure(name, seconds, "s", "target 2.5 s", 0);
+}
+
 /* What else weighs on it: a second sender, single operations, an image, a SIGKILL. */
 static void under_disturbance(kh_store *s, kh_disk *disk, uint64_t *id)
 {
     double p, q;
-    char name[64];
     double rate = run(s, id, 2, 8192, 4, run_s, &p);
     figure("store_reserve_durable_8192x4_2_threads", rate, "reserves/s", "target 1 M/s", rate / 1e6);
-    rate = run(s, id, 1, 1, 256, run_s, &p);
-    figure("store_reserve_durable_1x256", rate, "reserves/s", "batches of 256 x 16", rate / 1e6);
     (void)run(s, id, 1, 256, 1, run_s, &q);
     figure("store_batch_256_p999", q * 1e6, "us", "", 0);
     pthread_t maker;
@@ -234,31 +282,49 @@ static void under_disturbance(kh_store *s, kh_disk *disk, uint64_t *id)
     kh_store_close(s);
     kh_host_disk_close(disk);
     under_load_killed(id);
-    snprintf(name, sizeof name, "store_restart_%uM_killed", doc_cnt / 1000000);
-    figure(name, restart(), "s", "target 2.5 s", 0);
+    killed_figure(restart());
 }
 
-int main(int argc, char **argv)
+static void fill_apart(void)
 {
-    const char *base = "/tmp";
-    bool load = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--quick") == 0) doc_cnt = 1000000, run_s = 2;
-        else if (strcmp(argv[i], "--load") == 0) load = true;
-        else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) base = argv[++i];
-        else return fprintf(stderr, "usage: bench_store [--quick] [--load] [--dir DIR]\n"), 2;
-    }
-    snprintf(dir, sizeof dir, "%s/kh-bench-store-%d", base, (int)getpid());
-    clock_ = kh_host_clock();
-    entropy = kh_host_entropy();
-    uint64_t id = 1;
-    double p;
     pid_t pid = fork();
     if (pid == 0) {
         fill();
         exit(0);
     }
     waitpid(pid, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    const char *base = "/tmp";
+    const char *build = NULL, *open = NULL;
+    bool load = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--quick") == 0) doc_cnt = 1000000, run_s = 2;
+        else if (strcmp(argv[i], "--load") == 0) load = true;
+        else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) base = argv[++i];
+        else if (strcmp(argv[i], "--build") == 0 && i + 1 < argc) build = argv[++i];
+        else if (strcmp(argv[i], "--open") == 0 && i + 1 < argc) open = argv[++i];
+        else return fprintf(stderr, "usage: bench_store [--quick] [--load] [--dir DIR] [--build DIR | --open DIR]\n"), 2;
+    }
+    clock_ = kh_host_clock();
+    entropy = kh_host_entropy();
+    uint64_t id = 1;
+    if (build != NULL || open != NULL) {
+        snprintf(dir, sizeof dir, "%s", build != NULL ? build : open);
+        if (open != NULL) {
+            killed_figure(restart());
+            return 0;
+        }
+        if (access(dir, F_OK) != 0) fill_apart();
+        keys = keys_make(doc_cnt);
+        under_load_killed(&id);
+        return 0;
+    }
+    snprintf(dir, sizeof dir, "%s/kh-bench-store-%d", base, (int)getpid());
+    fill_apart();
+    keys = keys_make(doc_cnt);
     char name[64];
     snprintf(name, sizeof name, "store_restart_%uM_clean", doc_cnt / 1000000);
     double first = restart();
@@ -266,10 +332,7 @@ int main(int argc, char **argv)
     kh_disk disk;
     if (kh_host_disk_open(false, &disk) != KH_OK) return 1;
     kh_store *s = open_store(&disk, false);
-    double rate = run(s, &id, 1, 256, 16, run_s, &p);
-    figure("store_reserve_durable_256x16", rate, "reserves/s", "target 1 M/s", rate / 1e6);
-    rate = run(s, &id, 1, 8192, 4, run_s, &p);
-    figure("store_reserve_durable_8192x4", rate, "reserves/s", "target 1 M/s", rate / 1e6);
+    rates(s, &id);
     if (!load) under_disturbance(s, &disk, &id);
     else {
         kh_store_close(s);

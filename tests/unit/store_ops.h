@@ -62,9 +62,9 @@ static inline kh_key ops_key(uint32_t i)
     return kh_doc_key(KH_KIND_EXPORT_DECLARATION, ops_number(number, i), (kh_text){0});
 }
 
-static inline void ops_apply(ops_buf *b, uint32_t bank, uint32_t enterprise, uint64_t id, uint32_t doc, uint64_t amount)
+static inline void ops_apply_key(ops_buf *b, uint32_t bank, uint32_t enterprise, uint64_t id, kh_key key, uint64_t amount)
 {
-    kh_op_line line = {.key = ops_key(doc), .allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
+    kh_op_line line = {.key = key, .allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
     kh_op op = {.type = KH_OP_APPLY, .party = bank, .sequence = id};
     op.apply = (kh_op_apply){.id = id,
                              .enterprise = enterprise,
@@ -74,6 +74,11 @@ static inline void ops_apply(ops_buf *b, uint32_t bank, uint32_t enterprise, uin
                              .line_cnt = 1,
                              .lines = &line};
     ops_add(b, &op);
+}
+
+static inline void ops_apply(ops_buf *b, uint32_t bank, uint32_t enterprise, uint64_t id, uint32_t doc, uint64_t amount)
+{
+    ops_apply_key(b, bank, enterprise, id, ops_key(doc), amount);
 }
 
 static inline void ops_reserve(ops_buf *b, uint64_t id, uint32_t doc, uint64_t amount)
