@@ -157,6 +157,18 @@ bool kh_flow_step(kh_flow *flow, const kh_key keys[KH_FLOW_GROUP], const kh_reco
 
 void kh_flow_fetch(kh_flow *flow) { flow->ix->lookup.flow_fetch(flow); }
 
+void kh_index_search_begin(const kh_index *ix, const kh_key keys[], uint32_t n, kh_search searches[])
+{
+    ix->lookup.search_begin(ix, keys, n, searches);
+}
+
+void kh_index_search_match(const kh_index *ix, uint32_t n, kh_search searches[]) { ix->lookup.search_match(ix, n, searches); }
+
+void kh_index_search_end(const kh_index *ix, const kh_key keys[], uint32_t n, const kh_search searches[], uint32_t ret_records[])
+{
+    ix->lookup.search_end(ix, keys, n, searches, ret_records);
+}
+
 const kh_record *kh_index_null(const kh_index *ix) { return ix->records; }
 
 void kh_index_find_bulk(const kh_index *ix, const kh_key keys[], uint32_t n, uint32_t ret_records[])

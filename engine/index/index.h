@@ -91,6 +91,19 @@ void kh_index_prefetch_bucket(const kh_index *ix, const kh_key *key);
 void kh_index_prefetch_record(const kh_index *ix, const kh_key *key);
 /* kh_index_find_bulk: any n, staged like get_bulk; ret_records[i] = number or KH_RECORD_NONE. */
 void kh_index_find_bulk(const kh_index *ix, const kh_key keys[], uint32_t n, uint32_t ret_records[]);
+/* A look-up in three steps, for a writer that has other work to do in between: begin fetches the keys' buckets, match the records
+ * that these name, end compares. Within one entry the map may change between the steps: a key that came meanwhile may not be
+ * found, one that went or was given another record may still be found with the one it had. */
+typedef struct kh_search {
+    const void *bucket;
+    uint32_t record, filter;
+    uint16_t tag;
+    bool again; /* a second look is needed where the record is not the one sought */
+} kh_search;
+void kh_index_search_begin(const kh_index *ix, const kh_key keys[], uint32_t n, kh_search searches[]);
+void kh_index_search_match(const kh_index *ix, uint32_t n, kh_search searches[]);
+/* kh_index_search_end takes the keys that began; ret_records[i] = number or KH_RECORD_NONE. */
+void kh_index_search_end(const kh_index *ix, const kh_key keys[], uint32_t n, const kh_search searches[], uint32_t ret_records[]);
 /* kh_index_settle ends an entry: waits (rarely) until the grace period covers what the next alloc may reuse. */
 void kh_index_settle(kh_index *ix, uint64_t height);
 kh_record *kh_index_record(const kh_index *ix, uint32_t record);

@@ -102,6 +102,9 @@ typedef struct kh_lookup {
     void (*flow_begin)(const kh_index *ix, kh_flow *flow);
     bool (*flow_step)(kh_flow *flow, const kh_key keys[], const kh_record *ret_recs[]);
     void (*flow_fetch)(kh_flow *flow);
+    void (*search_begin)(const kh_index *ix, const kh_key keys[], uint32_t n, kh_search searches[]);
+    void (*search_match)(const kh_index *ix, uint32_t n, kh_search searches[]);
+    void (*search_end)(const kh_index *ix, const kh_key keys[], uint32_t n, const kh_search searches[], uint32_t ret_records[]);
 } kh_lookup;
 extern const kh_lookup kh_lookup_portable;
 #if defined(__x86_64__)

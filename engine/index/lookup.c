@@ -162,5 +162,53 @@ static void flow_fetch(kh_flow *flow)
     fetch_neighbours(flow->ix, &s->ring[to_match % RING]);
 }
 
-const kh_lookup KH_LOOKUP = {
-    .hash = hash_one, .bulk = bulk, .find = find, .flow_begin = flow_begin, .flow_step = flow_step, .flow_fetch = flow_fetch};
+/* A search: the same stages, each over as many keys as there are: few, so key by key. */
+static void search_begin(const kh_index *ix, const kh_key keys[], uint32_t n, kh_search searches[])
+{
+    uint64_t mask = __atomic_load_n(&ix->directory_mask, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t hash = hash_of(&ix->key, &keys[i]);
+        uint32_t entry = kh_directory_get(ix, hash, mask);
+        const kh_bucket *b = kh_bucket_at(ix, entry & KH_SEGMENT_MASK, kh_hash_bucket(hash));
+        __builtin_prefetch(b, 0, 3);
+        searches[i].bucket = b;
+        searches[i].filter = kh_hash_filter(hash);
+        searches[i].tag = kh_hash_tag(hash, entry >> KH_WINDOW_SHIFT);
+    }
+}
+
+static void search_match(const kh_index *ix, uint32_t n, kh_search searches[])
+{
+    for (uint32_t i = 0; i < n; i++) {
+        kh_search *s = &searches[i];
+        const kh_bucket *b = s->bucket;
+        /* No match reads slot 0 and drops it: no branches. */
+        uint32_t m = match_tags(b, s->tag), slot = (uint32_t)__builtin_ctz(m | 0x400), kept = (uint32_t) - (int32_t)(m != 0);
+        s->record = kh_slot_get(b, slot & kept) & kept;
+        __builtin_prefetch(&ix->records[s->record], 1, 3);
+        s->again = ((m & (m - 1)) | (__atomic_load_n(&b->overflow, __ATOMIC_ACQUIRE) & s->filter)) != 0;
+    }
+}
+
+static void search_end(const kh_index *ix, const kh_key keys[], uint32_t n, const kh_search searches[], uint32_t ret_records[])
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const kh_search *s = &searches[i];
+        uint32_t hit = (uint32_t)(key_is(&ix->records[s->record], &keys[i]) & (s->record != 0)), rec = s->record;
+        if (KH_UNLIKELY(s->again & !hit)) {
+            rec = find_plain(ix, &keys[i]);
+            hit = rec != 0;
+        }
+        ret_records[i] = rec | (hit - 1); /* all ones: KH_RECORD_NONE */
+    }
+}
+
+const kh_lookup KH_LOOKUP = {.hash = hash_one,
+                             .bulk = bulk,
+                             .find = find,
+                             .flow_begin = flow_begin,
+                             .flow_step = flow_step,
+                             .flow_fetch = flow_fetch,
+                             .search_begin = search_begin,
+                             .search_match = search_match,
+                             .search_end = search_end};

@@ -99,6 +99,27 @@ Test(index, finds_what_was_put)
     drop(&t);
 }
 
+/* All steps with growth between them: what was there before is found, whatever splits; what came meanwhile may be. */
+Test(index, a_search_in_steps_outlives_growth)
+{
+    enum { BEFORE = 9000, STEP = 60000, SOUGHT = 64 };
+    table t;
+    make(&t, 200000);
+    for (uint64_t i = 0; i < BEFORE; i++) (void)add(t.ix, i, 1);
+    kh_key keys[SOUGHT];
+    kh_search searches[SOUGHT];
+    uint32_t numbers[SOUGHT], depth = t.ix->head->depth;
+    for (uint64_t i = 0; i < SOUGHT; i++) keys[i] = key_of(i % 2 == 0 ? i * 100 : UINT64_C(1) << 40 | i);
+    kh_index_search_begin(t.ix, keys, SOUGHT, searches);
+    for (uint64_t i = 0; i < STEP; i++) (void)add(t.ix, BEFORE + i, 1);
+    kh_index_search_match(t.ix, SOUGHT, searches);
+    for (uint64_t i = 0; i < STEP; i++) (void)add(t.ix, BEFORE + STEP + i, 1);
+    kh_index_search_end(t.ix, keys, SOUGHT, searches, numbers);
+    cr_assert(t.ix->head->depth > depth + 2);
+    for (uint32_t i = 0; i < SOUGHT; i++) cr_assert_eq(numbers[i], kh_index_find(t.ix, &keys[i]), "key %u", i);
+    drop(&t);
+}
+
 Test(index, a_number_comes_back_in_order_and_not_before)
 {
     table t;

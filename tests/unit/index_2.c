@@ -1,4 +1,4 @@
-/* index, look-ups: every variant that this processor runs, through all its doors: bulk, numbers, flow. */
+/* index, look-ups: every variant that this processor runs, through all its doors: bulk, numbers, flow, search. */
 #include "index/flow.h"
 #include "index/layout.h"
 #include <criterion/criterion.h>
@@ -68,6 +68,20 @@ static void flow_all(const kh_lookup *variant, const kh_key *keys, uint32_t n, c
     free(flow);
 }
 
+/* How many of n keys, a multiple of 8, a search finds under another number than is said; 0 stands for none. */
+static uint32_t search_all(const kh_lookup *variant, const kh_key *keys, uint32_t n, const uint32_t *numbers)
+{
+    kh_search searches[8];
+    uint32_t found[8], wrong = 0;
+    for (uint32_t i = 0; i < n; i += 8) {
+        variant->search_begin(ix, keys + i, 8, searches);
+        variant->search_match(ix, 8, searches);
+        variant->search_end(ix, keys + i, 8, searches, found);
+        for (uint32_t k = 0; k < 8; k++) wrong += found[k] != (numbers[i + k] == 0 ? KH_RECORD_NONE : numbers[i + k]);
+    }
+    return wrong;
+}
+
 /* check asks for ids[0 .. n), of which present[i] says whether it is there, n a multiple of 64. */
 static void check(const uint64_t *ids, const bool *present, uint32_t n)
 {
@@ -80,7 +94,7 @@ static void check(const uint64_t *ids, const bool *present, uint32_t n)
         cr_assert_eq(all[v]->bulk(ix, keys, n, recs), there, "variant %u", v);
         cr_assert_eq(all[v]->find(ix, keys, n, numbers), there);
         flow_all(all[v], keys, n, flown);
-        uint32_t wrong = 0; /* an assertion is slow */
+        uint32_t wrong = search_all(all[v], keys, n, numbers); /* an assertion is slow */
         for (uint32_t i = 0; i < n; i++) {
             wrong += (recs[i] != kh_index_null(ix)) != present[i] || (present[i] && recs[i]->base != ids[i]);
             wrong += recs[i] != kh_index_at(ix, numbers[i]) || recs[i] != flown[i];
