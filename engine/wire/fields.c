@@ -1,6 +1,9 @@
 /* fields: the bounded reader and writer, and the lines of financings. */
 #include "wire/fields.h"
 #include "doc/fold.h"
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 /* The top bit of each of eight bytes is set in the result if it is set in the byte, if the byte is below 0x20, or 0x7f (or, by
  * a borrow, if one beside it is): 0 exactly for printable ASCII. */
@@ -11,10 +14,29 @@ static uint64_t not_plain(uint64_t v)
     return (v | low | del) & UINT64_C(0x8080808080808080);
 }
 
-/* plain: printable ASCII, eight bytes at a time, the last eight again where they are not a whole word. */
+#if defined(__SSE2__)
+/* A bit for each of sixteen bytes that is printable ASCII; those above it are negative. */
+static uint32_t plain_of_16(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p), del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
+    return (uint32_t)_mm_movemask_epi8(_mm_andnot_si128(del, _mm_cmpgt_epi8(v, _mm_set1_epi8(0x1f))));
+}
+
+static bool plain_long(kh_text text)
+{
+    uint32_t good = plain_of_16(text.p + text.n - 16);
+    for (uint32_t i = 0; i + 16 < text.n; i += 16) good &= plain_of_16(text.p + i);
+    return good == 0xffff;
+}
+#endif
+
+/* plain: printable ASCII, eight or sixteen bytes at a time, the last ones again where they are not a whole word. */
 static bool plain(kh_text text)
 {
     uint64_t bad = 0;
+#if defined(__SSE2__)
+    if (text.n >= 16) return plain_long(text);
+#endif
     if (text.n < 8) {
         for (uint32_t i = 0; i < text.n; i++) bad |= (uint64_t)((uint8_t)(text.p[i] - 0x20) >= 0x5f);
         return bad == 0;

@@ -1,5 +1,5 @@
 /* Unit tests of wire: golden bytes, canonical round trips, what is refused, and random bytes. */
-#include "wire/wire.h"
+#include "wire/fields.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -267,6 +267,28 @@ Test(wire, every_changed_byte_is_refused_or_means_something)
             }
     }
     cr_assert(refused > 1000 && read > 1000);
+}
+
+Test(wire, a_text_has_no_control_character_anywhere)
+{
+    static const uint8_t bad[] = {0x00, 0x09, 0x1f, 0x7f, 0x80, 0xff};
+    char text[72];
+    memset(text, ' ', sizeof text);
+    for (uint32_t n = 1; n <= sizeof text; n++) {
+        cr_assert(kh_wire_clean((kh_text){text, n}));
+        for (uint32_t at = 0; at < n; at++) {
+            for (uint32_t i = 0; i < sizeof bad; i++) {
+                text[at] = (char)bad[i];
+                cr_assert(!kh_wire_clean((kh_text){text, n}), "%02x at %u of %u", bad[i], at, n);
+            }
+            text[at] = '~';
+            cr_assert(kh_wire_clean((kh_text){text, n}));
+            text[at] = ' ';
+        }
+        if (n > 1) memcpy(text, "\xc3\xa9", 2);
+        cr_assert(kh_wire_clean((kh_text){text, n}));
+        memset(text, ' ', 2);
+    }
 }
 
 Test(wire, consent_and_risks_mean_what_was_encoded)
