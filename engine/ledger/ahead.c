@@ -10,6 +10,7 @@
 static void fetch_row(const void *p, size_t sz)
 {
     __builtin_prefetch(p, 1);
+    if (sz > KH_CACHE_LINE) __builtin_prefetch((const uint8_t *)p + KH_CACHE_LINE, 1); /* it may lie on three */
     __builtin_prefetch((const uint8_t *)p + sz - 1, 1);
 }
 
@@ -28,7 +29,7 @@ static void take_keys(kh_ahead *a, const kh_op *op, kh_found *f)
     a->key_cnt += f->key_cnt;
 }
 
-/* Stage 0: buckets: of the financings, of the enterprises; the documents' records are found by the index in stages of its own. */
+/* Stage 0: buckets: of the documents, the financings of events, the enterprises. */
 static void fetch_buckets(kh_ledger *l, kh_ahead *a)
 {
     a->key_cnt = 0;
@@ -39,94 +40,118 @@ static void fetch_buckets(kh_ledger *l, kh_ahead *a)
         take_keys(a, op, f);
         if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) continue;
         f->fin_hash = kh_fins_hash(l, op->party, op->type == KH_OP_APPLY ? op->apply.id : op->event.id);
-        __builtin_prefetch(kh_fins_bucket(l, f->fin_hash), 1);
-        if (op->type == KH_OP_EVENT) continue;
+        if (op->type == KH_OP_EVENT) {
+            __builtin_prefetch(kh_fins_bucket(l, f->fin_hash), 1);
+            continue;
+        }
         f->enterprise_hash = kh_parties_hash(l, op->apply.enterprise);
         kh_table_prefetch(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
     }
-    a->records_moved = l->records_moved;
-    if (a->key_cnt > 0) kh_index_find_bulk(l->index, a->keys, a->key_cnt, a->records);
+    a->records_moved = l->records_moved; /* before anything of the map is read */
+    kh_index_search_begin(l->index, a->keys, a->key_cnt, a->searches);
 }
 
-/* Stage 1: what stands in the buckets, and the documents' cold rows. */
+static void fetch_enterprise(const kh_ledger *l, kh_found *f)
+{
+    f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
+    __builtin_prefetch(&l->party[f->enterprise], 1);
+}
+
+/* Where the row is another's that fell into the same bucket: on to the next. Which one it is is chance: no branch. */
+static void follow_enterprise(const kh_ledger *l, kh_found *f, uint32_t id)
+{
+    const kh_party_row *row = &l->party[f->enterprise]; /* none: row 0, which has none behind it */
+    uint32_t other = (uint32_t) - (int32_t)(row->id != id);
+    f->enterprise = (row->hash_next & other) | (f->enterprise & ~other);
+    __builtin_prefetch(&l->party[f->enterprise], 1);
+}
+
+static void follow_enterprises(const kh_ledger *l, kh_ahead *a)
+{
+    for (uint32_t i = 0; a->application_cnt != 0 && i < a->op_cnt; i++)
+        if (a->ops[i].type == KH_OP_APPLY) follow_enterprise(l, &a->found[i], a->ops[i].apply.enterprise);
+}
+
+/* Stage 1: what stands in the buckets: records, enterprises, the financings of events: an application's is not there yet, as a
+ * rule. */
 static void fetch_rows(kh_ledger *l, kh_ahead *a)
 {
+    kh_index_search_match(l->index, a->key_cnt, a->searches);
     for (uint32_t i = 0; i < a->op_cnt; i++) {
-        const kh_op *op = &a->ops[i];
         kh_found *f = &a->found[i];
-        if (op->type == KH_OP_EVENT) { /* an application's is not there yet, as a rule */
-            fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
-        } else if (op->type == KH_OP_APPLY) {
-            f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
-            __builtin_prefetch(&l->party[f->enterprise]);
-        }
+        if (a->ops[i].type == KH_OP_EVENT) fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
+        else if (a->ops[i].type == KH_OP_APPLY) fetch_enterprise(l, f);
     }
-    for (uint32_t k = 0; k < a->key_cnt; k++)
-        if (a->records[k] != KH_RECORD_NONE) __builtin_prefetch(&l->cold[kh_rec(l, a->records[k])->cold], 1);
-}
-
-/* The active row of the k-th document, 0: it has none. */
-static uint32_t active_of(const kh_ledger *l, const kh_ahead *a, uint32_t k)
-{
-    return a->records[k] == KH_RECORD_NONE ? 0 : l->cold[kh_rec(l, a->records[k])->cold].active;
 }
 
 static const kh_line *first_line(const kh_ledger *l, const kh_found *f) { return &l->line[l->fin[f->fin].first_line]; }
 
-/* Stage 2: documents: from the cold row to the active one. Events: from the financing to its first line and that one's balance.
- */
-static void fetch_balances(kh_ledger *l, kh_ahead *a)
+/* Its neighbours in the queue of deadlines, which most events leave, and the first line. */
+static void fetch_of_financing(const kh_ledger *l, const kh_found *f)
 {
-    for (uint32_t k = 0; k < a->key_cnt; k++) {
-        uint32_t active = active_of(l, a, k);
-        if (active != 0) fetch_row(&l->active[active], sizeof(kh_active));
-    }
-    if (a->event_cnt == 0) return;
-    for (uint32_t i = 0; i < a->op_cnt; i++) {
+    const kh_fin *fin = &l->fin[f->fin];
+    fetch_row(first_line(l, f), sizeof(kh_line));
+    if ((fin->queue_prev & KH_QUEUE_END) == 0) __builtin_prefetch(&l->fin[fin->queue_prev].queue_next, 1);
+    if ((fin->queue_next & KH_QUEUE_END) == 0) __builtin_prefetch(&l->fin[fin->queue_next].queue_prev, 1);
+}
+
+/* The k-th document's cold row. Without a document it is that of the null record, row 0, which like row 0 of the others is zero:
+ * whether there is a row is chance, and what is fetched for none is in the cache. */
+static const kh_cold *cold_of(const kh_ledger *l, const kh_ahead *a, uint32_t k)
+{
+    uint32_t record = a->records[k], some = (uint32_t) - (int32_t)(record != KH_RECORD_NONE);
+    return &l->cold[kh_rec(l, record & some)->cold];
+}
+
+/* Stage 2: documents: the cold row. Events: from the financing to its first line, its neighbours and its enterprise's bucket. */
+static void fetch_colds(kh_ledger *l, kh_ahead *a)
+{
+    kh_index_search_end(l->index, a->keys, a->key_cnt, a->searches, a->records);
+    follow_enterprises(l, a);
+    for (uint32_t k = 0; k < a->key_cnt; k++) __builtin_prefetch(cold_of(l, a, k), 1);
+    for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
         const kh_op *op = &a->ops[i];
         kh_found *f = &a->found[i];
         if (op->type != KH_OP_EVENT) continue;
         f->fin = kh_fins_find_hashed(l, f->fin_hash, op->party, op->event.id);
         if (f->fin == 0) continue;
-        fetch_row(first_line(l, f), sizeof(kh_line));
+        fetch_of_financing(l, f);
         f->enterprise_hash = kh_parties_hash(l, l->fin[f->fin].enterprise);
         kh_table_prefetch(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
     }
-    for (uint32_t i = 0; i < a->op_cnt; i++) {
-        const kh_found *f = &a->found[i];
-        if (a->ops[i].type == KH_OP_EVENT && f->fin != 0) fetch_row(&l->active[first_line(l, f)->active], sizeof(kh_active));
+}
+
+static bool is_found_event(const kh_ahead *a, uint32_t i) { return a->ops[i].type == KH_OP_EVENT && a->found[i].fin != 0; }
+
+/* Stage 3: active rows, and the enterprises of events. */
+static void fetch_balances(kh_ledger *l, kh_ahead *a)
+{
+    for (uint32_t k = 0; k < a->key_cnt; k++) fetch_row(&l->active[cold_of(l, a, k)->active], sizeof(kh_active));
+    follow_enterprises(l, a);
+    for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
+        if (!is_found_event(a, i)) continue;
+        fetch_row(&l->active[first_line(l, &a->found[i])->active], sizeof(kh_active));
+        fetch_enterprise(l, &a->found[i]);
     }
 }
 
-/* Stage 3: documents: the balance's newest line, which the next one will name. Events: the balance's record and cold row, and the
- * enterprise. */
+/* Stage 4: documents: the balance's newest line, which the next one will name. Events: the balance's record. */
 static void fetch_lines(kh_ledger *l, kh_ahead *a)
 {
-    for (uint32_t k = 0; k < a->key_cnt; k++) {
-        uint32_t active = active_of(l, a, k);
-        if (active != 0 && l->active[active].lines != 0) __builtin_prefetch(&l->line[l->active[active].lines].prev, 1);
-    }
-    if (a->event_cnt == 0) return;
-    for (uint32_t i = 0; i < a->op_cnt; i++) {
-        kh_found *f = &a->found[i];
-        if (a->ops[i].type != KH_OP_EVENT || f->fin == 0) continue;
-        __builtin_prefetch(kh_rec(l, l->active[first_line(l, f)->active].record), 1);
-        f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
-        __builtin_prefetch(&l->party[f->enterprise]);
-    }
-    for (uint32_t i = 0; i < a->op_cnt; i++) {
-        const kh_found *f = &a->found[i];
-        if (a->ops[i].type != KH_OP_EVENT || f->fin == 0) continue;
-        __builtin_prefetch(&l->cold[kh_rec(l, l->active[first_line(l, f)->active].record)->cold], 1);
+    for (uint32_t k = 0; k < a->key_cnt; k++) __builtin_prefetch(&l->line[l->active[cold_of(l, a, k)->active].lines].prev, 1);
+    for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
+        if (!is_found_event(a, i)) continue;
+        __builtin_prefetch(kh_rec(l, l->active[first_line(l, &a->found[i])->active].record), 1);
+        follow_enterprise(l, &a->found[i], l->fin[a->found[i].fin].enterprise);
     }
 }
 
-void kh_ahead_fetch_new(const kh_ledger *l, const kh_ahead *a)
+/* The rows that the group will write anew lie behind one another. */
+static void fetch_new(const kh_ledger *l, const kh_ahead *a)
 {
     const struct {
         uint32_t region, cnt;
     } news[] = {{KH_R_FIN, a->application_cnt}, {KH_R_LINE, a->line_cnt}, {KH_R_ACTIVE, a->line_cnt}};
-    if (a->application_cnt == 0) return;
     for (uint32_t i = 0; i < sizeof news / sizeof news[0]; i++) {
         const kh_region *r = &l->state->regions[news[i].region];
         const uint8_t *from = r->base + r->row_cnt * r->row_sz, *to = from + (uint64_t)news[i].cnt * r->row_sz;
@@ -134,9 +159,21 @@ void kh_ahead_fetch_new(const kh_ledger *l, const kh_ahead *a)
     }
 }
 
+/* Stage 5: applications: the financing's bucket, which only their turn looks at. Events: the document's cold row. */
+static void fetch_last(kh_ledger *l, kh_ahead *a)
+{
+    for (uint32_t i = 0; i < a->op_cnt; i++) {
+        if (a->ops[i].type == KH_OP_APPLY) __builtin_prefetch(kh_fins_bucket(l, a->found[i].fin_hash), 1);
+        if (!is_found_event(a, i)) continue;
+        uint32_t record = l->active[first_line(l, &a->found[i])->active].record;
+        __builtin_prefetch(&l->cold[kh_rec(l, record)->cold], 1);
+    }
+    fetch_new(l, a);
+}
+
 void kh_ahead_fetch(kh_ledger *l, kh_ahead *a, uint32_t stage)
 {
-    static void (*const stages[KH_AHEAD_STAGES])(kh_ledger *, kh_ahead *) = {fetch_buckets, fetch_rows, fetch_balances,
-                                                                             fetch_lines};
+    static void (*const stages[KH_AHEAD_STAGES])(kh_ledger *, kh_ahead *) = {fetch_buckets,  fetch_rows,  fetch_colds,
+                                                                             fetch_balances, fetch_lines, fetch_last};
     stages[stage](l, a);
 }

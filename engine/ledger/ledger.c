@@ -167,7 +167,10 @@ static void apply_one(kh_ledger *l, const kh_op *op, kh_frame frame)
     if (code == KH_C_OK) code = kh_access_check(l, op);
     if (code == KH_C_OK) {
         switch (op->type) {
-        case KH_OP_DOCUMENT: kh_documents_apply(l, op, frame); return;
+        case KH_OP_DOCUMENT:
+            kh_documents_apply(l, op, frame);
+            l->roomy = kh_rows_ample(l); /* what waited for it may have taken many */
+            return;
         case KH_OP_APPLY: kh_fin_apply(l, op, frame); return;
         case KH_OP_EVENT: kh_fin_event(l, op, frame); return;
         case KH_OP_GRANT:
@@ -227,10 +230,10 @@ static void read_group(reading *in, kh_ahead *a)
     in->op_cnt -= n;
 }
 
-static void apply_group(kh_ledger *l, kh_ahead *a)
+static void apply_group(kh_ledger *l, const kh_ahead *a)
 {
-    kh_ahead_fetch_new(l, a);
     l->turn = a;
+    l->roomy = kh_rows_ample(l);
     for (uint32_t i = 0; i < a->op_cnt; i++, l->op_index++) {
         l->now = &a->found[i];
         if (a->good[i]) apply_one(l, &a->ops[i], a->frames[i]);

@@ -7,10 +7,10 @@
 #include "ledger/ledger.h"
 #include "ledger/state_layout.h"
 
-#define KH_AHEAD 32       /* operations decoded and fetched together, */
+#define KH_AHEAD 8        /* operations decoded and fetched together, */
 #define KH_AHEAD_LINES 64 /* fewer where they have more lines than this in all */
 #define KH_AHEAD_KEYS 64  /* their documents that are looked up ahead */
-#define KH_AHEAD_GROUPS 5 /* under way: one in each stage of look-ahead, and the one being applied */
+#define KH_AHEAD_GROUPS 7 /* under way: one in each stage of look-ahead, and the one being applied */
 #define KH_TOUCH_MAX (KH_LINES_MAX + 4)
 
 /* What look-ahead learned of an operation. Rows of parties and financings stay what they are; a record stays its key's as long as
@@ -35,6 +35,7 @@ typedef struct kh_ahead {
     kh_frame frames[KH_AHEAD];
     kh_found found[KH_AHEAD];
     kh_key keys[KH_AHEAD_KEYS];
+    kh_search searches[KH_AHEAD_KEYS];
     uint32_t records[KH_AHEAD_KEYS];
     kh_op ops[KH_AHEAD];
     kh_op_line lines[KH_AHEAD_LINES + KH_LINES_MAX];
@@ -81,6 +82,7 @@ struct kh_ledger {
     uint32_t speaker_id, speaker;            /* the party that spoke last, and its row */
     uint32_t product_named;                  /* the text of the last application's product */
     kh_currency currency_known;              /* the last application's */
+    bool roomy;                              /* kh_rows_ample, at the last look */
     uint32_t touch_cnt;
     kh_touch touches[KH_TOUCH_MAX];
     kh_receipt_line receipt_lines[KH_LINES_MAX];
@@ -128,6 +130,15 @@ static inline bool kh_rows_left(const kh_ledger *l, uint32_t region, uint64_t cn
     const kh_region *r = &l->state->regions[region];
     return r->row_max - r->row_cnt >= cnt;
 }
+/* kh_rows_ample: more rows are left of all that applications take than a group of operations can use up: looked at once a group.
+ */
+#define KH_AMPLE_ROWS 65536u
+static inline bool kh_rows_ample(const kh_ledger *l)
+{
+    return kh_rows_left(l, KH_R_FIN, KH_AMPLE_ROWS) && kh_rows_left(l, KH_R_LINE, KH_AMPLE_ROWS) &&
+           kh_rows_left(l, KH_R_ACTIVE, KH_AMPLE_ROWS) && kh_rows_left(l, KH_R_SHARE, KH_AMPLE_ROWS) &&
+           kh_rows_left(l, KH_R_TEXT, KH_AMPLE_ROWS);
+}
 static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is left */
 {
     kh_region *r = &l->state->regions[region];
@@ -135,11 +146,10 @@ static inline uint32_t kh_rows_take(kh_ledger *l, uint32_t region) /* 0: none is
 }
 
 /* ---- ahead.c ---- */
-#define KH_AHEAD_STAGES 4u
+#define KH_AHEAD_STAGES 6u
 /* kh_ahead_fetch does one stage of look-ahead, 0 <= stage < KH_AHEAD_STAGES, for a group of decoded operations: what the one
    before fetched is there when a group's turn has come again. */
 void kh_ahead_fetch(kh_ledger *l, kh_ahead *a, uint32_t stage);
-void kh_ahead_fetch_new(const kh_ledger *l, const kh_ahead *a); /* the rows that the group will write anew */
 /* kh_ahead_record: the record under the i-th key of the operation being applied, where that is known; else NONE. */
 static inline uint32_t kh_ahead_record(const kh_ledger *l, uint32_t i)
 {
@@ -164,18 +174,24 @@ static inline bool kh_texts_room(const kh_ledger *l, uint64_t bytes)
 
 /* ---- outcomes.c ---- */
 #define KH_PLACE_INDEX_BITS 24
+#define KH_PLACE_INDEX_MAX ((UINT32_C(1) << KH_PLACE_INDEX_BITS) - 1)
 static inline void kh_outcome_begin(kh_ledger *l) { l->touch_cnt = 0; }
+/* kh_touch_fill makes *t the joining of a chain, whose newest place is *last, by the outcome to come. */
+static inline void kh_touch_fill(const kh_ledger *l, kh_touch *t, uint8_t what, kh_packed *last)
+{
+    kh_packed prev = *last;
+    t->what = what;
+    t->prev.height = prev >> KH_PLACE_INDEX_BITS;
+    t->prev.index = (uint32_t)prev & KH_PLACE_INDEX_MAX;
+    t->prev.reserved = 0;
+    *last = l->here;
+}
 /* kh_touch_join: the outcome to come joins a chain, whose newest place is *last; NULL: it has joined already. */
 static inline kh_touch *kh_touch_join(kh_ledger *l, uint8_t what, kh_packed *last)
 {
-    kh_packed here = l->here, prev = *last;
-    if (prev == here || l->touch_cnt == KH_TOUCH_MAX) return NULL;
+    if (*last == l->here || l->touch_cnt == KH_TOUCH_MAX) return NULL;
     kh_touch *t = &l->touches[l->touch_cnt++];
-    t->what = what;
-    t->prev.height = prev >> KH_PLACE_INDEX_BITS;
-    t->prev.index = (uint32_t)prev & ((UINT32_C(1) << KH_PLACE_INDEX_BITS) - 1);
-    t->prev.reserved = 0;
-    *last = here;
+    kh_touch_fill(l, t, what, last);
     return t;
 }
 static inline void kh_touch_name(kh_touch *t, uint64_t low, uint64_t high)
@@ -193,11 +209,6 @@ static inline void kh_touch_fin(kh_ledger *l, uint32_t fin)
     kh_fin *f = &l->fin[fin];
     kh_touch *t = kh_touch_join(l, 3, &f->last);
     if (t != NULL) kh_touch_name(t, f->bank, f->id);
-}
-static inline void kh_touch_speaker(kh_ledger *l) /* who speaks is a party */
-{
-    kh_touch *t = kh_touch_join(l, 2, &l->party[l->speaker].last);
-    if (t != NULL) kh_touch_name(t, l->speaker_id, 0);
 }
 void kh_touch_party(kh_ledger *l, uint32_t party);
 void kh_emit_receipt(kh_ledger *l, const kh_receipt *receipt);

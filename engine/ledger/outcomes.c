@@ -5,12 +5,12 @@
 void kh_place_count(kh_ledger *l, uint32_t outcome_index)
 {
     l->outcome_index = outcome_index;
-    l->here = l->head->height << KH_PLACE_INDEX_BITS | kh_min64(outcome_index, (UINT64_C(1) << KH_PLACE_INDEX_BITS) - 1);
+    l->here = l->head->height << KH_PLACE_INDEX_BITS | kh_min64(outcome_index, KH_PLACE_INDEX_MAX);
 }
 
 kh_place kh_place_unpack(kh_packed place)
 {
-    return (kh_place){place >> KH_PLACE_INDEX_BITS, (uint32_t)(place & ((UINT64_C(1) << KH_PLACE_INDEX_BITS) - 1)), 0};
+    return (kh_place){place >> KH_PLACE_INDEX_BITS, (uint32_t)place & KH_PLACE_INDEX_MAX, 0};
 }
 
 void kh_touch_party(kh_ledger *l, uint32_t party)

@@ -16,9 +16,8 @@ static bool admitted(const kh_ledger *l, const kh_op_apply *a, const kh_party_ro
 
 static bool has_room(const kh_ledger *l, const kh_op_apply *a)
 {
-    return l->head->financings < l->head->rules[KH_RULE_FINANCINGS].value && kh_rows_left(l, KH_R_FIN, 1) &&
-           kh_rows_left(l, KH_R_LINE, 1) && kh_rows_left(l, KH_R_ACTIVE, 1) && kh_rows_left(l, KH_R_SHARE, 2) &&
-           a->product.n <= KH_PRODUCT_MAX && kh_texts_room(l, a->product.n);
+    return l->roomy && l->head->financings < l->head->rules[KH_RULE_FINANCINGS].value && a->product.n <= KH_PRODUCT_MAX &&
+           ((uint32_t)l->here & KH_PLACE_INDEX_MAX) != KH_PLACE_INDEX_MAX; /* outcomes beyond share one place: see join */
 }
 
 /* The document is the enterprise's, usable without a warning, and has what is asked for. */
@@ -65,6 +64,19 @@ static void hold(kh_ledger *l, uint32_t active, uint32_t bank, uint32_t fin, uin
     quad.taken += amount;
     quad.flags |= KH_REC_ACTIVE;
     kh_record_set(l, rec, quad);
+}
+
+/* A new outcome has joined no chain yet, and these are three. */
+static void join(kh_ledger *l, uint32_t record, kh_fin *f)
+{
+    kh_touch *t = l->touches;
+    kh_touch_fill(l, t, 2, &l->party[l->speaker].last);
+    kh_touch_name(t, l->speaker_id, 0);
+    kh_touch_fill(l, ++t, 3, &f->last);
+    kh_touch_name(t, f->bank, f->id);
+    kh_touch_fill(l, ++t, 1, &l->cold[kh_rec(l, record)->cold].last);
+    t->key = kh_rec(l, record)->key;
+    l->touch_cnt = 3;
 }
 
 static void answer(kh_ledger *l, const kh_op *op, const kh_fin *f, const kh_record *rec)
@@ -118,10 +130,7 @@ bool kh_plain_apply(kh_ledger *l, const kh_op *op, uint64_t digest)
     l->head->open_financings++;
     l->head->check += kh_fin_check(l, f);
     kh_expiry_put(l, fin, &l->head->queue_applied, l->head->rules[KH_RULE_TTL_APPLIED].value);
-    kh_outcome_begin(l);
-    kh_touch_speaker(l);
-    kh_touch_fin(l, fin);
-    kh_touch_document(l, record);
+    join(l, record, f);
     answer(l, op, f, rec);
     return true;
 }

@@ -281,3 +281,38 @@ Test(ledger, bounds_are_answers)
     cr_assert(rule(w, "capacity_documents", "2") == KH_C_OK && declare(w, 3, USD, 1)->code == KH_C_CAPACITY);
     cr_assert(rule(w, "capacity_financings", "1") == KH_C_OK && hold(w, 1, 9000, 1, 1) == KH_C_CAPACITY);
 }
+
+/* Applications and events, and now and then an amendment, which gives its document another record and so little, or so much, that
+ * the answers change; in entries of `most` operations. */
+static uint64_t outcomes_in_entries_of(uint32_t most)
+{
+    world *v = world_new();
+    kh_op_line lines[2];
+    world_people(v);
+    for (uint32_t i = 0; i < 1600; i++) {
+        bool amends = i % 89 == 88;
+        uint32_t doc = amends ? i / 89 % 2 + 1 : i * 7 % 5 + 1, bank = i % 13 < 9 ? 1 : 2, of = i < 60 ? i : i - 3 - i % 47;
+        uint64_t base = amends && i / 89 / 2 % 2 == 0 ? 5 : 100000 + i;
+        kh_op op = doc_op(KH_DOC_PUT, EXPORT, decl(doc), "OWNER1", USD, base);
+        part parts[2] = {{EXPORT, decl(doc), 10, 0, 0}, {EXPORT, decl(doc % 5 + 1), 10, 0, 0}};
+        uint32_t n = i % 10 == 3 ? 2 : 1;
+        if (i > 5 && !amends) op = apply_op(bank, i, USD, 10 * n, parts, n, lines);
+        if (i > 60 && i % 5 == 1 && !amends)
+            op = event_op(of % 13 < 9 ? 1 : 2, of, i % 2 == 0 ? KH_EV_ACCEPT : KH_EV_WITHDRAW, ALL);
+        world_add(v, &op);
+        if (v->op_cnt == most) world_run(v);
+    }
+    world_run(v);
+    world_sound(v);
+    uint64_t digest = v->all_outcomes * 31 + kh_ledger_check(v->l);
+    world_free(v);
+    return digest;
+}
+
+/* What look-ahead learned while earlier operations of the entry were still to come is nobody's word. */
+Test(ledger, many_in_one_entry_are_answered_as_one_by_one)
+{
+    uint64_t alone = outcomes_in_entries_of(1);
+    for (uint32_t most = 2; most < 120; most += 9) cr_assert(outcomes_in_entries_of(most) == alone, "entries of %u", most);
+    cr_assert(outcomes_in_entries_of(1000) == alone);
+}
