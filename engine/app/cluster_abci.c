@@ -6,7 +6,8 @@
 #include "app/genesis_json.h"
 
 #define APP_VERSION 1u
-#define POLL_MS 10u /* how long a proposal waits for something to propose; well below timeout_propose */
+#define WAIT_MS 100u        /* how long a proposal waits for something urgent; well below timeout_propose */
+#define LAGS_NS KH_NS_PER_S /* blocks whose time is older than this are made again, not now */
 
 static bool refuse(kh_abci_answer *ret, const char *why)
 {
@@ -96,19 +97,37 @@ static const kh_tx_span *spans(kh_cluster *c, const kh_abci_request *r)
     return c->spans;
 }
 
-static bool prepare(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *ret)
+/* A node that lags is asked for proposals too, which nobody waits for any more: its blocks' time is old. */
+static bool is_new(const kh_cluster *c, uint64_t time_ns)
+{
+    return c->options.clock->now(c->options.clock->self) < time_ns + LAGS_NS;
+}
+
+/* An idle cluster is paced here: what is urgent finds a proposer that waits for it, and need not wait for a block of nothing. A
+ * height that needs a second round waits for nothing. */
+static uint32_t choose(kh_cluster *c, const kh_abci_request *r, const kh_tx_span **ret)
 {
     const uint64_t height = (uint64_t)r->height;
     const size_t room = r->max_tx_bytes > 0 ? (size_t)r->max_tx_bytes : 0;
     const struct timespec ms = {.tv_nsec = 1000000};
-    const kh_tx_span *chosen = NULL;
-    uint32_t n = kh_node_prepare(c->node, height, r->time_ns, room, &chosen);
-    /* An idle cluster is paced here; a height that needs a second round waits for nothing. */
-    for (uint32_t i = 0; n == 0 && i < POLL_MS && c->seen_height != height; i++) {
+    uint64_t seen = kh_node_urgent(c->node);
+    uint32_t n = kh_node_prepare(c->node, height, r->time_ns, room, ret);
+    bool waits = c->seen_height != height && is_new(c, r->time_ns);
+    for (uint32_t left = waits ? WAIT_MS : 0; left > 0 && !kh_node_is_urgent(*ret, n); left--) {
         (void)nanosleep(&ms, NULL);
-        n = kh_node_prepare(c->node, height, r->time_ns, room, &chosen);
+        uint64_t now = kh_node_urgent(c->node);
+        if (now == seen && left > 1) continue;
+        seen = now;
+        n = kh_node_prepare(c->node, height, r->time_ns, room, ret);
     }
     c->seen_height = height;
+    return n;
+}
+
+static bool prepare(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *ret)
+{
+    const kh_tx_span *chosen = NULL;
+    uint32_t n = choose(c, r, &chosen);
     KH_ASSERT(n <= KH_ORDER_TXS_MAX);
     for (uint32_t i = 0; i < n; i++) c->txs[i] = (kh_span){chosen[i].p, chosen[i].n};
     *ret = (kh_abci_answer){.txs = c->txs, .tx_cnt = n};

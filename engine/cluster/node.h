@@ -89,6 +89,10 @@ void kh_node_init_hash(kh_node *node, uint8_t ret[32]);
 /* kh_node_prepare picks what to propose: oldest first, a fair share of bytes a sender, own sequence order; spans good until the
    next call of prepare. */
 uint32_t kh_node_prepare(kh_node *node, uint64_t height, uint64_t time_ns, size_t max_bytes, const kh_tx_span **ret);
+/* kh_node_urgent counts the transactions taken in so far that are worth a block of their own: all but attestations, which clients
+   have before they are ordered. While it stays as it was, another look finds nothing urgent that the last prepare did not. */
+uint64_t kh_node_urgent(kh_node *node);
+bool kh_node_is_urgent(const kh_tx_span *txs, uint32_t n); /* of a proposal: is there more in it than attestations? */
 bool kh_node_process(kh_node *node, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n);
 /* kh_node_finalize: result codes and hash for CometBFT; *ret lives until the next call, txs need not. A block above the kept
    height that was executed before gets the same answer again, and its commit does nothing. KH_E_ARG: not the next block, or

@@ -129,8 +129,8 @@ typedef struct kh_pending {
 typedef struct kh_pendings {
     kh_pending *txs;
     uint32_t cnt;
-    uint64_t arrivals;
-    uint8_t *proposal; /* bytes of the spans that prepare gave */
+    uint64_t arrivals, urgent; /* urgent: those that are no attestations */
+    uint8_t *proposal;         /* bytes of the spans that prepare gave */
     size_t proposal_cap;
     kh_tx_span spans[KH_ORDER_TXS_MAX];
 } kh_pendings;

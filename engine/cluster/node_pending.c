@@ -133,6 +133,7 @@ static void keep(kh_node *n, kh_pending *comes, const uint8_t *tx, size_t sz)
     memcpy(comes->p, tx, sz);
     comes->n = (uint32_t)sz;
     comes->arrival = ++w->arrivals;
+    w->urgent += comes->type != KH_TX_ATTESTATION;
     w->txs[w->cnt++] = *comes;
 }
 

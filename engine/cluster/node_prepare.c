@@ -161,3 +161,18 @@ uint32_t kh_node_prepare(kh_node *n, uint64_t height, uint64_t time_ns, size_t m
     kh_node_leave(n);
     return cnt;
 }
+
+uint64_t kh_node_urgent(kh_node *n)
+{
+    kh_node_enter(n);
+    uint64_t cnt = n->pending.urgent;
+    kh_node_leave(n);
+    return cnt;
+}
+
+bool kh_node_is_urgent(const kh_tx_span *txs, uint32_t n)
+{
+    uint32_t i = 0;
+    while (i < n && txs[i].p[0] == KH_TX_ATTESTATION) i++;
+    return i < n;
+}

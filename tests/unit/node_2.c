@@ -304,6 +304,23 @@ Test(attestations, a_quorum_is_told_once)
     cr_assert(kh_node_prepare(fx.node, 2, START_NS, 1u << 20, &txs) == 3);
 }
 
+/* A proposer that waits for what is urgent looks again when the count moves, and only then. */
+Test(attestations, are_proposed_and_hurry_nobody)
+{
+    const kh_tx_span *txs = NULL;
+    start_attesting(1);
+    uint64_t before = kh_node_urgent(fx.node);
+    attested_from(15, 1, own_hash, 5);
+    uint32_t n = kh_node_prepare(fx.node, 2, START_NS, 1u << 20, &txs);
+    cr_assert(n == 1 && !kh_node_is_urgent(txs, n) && !kh_node_is_urgent(txs, 0) && kh_node_urgent(fx.node) == before);
+    (void)tell_certificate(12, 2, 100);
+    cr_assert(kh_node_urgent(fx.node) == before + 1);
+    n = kh_node_prepare(fx.node, 2, START_NS, 1u << 20, &txs);
+    cr_assert(n == 2 && kh_node_is_urgent(txs, n));
+    (void)tell_certificate(12, 2, 100); /* known */
+    cr_assert(kh_node_urgent(fx.node) == before + 1);
+}
+
 Test(attestations, another_hash_than_ones_own_counts_for_nothing_and_is_named_at_once)
 {
     uint8_t wrong[32] = {9};
