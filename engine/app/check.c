@@ -71,6 +71,7 @@ static void check_cluster(const kh_config *c, const kh_who *who)
     }
     printf("%-16s %s\n", "  links", c->cluster.links.listen);
     readable("  links.ca", c->cluster.links.ca);
+    if (c->cluster.links.crl[0] != '\0') readable("  links.crl", c->cluster.links.crl);
     readable("  certificate", c->cluster.links.certificate);
     if (!kh_privilege_secret(c->cluster.links.key, who->uid, why, sizeof why)) wrong(why);
     for (uint32_t i = 0; i < c->cluster.links.peer_cnt; i++)

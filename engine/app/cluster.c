@@ -7,7 +7,6 @@
 #include "host/host.h"
 
 #define BODIES_QUOTA (UINT64_C(256) << 20) /* bytes of one sender that were not ordered */
-#define LINK_QUEUE_SZ (2u * KH_LINK_MESSAGE_MAX)
 
 /* ---- what is on disk ---- */
 
@@ -247,44 +246,7 @@ static bool start_own(kh_cluster *c, char *why, size_t cap)
     return c->self.role != KH_MEMBER_BANK || start_view(c, why, cap);
 }
 
-/* ---- peers, CometBFT ---- */
-
-static void on_received(void *ctx, uint32_t from, uint8_t type, const uint8_t *p, size_t n)
-{
-    kh_node_received(((kh_cluster *)ctx)->node, from, type, p, n);
-}
-
-static void on_connected(void *ctx, uint32_t to, bool up)
-{
-    kh_cluster *c = ctx;
-    KH_LOG(c->options.logging, KH_LEVEL_INFO, up ? "peer_up" : "peer_away", {"member", NULL, to});
-    kh_node_connected(c->node, to, up);
-}
-
-static bool start_link(kh_cluster *c, char *why, size_t cap)
-{
-    const kh_config *config = c->options.config;
-    const kh_link_options options = {.listen = config->cluster.links.listen,
-                                     .ca = config->cluster.links.ca,
-                                     .certificate = config->cluster.links.certificate,
-                                     .key = c->options.link_key,
-                                     .self = config->cluster.member,
-                                     .queue_sz = LINK_QUEUE_SZ,
-                                     .received = on_received,
-                                     .connected = on_connected,
-                                     .ctx = c};
-    kh_link *link = NULL;
-    why[0] = '\0';
-    kh_err err = kh_link_start(&options, why, cap, &link);
-    if (err != KH_OK) return why[0] != '\0' ? false : kh_cluster_say(why, cap, "links: %s", kh_err_text(err));
-    atomic_store_explicit(&c->link, link, memory_order_release); /* for kh_cluster_send */
-    for (uint32_t i = 0; i < config->cluster.links.peer_cnt; i++) {
-        const kh_config_member *peer = &config->cluster.links.peers[i];
-        err = kh_link_peer(link, peer->member, peer->at);
-        if (err != KH_OK) return kh_cluster_say(why, cap, "the peer %u at %s: %s", peer->member, peer->at, kh_err_text(err));
-    }
-    return true;
-}
+/* ---- CometBFT ---- */
 
 static bool start_abci(kh_cluster *c, char *why, size_t cap)
 {
@@ -302,6 +264,7 @@ static bool init(kh_cluster *c, char *why, size_t cap)
     (void)pthread_mutex_init(&c->calls, NULL);
     (void)pthread_mutex_init(&c->beat_lock, NULL);
     (void)pthread_mutex_init(&c->changes_lock, NULL);
+    (void)pthread_mutex_init(&c->peers_lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&c->beat_end, &attr);
@@ -320,7 +283,7 @@ bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, 
     if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
     c->options = *options;
     bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_self(c, why, cap) &&
-                tell_ordered(c, true, why, cap) && start_own(c, why, cap) && start_link(c, why, cap) &&
+                tell_ordered(c, true, why, cap) && start_own(c, why, cap) && kh_cluster_links(c, why, cap) &&
                 kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
     if (good) *ret = c;
     else kh_cluster_stop(c);
@@ -349,21 +312,6 @@ void kh_cluster_end(kh_cluster *c)
     if (c->ended.view != NULL) kh_view_end(c->ended.view);
 }
 
-/* Called with the node's lock held: whoever sends with it, as bodies do whose writing ends late, has no link from now on. */
-static void unlink_peers(void *ctx, kh_order *order)
-{
-    (void)order;
-    atomic_store_explicit(&((kh_cluster *)ctx)->link, NULL, memory_order_release); /* for kh_cluster_send */
-}
-
-static void stop_link(kh_cluster *c)
-{
-    kh_link *link = atomic_load_explicit(&c->link, memory_order_relaxed); /* this thread's own, of start_link */
-    if (link == NULL) return;
-    kh_node_read(c->node, unlink_peers, c);
-    kh_link_stop(link);
-}
-
 void kh_cluster_stop(kh_cluster *c)
 {
     if (c == NULL) return;
@@ -374,7 +322,7 @@ void kh_cluster_stop(kh_cluster *c)
     kh_hub_stop(c->ended.hub);
     kh_view_close(c->ended.view);
     kh_register_close(c->ended.members);
-    stop_link(c);
+    kh_cluster_unlink(c);
     if (whole && !atomic_load(&c->failed)) kh_cluster_save(c, 0);
     if (c->bodies != NULL) kh_bodies_close(c->bodies); /* what is still written is told to the node */
     kh_changes_free(c->officers);
@@ -385,6 +333,7 @@ void kh_cluster_stop(kh_cluster *c)
     (void)pthread_cond_destroy(&c->beat_end);
     (void)pthread_mutex_destroy(&c->beat_lock);
     (void)pthread_mutex_destroy(&c->changes_lock);
+    (void)pthread_mutex_destroy(&c->peers_lock);
     free(c->rekeyed);
     free(c->changes);
     (void)pthread_mutex_destroy(&c->calls);
@@ -428,7 +377,6 @@ void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
     if (n.is_bank) kh_view_count(c->view, &n.view);
     n.body_bytes = kh_bodies_bytes(c->bodies);
     n.alerts = atomic_load_explicit(&c->alerts, memory_order_relaxed);
-    n.peers = c->options.config->cluster.links.peer_cnt;
-    for (uint32_t i = 0; i < n.peers; i++) n.peers_up += kh_link_is_up(link, c->options.config->cluster.links.peers[i].member);
+    kh_cluster_count_peers(c, &n);
     *ret = n;
 }

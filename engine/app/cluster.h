@@ -43,6 +43,12 @@ KH_MUST bool kh_cluster_start(const kh_cluster_options *options, char *why, size
    would wait for blocks that do not come. Once; from any thread. */
 void kh_cluster_end(kh_cluster *c);
 void kh_cluster_stop(kh_cluster *c); /* NULL: nothing */
+/* kh_cluster_renew reads links.crl again and takes the peers that `now` names: new ones, at other addresses, not any more. False
+   with a sentence in why: what could be done is done. From one thread, while it runs. */
+KH_MUST bool kh_cluster_renew(kh_cluster *c, const kh_config *now, char *why, size_t cap);
+
+/* kh_cluster_say writes a sentence; false. */
+bool kh_cluster_say(char *why, size_t cap, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 kh_node *kh_cluster_node(kh_cluster *c);
 kh_kept *kh_cluster_kept(kh_cluster *c);

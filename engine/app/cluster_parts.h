@@ -2,6 +2,7 @@
  *
  *   cluster           life cycle                                        cluster.c
  *   self              who this node is, and its keys                    cluster_self.c
+ *   links             to other nodes                                    cluster_links.c
  *   beat              ticks, saving                                     cluster_beat.c
  *   effects           what the node asks of bodies, link, hub, view     cluster_effects.c
  *   abci              what CometBFT asks                                cluster_abci.c */
@@ -38,6 +39,9 @@ struct kh_cluster {
         kh_register *members;
     } ended;
     _Atomic(kh_link *) link; /* while it runs; effects, hub and view send by it, and it begins after them and ends before some */
+    pthread_mutex_t peers_lock;
+    kh_config_member peers[KH_CONFIG_PEERS_MAX]; /* as the configuration named them last; under peers_lock */
+    uint32_t peer_cnt;
     kh_abci_server *abci;
     /* CometBFT's: of its consensus connection */
     kh_span *txs; /* answers */
@@ -63,11 +67,13 @@ struct kh_cluster {
     uint32_t group_told; /* the epoch whose key was said to be missing; the hub's thread */
 };
 
-/* kh_cluster_say writes a sentence; false. */
-bool kh_cluster_say(char *why, size_t cap, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* kh_cluster_know_self: true with `follows` set, and why it is so in why: it is not this member yet. */
 KH_MUST bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_look_again(kh_cluster *c); /* after each block, where it follows */
+/* kh_cluster_links begins the link, with the peers that the configuration names; kh_cluster_unlink ends it. */
+KH_MUST bool kh_cluster_links(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_unlink(kh_cluster *c);
+void kh_cluster_count_peers(kh_cluster *c, kh_cluster_counts *ret);
 KH_MUST bool kh_cluster_beat(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_still(kh_cluster *c); /* ends the beat */
 void kh_cluster_save(kh_cluster *c, uint64_t now);

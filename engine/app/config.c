@@ -55,6 +55,7 @@ static const kh_config_key cluster_keys[] = {
 static const kh_config_key link_keys[] = {
     {"listen", V_ADDRESS, AT(cluster.links.listen), 0, 0, true},
     {"ca", V_PATH, AT(cluster.links.ca), 0, 0, true},
+    {"crl", V_PATH, AT(cluster.links.crl), 0, 0, false},
     {"certificate", V_PATH, AT(cluster.links.certificate), 0, 0, true},
     {"key", V_PATH, AT(cluster.links.key), 0, 0, true},
     {"peers", V_PEERS, AT(cluster.links.peers), 0, KH_CONFIG_PEERS_MAX, false},
@@ -187,7 +188,7 @@ bool kh_config_load(const char *path, kh_config *ret, char *why, size_t cap)
     char folder[KH_CONFIG_PATH_MAX] = ".";
     const char *slash = strrchr(path, '/');
     size_t n = slash == path ? 1 : slash != NULL ? (size_t)(slash - path) : 0;
-    if (n >= sizeof folder) {
+    if (strlen(path) >= sizeof ret->file) {
         (void)snprintf(why, cap, "the configuration's path is too long");
         return false;
     }
@@ -205,6 +206,7 @@ bool kh_config_load(const char *path, kh_config *ret, char *why, size_t cap)
     good = good && strlen(text) == got;
     if (!good) (void)snprintf(why, cap, "%s: cannot be read, holds a NUL byte or is larger than 1 MiB", path);
     good = good && kh_config_parse(text, folder, path, ret, why, cap);
+    if (good) (void)snprintf(ret->file, sizeof ret->file, "%s", path);
     free(text);
     return good;
 }

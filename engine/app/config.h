@@ -20,6 +20,7 @@ typedef struct kh_config_member { /* another member of the cluster, and where it
 } kh_config_member;
 
 typedef struct kh_config {
+    char file[KH_CONFIG_PATH_MAX]; /* that was read; "": none */
     char data[KH_CONFIG_PATH_MAX];
     char listen[KH_CONFIG_ADDRESS_MAX], url[KH_CONFIG_PATH_MAX];
     char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX]; /* key: a path, or a pkcs11: URI */
@@ -52,6 +53,7 @@ typedef struct kh_config {
         struct {
             char listen[KH_CONFIG_ADDRESS_MAX];
             char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX];
+            char crl[KH_CONFIG_PATH_MAX]; /* "": none */
             uint32_t peer_cnt;
             kh_config_member peers[KH_CONFIG_PEERS_MAX]; /* ADDRESS:PORT */
         } links;
@@ -63,6 +65,7 @@ typedef struct kh_config {
 /* kh_config_parse reads text; folder is what relative paths are relative to, name what errors call the file. False with a
    sentence in why (name and line in front), and *ret undefined. */
 KH_MUST bool kh_config_parse(const char *text, const char *folder, const char *name, kh_config *ret, char *why, size_t cap);
+/* kh_config_load reads a file; ret->file is its path, to read it again. */
 KH_MUST bool kh_config_load(const char *path, kh_config *ret, char *why, size_t cap);
 /* kh_config_split takes "ADDRESS:PORT" or "[ADDRESS]:PORT" apart; false where it is neither or the port is above 65535. */
 KH_MUST bool kh_config_split(const char *address, char ret_host[KH_CONFIG_ADDRESS_MAX], uint16_t *ret_port);

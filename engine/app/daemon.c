@@ -213,6 +213,26 @@ static void renew(kh_daemon *d)
     else KH_LOG(d->logging, KH_LEVEL_ERROR, "certificate_not_renewed", {"why", why, 0}, {"do", "the old one is still used", 0});
 }
 
+/* The peers and hubs that the configuration names now, and who was revoked; the rest of it is of the start. */
+static void renew_cluster(kh_daemon *d)
+{
+    static kh_config now;
+    const char *urls[KH_CONFIG_HUBS_MAX];
+    char why[600];
+    bool good = kh_config_load(d->config->file, &now, why, sizeof why);
+    if (good && !now.cluster.on) good = kh_cluster_say(why, sizeof why, "the group \"cluster\" is missing");
+    good = good && kh_cluster_renew(d->cluster, &now, why, sizeof why);
+    for (uint32_t i = 0; good && i < now.cluster.hub_cnt; i++) urls[i] = now.cluster.hubs[i].at;
+    if (good && d->forward != NULL && kh_forward_hubs(d->forward, urls, now.cluster.hub_cnt) != KH_OK)
+        good = kh_cluster_say(why, sizeof why, "hubs: out of memory");
+    if (good)
+        KH_LOG(d->logging, KH_LEVEL_INFO, "peers_read", {"peers", NULL, now.cluster.links.peer_cnt},
+               {"hubs", NULL, now.cluster.hub_cnt});
+    else
+        KH_LOG(d->logging, KH_LEVEL_ERROR, "peers_not_read", {"why", why, 0},
+               {"do", "mend it and reload once more; until then what was known is used", 0});
+}
+
 /* Who has other keys signs in again. */
 static void end_sessions(kh_daemon *d)
 {
@@ -245,6 +265,7 @@ static void wait_for_end(kh_daemon *d, const sigset_t *signals)
             return;
         }
         if (sig == SIGHUP) renew(d);
+        if (sig == SIGHUP && d->cluster != NULL) renew_cluster(d);
         if (sig != SIGUSR1) continue;
         kh_logging_reopen(d->logging);
         KH_LOG(d->logging, KH_LEVEL_INFO, "log_reopened", {"pid", NULL, (uint64_t)getpid()});

@@ -8,8 +8,9 @@
  *   service, ingest, http                  datagrams before HTTPS, which tells clients their port
  *
  * Signals  TERM, INT: take no more, answer what was taken, close the store with its mark; a second one changes nothing.
- *          HUP: read certificate and key again, for new connections, and what was revoked.  USR1: open the log file again.  PIPE:
- * ignored. Exit     0 stopped as asked · 2 the configuration is wrong · 3 could not start, or the log had failed. */
+ *          HUP: read certificate and key again, for new connections, what was revoked, and a cluster's peers and hubs.  USR1:
+ * open the log file again.  PIPE: ignored. Exit     0 stopped as asked · 2 the configuration is wrong · 3 could not start, or the
+ * log had failed. */
 #ifndef KH_APP_DAEMON_H
 #define KH_APP_DAEMON_H
 #include "app/config.h"

@@ -108,13 +108,15 @@ static uint32_t folders_of_devices(const char *dpdk, char ret[DEVICE_FOLDERS][KH
     return cnt;
 }
 
-#define PORTS_MAX (KH_CONFIG_PEERS_MAX + KH_CONFIG_HUBS_MAX + 1)
+#define PORTS_MAX (KH_CONFIG_PEERS_MAX + KH_CONFIG_HUBS_MAX + 2)
 
-/* The ports of peers, hubs, and CometBFT's. Returns how many. */
+/* The ports of peers, hubs, CometBFT's, and this node's for links: peers that come later have that one as a rule. Returns how
+ * many. */
 static uint32_t ports_of_cluster(const kh_config *c, uint16_t ret[PORTS_MAX])
 {
     char host[KH_CONFIG_ADDRESS_MAX];
     uint32_t cnt = 0;
+    if (c->cluster.on && kh_config_split(c->cluster.links.listen, host, &ret[cnt])) cnt++;
     for (uint32_t i = 0; i < c->cluster.links.peer_cnt; i++)
         if (kh_config_split(c->cluster.links.peers[i].at, host, &ret[cnt])) cnt++;
     for (uint32_t i = 0; i < c->cluster.hub_cnt; i++)

@@ -13,7 +13,8 @@ static const char usage[] =
     "  --accept-time   go on although the clock is far from the log's last entry\n"
     "  --version, --help\n"
     "\n"
-    "Signals: TERM and INT stop it, nothing is lost; HUP reads certificate and key again, USR1 opens the log file again.\n"
+    "Signals: TERM and INT stop it, nothing is lost; HUP reads certificate and key again, and a cluster's peers, USR1 opens the "
+    "log file again.\n"
     "Exit status: 0 stopped as asked, 2 the configuration is wrong, 3 it could not start or its log had failed.\n";
 
 static int misuse(const char *what, const char *word)

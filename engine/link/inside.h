@@ -2,6 +2,7 @@
  *
  * queue.c       bytes that wait for a peer, in chunks
  * tls.c         the context, certificates, and the BIO between OpenSSL and a socket
+ * crl.c         certificates that were taken back
  * frames.c      frames out of bytes that come in pieces
  * connection.c  one connection: its handshake, frames in, bytes out
  * loop.c        the thread: epoll, dialling, accepting, what time brings
@@ -120,6 +121,13 @@ void kh_link_tls_close(kh_link *link);
 KH_MUST bool kh_link_tls_start(kh_connection *c);
 uint32_t kh_link_tls_member(const SSL *ssl); /* whom the peer's certificate names; 0: nobody */
 
+/* ---- certificates that were taken back ---- */
+typedef struct kh_link_crl kh_link_crl;
+/* kh_link_crl_load: PEM, one list or several, each signed by one of `ca`. KH_E_ARG with a sentence in why. */
+KH_MUST kh_err kh_link_crl_load(const kh_link *link, const char *path, char *why, size_t cap, kh_link_crl **ret);
+bool kh_link_crl_has(const kh_link_crl *c, X509 *certificate); /* NULL: none is revoked */
+void kh_link_crl_free(kh_link_crl *c);
+
 /* ---- the loop ---- */
 TAILQ_HEAD(kh_connections, kh_connection);
 struct kh_link {
@@ -134,6 +142,8 @@ struct kh_link {
     socklen_t listen_n;
     SSL_CTX *tls;
     BIO_METHOD *bio;
+    kh_link_crl *crl;                /* the loop's; NULL: no list */
+    _Atomic(kh_link_crl *) crl_next; /* read since, for the loop to take over */
     struct kh_connections all, run;
     bool accepting;
     uint32_t unproven;

@@ -79,6 +79,8 @@ static void release(kh_link *link)
     if (link->listener >= 0) (void)close(link->listener);
     if (link->epoll >= 0) (void)close(link->epoll);
     if (link->wake >= 0) (void)close(link->wake);
+    kh_link_crl_free(link->crl);
+    kh_link_crl_free(atomic_load_explicit(&link->crl_next, memory_order_relaxed)); /* the loop has ended */
     kh_link_tls_close(link);
     (void)pthread_mutex_destroy(&link->lock);
     free(link);
@@ -101,6 +103,7 @@ kh_err kh_link_start(const kh_link_options *options, char *why, size_t cap, kh_l
     (void)pthread_mutex_init(&link->lock, NULL);
     for (uint32_t i = 0; i < KH_LINK_PEERS_MAX; i++) (void)pthread_mutex_init(&link->peers[i].lock, NULL);
     kh_err err = kh_link_tls_open(link, options, why, cap);
+    if (err == KH_OK && options->crl != NULL) err = kh_link_crl_load(link, options->crl, why, cap, &link->crl);
     if (err == KH_OK) err = open_listener(link, options->listen, why, cap);
     if (err == KH_OK) err = open_loop(link, why, cap);
     if (err == KH_OK && (errno = pthread_create(&link->thread, NULL, kh_link_loop, link)) != 0)
@@ -108,6 +111,19 @@ kh_err kh_link_start(const kh_link_options *options, char *why, size_t cap, kh_l
     if (err == KH_OK) *ret = link;
     else release(link);
     return err;
+}
+
+kh_err kh_link_renew(kh_link *link, char *why, size_t cap)
+{
+    uint64_t one = 1;
+    kh_link_crl *next = NULL;
+    if (link->options.crl == NULL) return KH_OK;
+    kh_err err = kh_link_crl_load(link, link->options.crl, why, cap, &next);
+    if (err != KH_OK) return err;
+    /* release: the list is written; acquired by look_at_crl, or here by who reads the next one */
+    kh_link_crl_free(atomic_exchange_explicit(&link->crl_next, next, memory_order_acq_rel));
+    (void)!write(link->wake, &one, sizeof one);
+    return KH_OK;
 }
 
 void kh_link_stop(kh_link *link)

@@ -2,7 +2,8 @@
  *
  * A node dials every peer and sends on its own connection; what peers send comes in on theirs. The peer's certificate is signed
  * by the cluster's authority and its common name is the node's member number ("CN=11"): what comes in is told with that number.
- * Only peers named by kh_link_peer are let in; a peer that comes again replaces its older connection.
+ * One that is in `crl` is nobody's: neither let in nor sent to. Only peers named by kh_link_peer are let in; a peer that comes
+ * again replaces its older connection.
  *
  * Order    messages of one peer come in the order sent, while the connection lasts. Best effort: messages queued for a peer
  *          beyond the bound, or on a connection that breaks, are dropped and counted: who needs an answer asks again.
@@ -23,6 +24,7 @@ typedef struct kh_link kh_link;
 typedef struct kh_link_options {
     const char *listen;                 /* ADDRESS:PORT, [ADDRESS]:PORT; peers are dialled from this address */
     const char *ca, *certificate, *key; /* PEM files */
+    const char *crl;                    /* PEM: certificates that the authority took back; NULL: none. Stays until the stop */
     uint32_t self;
     size_t queue_sz; /* a peer; 0: 128 MiB. A message that is larger is never sent */
     void (*received)(void *ctx, uint32_t from, uint8_t type, const uint8_t *p, size_t n);
@@ -33,6 +35,9 @@ KH_MUST kh_err kh_link_start(const kh_link_options *options, char *why, size_t c
 /* kh_link_peer adds or moves a peer: address ADDRESS:PORT (numbers, no names); NULL: not any more. Dialled again every 100 ms to
  * 2 s while it is away. */
 KH_MUST kh_err kh_link_peer(kh_link *link, uint32_t peer, const char *address);
+/* kh_link_renew reads `crl` again: connections of who stands there end, before anything more of them is told. KH_E_ARG with a
+ * sentence in why: the list before is still used. */
+KH_MUST kh_err kh_link_renew(kh_link *link, char *why, size_t cap);
 /* kh_link_send copies; type 1 to 255. KH_E_FULL: dropped; KH_E_NOT_FOUND: no such peer; KH_E_AGAIN: not connected, dropped. */
 KH_MUST kh_err kh_link_send(kh_link *link, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
 bool kh_link_is_up(kh_link *link, uint32_t peer);

@@ -69,9 +69,12 @@ static kh_peer *peer_of(kh_link *link, uint32_t id)
     return NULL;
 }
 
+static bool is_revoked(const kh_connection *c) { return kh_link_crl_has(c->link->crl, SSL_get0_peer_certificate(c->ssl)); }
+
 bool kh_link_admit(kh_connection *c)
 {
     uint32_t id = kh_link_tls_member(c->ssl);
+    if (is_revoked(c)) return false;
     if (c->dialled) {
         if (id != atomic_load_explicit(&c->peer->id, memory_order_relaxed)) return false;
         c->state = KH_PROVEN; /* the deadline stays: it must say that it has taken us in */
@@ -233,6 +236,19 @@ static void look_at_dirty(kh_link *link)
     }
 }
 
+/* Another list of what was taken back: open connections of those end. */
+static void look_at_crl(kh_link *link)
+{
+    kh_connection *c, *next;
+    if (atomic_load_explicit(&link->crl_next, memory_order_relaxed) == NULL) return;
+    kh_link_crl_free(link->crl);
+    link->crl = atomic_exchange_explicit(&link->crl_next, NULL, memory_order_acquire); /* of kh_link_renew's release */
+    for (c = TAILQ_FIRST(&link->all); c != NULL; c = next) {
+        next = TAILQ_NEXT(c, all);
+        if (c->state >= KH_PROVEN && is_revoked(c)) kh_link_close(c);
+    }
+}
+
 /* Asks, by a frame in the stream, whether the peer still answers. */
 static void ask_alive(kh_link *link, kh_connection *c)
 {
@@ -321,6 +337,7 @@ void *kh_link_loop(void *ctx)
         link->now = kh_link_now();
         for (int i = 0; i < n; i++) note(link, &events[i]);
         if (link->accepting && link->accept_at <= link->now) take_in(link);
+        look_at_crl(link);
         look_at_dirty(link);
         run_all(link);
         if (link->next_due <= link->now) look_at_clock(link);

@@ -36,3 +36,28 @@ class Authority:
 
     def party(self, id_, role):
         return self.issue(f"party-{id_}", f"/O=Kanhe/OU={role}/CN={id_}")
+
+
+class Lists:
+    """An authority's list of revoked certificates, as `openssl ca` writes it: FOLDER/NAME.pem."""
+
+    def __init__(self, cert, key, folder, name="crl"):
+        self.cert, self.key, self.folder, self.list = cert, key, os.path.join(folder, name + ".d"), os.path.join(folder, name + ".pem")
+        os.mkdir(self.folder)
+        open(os.path.join(self.folder, "index"), "w").close()
+        with open(os.path.join(self.folder, "number"), "w") as f:
+            f.write("01\n")
+        self.conf = os.path.join(self.folder, "ca.conf")
+        with open(self.conf, "w") as f:
+            f.write(f"[ca]\ndefault_ca=a\n[a]\ndatabase={self.folder}/index\ncrlnumber={self.folder}/number\ndefault_md=sha256\n")
+        self.write()
+
+    def _ca(self, *words):
+        openssl("ca", "-config", self.conf, "-cert", self.cert, "-keyfile", self.key, *words)
+
+    def write(self, *dates):
+        self._ca("-gencrl", "-out", self.list, *(dates or ("-crldays", "30")))
+
+    def revoke(self, cert):
+        self._ca("-revoke", cert)
+        self.write()

@@ -1,5 +1,6 @@
 """Who speaks for whom, in a cluster that runs: a bank joins and applies, a validator leaves, a bank's key is another, a bank is expelled, a hub
 joins and attests; all ordered by officers. Receipts of after that prove, from the genesis alone, to both checkers."""
+from authority import Lists
 from town import *
 
 tap = Tap()
@@ -62,6 +63,15 @@ def proves(bank, id_, name, changes):
     return receipt
 
 
+def others_go_on(what, verb, *words, but=()):
+    """`tools/cluster` does it, and every process of all other nodes stays the same one."""
+    before = {n["name"]: n["pids"] for n in town.env()["nodes"] if n["name"] not in but}
+    town.must(verb, *words)
+    town.up()
+    now = {n["name"]: n["pids"] for n in town.env()["nodes"]}
+    tap.same({name: now.get(name) for name in before}, before, f"no process of the others was started again: {what}")
+
+
 def begins():
     town.up()
     tap.same(town.row("hub1", 201, "import", town.write("papers.csv", owned([(i, "1000.00") for i in range(20)])))[0].get("stored"), 20, "papers")
@@ -71,8 +81,7 @@ def begins():
 
 def a_bank_joins():
     tap.same(officers("member", *record(11, sender="00" * 64), signed=(1,)), "NOT_AUTHORISED", "one officer is not enough")
-    town.must("add", "bank", "--name", "Bank Late")
-    town.up()
+    others_go_on("a bank joins", "add", "bank", "--name", "Bank Late")
     said = register("bank15")
     late = next(member for member in said["members"] if member["id"] == 15)
     tap.same((pick(late, "role", "name", "status", "validator"), said["validators"]), ({"role": "bank", "name": "Bank Late", "status": "active", "validator": True}, 5), "a bank joins, and votes")
@@ -131,15 +140,50 @@ def a_bank_is_expelled():
     row, status = town.row("hub1", 14, "balance", D[8], "--owner", USCC_A)
     tap.ok(status != 0 and row.get("name") != "OK", "and a hub refuses it", (row, status, town.said))
     tap.same(officers("member", *record(14)), "REFUSED", "it does not come back")
-    town.must("remove", "bank14")
-    town.up()
+    others_go_on("a bank is removed", "remove", "bank14", but=("bank14",))
+    tap.ok(town.log_says("bank11", "peer_gone"), "they have no link to it any more")
     tap.same("bank14" in town.urls, False, "its node is taken away")
     tap.same(town.apply(11, 5, "100.00", D[8])[0].get("name"), "OK", "the others go on")
 
 
+def a_configuration_is_wrong():
+    """What cannot be read is not taken: the peers stay as they were; nor is what the file says of a start."""
+    path = town.home("bank12", "node.conf")
+    with open(path, encoding="utf-8") as f:
+        good = f.read()
+    kanhed = json.loads(open(town.home("bank12", "status.json"), encoding="utf-8").read())["pids"]["kanhed"]
+    town.write("town/nodes/bank12/node.conf", good.replace("peers = (", "peers = ( 5,"))
+    os.kill(kanhed, signal.SIGHUP)
+    tap.ok(town.log_says("bank12", "peers_not_read"), "a configuration that is wrong is not taken")
+    town.write("town/nodes/bank12/node.conf", good)
+    tap.same(town.apply(12, 5, "100.00", D[11])[0].get("name"), "OK", "and the node goes on as it was")
+
+
+def a_link_is_revoked():
+    """A list of what the links' authority took back, read again by a node that runs: that certificate's links end, another of the member's is let in."""
+    lists = Lists(town.path("links.pem"), town.path("links.key"), town.home("bank11"), "links_crl")
+    path = town.home("bank11", "node.conf")
+    town.must("kill", "bank11")
+    up, gone = lambda: town.log("bank11").count("peer_up"), lambda: town.log("bank11").count("peer_away")
+    had = up()
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    town.write("town/nodes/bank11/node.conf", text.replace('ca = "links.pem";', 'ca = "links.pem"; crl = "links_crl.pem";'))
+    town.must("start", "bank11")
+    tap.ok(town.until(lambda: up() - had == 4), "its links to all four others are up", (up(), had))
+    had, before = gone(), up()
+    lists.revoke(town.home("bank12", "link.pem"))
+    kanhed = json.loads(open(town.home("bank11", "status.json"), encoding="utf-8").read())["pids"]["kanhed"]
+    os.kill(kanhed, signal.SIGHUP)
+    tap.ok(town.until(lambda: gone() > had), "a revoked certificate's links end")
+    time.sleep(3)
+    tap.same(up(), before, "and do not come again")
+    tap.same(gone(), had + 1, "all others stay")
+    tap.same(town.apply(12, 6, "100.00", D[12])[0].get("name"), "OK", "the others hear it, and the cluster goes on")
+
+
 def a_hub_joins():
-    town.must("add", "hub")
-    town.up()
+    others_go_on("a hub joins", "add", "hub")
     said = register("hub2")
     tap.same((said["hubs"], said["hub_quorum"], said["epoch"]), (2, 2, 2), "a hub joins, with another key of all hubs")
     row, status = town.apply(15, 6, "500.00", D[9])
@@ -156,7 +200,7 @@ def a_hub_joins():
 
 try:
     first = begins()
-    for part in (a_bank_joins, a_validator_leaves, a_key_is_another, a_bank_is_expelled, a_hub_joins):
+    for part in (a_bank_joins, a_validator_leaves, a_key_is_another, a_bank_is_expelled, a_configuration_is_wrong, a_link_is_revoked, a_hub_joins):
         began = time.monotonic()
         part()
         print(f"# {part.__name__}: {time.monotonic() - began:.0f} s")

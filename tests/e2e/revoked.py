@@ -2,33 +2,9 @@
 import signal
 import socket
 from asking import *
+from authority import Lists
 
 tap = Tap()
-
-
-class Lists:
-    """The authority's list of revoked certificates, as `openssl ca` writes it."""
-
-    def __init__(self, authority, name="crl"):
-        self.authority, self.folder, self.list = authority, os.path.join(authority.root, name + ".d"), authority.path(name + ".pem")
-        os.mkdir(self.folder)
-        open(os.path.join(self.folder, "index"), "w").close()
-        with open(os.path.join(self.folder, "number"), "w") as f:
-            f.write("01\n")
-        self.conf = os.path.join(self.folder, "ca.conf")
-        with open(self.conf, "w") as f:
-            f.write(f"[ca]\ndefault_ca=a\n[a]\ndatabase={self.folder}/index\ncrlnumber={self.folder}/number\ndefault_md=sha256\n")
-        self.write()
-
-    def _ca(self, *words):
-        openssl("ca", "-config", self.conf, "-cert", self.authority.ca, "-keyfile", self.authority.ca_key, *words)
-
-    def write(self, *dates):
-        self._ca("-gencrl", "-out", self.list, *(dates or ("-crldays", "30")))
-
-    def revoke(self, cert):
-        self._ca("-revoke", cert)
-        self.write()
 
 
 def free_port():
@@ -41,7 +17,7 @@ hub = Hub(keys=f'crl = "crl.pem"; datagrams = {{ listen = "127.0.0.1:{free_port(
           limits='probe_limit = "off"; address_limit = "off";')
 atexit.register(hub.close)
 import_declarations(hub)
-lists = Lists(hub.authority)
+lists = Lists(hub.authority.ca, hub.authority.ca_key, hub.authority.root)
 hub.start()
 
 
@@ -98,7 +74,8 @@ tap.same(ask(connect(11, renewed))[0], 200, "the same party with its new certifi
 # ---- lists that are none
 with open(lists.list, "rb") as f:
     good = f.read()
-wrong = Lists(Authority(hub.root, "strange"), "strange-crl")
+strange = Authority(hub.root, "strange")
+wrong = Lists(strange.ca, strange.ca_key, hub.root, "strange-crl")
 for what, text in (("that another authority signed", open(wrong.list, "rb").read()), ("that is none", b"no list\n"), ("that was altered", good.replace(b"\nMI", b"\nMJ", 1))):
     with open(lists.list, "wb") as f:
         f.write(text)

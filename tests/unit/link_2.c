@@ -40,6 +40,100 @@ Test(link_strangers, strangers_are_refused)
     free_authority(&other);
 }
 
+/* A list of what its authority took back, out of date where days < 0. NULL: an empty one. */
+static void write_crl(const char *path, const authority *issuer, const char *revoked, int days)
+{
+    X509_CRL *list = X509_CRL_new();
+    ASN1_TIME *from = X509_gmtime_adj(NULL, -86400L * 30), *until = X509_gmtime_adj(NULL, days * 86400L);
+    FILE *f = revoked != NULL ? fopen(revoked, "r") : NULL;
+    X509 *x = f != NULL ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
+    KH_ASSERT(X509_CRL_set_version(list, 1) == 1 &&
+              X509_CRL_set_issuer_name(list, X509_get_subject_name(issuer->certificate)) == 1 &&
+              X509_CRL_set1_lastUpdate(list, from) == 1 && X509_CRL_set1_nextUpdate(list, until) == 1);
+    if (x != NULL) {
+        X509_REVOKED *entry = X509_REVOKED_new();
+        KH_ASSERT(X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(x)) == 1 &&
+                  X509_REVOKED_set_revocationDate(entry, from) == 1 && X509_CRL_add0_revoked(list, entry) == 1);
+    }
+    KH_ASSERT((revoked == NULL) == (x == NULL) && X509_CRL_sort(list) == 1 && X509_CRL_sign(list, issuer->key, EVP_sha256()) > 0);
+    if (f != NULL) (void)fclose(f);
+    KH_ASSERT((f = fopen(path, "w")) != NULL && PEM_write_X509_CRL(f, list) == 1 && fclose(f) == 0);
+    X509_free(x);
+    ASN1_TIME_free(from);
+    ASN1_TIME_free(until);
+    X509_CRL_free(list);
+}
+
+/* Three nodes; the first reads a list of what was taken back. */
+static void town_with_crl(const char *file)
+{
+    for (uint32_t i = 0; i < 3; i++) node_make(&nodes[i], 11 + i, &ca);
+    (void)snprintf(nodes[0].crl, sizeof nodes[0].crl, "%s/%s", fixture_dir, file);
+    write_crl(nodes[0].crl, &ca, NULL, 10);
+    for (uint32_t i = 0; i < 3; i++) node_start(&nodes[i], &ca, 0);
+    for (uint32_t i = 0; i < 3; i++)
+        for (uint32_t j = 0; j < 3; j++)
+            if (i != j) cr_assert(kh_link_peer(nodes[i].link, nodes[j].id, nodes[j].address) == KH_OK);
+    for (uint32_t i = 0; i < 3; i++)
+        for (uint32_t j = 0; j < 3; j++) WAIT_FOR(i == j || kh_link_is_up(nodes[i].link, nodes[j].id), 20000);
+}
+
+/* Links of a certificate that was taken back end, both ways, and it does not come again; another one of the same member does. */
+Test(link_strangers, who_was_revoked_is_out)
+{
+    stranger s;
+    char why[300] = "";
+    town_with_crl("crl.pem");
+    cr_assert(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11) && kh_link_is_up(nodes[0].link, 13));
+    credentials thief = nodes[1].credentials;
+    write_crl(nodes[0].crl, &ca, thief.certificate, -1); /* out of date: what was taken back stays so */
+    cr_assert(kh_link_renew(nodes[0].link, why, sizeof why) == KH_OK, "%s", why);
+    WAIT_FOR(!kh_link_is_up(nodes[0].link, 12) && !kh_link_is_up(nodes[1].link, 11), 20000);
+    sleep_ms(1000);
+    cr_assert(!kh_link_is_up(nodes[0].link, 12) && !kh_link_is_up(nodes[1].link, 11)); /* it stays out */
+    cr_assert(atomic_load(&nodes[0].downs) == 1 && kh_link_is_up(nodes[0].link, 13) && kh_link_is_up(nodes[1].link, 13));
+    bool shaken = stranger_dial(&s, nodes[0].address, &thief, TLS1_3_VERSION);
+    cr_assert(!shaken || !stranger_is_welcome(&s));
+    stranger_end(&s);
+    kh_link_stop(nodes[1].link);
+    nodes[1].credentials = make_credentials("other", "12", &ca, 10);
+    node_start(&nodes[1], &ca, 0);
+    cr_assert(kh_link_peer(nodes[1].link, 11, nodes[0].address) == KH_OK);
+    WAIT_FOR(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11), 20000);
+    cr_assert(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11));
+    town_stop(nodes, 3);
+}
+
+/* A list that is not our authority's, or is none, is not taken: the one before is still used; without a good one nothing starts.
+ */
+Test(link_strangers, a_list_that_is_not_ours_is_not_taken)
+{
+    authority other;
+    char why[300] = "", taken[300];
+    make_authority("ca", &other); /* its name, not its key */
+    (void)snprintf(ca.pem, sizeof ca.pem, "%s/real.pem", fixture_dir);
+    FILE *f = fopen(ca.pem, "w");
+    cr_assert(f != NULL && PEM_write_X509(f, ca.certificate) == 1 && fclose(f) == 0);
+    town_with_crl("crl.pem");
+    write_crl(nodes[0].crl, &ca, nodes[1].credentials.certificate, 10);
+    cr_assert(kh_link_renew(nodes[0].link, why, sizeof why) == KH_OK, "%s", why);
+    WAIT_FOR(!kh_link_is_up(nodes[0].link, 12), 20000);
+    write_crl(nodes[0].crl, &other, NULL, 10);
+    cr_assert(kh_link_renew(nodes[0].link, why, sizeof why) == KH_E_ARG && strstr(why, "authority") != NULL, "%s", why);
+    f = fopen(nodes[0].crl, "w");
+    cr_assert(f != NULL && fputs("no list\n", f) >= 0 && fclose(f) == 0);
+    cr_assert(kh_link_renew(nodes[0].link, why, sizeof why) == KH_E_ARG);
+    cr_assert(unlink(nodes[0].crl) == 0);
+    cr_assert(kh_link_renew(nodes[0].link, taken, sizeof taken) == KH_E_ARG && strstr(taken, nodes[0].crl) != NULL, "%s", taken);
+    sleep_ms(500);
+    cr_assert(!kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[0].link, 13));
+    node me = nodes[0];
+    (void)snprintf(me.address, sizeof me.address, "127.0.0.1:%u", free_port());
+    cr_assert(node_try(&me, &ca, 0, why, sizeof why) == KH_E_ARG && strstr(why, "revoked") != NULL, "%s", why);
+    town_stop(nodes, 3);
+    free_authority(&other);
+}
+
 /* We do not talk to somebody who answers at a peer's address and is not that peer. */
 Test(link_strangers, an_impostor_is_not_sent_anything)
 {

@@ -133,6 +133,7 @@ typedef struct node {
     uint32_t id;
     char address[32];
     credentials credentials;
+    char crl[256]; /* "": none */
     _Atomic uint64_t received[64], bytes, disordered, damaged, ups, downs;
     _Atomic uint64_t last[64];
     _Atomic uint8_t last_type;

@@ -46,6 +46,7 @@ static kh_err node_try(node *me, const authority *ca, size_t queue_sz, char *why
                          .ca = ca->pem,
                          .certificate = me->credentials.certificate,
                          .key = me->credentials.key,
+                         .crl = me->crl[0] != '\0' ? me->crl : NULL,
                          .self = me->id,
                          .queue_sz = queue_sz,
                          .received = node_received,

@@ -54,13 +54,15 @@ def stop(node):
 
 
 def tell_others(cluster, but=None):
-    """Each node's configuration names those that there are now; it is read at a start, so one after the other is started again: the
-    others go on meanwhile. A node that does not run finds it when it is started."""
+    """Each node's configuration names those that there are now: kanhed reads it again at SIGHUP, and goes on. CometBFT's is left as it
+    is: the new one dials the others. A node that does not run finds it when it is started."""
     for node in cluster.nodes:
-        if node is but or not conf.renew(cluster, node) or not control.processes(node):
+        if node is but or not conf.renew(cluster, node):
             continue
-        stop(node)
-        control.begin([node])
+        pid = control.pids_of(node).get("kanhed")
+        if pid in control.processes(node):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
 
 
 # ---- the hubs' key ----
