@@ -376,6 +376,40 @@ Test(attestations, what_was_said_of_what_is_lost_is_forgotten)
     cr_assert(fx.alert_cnt == 1);
 }
 
+/* A hub does not go on telling what it said of what is lost; what it says anew is told as any other, once a second. */
+Test(attestations, a_hub_tells_again_what_it_said_last)
+{
+    const kh_order_item lost = {.kind = KH_ITEM_LOST, .sequence = 1};
+    const kh_order_block b = {.height = 2, .item_cnt = 1, .items = &lost};
+    const uint8_t first[32] = {1}, then[32] = {2};
+    start_attesting(3);
+    kh_node_free(fx.node);
+    kh_node_options o = {.self = 15,
+                         .genesis = &fx.genesis,
+                         .genesis_bytes = fx.genesis_bytes,
+                         .genesis_sz = fx.genesis_n,
+                         .sender = fx.sender[4],
+                         .attest = fx.attest[4],
+                         .box = fx.box[4],
+                         .effects = &fx.effects};
+    cr_assert(kh_node_new(&o, NULL, 0, &fx.node) == KH_OK);
+    fx.height = 0;
+    (void)fx_block(NULL, 0);
+    (void)kh_node_kept_height(fx.node, own_hash);
+    cr_assert(kh_node_attest(fx.node, 1, own_hash, first, first, 0) == KH_OK);
+    cr_assert(kh_node_attest(fx.node, 1, own_hash, then, then, 0) == KH_E_EXISTS);
+    kh_attests_committed(fx.node, &b);
+    fx_forget_sent();
+    fx.now += 2 * KH_NS_PER_S;
+    kh_node_tick(fx.node);
+    cr_assert(fx_count(0, KH_MSG_ATTESTATION) == 0);
+    cr_assert(kh_node_attest(fx.node, 1, own_hash, then, then, 0) == KH_OK && fx.alert_cnt == 0);
+    cr_assert(fx_count(11, KH_MSG_ATTESTATION) == 1);
+    fx.now += 2 * KH_NS_PER_S;
+    kh_node_tick(fx.node);
+    cr_assert(fx_count(11, KH_MSG_ATTESTATION) == 2);
+}
+
 Test(attestations, a_checkpoint_is_another_statement_of_its_height)
 {
     kh_attestation held[3], a = {.height = 1, .epoch = 1, .flags = KH_ATTEST_CHECKPOINT};
@@ -412,6 +446,23 @@ Test(attestations, one_that_comes_before_its_block_waits_for_it)
     tx[36 + 0] = 1; /* height 1, and no signature of it */
     kh_node_received(fx.node, 13, KH_MSG_ATTESTATION, tx, sizeof tx);
     cr_assert(fx.attested_cnt == 1 && fx.alert_member == 13);
+}
+
+/* ---- outputs ---- */
+
+/* A request is a height, no byte less or more, of a member that is there; outputs come from hubs. */
+Test(node, outputs_are_asked_for_by_a_height)
+{
+    uint8_t bytes[9] = {7};
+    fx_start(3);
+    for (size_t n = 0; n <= sizeof bytes; n++) kh_node_received(fx.node, 12, KH_MSG_OUTPUTS_FROM, bytes, n);
+    cr_assert(fx.wanted_cnt == 1 && fx.wanted_above == 7 && fx_dropped() == 9);
+    kh_node_received(fx.node, 99, KH_MSG_OUTPUTS_FROM, bytes, 8);
+    cr_assert(fx.wanted_cnt == 1 && fx_dropped() == 10);
+    kh_node_received(fx.node, 12, KH_MSG_OUTPUTS, bytes, sizeof bytes);
+    cr_assert(fx.outputs_cnt == 0 && fx_dropped() == 11);
+    kh_node_received(fx.node, 15, KH_MSG_OUTPUTS, bytes, sizeof bytes);
+    cr_assert(fx.outputs_cnt == 1 && fx_dropped() == 11);
 }
 
 /* ---- bytes from anywhere ---- */

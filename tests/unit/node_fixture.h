@@ -44,7 +44,8 @@ static struct fixture {
     uint32_t token_cnt;
     char alert[64];
     uint32_t alert_member, alert_cnt, attested_cnt, ordered_cnt, decided_cnt;
-    uint32_t checkpoint_cnt;
+    uint32_t checkpoint_cnt, wanted_cnt, outputs_cnt;
+    uint64_t wanted_above;
     uint64_t attested_height, checkpoint_height, ordered_tags[512];
     void *made[512]; /* freed at the end */
     uint32_t made_cnt;
@@ -136,8 +137,17 @@ static void fx_checkpoint(void *self, const kh_attestation *a)
     fx.checkpoint_cnt++;
     fx.checkpoint_height = a->height;
 }
-static void fx_outputs(void *self, uint32_t hub, const uint8_t *p, size_t n) { (void)self, (void)hub, (void)p, (void)n; }
-static void fx_wanted(void *self, uint32_t bank, uint64_t above) { (void)self, (void)bank, (void)above; }
+static void fx_outputs(void *self, uint32_t hub, const uint8_t *p, size_t n)
+{
+    (void)self, (void)hub, (void)p, (void)n;
+    fx.outputs_cnt++;
+}
+static void fx_wanted(void *self, uint32_t bank, uint64_t above)
+{
+    (void)self, (void)bank;
+    fx.wanted_cnt++;
+    fx.wanted_above = above;
+}
 static void fx_alert(void *self, const char *word, uint32_t member, uint64_t height)
 {
     (void)self, (void)height;
