@@ -1,5 +1,5 @@
-/* cluster_links: the links to other nodes: whom the configuration names, and whom its authority took back; both are read again while
- * the node runs. */
+/* cluster_links: the links to other nodes: whom the configuration names, and whom its authority took back; both are read again
+ * while the node runs. */
 #include <stdio.h>
 #include "app/cluster_parts.h"
 

@@ -1,6 +1,6 @@
-/* crl: which links' certificates their authority has taken back. A list counts where the cluster's authority signed it; one that is
- * out of date counts too: what was taken back stays so. Read by any thread, used by the loop's alone, which takes over what was
- * read last. */
+/* crl: which links' certificates their authority has taken back. A list counts where the cluster's authority signed it; one that
+ * is out of date counts too: what was taken back stays so. Read by any thread, used by the loop's alone, which takes over what
+ * was read last. */
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
