@@ -79,9 +79,10 @@ TestSuite(hub_restart, .init = setup, .fini = world_end);
 static void all_the_same(void)
 {
     bool seen[BLOCKS] = {0};
-    for (uint32_t i = 0; i < node.post_cnt; i++) {
-        uint32_t n = (uint32_t)(node.posts[i].height - FIRST_HEIGHT);
-        cr_assert(n < BLOCKS && kh_attestation_agree(&node.posts[i], &wanted[n]), "height %u", FIRST_HEIGHT + n);
+    kh_attestation posts[POSTS_MAX];
+    for (uint32_t i = 0, cnt = posts_now(posts); i < cnt; i++) {
+        uint32_t n = (uint32_t)(posts[i].height - FIRST_HEIGHT);
+        cr_assert(n < BLOCKS && kh_attestation_agree(&posts[i], &wanted[n]), "height %u", FIRST_HEIGHT + n);
         seen[n] = true;
     }
     for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(seen[i], "%u", i);
@@ -222,13 +223,13 @@ static void decide_with_a_gap(bool look)
 
 static void only_the_same_checkpoints(bool all)
 {
-    kh_attestation a;
+    kh_attestation a, posts[POSTS_MAX];
     wait_checkpoint(points[POINTS - 1], &a);
-    for (uint32_t i = 0; i < node.post_cnt; i++) {
+    for (uint32_t i = 0, cnt = posts_now(posts); i < cnt; i++) {
         uint32_t nth = 0;
-        if (node.posts[i].flags == 0) continue;
-        while (nth < POINTS && points[nth] != node.posts[i].height) nth++;
-        cr_assert(nth < POINTS && kh_attestation_agree(&node.posts[i], &first[nth]), "%lu", (unsigned long)node.posts[i].height);
+        if (posts[i].flags == 0) continue;
+        while (nth < POINTS && points[nth] != posts[i].height) nth++;
+        cr_assert(nth < POINTS && kh_attestation_agree(&posts[i], &first[nth]), "%lu", (unsigned long)posts[i].height);
     }
     for (uint32_t i = 0; i < POINTS && all; i++) cr_assert(checkpoint_of(points[i], &a));
     cr_assert(alert_cnt == 0);
@@ -330,10 +331,12 @@ typedef struct said {
 
 static void hear(said *ret)
 {
+    kh_attestation posts[POSTS_MAX];
+    uint32_t cnt = posts_now(posts);
     for (uint32_t i = 0; i < BLOCKS; i++) {
         bool found = false;
-        for (uint32_t k = 0; k < node.post_cnt; k++) /* the newest */
-            if (node.posts[k].height == FIRST_HEIGHT + i) ret->of[i] = node.posts[k], found = true;
+        for (uint32_t k = 0; k < cnt; k++) /* the newest */
+            if (posts[k].height == FIRST_HEIGHT + i) ret->of[i] = posts[k], found = true;
         cr_assert(found, "%u", i);
     }
     cr_assert(kh_store_checkpoint_digest(w.store, ret->checkpoint) == KH_OK);

@@ -107,6 +107,16 @@ IN_PLACE kh_err kh_node_attest_again(kh_node *n, uint32_t to, uint64_t height, c
     return KH_OK;
 }
 
+/* What was posted so far; the hub goes on beside. */
+static inline uint32_t posts_now(kh_attestation ret[POSTS_MAX])
+{
+    (void)pthread_mutex_lock(&node.lock);
+    uint32_t cnt = node.post_cnt;
+    memcpy(ret, node.posts, cnt * sizeof *ret);
+    (void)pthread_mutex_unlock(&node.lock);
+    return cnt;
+}
+
 static inline bool post_in(struct kh_node *n, uint64_t height, uint32_t flags, kh_attestation *ret)
 {
     bool found = false;
