@@ -22,6 +22,7 @@ _Static_assert(WINDOW_MAX *KH_TRIES < COUNTERS, "an answer to any try is known")
 typedef struct flight {
     uint32_t job, tries; /* tries 0: free */
     uint64_t sent_ns;
+    bool in_run; /* its last try went with others */
 } flight;
 
 struct kh_channel {
@@ -36,7 +37,7 @@ struct kh_channel {
         uint64_t counter;
         uint32_t flight, job;
     } counters[COUNTERS];
-    bool apart; /* this way takes no runs of datagrams */
+    bool apart, runs_come; /* this way takes no runs of datagrams; one of a run was answered */
     uint8_t out[AT_ONCE][KH_DATAGRAM_MAX_SZ], in[AT_ONCE][KH_DATAGRAM_MAX_SZ + 1];
 };
 
@@ -123,12 +124,16 @@ void kh_channel_get_stats(const kh_channel *c, kh_channel_stats *ret) { *ret = c
 
 typedef struct outgoing {
     struct iovec parts[AT_ONCE];
-    uint32_t n;
+    uint32_t flights[AT_ONCE], n;
 } outgoing;
 
 /* What the kernel does not take now is as good as lost: its time will run out. */
 static void send_all(kh_channel *c, outgoing *o)
 {
+    for (uint32_t i = 0, length; i < o->n; i += length) {
+        length = c->apart ? 1 : kh_runs_length(o->parts + i, o->n - i);
+        for (uint32_t k = 0; k < length; k++) c->flights[o->flights[i + k]].in_run = length > 1;
+    }
     if (o->n != 0) kh_runs_send(c->fd, o->parts, o->n, &c->apart);
     c->stats.sent += o->n;
     o->n = 0;
@@ -145,6 +150,7 @@ static void send_job(kh_channel *c, work *w, uint32_t f, outgoing *o)
     c->counters[counter % COUNTERS].flight = f;
     c->counters[counter % COUNTERS].job = fl->job;
     o->parts[o->n] = (struct iovec){c->out[o->n], n};
+    o->flights[o->n] = f;
     if (++o->n == AT_ONCE) send_all(c, o);
 }
 
@@ -161,6 +167,8 @@ static kh_err send_again(kh_channel *c, work *w, outgoing *o, uint64_t *ret_wait
             continue;
         }
         if (fl->tries == KH_TRIES) return KH_E_CLOSED;
+        /* Where a run was never answered it may have come uncut, as over a veth pair to a packet socket. */
+        if (fl->in_run && !c->runs_come) c->apart = true;
         c->stats.again++;
         send_job(c, w, f, o);
     }
@@ -186,6 +194,7 @@ static void take_reply(kh_channel *c, work *w, uint8_t *p, uint32_t n, uint32_t 
         c->stats.stray++;
         return;
     }
+    c->runs_come |= c->flights[f].in_run;
     c->flights[f].tries = 0;
     c->free_flights[c->free_cnt++] = f;
     c->in_flight--;

@@ -15,8 +15,7 @@ typedef union run_control {
     uint8_t room[CMSG_SPACE(sizeof(uint16_t))];
 } run_control;
 
-/* How many of parts[0 .. n - 1] are one run. */
-static uint32_t run_length(const struct iovec parts[], uint32_t n)
+uint32_t kh_runs_length(const struct iovec parts[], uint32_t n)
 {
     size_t sz = parts[0].iov_len;
     uint32_t cnt = 1;
@@ -52,7 +51,7 @@ void kh_runs_send(int fd, struct iovec parts[], uint32_t n, bool *apart)
     run_control controls[KH_RUNS_MAX];
     uint32_t cnt = 0;
     for (uint32_t i = 0, length; i < n; i += length, cnt++) {
-        length = *apart ? 1 : run_length(parts + i, n - i);
+        length = *apart ? 1 : kh_runs_length(parts + i, n - i);
         messages[cnt] = (struct mmsghdr){.msg_hdr = message_of(parts + i, length, &controls[cnt])};
     }
     for (uint32_t at = 0; at < cnt;) {

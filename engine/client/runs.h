@@ -10,6 +10,8 @@
 
 #define KH_RUNS_MAX 256u
 
+/* kh_runs_length: how many of parts[0 .. n - 1], n >= 1, go as one run. */
+uint32_t kh_runs_length(const struct iovec parts[], uint32_t n);
 /* kh_runs_send sends parts[0 .. n - 1], n <= KH_RUNS_MAX, in their order through fd, a connected socket that blocks. What cannot
    be sent is lost, as any datagram may be. *apart, false at first and the caller's to keep: this way takes no runs. */
 void kh_runs_send(int fd, struct iovec parts[], uint32_t n, bool *apart);
