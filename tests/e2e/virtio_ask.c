@@ -5,7 +5,7 @@
  * wrong answer ends it with 1. */
 #include "client/session.h"
 #include "questions.h"
-#include "virtio_port.h"
+#include "virtio_flight.h"
 
 #define WINDOW 128u
 #define KNOWN 4096u /* counters that are remembered: more than can be in flight */

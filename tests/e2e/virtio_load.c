@@ -1,7 +1,7 @@
 /* virtio_load: loads an echo_hub over vhost-user. virtio_load SOCKET SECONDS
  * Keeps 256 datagrams of all lengths in flight; prints "loaded" after the first 10,000 replies, "replies N" at the end; a reply
  * that is not what was sent ends it with 1. */
-#include "virtio_port.h"
+#include "virtio_flight.h"
 
 #define WINDOW 256u
 
