@@ -111,7 +111,7 @@ static inline __attribute__((always_inline)) uint32_t stage_compare(const kh_ind
     }
     if (missing != 0) /* a tag that matches may stand before the one that is meant */
         for (uint32_t i = 0; i < GROUP; i++)
-            again |= (uint32_t)((match_tags(bucket_of(ix, g, i), (uint16_t)g->tag[i]) != 0) | displaced(ix, g, i)) << i;
+            again |= ((uint32_t)(match_tags(bucket_of(ix, g, i), (uint16_t)g->tag[i]) != 0) | (uint32_t)displaced(ix, g, i)) << i;
     g->again = again;
     return missing ^ ((UINT32_C(1) << GROUP) - 1);
 }
