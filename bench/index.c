@@ -19,7 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 7, QUERIES = 1 << 21, BATCH = 256, THREADS_MAX = 2 };
+enum { ROUNDS = 7, ROUNDS_QUICK = 5, QUERIES = 1 << 21, BATCH = 256, THREADS_MAX = 2 };
+static int rounds = ROUNDS;
 
 static kh_state state;
 static kh_index *ix;
@@ -211,7 +212,7 @@ static void against_limit(uint32_t threads)
     static const char *const names[] = {"hit", "half_hit", "miss"};
     double raw1[ROUNDS], raw2[ROUNDS], many[MIXTURES][ROUNDS], bulk[ROUNDS];
     char name[64];
-    for (int r = -1; r < ROUNDS; r++) { /* the first round warms up */
+    for (int r = -1; r < rounds; r++) { /* the first round warms up */
         int at = r < 0 ? 0 : r;
         double l1 = run_on(threads, LIMIT_2_L1, HITS);
         for (int m = 0; m < MIXTURES; m++) many[m][at] = run_on(threads, INDEX_MANY, (mixture)m);
@@ -222,13 +223,13 @@ static void against_limit(uint32_t threads)
     }
     for (int m = 0; m < MIXTURES; m++) {
         (void)snprintf(name, sizeof name, "%s_%ut", names[m], threads);
-        say(name, median(many[m], ROUNDS), "M/s", m == MISSES ? "raw1" : "raw2",
-            median_ratio(many[m], m == MISSES ? raw1 : raw2, ROUNDS));
+        say(name, median(many[m], rounds), "M/s", m == MISSES ? "raw1" : "raw2",
+            median_ratio(many[m], m == MISSES ? raw1 : raw2, rounds));
     }
     (void)snprintf(name, sizeof name, "hit_by_64_%ut", threads);
-    say(name, median(bulk, ROUNDS), "M/s", "raw2", median_ratio(bulk, raw2, ROUNDS));
+    say(name, median(bulk, rounds), "M/s", "raw2", median_ratio(bulk, raw2, rounds));
     (void)snprintf(name, sizeof name, "raw2_%ut", threads);
-    say(name, median(raw2, ROUNDS), "M/s", "raw1", median_ratio(raw2, raw1, ROUNDS));
+    say(name, median(raw2, rounds), "M/s", "raw1", median_ratio(raw2, raw1, rounds));
 }
 
 static void against_peer(void)
@@ -249,22 +250,22 @@ static void against_peer(void)
     double ours[ROUNDS], theirs[ROUNDS];
     char name[64];
     for (int m = 0; m < MIXTURES && added; m++) {
-        for (int r = -1; r < ROUNDS; r++) {
+        for (int r = -1; r < rounds; r++) {
             ours[r < 0 ? 0 : r] = run(INDEX_MANY, (mixture)m, 0);
             theirs[r < 0 ? 0 : r] = run(PEER, (mixture)m, 0);
         }
         (void)snprintf(name, sizeof name, "%s_1t_against_%s", names[m], peer->name);
-        say(name, median(ours, ROUNDS), "M/s", peer->name, median_ratio(ours, theirs, ROUNDS));
+        say(name, median(ours, rounds), "M/s", peer->name, median_ratio(ours, theirs, rounds));
         (void)snprintf(name, sizeof name, "%s_%s_1t", peer->name, names[m]);
-        say(name, median(theirs, ROUNDS), "M/s", "", 0);
+        say(name, median(theirs, rounds), "M/s", "", 0);
     }
     /* What a verification needs: the balance. A peer gives a pointer to it; in the index it lies with the key. */
-    for (int r = -1; r < ROUNDS && added; r++) {
+    for (int r = -1; r < rounds && added; r++) {
         ours[r < 0 ? 0 : r] = run(INDEX_READ, HITS, 0);
         theirs[r < 0 ? 0 : r] = run(PEER_READ, HITS, 0);
     }
     (void)snprintf(name, sizeof name, "hit_and_balance_1t_against_%s", peer->name);
-    if (added) say(name, median(ours, ROUNDS), "M/s", peer->name, median_ratio(ours, theirs, ROUNDS));
+    if (added) say(name, median(ours, rounds), "M/s", peer->name, median_ratio(ours, theirs, rounds));
     else fprintf(stderr, "  %s is full before %llu entries\n", peer->name, (unsigned long long)documents);
     peer->close();
 }
@@ -336,7 +337,7 @@ static void beside_writer(void)
     pthread_t threads[2];
     if (pthread_create(&threads[0], NULL, write_paced, NULL) != 0 || pthread_create(&threads[1], NULL, reclaim, NULL) != 0)
         return;
-    for (int r = -1; r < ROUNDS; r++) {
+    for (int r = -1; r < rounds; r++) {
         int at = r < 0 ? 0 : r;
         quiet[at] = run(INDEX_MANY, HITS, 0);
         __atomic_store_n(&writing, true, __ATOMIC_RELEASE);
@@ -356,8 +357,8 @@ static void beside_writer(void)
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
     kh_reader_online();
-    say("hit_beside_writer", median(busy, ROUNDS), "M/s", "undisturbed", median_ratio(busy, quiet, ROUNDS));
-    say("writer_changes", median(rate, ROUNDS), "M/s", "", 0);
+    say("hit_beside_writer", median(busy, rounds), "M/s", "undisturbed", median_ratio(busy, quiet, rounds));
+    say("writer_changes", median(rate, rounds), "M/s", "", 0);
 }
 
 static bool build_index(void)
@@ -430,12 +431,13 @@ static int one_size(const char *with)
 }
 
 /* Runs this program again, so that each table has a process of its own. */
-static int again(const char *size, const char *with)
+static int again(const char *size, const char *with, bool quick)
 {
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
-        (void)execl("/proc/self/exe", "bench_index", "--size", size, "--with", with, (char *)NULL);
+        (void)execl("/proc/self/exe", "bench_index", "--size", size, "--with", with, quick ? "--quick" : (char *)NULL,
+                    (char *)NULL);
         _exit(127);
     }
     if (child < 0 || waitpid(child, &status, 0) != child) return 1;
@@ -449,7 +451,8 @@ int main(int argc, char **argv)
     uint32_t size_cnt = 3, given = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quick") == 0) {
-            sizes[0] = "10000000";
+            rounds = ROUNDS_QUICK;
+            if (given == 0) sizes[0] = "10000000";
             size_cnt = 1;
         } else if (strcmp(argv[i], "--size") == 0 && i + 1 < argc && given < 8) sizes[given++] = argv[++i];
         else if (strcmp(argv[i], "--with") == 0 && i + 1 < argc) with = argv[++i];
@@ -468,7 +471,7 @@ int main(int argc, char **argv)
         for (uint32_t w = 0; w < 3; w++) {
             if (with != NULL && strcmp(with, all_with[w]) != 0) continue;
             fprintf(stderr, "%s documents, %s\n", sizes[s], all_with[w]);
-            rc |= again(sizes[s], all_with[w]);
+            rc |= again(sizes[s], all_with[w], rounds == ROUNDS_QUICK);
         }
     return rc;
 }

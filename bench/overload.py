@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""overload.py BUILD [--quick]: too much work, and bad neighbours. Goodput at ten times what a hub sustains, and how long the regulator
-waits meanwhile; how long one bank waits while another floods one document, probes numbers, or holds connections that trickle.
+"""overload.py BUILD [--quick] [--abuse]: too much work, or bad neighbours. Goodput at ten times what a hub sustains, and how long the regulator
+waits meanwhile; with --abuse how long one bank waits while another floods one document, probes numbers, or holds connections that trickle.
 All share this machine's processors, so each abuse is measured twice in turn: on the bank's own hub, and on a second hub beside it,
 which takes the same from the machine but nothing from the first. One JSON line a figure; loopback has no wire."""
 import socket
@@ -13,6 +13,7 @@ import time
 from trial import QUICK, Trial, figure, papers
 
 ROWS, SECONDS, ROUNDS = 100_000, (2, 5)[not QUICK], (3, 7)[not QUICK]
+ABUSE_S = (1, 5)[not QUICK]
 TIMES = 10
 LOAD = "bench_overload"
 CLIENTS = (1, 2, 4)
@@ -83,7 +84,7 @@ class Trickle:
 
 class Flood:
     def __init__(self, trial, what, callers, file):
-        self.child = trial.begin(LOAD, what, 12, SECONDS + 1, callers, file)
+        self.child = trial.begin(LOAD, what, 12, ABUSE_S + 1, callers, file)
 
     def end(self):
         Trial.end(self.child)
@@ -92,37 +93,47 @@ class Flood:
 def abuse(name, bank, here, elsewhere, begin):
     waits = {"alone": [], "elsewhere": [], "here": []}
     for _ in range(ROUNDS):
-        waits["alone"].append(Trial.end(bank.begin())["p99_ms"])
+        waits["alone"].append(Trial.end(bank.begin(ABUSE_S))["p99_ms"])
         for where, trial in (("elsewhere", elsewhere), ("here", here)):
             bad = begin(trial)
             time.sleep(0.3)
-            waits[where].append(Trial.end(bank.begin())["p99_ms"])
+            waits[where].append(Trial.end(bank.begin(ABUSE_S))["p99_ms"])
             bad.end()
     alone, other, own = (statistics.median(waits[k]) for k in ("alone", "elsewhere", "here"))
     figure(f"abuse: {name}, another bank's calls", own, "ms p99", "the same abuse on another hub of this machine", own / other)
     figure(f"abuse: {name}, another bank's calls alone", alone, "ms p99", "with it", own / alone)
 
 
+def too_much(trial, regulator):
+    best = max(CLIENTS, key=lambda n: rate(trial.load(LOAD, "reserves", 12, SECONDS, n)))
+    goodput("HTTPS", trial, regulator, lambda: trial.load(LOAD, "reserves", 12, SECONDS, best),
+            lambda _: trial.begin(LOAD, "reserves", 12, SECONDS + 1, TIMES * best))
+    goodput("datagrams", trial, regulator, lambda: trial.load(LOAD, "datagrams", 12, SECONDS, 0),
+            lambda peak: trial.begin(LOAD, "datagrams", 12, SECONDS + 1, int(TIMES * peak)))
+
+
+def bad_neighbours(trial, elsewhere, bank, one):
+    unknown = papers(trial.work, "unknown.csv", 100, 310120269_900000000)
+    abuse("one document flooded", bank, trial, elsewhere, lambda hub: Flood(hub, "document", 8, one))
+    abuse("numbers probed", bank, trial, elsewhere, lambda hub: Flood(hub, "probe", 8, unknown))
+    abuse("200 trickling connections", bank, trial, elsewhere, lambda hub: Trickle(hub, 12, 200))
+
+
 def main():
-    trial, elsewhere = Trial(), Trial()
+    abused = "--abuse" in sys.argv
+    trials = []
     try:
-        for hub in (trial, elsewhere):
-            hub.command(1, "import", papers(trial.work, "all.csv", ROWS))
-        one, unknown = papers(trial.work, "one.csv", 1), papers(trial.work, "unknown.csv", 100, 310120269_900000000)
-        regulator, bank = Calls(trial, 1, one), Calls(trial, 11, one)
-
-        best = max(CLIENTS, key=lambda n: rate(trial.load(LOAD, "reserves", 12, SECONDS, n)))
-        goodput("HTTPS", trial, regulator, lambda: trial.load(LOAD, "reserves", 12, SECONDS, best),
-                lambda _: trial.begin(LOAD, "reserves", 12, SECONDS + 1, TIMES * best))
-        goodput("datagrams", trial, regulator, lambda: trial.load(LOAD, "datagrams", 12, SECONDS, 0),
-                lambda peak: trial.begin(LOAD, "datagrams", 12, SECONDS + 1, int(TIMES * peak)))
-
-        abuse("one document flooded", bank, trial, elsewhere, lambda hub: Flood(hub, "document", 8, one))
-        abuse("numbers probed", bank, trial, elsewhere, lambda hub: Flood(hub, "probe", 8, unknown))
-        abuse("200 trickling connections", bank, trial, elsewhere, lambda hub: Trickle(hub, 12, 200))
+        for _ in range(1 + abused):
+            trials.append(Trial())
+            trials[-1].command(1, "import", papers(trials[0].work, "all.csv", ROWS))
+        one = papers(trials[0].work, "one.csv", 1)
+        if abused:
+            bad_neighbours(*trials, Calls(trials[0], 11, one), one)
+        else:
+            too_much(trials[0], Calls(trials[0], 1, one))
     finally:
-        trial.close()
-        elsewhere.close()
+        for trial in trials:
+            trial.close()
     return 0
 
 

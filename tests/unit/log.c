@@ -1,39 +1,10 @@
 /* Unit tests of the write-ahead log on the real disk: order, reopening, torn tails, damage, and the bytes themselves. */
-#include "log/log.h"
+#include "log_fixture.h"
 #include "log/wal_format.h"
-#include "host/host.h"
-#include <criterion/criterion.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-static kh_disk disk;
-static char dir[64];
 static uint8_t body_buf[KH_ENTRY_MAX_SZ];
-
-static void remove_name(void *ctx, const char *name)
-{
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", (const char *)ctx, name);
-    cr_assert(remove(path) == 0);
-}
-
-static void begin(void)
-{
-    snprintf(dir, sizeof dir, "/tmp/kh_log_XXXXXX");
-    cr_assert(mkdtemp(dir) != NULL);
-    cr_assert(kh_host_disk_open(false, &disk) == KH_OK);
-    cr_assert(kh_log_create(&disk, dir) == KH_OK);
-}
-
-static void end(void)
-{
-    cr_assert(disk.list(disk.self, dir, remove_name, dir) == KH_OK);
-    cr_assert(rmdir(dir) == 0);
-    kh_host_disk_close(&disk);
-}
 
 /* The body of an entry is a function of its height. */
 static uint32_t body_of(uint64_t height, uint32_t sz)

@@ -1,39 +1,10 @@
 /* The log as those read it who follow a writer, and with a thread that reads ahead: the same entries in the same order, the same
  * damage at the same place. */
-#include "log/log.h"
-#include "host/host.h"
-#include <criterion/criterion.h>
+#include "log_fixture.h"
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 enum { ENTRY_CNT = 120, BODY_SZ = 60000 };
-static kh_disk disk;
-static char dir[64];
 static uint8_t body[BODY_SZ];
-
-static void remove_name(void *ctx, const char *name)
-{
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", (const char *)ctx, name);
-    cr_assert(remove(path) == 0);
-}
-
-static void begin(void)
-{
-    snprintf(dir, sizeof dir, "/tmp/kh_log_XXXXXX");
-    cr_assert(mkdtemp(dir) != NULL);
-    cr_assert(kh_host_disk_open(false, &disk) == KH_OK);
-    cr_assert(kh_log_create(&disk, dir) == KH_OK);
-}
-
-static void end(void)
-{
-    cr_assert(disk.list(disk.self, dir, remove_name, dir) == KH_OK);
-    cr_assert(rmdir(dir) == 0);
-    kh_host_disk_close(&disk);
-}
 
 TestSuite(log_following, .init = begin, .fini = end);
 
