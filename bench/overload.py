@@ -12,7 +12,7 @@ import time
 
 from trial import QUICK, Trial, figure, papers
 
-ROWS, SECONDS, ROUNDS = 100_000, (2, 5)[not QUICK], (3, 7)[not QUICK]
+ROWS, SECONDS, ROUNDS = 100_000, (1.5, 5)[not QUICK], (3, 7)[not QUICK]
 ABUSE_S = (1, 5)[not QUICK]
 TIMES = 10
 LOAD = "bench_overload"
