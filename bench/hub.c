@@ -8,6 +8,7 @@
 #include "client/session.h"
 #include "peers.h"
 #include "wire/wire.h"
+#include "reserve.h"
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -113,19 +114,7 @@ typedef struct load {
 
 static size_t reserve_frame(load *l, uint8_t *frame, size_t cap)
 {
-    size_t n;
-    kh_op_line line = {.allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
-    memcpy(line.key.b, documents[peer_random(&l->seed) % ROWS].bytes, 16);
-    kh_op op = {.type = KH_OP_APPLY, .party = BANK, .sequence = ++l->id};
-    op.apply = (kh_op_apply){.id = l->id,
-                             .enterprise = ENTERPRISE,
-                             .currency = 840,
-                             .amount = 1,
-                             .product = kh_text_of("export_receivable"),
-                             .line_cnt = 1,
-                             .lines = &line};
-    if (kh_op_encode(&op, frame, cap, &n) != KH_OK) abort();
-    return n;
+    return reserve_encode(BANK, ENTERPRISE, ++l->id, documents[peer_random(&l->seed) % ROWS].bytes, frame, cap);
 }
 
 static void send_some(load *l)

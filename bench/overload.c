@@ -14,6 +14,7 @@
 #include "doc/code.h"
 #include "kanhe/client.h"
 #include "wire/wire.h"
+#include "reserve.h"
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -240,19 +241,8 @@ static void datagrams(double rate)
         uint32_t n = due - sent < BURST ? (uint32_t)(due - sent) : BURST;
         for (uint32_t i = 0; i < n; i++) {
             uint8_t frame[KH_FRAMES_MAX_SZ];
-            size_t frame_n;
             uint64_t counter;
-            kh_op_line line = {.allocated = KH_AMOUNT_NONE, .total = KH_AMOUNT_NONE};
-            memcpy(line.key.b, documents[(sent + i) * 7919 % ROWS].bytes, 16);
-            kh_op op = {.type = KH_OP_APPLY, .party = me, .sequence = ++id};
-            op.apply = (kh_op_apply){.id = id,
-                                     .enterprise = ENTERPRISE,
-                                     .currency = 840,
-                                     .amount = 1,
-                                     .product = kh_text_of("export_receivable"),
-                                     .line_cnt = 1,
-                                     .lines = &line};
-            if (kh_op_encode(&op, frame, sizeof frame, &frame_n) != KH_OK) abort();
+            size_t frame_n = reserve_encode(me, ENTERPRISE, ++id, documents[(sent + i) * 7919 % ROWS].bytes, frame, sizeof frame);
             parts[i] = (struct iovec){out[i], kh_lane_seal_frames(&lane, frame, (uint32_t)frame_n, out[i], &counter)};
             sent_at[counter % WAITS] = now;
         }

@@ -49,6 +49,15 @@ Test(store_images, image_and_tail_equal_a_full_replay)
     }
 }
 
+static void assert_same_bytes(const char *path, const char *kept)
+{
+    size_t n, m;
+    uint8_t *a = slurp(path, &n), *b = slurp(kept, &m);
+    cr_assert(n == m && memcmp(a, b, n) == 0);
+    free(a);
+    free(b);
+}
+
 Test(store_images, replayed_and_own_images_are_the_same_bytes)
 {
     uint64_t height;
@@ -66,11 +75,7 @@ Test(store_images, replayed_and_own_images_are_the_same_bytes)
     s = fixture_open(&f);
     cr_assert(kh_store_snapshot(s, &height) == KH_OK);
     kh_store_close(s);
-    size_t n, m;
-    uint8_t *a = slurp(path, &n), *b = slurp(kept, &m);
-    cr_assert(n == m && memcmp(a, b, n) == 0);
-    free(a);
-    free(b);
+    assert_same_bytes(path, kept);
 }
 
 /* The state that images are made of goes on from one to the next. */
@@ -94,11 +99,7 @@ Test(store_images, the_third_image_is_the_same_bytes_too)
     s = fixture_open(&f);
     cr_assert(f.report.image_height < height && kh_store_snapshot(s, &height) == KH_OK);
     kh_store_close(s);
-    size_t n, m;
-    uint8_t *a = slurp(path, &n), *b = slurp(kept, &m);
-    cr_assert(n == m && memcmp(a, b, n) == 0);
-    free(a);
-    free(b);
+    assert_same_bytes(path, kept);
 }
 
 Test(store_images, a_flipped_byte_is_found_in_each_kind_of_file)
