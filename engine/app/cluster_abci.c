@@ -4,6 +4,7 @@
 #include <time.h>
 #include "app/cluster_parts.h"
 #include "app/genesis_json.h"
+#include "proof/comet.h"
 
 #define APP_VERSION 1u
 #define WAIT_MS 100u        /* how long a proposal waits for something urgent; well below timeout_propose */
@@ -46,15 +47,13 @@ static bool validates(const kh_genesis *g, const uint8_t key[32])
     return false;
 }
 
-/* All of the register's validators, each with the same power. CometBFT takes no key twice. */
+/* All of the register's validators, each with KH_COMET_POWER. CometBFT takes no key twice. */
 static bool same_validators(const kh_genesis *g, const kh_abci_request *r)
 {
     uint32_t want = 0, cnt = 0;
-    int64_t power = 0;
     size_t at = 0;
     for (kh_abci_validator v; kh_abci_validator_next(r, &at, &v); cnt++) {
-        if (cnt == 0) power = v.power;
-        if (v.power != power || power <= 0 || !validates(g, v.public_key)) return false;
+        if (v.power != KH_COMET_POWER || !validates(g, v.public_key)) return false;
     }
     for (uint32_t i = 0; i < g->member_cnt; i++) want += (g->members[i].flags & KH_MEMBER_VALIDATOR) != 0;
     return cnt == want;
@@ -69,7 +68,7 @@ static bool init_chain(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *
         r->initial_height != (int64_t)g->initial_height)
         why = "genesis.json of CometBFT: chain_id or initial_height is not what app_state.kanhe says";
     else if (!same_validators(g, r))
-        why = "genesis.json of CometBFT: its validators are not those of app_state.kanhe, of one power";
+        why = "genesis.json of CometBFT: its validators are not those of app_state.kanhe, of power 3 each";
     else if (!same_state(c, r)) why = "genesis.json of CometBFT: app_state.kanhe is not the one of this node";
     if (why != NULL) {
         KH_LOG(c->options.logging, KH_LEVEL_ERROR, "genesis_differs", {"why", why, 0});
@@ -151,7 +150,7 @@ static bool finalize(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *re
     }
     for (uint32_t i = 0; i < block->validator_cnt; i++) {
         memcpy(c->validators[i].public_key, block->validators[i].consensus, 32);
-        c->validators[i].power = block->validators[i].power;
+        c->validators[i].power = block->validators[i].votes ? KH_COMET_POWER : 0;
     }
     *ret = (kh_abci_answer){.codes = block->codes,
                             .code_cnt = block->tx_cnt,

@@ -1,7 +1,8 @@
 /* genesis_json: what a cluster begins with, as it stands in genesis.json under app_state.kanhe (docs/CLUSTER.md), and back.
  *
  * A field that is not known, lacks, or is of another type is refused by its name; whether keys and members are sound the order
- * says (kh_genesis_encode). Numbers of 64 bits are decimal texts, bytes lower-case hex. */
+ * says (kh_genesis_encode). Numbers of 64 bits are decimal texts, bytes lower-case hex. Of the rest of the file one thing
+ * is looked at: each of CometBFT's validators has the power KH_COMET_POWER. */
 #ifndef KH_APP_GENESIS_JSON_H
 #define KH_APP_GENESIS_JSON_H
 #include "order/order.h"

@@ -10,12 +10,12 @@ static bool too_soon(const kh_order *o, const kh_at *at)
     return o->validators_changed != 0 && at->height < o->validators_changed + KH_VALIDATOR_PAUSE;
 }
 
-static void tell(kh_order *o, const uint8_t consensus[32], int64_t power)
+static void tell(kh_order *o, const uint8_t consensus[32], bool votes)
 {
     struct kh_built *b = &o->built;
     KH_ASSERT(b->validator_cnt < sizeof b->validators / sizeof b->validators[0]);
     memcpy(b->validators[b->validator_cnt].consensus, consensus, 32);
-    b->validators[b->validator_cnt++].power = power;
+    b->validators[b->validator_cnt++].votes = votes;
 }
 
 /* A new set of the members that carry the flag; the one until now stays good as long as what it signed may be. */
@@ -44,7 +44,7 @@ static kh_order_code validator(kh_order *o, kh_at *at, const kh_change *c)
     if (too_soon(o, at)) return KH_R_BUSY;
     if (!at->apply) return KH_R_OK;
     m->flags ^= KH_MEMBER_VALIDATOR;
-    tell(o, m->consensus, in ? 1 : 0);
+    tell(o, m->consensus, in);
     at->err = kh_public_seat(o, seat);
     if (at->err == KH_OK) at->err = next_set(o, at);
     return KH_R_OK;
@@ -108,7 +108,7 @@ static kh_order_code replace_member(kh_order *o, kh_at *at, kh_seat *seat, const
     if (!at->apply) return KH_R_OK;
     seat->member = *m;
     at->err = kh_public_seat(o, seat);
-    if (reset && voted) tell(o, old.consensus, 0), tell(o, m->consensus, 1);
+    if (reset && voted) tell(o, old.consensus, false), tell(o, m->consensus, true);
     if (reset && at->err == KH_OK) at->err = next_set(o, at);
     if (kh_hub_place(o, m->id) >= 0 && at->err == KH_OK) {
         kh_hubs_make(o, false);

@@ -112,7 +112,7 @@ typedef struct kh_order_block {
     uint32_t validator_cnt; /* updates for CometBFT */
     const struct kh_order_validator {
         uint8_t consensus[32];
-        int64_t power;
+        bool votes; /* from now on, or no more */
     } * validators;
     bool attested_moved; /* the highest height with a quorum of attestations rose */
     uint32_t liar_cnt;   /* hubs that contradicted others or themselves in this block */

@@ -101,7 +101,7 @@ void kh_comet_set_hash(const kh_comet_set *set, uint8_t ret[32])
         bytes key = {.n = 0}, validator = {.n = 0};
         put_field(&key, 0x0a, set->keys[i], 32);
         put_field(&validator, 0x0a, key.p, key.n);
-        put_number(&validator, 0x10, 1);
+        put_number(&validator, 0x10, KH_COMET_POWER);
         kh_merkle_leaf(validator.p, validator.n, leaves[i]);
     }
     kh_merkle_root(leaves, set->cnt, ret);

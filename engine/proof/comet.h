@@ -7,6 +7,10 @@
 
 #define KH_COMET_CHAIN_ID_MAX 50u
 #define KH_COMET_VALIDATORS_MAX 256u
+/* KH_COMET_POWER: what each validator's vote weighs. Not 1: CometBFT divides the whole by 3, rounds down, and has a node whose
+   power is not below that leave its block sync early, as if there were no blocks without it. Of 3 each a third of n validators is
+   n. */
+#define KH_COMET_POWER 3
 
 typedef struct kh_comet_block_id {
     uint8_t hash[32], part_hash[32];
@@ -29,7 +33,7 @@ typedef struct kh_comet_commit {
     kh_comet_block_id block_id;
     kh_comet_signature signatures[KH_COMET_VALIDATORS_MAX]; /* ascending indexes */
 } kh_comet_commit;
-typedef struct kh_comet_set { /* validators, power 1 each, ascending addresses */
+typedef struct kh_comet_set { /* validators, KH_COMET_POWER each, ascending addresses */
     uint32_t cnt;
     uint8_t keys[KH_COMET_VALIDATORS_MAX][32];
 } kh_comet_set;
@@ -39,7 +43,7 @@ void kh_comet_header_hash(const kh_comet_header *header, const char *chain_id, u
 KH_MUST bool kh_comet_set_sort(kh_comet_set *set);
 KH_MUST bool kh_comet_set_sorted(const kh_comet_set *set); /* strictly ascending addresses */
 void kh_comet_set_hash(const kh_comet_set *set, uint8_t ret[32]);
-/* kh_comet_quorum: the least number of n validators of power 1 that is more than two thirds. */
+/* kh_comet_quorum: the least number of n validators of one power that is more than two thirds. */
 uint32_t kh_comet_quorum(uint32_t n);
 /* kh_comet_sign_bytes: what the signature's validator signed for block_id at height and round; returns the size. */
 #define KH_COMET_SIGN_BYTES_MAX 200u

@@ -221,7 +221,7 @@ kh_err kh_proof_rpc_validators(const char *json, size_t n, kh_comet_set *set)
         }
         if (strcmp(text_of(&r, key, "type"), "tendermint/PubKeyEd25519") != 0) r.bad = true;
         base64_of(&r, key, "value", set->keys[set->cnt], 32);
-        if (number_of(&r, one, "voting_power", INT64_MAX) != 1) r.bad = true;
+        if (number_of(&r, one, "voting_power", INT64_MAX) != KH_COMET_POWER) r.bad = true;
         if (r.bad) err = KH_E_FORMAT;
         else set->cnt++;
     }

@@ -13,6 +13,6 @@ KH_MUST kh_err kh_proof_rpc_commit(const char *json, size_t n, const char *chain
 KH_MUST kh_err kh_proof_rpc_block(const char *json, size_t n,
                                   bool (*f)(void *ctx, uint32_t index, const uint8_t *tx, size_t tx_n), void *ctx);
 /* kh_proof_rpc_validators: of one page of /validators?height=H: adds its keys to *set (cnt 0 before the first page). Behind the
-   last page the caller sorts them (kh_comet_set_sort). KH_E_FORMAT too where a power is not 1; KH_E_FULL. */
+   last page the caller sorts them (kh_comet_set_sort). KH_E_FORMAT too where a power is not KH_COMET_POWER; KH_E_FULL. */
 KH_MUST kh_err kh_proof_rpc_validators(const char *json, size_t n, kh_comet_set *set);
 #endif

@@ -258,7 +258,7 @@ def address(key):
     return H(key)[:20]
 
 
-def set_hash(keys, power=1):
+def set_hash(keys, power=3):
     return root([leaf_hash(b"\x0a\x22\x0a\x20" + key + b"\x10" + varint(power)) for key in keys])
 
 

@@ -312,7 +312,7 @@ static inline void pw_set_hash(pw_set *set, uint8_t ret[32])
         pw_buffer key = {0}, validator = {0};
         pw_bytes_field(&key, 1, set->keys[i].public, 32);
         pw_message_field(&validator, 1, &key);
-        pw_number_field(&validator, 2, 1);
+        pw_number_field(&validator, 2, 3);
         pw_leaf(validator.p, validator.n, leaves[i]);
         free(validator.p);
     }

@@ -75,8 +75,8 @@ static void compare(sim_node *n, const kh_order_block *b)
         for (uint32_t i = 0; i < b->validator_cnt; i++)
             for (uint32_t k = 0; k < w->node_cnt; k++) {
                 if (memcmp(w->members[k].consensus, b->validators[i].consensus, 32) != 0) continue;
-                w->validators += (b->validators[i].power != 0) - w->nodes[k].votes;
-                w->nodes[k].votes = b->validators[i].power != 0;
+                w->validators += b->validators[i].votes - w->nodes[k].votes;
+                w->nodes[k].votes = b->validators[i].votes;
             }
         for (uint32_t i = 0; i < b->item_cnt; i++) {
             const kh_order_item *item = &b->items[i];

@@ -222,6 +222,36 @@ Test(app_cluster, what_is_no_genesis)
     free(state);
 }
 
+/* CometBFT's validators beside it: votes that weigh otherwise are another cluster's. */
+Test(app_cluster, genesis_of_another_power)
+{
+    static const struct {
+        const char *validators;
+        bool good;
+    } cases[] = {
+        {"[]", true},
+        {"[{\"power\":\"3\"},{\"power\":\"3\"}]", true},
+        {"[{\"power\":\"1\"},{\"power\":\"1\"}]", false},
+        {"[{\"power\":\"3\"},{\"power\":\"30\"}]", false},
+        {"[{\"power\":3}]", false},
+        {"[{}]", false},
+    };
+    kh_genesis back;
+    char *state = kh_genesis_state_write(sample()), *json = wrapped(state);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char to[200];
+        (void)snprintf(to, sizeof to, "{\"validators\":%s,\"chain_id\"", cases[i].validators);
+        char *with = changed(json, "{\"chain_id\"", to);
+        bool good = kh_genesis_json_read(with, strlen(with), &back, why, sizeof why);
+        cr_assert(good == cases[i].good, "%s", cases[i].validators);
+        cr_assert(good || strstr(why, "power \"3\"") != NULL, "%s", why);
+        if (good) kh_genesis_free(&back);
+        free(with);
+    }
+    free(json);
+    free(state);
+}
+
 /* ---- key files ---- */
 
 static char folder[] = "/tmp/kanhe-keys-XXXXXX";

@@ -8,6 +8,7 @@ from . import keys
 from .plan import write_file
 
 BLOCK_SZ = 1 << 20
+POWER = 3  # of each validator: kanhed wants this one (docs/ARCHITECTURE.md, "What limits catching up")
 PACE = "5ms"  # between blocks: what lacks of the last one's votes and certificates comes meanwhile; idle clusters are paced by kanhed; "0s" on machines of their own
 
 CONFIG = """\
@@ -116,7 +117,7 @@ def genesis(cluster, consensus, beginning):
     for node in cluster.banks:
         with open(os.path.join(node.comet, "config/priv_validator_key.json")) as f:
             key = json.load(f)
-        validators.append({"address": key["address"], "pub_key": key["pub_key"], "power": "1", "name": node.name})
+        validators.append({"address": key["address"], "pub_key": key["pub_key"], "power": str(POWER), "name": node.name})
     document = {
         "genesis_time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9)) + f".{now % 10**9:09d}".rstrip("0") + "Z",
         "chain_id": cluster.plan["chain_id"], "initial_height": initial,

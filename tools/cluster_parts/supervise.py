@@ -13,7 +13,8 @@ from . import control
 from .plan import PORTS, write_file
 
 TERM_S = {"cometbft": 5, "kanhed": 60}  # until KILL; kanhed writes an image
-STUCK_S, STUCK_ALL_S = 15, 120          # without a new block: while peers are ahead; whatever others do
+# without a new block: while peers are ahead; in block sync, which turns from a peer that promised blocks after 33 s; whatever others do
+STUCK_S, STUCK_SYNC_S, STUCK_ALL_S = 15, 45, 120
 BACKOFF_S = (0.2, 5)
 PR_SET_PDEATHSIG = 1
 NICE = 5  # by which CometBFT yields to kanhed, and a bank's node to hubs
@@ -67,9 +68,10 @@ def answers(family, address):
             return False
 
 
-def height_of(node):
-    status = rpc(node, "/status")
-    return int(status["sync_info"]["latest_block_height"]) if status else None
+def sync_of(node):
+    """The height of its newest block, None where it does not answer; whether it takes blocks by block sync."""
+    sync = (rpc(node, "/status") or {}).get("sync_info")
+    return (int(sync["latest_block_height"]), sync["catching_up"]) if sync else (None, False)
 
 
 def peers_ahead(node, height):
@@ -150,13 +152,13 @@ class Supervisor:
                 return ""
             if self.ended():
                 return f"{self.ended()[0]} ended"
-            now = height_of(self.node)
+            now, syncing = sync_of(self.node)
             if now is not None and now != height and (height is not None or self.clients_are_heard()):
                 moved, height = time.monotonic(), now
                 self.say("serving", height)
                 continue
             still = time.monotonic() - moved
-            if still > STUCK_ALL_S or (still > STUCK_S and (now is None or peers_ahead(self.node, now))):
+            if still > STUCK_ALL_S or (still > (STUCK_SYNC_S if syncing else STUCK_S) and (now is None or peers_ahead(self.node, now))):
                 return f"no block for {int(still)} s"
             if still > 5:
                 self.say("waiting")
