@@ -29,11 +29,14 @@ static bool take(void *ctx, uint32_t index, const uint8_t *tx, size_t n)
     kh_attestation a;
     if (index >= l->in->tx_cnt) return false;
     if (l->in->types[index] != KH_TX_ATTESTATION || l->in->codes[index] != KH_R_OK || kh_attestation_read(tx, n, &a) != KH_OK ||
-        a.height != l->of->height || a.flags != 0 || !in_hubs(l->of, a.hub) || l->cnt == l->max)
+        a.height != l->of->height || (a.flags & KH_ATTEST_CHECKPOINT) != 0 || !in_hubs(l->of, a.hub) || l->cnt == l->max)
         return true;
     uint32_t at = l->cnt;
     for (; at > 0 && l->found[at - 1].hub >= a.hub; at--)
-        if (l->found[at - 1].hub == a.hub) return true; /* the first statement counts */
+        if (l->found[at - 1].hub == a.hub) { /* a second one has an effect only where a loss made the first void */
+            l->found[at - 1] = a;
+            return true;
+        }
     memmove(l->found + at + 1, l->found + at, (l->cnt++ - at) * sizeof *l->found);
     l->found[at] = a;
     return true;

@@ -154,7 +154,7 @@ kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height)
     if (err == KH_E_EXISTS) err = KH_OK;
     h->banks.all = calloc(KH_MEMBERS_MAX + 1, sizeof *h->banks.all);
     if (err == KH_OK && h->banks.all == NULL) err = KH_E_NOMEM;
-    if (err == KH_OK) err = open_file(h, "posts", "KHA1", &h->banks.posts);
+    if (err == KH_OK) err = open_file(h, "posts", "KHA2", &h->banks.posts);
     if (err == KH_OK) err = d->list(d->self, path, note_name, h);
     uint64_t height = err == KH_OK ? kh_heights_newest(h->banks.posts) : 0;
     while (err == KH_OK && height != 0 && !whole_at(h, height, &err)) {
@@ -197,7 +197,10 @@ static void attest_again(kh_hub *h, const kh_bank *bank, uint64_t height)
     size_t n = 0;
     uint64_t found = 0;
     if (kh_heights_at(h->banks.posts, height, &found, &p, &n) == KH_OK && found == height && n == KH_POST_SZ) {
-        kh_err err = kh_node_attest_again(h->options.node, bank->id, height, p, p + 32, p + 64);
+        uint32_t losses = kh_load32(p + 96);
+        kh_err err = losses == KH_LOSSES_UNSAID
+                         ? KH_OK
+                         : kh_node_attest_again(h->options.node, bank->id, height, p, p + 32, p + 64, kh_attest_flags(losses, 0));
         (void)err; /* the bank asks again */
     }
     free(p);

@@ -2,8 +2,8 @@
  *
  * Its digest is made beside execution, by the store's own replay, and the height's own attestation does not wait for it: that of
  * the checkpoint follows, as another statement of the same height. DIR/outputs/checkpoints has what was said: {app hash, posted,
- * outputs root, digest, the store's entry}. Which height is one follows from the heights that were executed: every hub finds the
- * same, and so does one that starts anew. */
+ * outputs root, losses, digest, the store's entry}. Which height is one follows from the heights that were executed: every hub
+ * finds the same, and so does one that starts anew. */
 #include "cluster/hub_parts.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +25,11 @@ static bool is_one(const kh_hub *h, uint64_t before, uint64_t height)
 
 static void attest(kh_hub *h, uint64_t height, const uint8_t post[KH_POST_SZ])
 {
+    uint32_t losses = kh_load32(post + 96);
+    if (losses == KH_LOSSES_UNSAID) return;
     /* Where the node cannot say it now, a restart says it again. */
-    kh_err err = kh_node_attest(h->options.node, height, post, post + 32, post + 64, KH_ATTEST_CHECKPOINT);
+    kh_err err =
+        kh_node_attest(h->options.node, height, post, post + 32, post + 64, kh_attest_flags(losses, KH_ATTEST_CHECKPOINT));
     (void)err;
 }
 
@@ -94,7 +97,7 @@ kh_err kh_checkpoints_open(kh_hub *h)
     uint64_t at;
     int n = snprintf(path, sizeof path, "%s/outputs/checkpoints", h->options.dir);
     if (n < 0 || (size_t)n >= sizeof path) return KH_E_ARG;
-    return kh_heights_open(h->options.disk, path, "KHC1", KH_HEIGHTS_SOUND, &at, &h->checkpoints.file);
+    return kh_heights_open(h->options.disk, path, "KHC2", KH_HEIGHTS_SOUND, &at, &h->checkpoints.file);
 }
 
 void kh_checkpoints_close(kh_hub *h) { kh_heights_close(h->checkpoints.file); }

@@ -17,7 +17,7 @@ static kh_err note(kh_hub *h, const kh_kept_block *b)
             h->lost_cap = cap;
         }
         kh_lost *lost = &h->lost[h->lost_cnt++];
-        *lost = (kh_lost){.height = b->items[i].sequence};
+        *lost = (kh_lost){.height = b->items[i].sequence, .until = b->height};
         memcpy(lost->digest, b->items[i].digest, 32);
     }
     return KH_OK;
@@ -38,6 +38,18 @@ kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], kh_lost **ret)
     for (uint32_t i = 0; i < h->lost_cnt && *ret == NULL; i++)
         if (memcmp(h->lost[i].digest, digest, 32) == 0) *ret = &h->lost[i];
     return KH_OK;
+}
+
+uint32_t kh_lost_counted(const kh_hub *h, uint64_t height)
+{
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < h->lost_cnt; i++) {
+        const kh_lost *lost = &h->lost[i];
+        if (lost->height == 0 || lost->height > height || lost->until <= height) continue;
+        if (!lost->executed) return KH_LOSSES_UNSAID;
+        cnt++;
+    }
+    return cnt;
 }
 
 kh_err kh_lost_turn(kh_hub *h, const kh_kept_block *block, uint64_t fed, uint64_t *ret_again)

@@ -143,8 +143,10 @@ static kh_err keep(kh_hub *h, const kh_work *w, uint32_t nth, uint8_t **ret_parc
 
 static void attest(kh_hub *h, uint64_t height, const uint8_t post[KH_POST_SZ])
 {
+    uint32_t losses = kh_load32(post + 96);
+    if (losses == KH_LOSSES_UNSAID) return;
     /* Where the node cannot say it now, a restart says it again. */
-    kh_err err = kh_node_attest(h->options.node, height, post, post + 32, post + 64, 0);
+    kh_err err = kh_node_attest(h->options.node, height, post, post + 32, post + 64, kh_attest_flags(losses, 0));
     (void)err;
 }
 
@@ -161,6 +163,7 @@ static kh_err end(kh_hub *h, const kh_run *r)
     kh_attest_posted(secret, w->height, r->chain, NULL, post + 32);
     explicit_bzero(secret, sizeof secret);
     if (err == KH_OK) err = kh_maker_end(o->maker, post + 64);
+    kh_store32(post + 96, kh_lost_counted(h, w->height));
     for (uint32_t i = 0; i < o->bank_cnt && err == KH_OK; i++) err = keep(h, w, i, &parcels[i], &sizes[i]);
     uint64_t before = kh_heights_newest(h->banks.posts);
     if (err == KH_OK) err = kh_heights_add(h->banks.posts, w->height, post, sizeof post, NULL, 0);

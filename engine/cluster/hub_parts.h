@@ -22,7 +22,8 @@
 #define KH_SENDER_TEXT_MAX (16u << 20) /* of one sender in one block; a batch beyond is refused whole */
 #define KH_RUNS_MAX 16u                /* entries under way */
 #define KH_NO_BATCH UINT32_MAX
-#define KH_POST_SZ 96u /* a record of DIR/outputs/posts */
+#define KH_POST_SZ 100u             /* a record of DIR/outputs/posts */
+#define KH_LOSSES_UNSAID UINT32_MAX /* in it: executed without a loss that is known by now; it is executed anew */
 
 /* ---- a block under way ---- */
 typedef struct kh_work_batch {
@@ -97,7 +98,7 @@ typedef struct kh_bank {
 typedef struct kh_banks {
     uint32_t cnt, cap;
     kh_bank *all;      /* ascending ids; those that ever were */
-    kh_heights *posts; /* DIR/outputs/posts: {app hash, posted, outputs root} of each height whose packages are all written */
+    kh_heights *posts; /* DIR/outputs/posts: {app hash, posted, outputs root, losses} of heights whose packages are all written */
 } kh_banks;
 /* kh_banks_open takes away what lies above the newest height that all have; *ret_height: that. */
 KH_MUST kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height);
@@ -157,8 +158,8 @@ bool kh_driver_idle(kh_hub *h);
 
 typedef struct kh_lost {
     uint8_t digest[32];
-    uint64_t height; /* of its block; 0: not said */
-    bool executed;   /* as lost */
+    uint64_t height, until; /* of its block, 0: not said; of the block that calls it lost */
+    bool executed;          /* as lost */
 } kh_lost;
 
 struct kh_hub {
@@ -201,6 +202,9 @@ uint64_t kh_hub_first_above(kh_hub *h, uint64_t height, uint64_t upto);
 /* ---- lost ---- */
 /* kh_hub_lost: what was ordered lost; NULL: it was not, as far as the order is kept. Until the next call. */
 KH_MUST kh_err kh_hub_lost(kh_hub *h, const uint8_t digest[32], kh_lost **ret);
+/* kh_lost_counted: the losses that touch a height (kh_order_losses) and were counted when it was executed, just now;
+   KH_LOSSES_UNSAID: not all that are known were, and this hub will go back. */
+uint32_t kh_lost_counted(const kh_hub *h, uint64_t height);
 /* kh_lost_turn looks at a block that is next: where it calls lost what was executed, *ret_again is the height before, from which
    on all is fed again, out of the store's journal as far as that says the same; else UINT64_MAX. */
 KH_MUST kh_err kh_lost_turn(kh_hub *h, const kh_kept_block *block, uint64_t fed, uint64_t *ret_again);

@@ -121,14 +121,15 @@ uint64_t kh_node_clock(kh_node *node); /* monotonic, ns, of its effects; takes n
 KH_MUST kh_err kh_node_submit(kh_node *node, const uint8_t *frames, size_t n, uint32_t op_cnt, bool signed_section, uint64_t tag);
 KH_MUST kh_err kh_node_submit_tx(kh_node *node, const uint8_t *tx, size_t n); /* a change or incarnation from outside */
 /* kh_node_attest: a hub posts and tells what it executed, again and again until it is ordered; under the hubs' epoch as of that
-   height. flags: KH_ATTEST_CHECKPOINT: of the checkpoint there, another statement than the height's, which may come much later.
-   KH_E_EXISTS: it said something else of it before. */
+   height. flags (kh_attest_flags): the losses that its execution counted, and KH_ATTEST_CHECKPOINT: of the checkpoint there,
+   another statement than the height's, which may come much later. KH_E_EXISTS: it said something else of it before, under the
+   same flags. */
 KH_MUST kh_err kh_node_attest(kh_node *node, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
                               const uint8_t outputs_root[32], uint32_t flags);
 /* kh_node_attest_again tells one peer what this hub said of a height that is attested: a restart forgets what was ordered of it.
  */
 KH_MUST kh_err kh_node_attest_again(kh_node *node, uint32_t to, uint64_t height, const uint8_t app_hash[32],
-                                    const uint8_t posted[32], const uint8_t outputs_root[32]);
+                                    const uint8_t posted[32], const uint8_t outputs_root[32], uint32_t flags);
 /* kh_node_body: the body of an ordered batch; KH_E_AGAIN: asked for, not here yet (`kh_node_tick` goes on asking). */
 KH_MUST kh_err kh_node_body(kh_node *node, const uint8_t digest[32], uint8_t **ret, size_t *ret_n);
 /* kh_node_attested_root: what q hubs attested of a height; false: not (yet). Kept for the last 65,536 attested heights. */

@@ -1,5 +1,7 @@
 /* node_attest: what hubs say of each height, held until a quorum agrees; and who contradicts this node's own hash, itself, or the
- * others: named at once where it is proven, and one block later where two differ and no quorum says whose lie it is. */
+ * others: named at once where it is proven, and one block later where two differ and no quorum says whose lie it is. Only what
+ * counts the losses that this node's order has is looked at: what was said before one, and of one that is not here yet, is told
+ * again by whom it holds for. */
 #include <stdlib.h>
 #include "cluster/node_parts.h"
 
@@ -103,6 +105,17 @@ static uint32_t agreeing(const kh_node *n, const kh_held *h, const kh_attestatio
     return cnt;
 }
 
+/* What statements of a height say in their flags that count its losses. */
+static uint32_t flags_now(const kh_node *n, uint64_t height, uint32_t checkpoint)
+{
+    return kh_attest_flags(kh_order_losses(n->order, height), checkpoint);
+}
+
+static bool counts_losses(const kh_node *n, uint64_t height, uint32_t flags)
+{
+    return kh_attest_losses(flags) == kh_order_losses(n->order, height);
+}
+
 /* What can be said of a height whose block this node has executed. */
 static void check(kh_node *n, kh_held *h)
 {
@@ -114,7 +127,7 @@ static void check(kh_node *n, kh_held *h)
         if ((own != NULL && memcmp(h->of[i].app_hash, own, 32) != 0) || agreeing(n, h, &h->of[i]) < n->hubs.quorum) continue;
         h->attested = true;
         h->root = h->of[i];
-        if (h->flags == 0) n->fx->attested(n->fx->self, &h->root);
+        if ((h->flags & KH_ATTEST_CHECKPOINT) == 0) n->fx->attested(n->fx->self, &h->root);
         else n->fx->checkpoint(n->fx->self, &h->root);
     }
     for (uint32_t i = 0; i < h->cnt; i++) {
@@ -131,7 +144,7 @@ static void take(kh_node *n, uint32_t from, const kh_attestation *a)
     kh_attests *t = &n->attests;
     const kh_member *m = kh_order_member(n->order, a->hub);
     if (memcmp(a->chain, n->chain_id, 32) != 0 || m == NULL || !in_hubs(n, a->hub) || a->epoch > n->hubs.epoch ||
-        a->height > t->upto + KH_HELD_AHEAD) {
+        a->height > t->upto + KH_HELD_AHEAD || !counts_losses(n, a->height, a->flags)) {
         n->counts.dropped++;
         return;
     }
@@ -186,9 +199,9 @@ static void encode(const kh_attestation *a, uint8_t ret[KH_ATTESTATION_SZ])
 }
 
 /* Those that came before their block did. */
-static void check_new(kh_node *n, uint64_t height, uint32_t flags)
+static void check_new(kh_node *n, uint64_t height, uint32_t checkpoint)
 {
-    kh_held *h = held_at(&n->attests, height, flags);
+    kh_held *h = held_at(&n->attests, height, flags_now(n, height, checkpoint));
     if (h == NULL) return;
     check(n, h);
     for (uint32_t i = 0; i < h->cnt; i++) {
@@ -217,17 +230,23 @@ static void seen_ordered(kh_node *n, const kh_attestation *a)
             n->attests.own[i].height = 0;
 }
 
-/* Officers ordered lost what a hub may have executed: it will say something else of that height and of those above. */
+/* Officers ordered lost what a hub may have executed: what was said without that of its height and of those above is void. */
 static void forget(kh_node *n, uint64_t height)
 {
     kh_attests *t = &n->attests;
-    for (uint32_t from = place_of(t, height, 0); t->cnt > from;) {
-        kh_held *h = &t->held[--t->cnt];
+    uint32_t left = place_of(t, height, 0);
+    for (uint32_t i = left; i < t->cnt; i++) {
+        kh_held *h = &t->held[i];
+        if (counts_losses(n, h->height, h->flags)) {
+            t->held[left++] = *h;
+            continue;
+        }
         t->differ_cnt -= h->differs_at != 0;
         free(h->of);
     }
+    t->cnt = left;
     for (uint32_t i = 0; i < sizeof t->own / sizeof t->own[0]; i++)
-        if (t->own[i].height >= height) t->own[i].height = 0;
+        if (!counts_losses(n, t->own[i].height, t->own[i].flags)) t->own[i].height = 0;
 }
 
 void kh_attests_committed(kh_node *n, const kh_order_block *block)
@@ -325,9 +344,9 @@ kh_err kh_node_attest(kh_node *n, uint64_t height, const uint8_t app_hash[32], c
 }
 
 kh_err kh_node_attest_again(kh_node *n, uint32_t to, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
-                            const uint8_t outputs_root[32])
+                            const uint8_t outputs_root[32], uint32_t flags)
 {
-    kh_attestation a = statement(height, app_hash, posted, outputs_root, 0);
+    kh_attestation a = statement(height, app_hash, posted, outputs_root, flags);
     uint8_t tx[KH_ATTESTATION_SZ];
     bool is_new;
     kh_node_enter(n);
@@ -356,7 +375,7 @@ void kh_attests_tick(kh_node *n)
 bool kh_node_attested_root(kh_node *n, uint64_t height, kh_attestation *ret)
 {
     kh_node_enter(n);
-    const kh_held *h = held_at(&n->attests, height, 0);
+    const kh_held *h = held_at(&n->attests, height, flags_now(n, height, 0));
     bool attested = h != NULL && h->attested;
     if (attested) *ret = h->root;
     kh_node_leave(n);
@@ -378,7 +397,7 @@ static uint32_t collect(const kh_held *h, uint32_t quorum, kh_attestation *ret, 
 uint32_t kh_node_attestations(kh_node *n, uint64_t height, kh_attestation *ret, uint32_t max)
 {
     kh_node_enter(n);
-    const kh_held *h = held_at(&n->attests, height, 0);
+    const kh_held *h = held_at(&n->attests, height, flags_now(n, height, 0));
     uint32_t cnt = h != NULL && h->attested ? collect(h, n->hubs.quorum, ret, max) : 0;
     kh_node_leave(n);
     return cnt;

@@ -170,7 +170,7 @@ void kh_bodies_committed(kh_node *n, const kh_order_block *block);
 #define KH_HELD_MAX 65536u
 #define KH_HELD_AHEAD 64u /* heights above the own that are held */
 #define KH_HASHES_MAX 65536u
-typedef struct kh_held { /* of one height, or of the checkpoint there; one attestation a hub */
+typedef struct kh_held { /* of one height and flags: of the height, or of the checkpoint there; one attestation a hub */
     uint64_t height;
     uint32_t flags; /* of its attestations */
     kh_attestation *of;

@@ -40,7 +40,7 @@ static bool describe(const kh_node *n, const uint8_t *tx, size_t sz, kh_pending 
         if (kh_attestation_read(tx, sz, &a) != KH_OK) return false;
         ret->sender = a.hub;
         ret->sequence = a.height;
-        ret->incarnation = a.flags; /* a height's word and its checkpoint's are two */
+        ret->incarnation = a.flags; /* a height's word and its checkpoint's are two; before a loss and after it, too */
         return true;
     case KH_TX_CHANGE:
         if (kh_change_read(tx, sz, &change) != KH_OK) return false;

@@ -29,6 +29,15 @@ void kh_app_next(const uint8_t previous[32], uint64_t height, const uint8_t entr
     kh_sha256_final(&sha, ret);
 }
 
+static void *grow(void *p, uint32_t cnt, uint32_t *cap, size_t size)
+{
+    if (cnt < *cap) return p;
+    uint32_t wanted = *cap == 0 ? 64 : *cap * 2;
+    void *grown = realloc(p, wanted * size);
+    if (grown != NULL) *cap = wanted;
+    return grown;
+}
+
 /* ---- what this chain's hash was ---- */
 
 const uint8_t *kh_apps_find(const kh_order *o, uint64_t height)
@@ -78,6 +87,25 @@ void kh_unattested_prune(kh_order *o)
     if (n > 0) memmove(o->unattested, o->unattested + n, (size_t)o->unattested_cnt * sizeof *o->unattested);
 }
 
+/* ---- bodies ordered lost ---- */
+
+kh_err kh_losses_add(kh_order *o, uint64_t height, uint64_t until)
+{
+    if (o->loss_cnt == KH_LOSSES_MAX) memmove(o->losses, o->losses + 1, (size_t)--o->loss_cnt * sizeof *o->losses);
+    void *grown = grow(o->losses, o->loss_cnt, &o->loss_cap, sizeof *o->losses);
+    if (grown == NULL) return KH_E_NOMEM;
+    o->losses = grown;
+    o->losses[o->loss_cnt++] = (kh_loss){height, until};
+    return KH_OK;
+}
+
+uint32_t kh_order_losses(const kh_order *o, uint64_t height)
+{
+    uint32_t cnt = 0;
+    for (uint32_t i = o->loss_cnt; i-- > 0 && o->losses[i].until > height;) cnt += o->losses[i].height <= height;
+    return cnt;
+}
+
 /* ---- before the vote ---- */
 
 static int by_digest(const void *a, const void *b) { return memcmp(a, b, 32); }
@@ -111,15 +139,6 @@ kh_order_code kh_order_offerable(kh_order *o, const uint8_t *tx, size_t n, uint6
 }
 
 /* ---- after it ---- */
-
-static void *grow(void *p, uint32_t cnt, uint32_t *cap, size_t size)
-{
-    if (cnt < *cap) return p;
-    uint32_t wanted = *cap == 0 ? 64 : *cap * 2;
-    void *grown = realloc(p, wanted * size);
-    if (grown != NULL) *cap = wanted;
-    return grown;
-}
 
 kh_err kh_built_item(kh_order *o, const kh_order_item *item)
 {

@@ -167,7 +167,7 @@ static kh_order_code officers(kh_order *o, kh_at *at, const kh_change *c)
     return KH_R_OK;
 }
 
-/* Ordered, above the attested height, and not called lost before: else there is nothing to be lost. */
+/* Ordered, above what a quorum attested (the checkpoint, too), and not called lost before: else there is nothing to be lost. */
 static kh_order_code lost(kh_order *o, kh_at *at, const kh_change *c)
 {
     bool any = false;
@@ -175,7 +175,7 @@ static kh_order_code lost(kh_order *o, kh_at *at, const kh_change *c)
     if (c->body_sz != 32) return KH_R_MALFORMED;
     for (uint32_t i = 0; i < o->unattested_cnt; i++) { /* heights ascend */
         kh_unattested *u = &o->unattested[i];
-        if (u->lost || memcmp(u->digest, c->body, 32) != 0) continue;
+        if (u->lost || u->height <= o->checkpoint || memcmp(u->digest, c->body, 32) != 0) continue;
         if (!any) height = u->height;
         any = true;
         if (at->apply) u->lost = true;
@@ -185,7 +185,8 @@ static kh_order_code lost(kh_order *o, kh_at *at, const kh_change *c)
     kh_words_forget(o, height); /* a hub that executed it will say something else */
     kh_order_item item = {.kind = KH_ITEM_LOST, .sequence = height};
     memcpy(item.digest, c->body, 32);
-    at->err = kh_built_item(o, &item);
+    at->err = kh_losses_add(o, height, at->height);
+    if (at->err == KH_OK) at->err = kh_built_item(o, &item);
     return KH_R_OK;
 }
 

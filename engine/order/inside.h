@@ -14,6 +14,7 @@
 #define KH_APP_HASHES 4096u       /* of the last blocks with transactions */
 #define KH_WORDS_MAX 16384u       /* attestations that are remembered, lowest heights forgotten first */
 #define KH_UNATTESTED_MAX 65536u  /* batches ordered above the attested height: then KH_R_BUSY */
+#define KH_LOSSES_MAX 65536u      /* losses that are remembered, the oldest forgotten first */
 #define KH_VALIDATOR_PAUSE 2u     /* blocks from one change of the validators to the next */
 #define KH_SIGNATURES_SEEN 32768u /* transactions and acknowledgements whose signatures are remembered as good */
 
@@ -87,6 +88,9 @@ typedef struct kh_unattested { /* an ordered batch above the attested height */
     uint8_t digest[32];
     bool lost;
 } kh_unattested;
+typedef struct kh_loss {    /* a body ordered lost: it touches the heights from the body's to the one before `until` */
+    uint64_t height, until; /* until: of the block that says so */
+} kh_loss;
 typedef struct kh_tree { /* public leaves, ascending, and the tree over them */
     struct kh_tree_leaf {
         uint8_t key_n, key[KH_PUBLIC_KEY_MAX];
@@ -120,11 +124,12 @@ struct kh_order {
         checkpoint; /* heights: the highest with a quorum, of words of the height and of checkpoints */
     uint8_t posted[32], checkpoint_posted[32];
     kh_tree tree;
-    uint32_t app_cnt, word_cnt, unattested_cnt; /* all three ascending */
+    uint32_t app_cnt, word_cnt, unattested_cnt, loss_cnt; /* all four ascending, losses by `until` */
     kh_app_at *apps;
     kh_word *words;
     kh_unattested *unattested;
-    uint32_t unattested_cap;
+    kh_loss *losses;
+    uint32_t unattested_cap, loss_cap;
     kh_seen *seen;    /* KH_SIGNATURES_SEEN */
     bool broken;      /* memory ran out inside a block: nothing more is said */
     struct kh_built { /* the block's result: arrays that grow */
@@ -193,6 +198,7 @@ const uint8_t *kh_apps_find(const kh_order *o, uint64_t height);
 void kh_apps_add(kh_order *o, uint64_t height, const uint8_t app_hash[32]);
 KH_MUST kh_err kh_unattested_add(kh_order *o, uint64_t height, const uint8_t digest[32]);
 void kh_unattested_prune(kh_order *o);
+KH_MUST kh_err kh_losses_add(kh_order *o, uint64_t height, uint64_t until);
 void kh_words_forget(kh_order *o, uint64_t height); /* all that was said of it and of those above it */
 
 /* ---- making ---- */

@@ -146,6 +146,7 @@ void kh_order_free(kh_order *o)
     free(o->apps);
     free(o->words);
     free(o->unattested);
+    free(o->losses);
     free(o->seen);
     free(o->built.codes);
     free(o->built.digests);

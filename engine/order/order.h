@@ -149,6 +149,9 @@ bool kh_order_next(const kh_order *o, uint32_t sender, uint32_t *ret_incarnation
 uint64_t kh_order_attested(const kh_order *o, uint8_t ret_posted[32]);
 /* kh_order_checkpoint: the same of checkpoints. */
 uint64_t kh_order_checkpoint(const kh_order *o, uint8_t ret_posted[32]);
+/* kh_order_losses: how many bodies were ordered lost, so far, that stand at or below this height, by blocks above it: so many
+   times what hubs say of it became void. 0 for most heights, and for good below and above what a loss touches. */
+uint32_t kh_order_losses(const kh_order *o, uint64_t height);
 uint64_t kh_order_change_number(const kh_order *o); /* of the officers' next change */
 /* kh_order_public: the leaf of a key, and its path under public_root; false: there is none. */
 bool kh_order_public(kh_order *o, const void *key, uint8_t key_n, kh_public_leaf *ret, uint32_t *ret_index, uint32_t *ret_cnt,

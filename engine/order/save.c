@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include "order/inside.h"
 
-static const uint8_t magic[4] = {'K', 'H', 'O', '2'};
+static const uint8_t magic[4] = {'K', 'H', 'O', '3'};
 #define LEAF_MIN_SZ 3u
 
 /* ---- out ---- */
@@ -89,6 +89,11 @@ static void put_history(kh_writer *w, const kh_order *o)
         kh_put64(w, o->unattested[i].height);
         kh_put32(w, o->unattested[i].lost);
         kh_put(w, o->unattested[i].digest, 32);
+    }
+    kh_put32(w, o->loss_cnt);
+    for (uint32_t i = 0; i < o->loss_cnt; i++) {
+        kh_put64(w, o->losses[i].height);
+        kh_put64(w, o->losses[i].until);
     }
 }
 
@@ -227,7 +232,7 @@ static kh_err take_unattested(kh_reader *r, kh_order *o)
 {
     uint32_t cnt = kh_take32(r);
     uint64_t height = o->attested + 1;
-    if (r->bad || cnt > KH_UNATTESTED_MAX || r->left != (size_t)cnt * 44) return KH_E_FORMAT;
+    if (r->bad || cnt > KH_UNATTESTED_MAX || r->left / 44 < cnt) return KH_E_FORMAT;
     for (uint32_t i = 0; i < cnt; i++) {
         uint64_t at = kh_take64(r);
         uint32_t gone = kh_take32(r);
@@ -236,6 +241,21 @@ static kh_err take_unattested(kh_reader *r, kh_order *o)
         kh_err err = kh_unattested_add(o, at, kh_take(r, 32));
         if (err != KH_OK) return err;
         o->unattested[i].lost = gone == 1;
+    }
+    return KH_OK;
+}
+
+static kh_err take_losses(kh_reader *r, kh_order *o)
+{
+    uint32_t cnt = kh_take32(r);
+    uint64_t least = o->initial_height;
+    if (r->bad || cnt > KH_LOSSES_MAX || r->left != (size_t)cnt * 16) return KH_E_FORMAT;
+    for (uint32_t i = 0; i < cnt; i++) {
+        uint64_t height = kh_take64(r), until = kh_take64(r);
+        if (height < o->initial_height || height > until || until < least || until > o->height) return KH_E_FORMAT;
+        least = until;
+        kh_err err = kh_losses_add(o, height, until);
+        if (err != KH_OK) return err;
     }
     return KH_OK;
 }
@@ -269,6 +289,7 @@ static kh_err load(kh_order *o, const uint8_t *p, size_t n)
     kh_err err = take_leaves(&r, o);
     if (err == KH_OK && (!take_apps(&r, o) || !take_words(&r, o))) err = KH_E_FORMAT;
     if (err == KH_OK) err = take_unattested(&r, o);
+    if (err == KH_OK) err = take_losses(&r, o);
     if (err == KH_OK) err = hash_fits(o);
     return err == KH_OK ? same_again(o, p, n) : err;
 }

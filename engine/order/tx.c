@@ -179,7 +179,7 @@ kh_err kh_attestation_read(const uint8_t *p, size_t n, kh_attestation *ret)
     a.hub = kh_take32(&r);
     uint32_t zero = kh_take32(&r);
     kh_take_copy(&r, a.signature, KH_SIGNATURE_SZ);
-    if (zero != 0 || a.flags > KH_ATTEST_CHECKPOINT) return KH_E_FORMAT;
+    if (zero != 0 || (a.flags & 0xff) > KH_ATTEST_CHECKPOINT) return KH_E_FORMAT;
     *ret = a;
     return KH_OK;
 }

@@ -47,10 +47,13 @@ typedef struct kh_tx_signature {
 size_t kh_certificate_encode(const kh_ack *ack, const kh_tx_signature *signatures, uint32_t cnt, uint8_t *buf,
                              size_t cap); /* 0: no room */
 
-/* ATTESTATION: 4 head, statement {chain 32, height 8, epoch 4, flags 4 (1: checkpoint), app_hash 32, posted 32, outputs_root 32},
-   hub 4, 0 4, signature 64 over "kanhe/attest\0", statement, hub. */
+/* ATTESTATION: 4 head, statement {chain 32, height 8, epoch 4, flags 4, app_hash 32, posted 32, outputs_root 32}, hub 4, 0 4,
+   signature 64 over "kanhe/attest\0", statement, hub. flags: the lowest byte 1 for a checkpoint, else 0; the three above it: how
+   many losses that touch the height (kh_order_losses) its execution counted. */
 #define KH_ATTEST_STATEMENT_SZ 144u
-enum { KH_ATTEST_CHECKPOINT = 1 }; /* flags: the posted digest covers the state as of that height, too */
+enum { KH_ATTEST_CHECKPOINT = 1 }; /* the posted digest covers the state as of that height, too */
+static inline uint32_t kh_attest_flags(uint32_t losses, uint32_t checkpoint) { return losses << 8 | checkpoint; }
+static inline uint32_t kh_attest_losses(uint32_t flags) { return flags >> 8; }
 #define KH_ATTESTATION_SZ (4u + KH_ATTEST_STATEMENT_SZ + 8u + KH_SIGNATURE_SZ)
 typedef struct kh_attestation {
     uint8_t chain[32], app_hash[32], posted[32], outputs_root[32];

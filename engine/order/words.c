@@ -1,9 +1,10 @@
 /* words: what hubs attest: which heights and checkpoints a quorum agrees on, and who contradicts whom.
  *
  * Of each height and hub one statement counts, the first, and of each checkpoint and hub another: it comes later, since its
- * digest takes long to make, and nobody waits for it. Who contradicts this chain's own app hash, itself, or a quorum, lies and is
- * named as proven; where two differ and there is no quorum yet, both are named as not proven, and the quorum, when it comes,
- * proves the others. */
+ * digest takes long to make, and nobody waits for it. A loss that touches a height makes void what was said of it: from there on
+ * only statements that count it are looked at, and what was said without it accuses nobody. Who contradicts this chain's own app
+ * hash, itself, or a quorum, lies and is named as proven; where two differ and there is no quorum yet, both are named as not
+ * proven, and the quorum, when it comes, proves the others. */
 #include "order/inside.h"
 
 static kh_word blank(const kh_attestation *a, uint32_t hub, uint32_t flags)
@@ -147,6 +148,8 @@ kh_order_code kh_judge_attestation(kh_order *o, kh_at *at, const kh_tx_span *tx,
     }
     if (a.epoch == 0 || a.epoch > o->hubs.epoch || a.height < o->initial_height || a.height >= at->height)
         return KH_R_NOT_AUTHORISED;
+    uint32_t losses = kh_order_losses(o, a.height);
+    if (kh_attest_losses(a.flags) != losses) return kh_attest_losses(a.flags) < losses ? KH_R_REPEATED : KH_R_NOT_AUTHORISED;
     kh_sha256(tx->p + 4, KH_ATTEST_STATEMENT_SZ, statement);
     kh_word *word = word_of(o, &a);
     if (word != NULL && ((word->flags & KH_WORD_LIED) != 0 || memcmp(word->statement, statement, 32) == 0)) return KH_R_REPEATED;

@@ -162,7 +162,7 @@ static bool attestations(checker *c)
     if (kh_load64(s + 32) != p->height) return fail(c, KH_PROOF_ATTESTATIONS, "they are of another height");
     if (kh_load32(s + 40) < kh_load32(p->hubs.p))
         return fail(c, KH_PROOF_ATTESTATIONS, "they are of an epoch before the hub set");
-    if (kh_load32(s + 44) != 0) return fail(c, KH_PROOF_ATTESTATIONS, "they are of a checkpoint, or unknown flags");
+    if (s[44] != 0) return fail(c, KH_PROOF_ATTESTATIONS, "they are of a checkpoint, or unknown flags");
     if (memcmp(s + 48, p->header.app_hash, 32) != 0) return fail(c, KH_PROOF_ATTESTATIONS, "they state another app hash");
     return true;
 }

@@ -538,7 +538,7 @@ def check(data, g):
         need("attestations", a[4:148] == statement and hub > before and hub in keys, "another statement, or hub")
         before = hub
     need("attestations", statement[:32] == chain and number_at(statement, 32, 8) == height and number_at(statement, 40, 4) >= epoch, "not of here")
-    need("attestations", number_at(statement, 44, 4) == 0 and statement[48:80] == app_hash, "flags, or another app hash")
+    need("attestations", statement[44] == 0 and statement[48:80] == app_hash, "flags, or another app hash")
     outputs_root = statement[112:144]
 
     o, party = r["output"], r["bank"]["party"]

@@ -164,7 +164,8 @@ static inline void pw_attestations_text(pw_making *m, pw_buffer *b)
     pw_add(&s, m->lie == PW_ATTEST_CHAIN ? other : m->genesis.chain, 32);
     pw_le(&s, m->height + (m->lie == PW_ATTEST_HEIGHT), 8);
     pw_le(&s, m->hub_epoch - (m->lie == PW_ATTEST_EPOCH), 4);
-    pw_le(&s, m->lie == PW_ATTEST_FLAGS ? 1 + pw_below(&m->seed, 2) : 0, 4);
+    pw_le(&s, m->lie == PW_ATTEST_FLAGS ? 1 + pw_below(&m->seed, 2) : 0, 1);
+    pw_le(&s, pw_below(&m->seed, 2) * pw_below(&m->seed, 1u << 24), 3); /* losses that were counted */
     pw_add(&s, m->lie == PW_ATTEST_HASH ? other : m->app_hash, 32);
     pw_add(&s, posted, 32);
     pw_add(&s, m->outputs_root, 32);

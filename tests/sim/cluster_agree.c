@@ -61,6 +61,15 @@ void world_agree(world *w)
 }
 
 /* ---- applying ---- */
+static void call_lost(world *w, const kh_order_item *item, uint64_t height)
+{
+    decided *d = &w->blocks[item->sequence - 1];
+    for (uint32_t i = 0; i < d->item_cnt; i++)
+        if (memcmp(d->items[i].digest, item->digest, 32) == 0) d->lost_at[i] = height;
+}
+
+bool sim_is_lost(const decided *d, uint32_t item, uint64_t upto) { return d->lost_at[item] != 0 && d->lost_at[item] <= upto; }
+
 static void compare(sim_node *n, const kh_order_block *b)
 {
     world *w = n->w;
@@ -72,6 +81,7 @@ static void compare(sim_node *n, const kh_order_block *b)
         memcpy(d->app_hash, b->app_hash, 32);
         memcpy(d->codes, codes, 32);
         d->items = calloc(b->item_cnt + 1, sizeof *d->items);
+        d->lost_at = calloc(b->item_cnt + 1, sizeof *d->lost_at);
         for (uint32_t i = 0; i < b->validator_cnt; i++)
             for (uint32_t k = 0; k < w->node_cnt; k++) {
                 if (memcmp(w->members[k].consensus, b->validators[i].consensus, 32) != 0) continue;
@@ -84,6 +94,7 @@ static void compare(sim_node *n, const kh_order_block *b)
                 world_wrong(w, "who was expelled has an effect", NULL, b->height);
             if (item->kind == KH_ITEM_BATCH) d->items[d->item_cnt++] = *item;
             if (item->kind == KH_ITEM_OPS && item->ops[4] == KH_OP_EXPELLED) w->expelled_at = b->height;
+            if (item->kind == KH_ITEM_LOST) call_lost(w, item, b->height);
         }
     }
     if (memcmp(d->app_hash, b->app_hash, 32) != 0) world_wrong(w, "two app hashes at one height", n, b->height);
@@ -292,28 +303,50 @@ bool world_all_answered(const world *w)
     return true;
 }
 
+/* What a block does to the chain of all batches, as it is known at a height: one that is lost counts otherwise. */
+static void add_block(const decided *d, uint64_t upto, uint8_t chain[32])
+{
+    kh_sha256_state sha;
+    if (d->item_cnt == 0) return;
+    kh_sha256_init(&sha);
+    kh_sha256_update(&sha, chain, 32);
+    for (uint32_t i = 0; i < d->item_cnt; i++) {
+        kh_sha256_update(&sha, d->items[i].digest, 32);
+        if (sim_is_lost(d, i, upto)) kh_sha256_update(&sha, "lost", 4);
+    }
+    kh_sha256_final(&sha, chain);
+}
+
+/* How many losses a hub counts of a height: of bodies up to it, said by blocks behind it that this hub has. */
+static uint32_t losses(const sim_node *n, uint64_t height)
+{
+    uint32_t cnt = 0;
+    for (uint64_t h = 1; h <= height; h++) {
+        const decided *d = &n->w->blocks[h - 1];
+        for (uint32_t i = 0; i < d->item_cnt; i++) cnt += d->lost_at[i] > height && d->lost_at[i] <= n->height;
+    }
+    return cnt;
+}
+
 /* ---- execution at a hub: the chain of the batches that it could open; a lying one says something else ---- */
 static bool execute_one(sim_node *n, const decided *d, uint64_t height)
 {
     for (uint32_t i = 0; i < d->item_cnt; i++) {
         uint8_t *p = NULL;
         size_t sz = 0;
+        if (sim_is_lost(d, i, n->height)) continue;
         kh_err err = kh_node_body(n->node, d->items[i].digest, &p, &sz);
         free(p);
         if (err != KH_OK) return false;
     }
     if (d->item_cnt == 0) return true;
-    kh_sha256_state sha;
-    kh_sha256_init(&sha);
-    kh_sha256_update(&sha, n->chain, 32);
-    for (uint32_t i = 0; i < d->item_cnt; i++) kh_sha256_update(&sha, d->items[i].digest, 32);
-    kh_sha256_final(&sha, n->chain);
+    add_block(d, n->height, n->chain);
     uint8_t posted[32], hash[32];
     memcpy(posted, n->chain, 32);
     memcpy(hash, d->app_hash, 32);
     if ((n->lies & LIE_HUB_POSTED) != 0 && height % 3 == 0) posted[0] ^= 1;
     if ((n->lies & LIE_HUB_HASH) != 0 && height % 3 == 0) hash[0] ^= 1;
-    kh_err err = kh_node_attest(n->node, height, hash, posted, posted, 0);
+    kh_err err = kh_node_attest(n->node, height, hash, posted, posted, kh_attest_flags(losses(n, height), 0));
     if (err != KH_OK) world_wrong(n->w, "an attestation was refused", n, height);
     if (n->last / CHECKPOINT_BLOCKS < height / CHECKPOINT_BLOCKS) { /* its digest takes a while */
         n->checkpoint = height;
@@ -329,12 +362,7 @@ void sim_checkpoint(const world *w, uint64_t height, uint8_t ret[32])
     uint8_t state[40] = {0};
     for (uint64_t h = 1; h <= height; h++) {
         const decided *d = &w->blocks[h - 1];
-        kh_sha256_state sha;
-        if (d->item_cnt == 0) continue;
-        kh_sha256_init(&sha);
-        kh_sha256_update(&sha, state, 32);
-        for (uint32_t i = 0; i < d->item_cnt; i++) kh_sha256_update(&sha, d->items[i].digest, 32);
-        kh_sha256_final(&sha, state);
+        add_block(d, UINT64_MAX, state);
     }
     memcpy(state + 32, "state", 5);
     kh_sha256(state, sizeof state, ret);
@@ -347,13 +375,33 @@ static void checkpoint(sim_node *n)
     if (hash == NULL || n->checkpoint_at_ns > n->w->now) return;
     sim_checkpoint(n->w, n->checkpoint, posted);
     if ((n->lies & LIE_HUB_CHECKPOINT) != 0) posted[5] ^= 1;
-    kh_err err = kh_node_attest(n->node, n->checkpoint, hash, posted, posted, KH_ATTEST_CHECKPOINT);
+    uint32_t flags = kh_attest_flags(losses(n, n->checkpoint), KH_ATTEST_CHECKPOINT);
+    kh_err err = kh_node_attest(n->node, n->checkpoint, hash, posted, posted, flags);
     if (err != KH_OK) world_wrong(n->w, "a checkpoint was refused", n, n->checkpoint);
     n->checkpoint = 0;
 }
 
+/* Its order has come to where a body is called lost that it has executed: it begins anew with what was before that block. */
+static void go_back(sim_node *n)
+{
+    for (uint64_t h = 1; h <= n->executed; h++)
+        for (uint32_t i = 0; i < n->w->blocks[h - 1].item_cnt; i++) {
+            const decided *d = &n->w->blocks[h - 1];
+            if (n->went_back || !sim_is_lost(d, i, n->height)) continue;
+            n->went_back = true;
+            n->executed = h - 1;
+            n->last = n->checkpoint = 0;
+            memset(n->chain, 0, 32);
+            for (uint64_t k = 1; k < h; k++) {
+                add_block(&n->w->blocks[k - 1], n->height, n->chain);
+                if (n->w->blocks[k - 1].item_cnt != 0) n->last = k;
+            }
+        }
+}
+
 void sim_execute(sim_node *n)
 {
+    if (n->hub && n->node != NULL && n->w->s->loses) go_back(n);
     while (n->hub && n->node != NULL && n->executed < n->height) {
         const decided *d = &n->w->blocks[n->executed];
         if (!d->known || !execute_one(n, d, n->executed + 1)) return;

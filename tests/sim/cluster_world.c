@@ -377,10 +377,12 @@ void world_end(world *w)
         free(w->blocks[i].txs);
         free(w->blocks[i].tx_n);
         free(w->blocks[i].items);
+        free(w->blocks[i].lost_at);
     }
     for (uint32_t i = 0; i < w->event_cnt; i++) free(w->events[i].p);
     free(w->events);
     free(w->blocks);
+    free(w->lost.p);
     free(w->genesis_bytes);
     kh_signer_free(w->officer);
     kh_box_free(w->group);

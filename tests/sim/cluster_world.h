@@ -63,7 +63,7 @@ typedef struct sim_node {
     /* client */
     uint64_t made, planned, next_at, answered; /* records: made so far, to be made */
     uint8_t *is_answered;
-    bool wiped;
+    bool wiped, went_back;
     /* execution at a hub */
     uint64_t executed, last, checkpoint, checkpoint_at_ns; /* last: the newest height with batches; checkpoint: being made */
     uint8_t chain[32];
@@ -96,6 +96,7 @@ typedef struct decided { /* a block as agreed */
     uint8_t app_hash[32], codes[32];
     uint32_t item_cnt;
     kh_order_item *items;
+    uint64_t *lost_at; /* of each: the block that calls it lost; 0: it is not */
 } decided;
 
 typedef struct event {
@@ -117,7 +118,7 @@ typedef struct scenario {
     uint32_t records;                   /* of each sender */
     uint32_t drop_percent;
     uint64_t expires_ns; /* 0: the node's own */
-    bool crashes, partitions, wipe, epochs, members, expels;
+    bool crashes, partitions, wipe, epochs, members, expels, loses;
     uint32_t big_percent; /* of submissions */
 } scenario;
 
@@ -138,6 +139,8 @@ struct world {
     uint32_t block_cnt, block_cap, round;
     uint64_t next_block_at, trouble_until;
     uint64_t expelled_at; /* the block that expels; 0: none yet */
+    body lost;            /* a copy of the one that everybody lost, for the test alone; p NULL: none yet */
+    uint64_t lost_height; /* its block */
     const char *wrong;    /* the first thing that was */
     char detail[256];
 };
@@ -166,6 +169,7 @@ void world_clients(world *w);
 bool world_all_answered(const world *w);
 void sim_decided(sim_node *n, const kh_order_block *b);
 void sim_execute(sim_node *n);
+bool sim_is_lost(const decided *d, uint32_t item, uint64_t upto);
 /* sim_checkpoint: what an honest hub posts of the checkpoint at a height. */
 void sim_checkpoint(const world *w, uint64_t height, uint8_t ret[32]);
 

@@ -28,6 +28,7 @@ static const scenario scenarios[] = {
     {.name = "new epochs", .banks = 4, .hubs = 1, .records = 60, .epochs = true, .partitions = true, .expires_ns = 300 * MS},
     {.name = "new validators", .banks = 5, .hubs = 1, .silent_votes = 1, .records = 80, .members = true, .drop_percent = 5},
     {.name = "expelled", .banks = 4, .hubs = 1, .records = 80, .expels = true, .drop_percent = 5, .big_percent = 10},
+    {.name = "lost body", .banks = 4, .hubs = 3, .records = 120, .loses = true},
     {.name = "equivocates", .banks = 4, .hubs = 1, .records = 40, .lies = {[3] = LIE_EQUIVOCATE}},
     {.name = "withholds", .banks = 4, .hubs = 1, .records = 40, .lies = {[1] = LIE_WITHHOLD}},
     {.name = "forges", .banks = 4, .hubs = 1, .records = 40, .lies = {[0] = LIE_FORGE}},
@@ -85,6 +86,7 @@ static void read_record(void *ctx, uint64_t number)
 
 static const body *find_body(world *w, const uint8_t digest[32])
 {
+    if (w->lost.p != NULL && memcmp(w->lost.name.digest, digest, 32) == 0) return &w->lost;
     for (uint32_t i = 0; i < w->node_cnt; i++) {
         const body *b = sim_body(&w->nodes[i], digest);
         if (b != NULL && b->durable) return b;
@@ -114,6 +116,7 @@ static bool has_all_bodies(world *w, sim_node *n)
     for (uint32_t i = 0; i < w->block_cnt; i++)
         for (uint32_t k = 0; k < w->blocks[i].item_cnt; k++) {
             const body *b = sim_body(n, w->blocks[i].items[k].digest);
+            if (sim_is_lost(&w->blocks[i], k, n->height)) continue;
             if (b == NULL || !b->durable) return false;
         }
     return true;
@@ -134,6 +137,8 @@ static bool done(world *w)
 static void check_words(world *w)
 {
     const uint32_t hub_lies = LIE_HUB_POSTED | LIE_HUB_HASH | LIE_HUB_TWO_STORIES | LIE_HUB_CHECKPOINT;
+    bool all_honest = true;
+    for (uint32_t i = 0; i < w->node_cnt; i++) all_honest &= (w->nodes[i].lies & hub_lies) == 0;
     for (uint32_t i = 0; i < w->node_cnt; i++) {
         sim_node *n = &w->nodes[i];
         bool named[NODES_MAX] = {false};
@@ -143,7 +148,7 @@ static void check_words(world *w)
             named[m->index] |= strcmp(n->alerts[k].word, "DIFFERING_ATTESTATION") == 0;
             if (sim_honest(m) && strcmp(n->alerts[k].word, "BAD_SIGNATURE") == 0)
                 world_wrong(w, "an honest member is named for a bad signature", n, m->id);
-            if (sim_honest(m) && strcmp(n->alerts[k].word, "DIFFERING_ATTESTATION") == 0 && w->s->hubs == 1)
+            if (sim_honest(m) && strcmp(n->alerts[k].word, "DIFFERING_ATTESTATION") == 0 && (w->s->hubs == 1 || all_honest))
                 world_wrong(w, "an honest hub is named", n, m->id);
         }
         for (uint32_t k = 0; k < w->node_cnt; k++)
@@ -227,6 +232,59 @@ static void change_validators(world *w, uint32_t nth)
     change(w, nth + 1, KH_CHANGE_VALIDATOR, body_, sizeof body_);
 }
 
+/* Two hubs of three are away while one goes on and executes; then it goes, and a body that it alone had executed is nowhere any
+ * more: officers order it lost. The third comes back with another's state, and says other things of those heights. */
+static void forget_body(world *w, const uint8_t digest[32])
+{
+    for (uint32_t i = 0; i < w->node_cnt; i++) {
+        sim_node *n = &w->nodes[i];
+        body *b = sim_body(n, digest);
+        if (b == NULL) continue;
+        if (w->lost.p == NULL) w->lost = *b;
+        else free(b->p);
+        *b = n->bodies[--n->body_cnt];
+    }
+    w->lost.durable = true;
+}
+
+static bool lose(world *w)
+{
+    sim_node *hubs = &w->nodes[w->s->banks];
+    for (uint64_t h = kh_max64(hubs[1].executed, hubs[2].executed) + 1; h <= hubs[0].executed; h++) {
+        const decided *d = &w->blocks[h - 1];
+        if (d->item_cnt == 0) continue;
+        uint8_t digest[32];
+        memcpy(digest, d->items[d->item_cnt - 1].digest, 32);
+        w->lost_height = h;
+        forget_body(w, digest);
+        change(w, 1, KH_CHANGE_LOST, digest, sizeof digest);
+        return true;
+    }
+    return false;
+}
+
+static void losing(world *w, uint32_t step)
+{
+    sim_node *hubs = &w->nodes[w->s->banks];
+    if (step == 60) sim_crash(&hubs[1]), sim_crash(&hubs[2]);
+    if (step == 120) sim_crash(&hubs[0]); /* what it said is ordered meanwhile */
+    if (step == 180 && !lose(w)) world_wrong(w, "there was nothing to lose", NULL, w->block_cnt);
+    for (uint32_t i = 0; i < 3 && step == 220; i++) hubs[i].up_at = w->now;
+}
+
+static void check_lost(world *w)
+{
+    bool lost = false;
+    for (uint32_t i = 0; i < w->block_cnt; i++)
+        for (uint32_t k = 0; k < w->blocks[i].item_cnt; k++) lost |= sim_is_lost(&w->blocks[i], k, w->block_cnt);
+    if (!lost || !w->nodes[w->s->banks].went_back) world_wrong(w, "nothing was lost, or nobody went back", NULL, w->lost_height);
+    for (uint32_t i = 0; i < w->node_cnt; i++) {
+        uint64_t highest = 0;
+        for (uint32_t k = 0; k < w->nodes[i].attested_cnt; k++) highest = kh_max64(highest, w->nodes[i].attested[k]);
+        if (highest < w->lost_height) world_wrong(w, "nothing above what was lost is attested", &w->nodes[i], highest);
+    }
+}
+
 static bool run(const scenario *s, uint64_t seed)
 {
     static world w;
@@ -244,7 +302,8 @@ static bool run(const scenario *s, uint64_t seed)
             changed = true;
         }
         if (s->members && steps % 80 == 60 && steps < 240) change_validators(&w, steps / 80);
-        quiet = done(&w) ? quiet + 1 : 0;
+        if (s->loses) losing(&w, steps);
+        quiet = done(&w) && (!s->loses || steps > 220) ? quiet + 1 : 0;
     }
     if (quiet < 150) world_wrong(&w, "it does not go on", NULL, w.block_cnt);
     for (uint32_t i = 0; i < w.node_cnt && w.wrong == NULL; i++)
@@ -252,6 +311,7 @@ static bool run(const scenario *s, uint64_t seed)
     if (w.wrong == NULL) check_words(&w);
     if (s->expels && w.wrong == NULL && (w.expelled_at == 0 || w.nodes[2].answered == w.nodes[2].planned))
         world_wrong(&w, "nobody was expelled before the end", NULL, w.block_cnt);
+    if (s->loses && w.wrong == NULL) check_lost(&w);
     if (w.wrong == NULL) check_checkpoints(&w);
     if (getenv("SIM_TELL") != NULL)
         for (uint32_t i = 0; i < w.node_cnt; i++) {

@@ -333,6 +333,10 @@ static void hear(said *ret)
 {
     kh_attestation posts[POSTS_MAX];
     uint32_t cnt = posts_now(posts);
+    for (uint32_t i = 0; i < cnt; i++) /* under the same flags it never said two things */
+        for (uint32_t k = 0; k < i; k++)
+            cr_assert(posts[i].height != posts[k].height || posts[i].flags != posts[k].flags ||
+                      kh_attestation_agree(&posts[i], &posts[k]));
     for (uint32_t i = 0; i < BLOCKS; i++) {
         bool found = false;
         for (uint32_t k = 0; k < cnt; k++) /* the newest */
@@ -378,7 +382,9 @@ static void lost_at(uint32_t at, uint32_t item)
     cr_assert(alert_cnt == 1);
     hear(&back);
     for (uint32_t i = 0; i < BLOCKS; i++)
-        cr_assert(kh_attestation_agree(&back.of[i], &wanted[i]) == (i < at), "%u", i); /* outcomes are chained */
+        cr_assert(kh_attestation_agree(&back.of[i], &wanted[i]) == (i < at) && kh_attest_losses(back.of[i].flags) == (i >= at) &&
+                      (memcmp(back.of[i].posted, wanted[i].posted, 32) == 0) == (i < at), /* outcomes are chained */
+                  "%u", i);
     world_close();
     world_open();
     wait_executed(last);
@@ -396,8 +402,41 @@ static void lost_at(uint32_t at, uint32_t item)
     world_open();
     wait_executed(last);
     kh_attestation a;
-    cr_assert(alert_cnt == 1 && post_of(FIRST_HEIGHT + BLOCKS - 1, &a) && kh_attestation_agree(&a, &back.of[BLOCKS - 1]));
+    cr_assert(alert_cnt == 1 && post_in(&node, FIRST_HEIGHT + BLOCKS - 1, kh_attest_flags(1, 0), &a) &&
+              kh_attestation_agree(&a, &back.of[BLOCKS - 1]));
     hide(at, item, false);
+}
+
+/* What waits for one lost body learns that another one is, which it has executed: of what it executes from there on until it goes
+ * back it says nothing, since that counts the second loss and not the first. */
+Test(hub_restart, nothing_is_said_between_two_losses)
+{
+    static said back, waited;
+    kh_attestation a;
+    alert_cnt = 0;
+    again();
+    hide(5, 0, true);
+    for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
+    wait_executed(FIRST_HEIGHT + 4);
+    (void)order_lost(1, 1);
+    uint64_t last = order_lost(5, 0);
+    for (uint32_t i = 0; i < 20000 && alert_cnt == 0; i++) usleep(500);
+    cr_assert(alert_cnt == 1 && post_of(FIRST_HEIGHT + 4, &a) && !post_of(FIRST_HEIGHT + 5, &a));
+    world_close();
+    world_open();
+    wait_executed(last);
+    hear(&back);
+    for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(kh_attest_losses(back.of[i].flags) == (uint32_t)(i >= 1) + (i >= 5), "%u", i);
+    again();
+    hide(1, 1, true);
+    for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
+    (void)order_lost(1, 1);
+    last = order_lost(5, 0);
+    wait_executed(last);
+    hear(&waited);
+    same_words(&back, &waited);
+    hide(1, 1, false);
+    hide(5, 0, false);
 }
 
 Test(hub_restart, what_is_lost_is_taken_back) { lost_at(1, 1); }

@@ -91,13 +91,13 @@ IN_PLACE kh_err kh_node_attest(kh_node *n, uint64_t height, const uint8_t app_ha
 
 /* again_cnt counts what is said again as it was said before. */
 IN_PLACE kh_err kh_node_attest_again(kh_node *n, uint32_t to, uint64_t height, const uint8_t app_hash[32],
-                                     const uint8_t posted[32], const uint8_t root[32])
+                                     const uint8_t posted[32], const uint8_t root[32], uint32_t flags)
 {
     (void)pthread_mutex_lock(&n->lock);
     for (uint32_t i = 0; i < n->post_cnt; i++) {
         const kh_attestation *a = &n->posts[i];
         if (a->height != height || memcmp(a->app_hash, app_hash, 32) != 0 || memcmp(a->posted, posted, 32) != 0 ||
-            memcmp(a->outputs_root, root, 32) != 0)
+            memcmp(a->outputs_root, root, 32) != 0 || a->flags != flags)
             continue;
         n->again_to = to;
         n->again_cnt++;

@@ -1,31 +1,13 @@
-/* node: what it offers, CometBFT's side, bodies that lack, attestations, bytes from anywhere, parcels. */
+/* node: what it offers, CometBFT's side, bodies that lack, bytes from anywhere, parcels. */
 #include "node_fixture.h"
 #include "cluster/node_parts.h"
 
 TestSuite(pending, .fini = fx_end);
 TestSuite(chain, .fini = fx_end);
 TestSuite(bodies, .fini = fx_end);
-TestSuite(attestations, .fini = fx_end);
 TestSuite(node, .fini = fx_end);
 
 /* ---- pending ---- */
-
-static void tell_tx(uint32_t from, const uint8_t *tx, size_t n) { kh_node_received(fx.node, from, KH_MSG_TX, tx, n); }
-
-static kh_ack tell_certificate(uint32_t sender, uint64_t sequence, uint32_t length)
-{
-    uint8_t tx[1024];
-    kh_ack ack = {.set = 1,
-                  .sender = sender,
-                  .incarnation = 1,
-                  .length = length,
-                  .sequence = sequence,
-                  .expires_ns = START_NS + KH_NS_PER_S};
-    memcpy(ack.chain, fx.chain, 32);
-    kh_store64(ack.digest, sequence << 8 | sender);
-    tell_tx(13, tx, fx_certificate(&ack, tx, sizeof tx));
-    return ack;
-}
 
 static kh_ack ack_in(const kh_tx_span *span)
 {
@@ -176,13 +158,6 @@ Test(chain, what_is_above_the_durable_height_is_answered_again)
 
 /* ---- bodies ---- */
 
-static void order_one(fx_batch *b)
-{
-    uint8_t tx[1024];
-    kh_tx_span span = {tx, fx_certificate(&b->ack, tx, sizeof tx)};
-    cr_assert(fx_block(&span, 1)->codes[0] == KH_R_OK);
-}
-
 static void give(uint32_t from, const uint8_t digest[32], const uint8_t *p, size_t n)
 {
     uint8_t *m = malloc(32 + n);
@@ -261,191 +236,6 @@ Test(bodies, a_peer_is_given_so_much_a_second)
     kh_node_tick(fx.node);
     kh_node_received(fx.node, 13, KH_MSG_WANT, b.digest, 32);
     cr_assert(fx_count(13, KH_MSG_GIVE) == given + 1);
-}
-
-/* ---- attestations ---- */
-
-static uint8_t own_hash[32];
-static void attested_from(uint32_t hub, uint64_t height, const uint8_t hash[32], uint8_t root)
-{
-    uint8_t tx[KH_ATTESTATION_SZ];
-    fx_attestation(hub, height, hash, root, tx);
-    kh_node_received(fx.node, hub, KH_MSG_ATTESTATION, tx, sizeof tx);
-}
-static void start_attesting(uint32_t hubs)
-{
-    fx_start(hubs);
-    fx_batch b = fx_batch_of(12, 1, 1, START_NS + KH_NS_PER_S, 100);
-    fx_tell_body(&b);
-    order_one(&b);
-    uint8_t *saved = NULL;
-    size_t n = 0;
-    uint64_t height;
-    cr_assert(kh_node_save(fx.node, &saved, &n, &height) == KH_OK);
-    free(saved);
-    kh_node_kept(fx.node, height);
-    (void)kh_node_kept_height(fx.node, own_hash);
-}
-
-Test(attestations, a_quorum_is_told_once)
-{
-    kh_attestation held[3], root;
-    start_attesting(3);
-    attested_from(16, 1, own_hash, 5);
-    attested_from(16, 1, own_hash, 5);
-    cr_assert(fx.attested_cnt == 0 && !kh_node_attested_root(fx.node, 1, &root));
-    attested_from(15, 1, own_hash, 5);
-    cr_assert(fx.attested_cnt == 1 && fx.attested_height == 1 && fx.alert_cnt == 0);
-    attested_from(17, 1, own_hash, 5);
-    cr_assert(fx.attested_cnt == 1);
-    cr_assert(kh_node_attested_root(fx.node, 1, &root) && root.outputs_root[0] == 5);
-    cr_assert(kh_node_attestations(fx.node, 1, held, 3) == 2 && held[0].hub == 15 && held[1].hub == 16);
-    const kh_tx_span *txs = NULL; /* and they are offered */
-    cr_assert(kh_node_prepare(fx.node, 2, START_NS, 1u << 20, &txs) == 3);
-}
-
-/* A proposer that waits for what is urgent looks again when the count moves, and only then. */
-Test(attestations, are_proposed_and_hurry_nobody)
-{
-    const kh_tx_span *txs = NULL;
-    start_attesting(1);
-    uint64_t before = kh_node_urgent(fx.node);
-    attested_from(15, 1, own_hash, 5);
-    uint32_t n = kh_node_prepare(fx.node, 2, START_NS, 1u << 20, &txs);
-    cr_assert(n == 1 && !kh_node_is_urgent(txs, n) && !kh_node_is_urgent(txs, 0) && kh_node_urgent(fx.node) == before);
-    (void)tell_certificate(12, 2, 100);
-    cr_assert(kh_node_urgent(fx.node) == before + 1);
-    n = kh_node_prepare(fx.node, 2, START_NS, 1u << 20, &txs);
-    cr_assert(n == 2 && kh_node_is_urgent(txs, n));
-    (void)tell_certificate(12, 2, 100); /* known */
-    cr_assert(kh_node_urgent(fx.node) == before + 1);
-}
-
-Test(attestations, another_hash_than_ones_own_counts_for_nothing_and_is_named_at_once)
-{
-    uint8_t wrong[32] = {9};
-    start_attesting(1);
-    attested_from(15, 1, wrong, 5);
-    cr_assert(fx.attested_cnt == 0 && fx.alert_cnt == 1 && fx.alert_member == 15);
-    cr_assert_str_eq(fx.alert, "DIFFERING_ATTESTATION");
-}
-
-Test(attestations, two_stories_of_one_hub_are_named_at_once)
-{
-    start_attesting(3);
-    attested_from(16, 1, own_hash, 5);
-    attested_from(16, 1, own_hash, 6);
-    cr_assert(fx.alert_cnt == 1 && fx.alert_member == 16);
-}
-
-Test(attestations, who_differs_from_a_quorum_is_named_and_nobody_else)
-{
-    start_attesting(3);
-    attested_from(16, 1, own_hash, 6);
-    attested_from(15, 1, own_hash, 5);
-    cr_assert(fx.alert_cnt == 0);
-    attested_from(17, 1, own_hash, 5);
-    cr_assert(fx.attested_cnt == 1 && fx.alert_cnt == 1 && fx.alert_member == 16);
-    (void)fx_block(NULL, 0);
-    cr_assert(fx.alert_cnt == 1);
-}
-
-Test(attestations, without_a_quorum_those_who_differ_are_named_with_the_next_block)
-{
-    start_attesting(3);
-    attested_from(16, 1, own_hash, 6);
-    attested_from(15, 1, own_hash, 5);
-    cr_assert(fx.alert_cnt == 0);
-    (void)fx_block(NULL, 0);
-    (void)fx_block(NULL, 0);
-    cr_assert(fx.alert_cnt == 2 && fx.attested_cnt == 0);
-}
-
-Test(attestations, what_was_said_of_what_is_lost_is_forgotten)
-{
-    const kh_order_item lost = {.kind = KH_ITEM_LOST, .sequence = 1};
-    const kh_order_block b = {.height = 2, .item_cnt = 1, .items = &lost};
-    start_attesting(3);
-    attested_from(16, 1, own_hash, 5);
-    kh_attests_committed(fx.node, &b);
-    attested_from(16, 1, own_hash, 6); /* it went back, and says something else */
-    cr_assert(fx.alert_cnt == 0 && fx.attested_cnt == 0);
-    attested_from(15, 1, own_hash, 6);
-    cr_assert(fx.alert_cnt == 0 && fx.attested_cnt == 1);
-    attested_from(16, 1, own_hash, 7);
-    cr_assert(fx.alert_cnt == 1);
-}
-
-/* A hub does not go on telling what it said of what is lost; what it says anew is told as any other, once a second. */
-Test(attestations, a_hub_tells_again_what_it_said_last)
-{
-    const kh_order_item lost = {.kind = KH_ITEM_LOST, .sequence = 1};
-    const kh_order_block b = {.height = 2, .item_cnt = 1, .items = &lost};
-    const uint8_t first[32] = {1}, then[32] = {2};
-    start_attesting(3);
-    kh_node_free(fx.node);
-    kh_node_options o = {.self = 15,
-                         .genesis = &fx.genesis,
-                         .genesis_bytes = fx.genesis_bytes,
-                         .genesis_sz = fx.genesis_n,
-                         .sender = fx.sender[4],
-                         .attest = fx.attest[4],
-                         .box = fx.box[4],
-                         .effects = &fx.effects};
-    cr_assert(kh_node_new(&o, NULL, 0, &fx.node) == KH_OK);
-    fx.height = 0;
-    (void)fx_block(NULL, 0);
-    (void)kh_node_kept_height(fx.node, own_hash);
-    cr_assert(kh_node_attest(fx.node, 1, own_hash, first, first, 0) == KH_OK);
-    cr_assert(kh_node_attest(fx.node, 1, own_hash, then, then, 0) == KH_E_EXISTS);
-    kh_attests_committed(fx.node, &b);
-    fx_forget_sent();
-    fx.now += 2 * KH_NS_PER_S;
-    kh_node_tick(fx.node);
-    cr_assert(fx_count(0, KH_MSG_ATTESTATION) == 0);
-    cr_assert(kh_node_attest(fx.node, 1, own_hash, then, then, 0) == KH_OK && fx.alert_cnt == 0);
-    cr_assert(fx_count(11, KH_MSG_ATTESTATION) == 1);
-    fx.now += 2 * KH_NS_PER_S;
-    kh_node_tick(fx.node);
-    cr_assert(fx_count(11, KH_MSG_ATTESTATION) == 2);
-}
-
-Test(attestations, a_checkpoint_is_another_statement_of_its_height)
-{
-    kh_attestation held[3], a = {.height = 1, .epoch = 1, .flags = KH_ATTEST_CHECKPOINT};
-    uint8_t tx[KH_ATTESTATION_SZ];
-    start_attesting(3);
-    attested_from(16, 1, own_hash, 5);
-    attested_from(15, 1, own_hash, 5);
-    memcpy(a.chain, fx.chain, 32);
-    memcpy(a.app_hash, own_hash, 32);
-    for (uint32_t hub = 15; hub <= 17; hub++) {
-        a.hub = hub;
-        a.posted[0] = hub == 17;
-        cr_assert(kh_attestation_make(fx.attest[place(hub)], &a, tx) == KH_OK);
-        cr_assert(fx.checkpoint_cnt == (hub == 17) && fx.alert_cnt == 0);
-        kh_node_received(fx.node, hub, KH_MSG_ATTESTATION, tx, sizeof tx);
-    }
-    cr_assert(fx.checkpoint_cnt == 1 && fx.checkpoint_height == 1 && fx.attested_cnt == 1);
-    cr_assert(fx.alert_cnt == 1 && fx.alert_member == 17);
-    cr_assert(kh_node_attestations(fx.node, 1, held, 3) == 2 && held[0].flags == 0 && held[1].flags == 0);
-    const kh_tx_span *txs = NULL; /* none takes the place of another */
-    cr_assert(kh_node_prepare(fx.node, 2, START_NS, 1u << 20, &txs) == 5);
-}
-
-Test(attestations, one_that_comes_before_its_block_waits_for_it)
-{
-    uint8_t tx[KH_ATTESTATION_SZ];
-    start_attesting(1);
-    attested_from(15, 2, own_hash, 5); /* an empty block: the hash stays */
-    cr_assert(fx.attested_cnt == 0);
-    (void)fx_block(NULL, 0);
-    cr_assert(fx.attested_cnt == 1 && fx.attested_height == 2);
-    fx_attestation(15, 2, own_hash, 5, tx);
-    tx[KH_ATTESTATION_SZ - 1] ^= 1;
-    tx[36 + 0] = 1; /* height 1, and no signature of it */
-    kh_node_received(fx.node, 13, KH_MSG_ATTESTATION, tx, sizeof tx);
-    cr_assert(fx.attested_cnt == 1 && fx.alert_member == 13);
 }
 
 /* ---- outputs ---- */

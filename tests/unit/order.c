@@ -82,7 +82,7 @@ Test(order, golden)
     size_t n;
     cr_assert(kh_order_save(c.order, &saved, &n) == KH_OK);
     kh_sha256(saved, n, digest);
-    hex_is(digest, "6976150b3e19c88e32d4987b3924482f0f2f1621c17d49c3bb9c2f17960274ef");
+    hex_is(digest, "e7b8eae1ee3fbd9ced5c3cab9eaed01683e4fa853146b3e53a738c8c65abd08b");
     free(saved);
     fx_end(&c);
 }

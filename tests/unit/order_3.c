@@ -372,10 +372,30 @@ Test(order_changes, a_lost_body)
     fx_digest(11, 1, 2, digest);
     fx_change(&c, KH_CHANGE_LOST, digest, 32);
     cr_assert(done() == KH_R_REFUSED && c.block.item_cnt == 0); /* a quorum attested that height */
+    fx_batch(&c, 11, 3);
+    fx_next(&c, 10);
+    for (uint32_t hub = 51; hub <= 52; hub++) {
+        kh_attestation a = fx_word(&c, hub, kh_order_height(c.order));
+        a.flags = KH_ATTEST_CHECKPOINT;
+        fx_add_word(&c, &a);
+    }
+    fx_next(&c, 10);
+    fx_digest(11, 1, 3, digest);
+    fx_change(&c, KH_CHANGE_LOST, digest, 32);
+    cr_assert(done() == KH_R_REFUSED); /* a quorum attested the state there */
     fx_end(&c);
 }
 
-/* A hub that executed what is then ordered lost says something else of that height, and is no liar by it. */
+static kh_order_code says(kh_attestation *a, uint32_t losses, uint32_t checkpoint)
+{
+    a->flags = kh_attest_flags(losses, checkpoint);
+    fx_add_word(&c, a);
+    fx_next(&c, 10);
+    return c.block.codes[0];
+}
+
+/* A hub that executed what is then ordered lost says something else of that height, and is no liar by it: not either where what
+ * it said before comes after the block that calls it lost. */
 Test(order_changes, a_lost_body_takes_back_what_was_said)
 {
     uint8_t digest[32], posted[32];
@@ -396,18 +416,60 @@ Test(order_changes, a_lost_body_takes_back_what_was_said)
     cr_assert(done() == KH_R_OK);
     fx_add_word(&c, &before);
     cr_assert(done() == KH_R_REPEATED);
-    word.posted[0] ^= 1;
+    other = word;
+    other.posted[0] ^= 1;
     for (uint32_t hub = 51; hub <= 52; hub++) {
-        other = word;
-        other.hub = hub;
-        fx_add_word(&c, &other);
-        cr_assert(done() == KH_R_OK && c.block.liar_cnt == 0);
+        word.hub = other.hub = hub;
+        cr_assert(says(&word, 0, 0) == KH_R_REPEATED && says(&word, 0, 1) == KH_R_REPEATED);
+        cr_assert(says(&other, 2, 0) == KH_R_NOT_AUTHORISED && kh_order_attested(c.order, posted) == 0);
+        cr_assert(says(&other, 1, 0) == KH_R_OK && c.block.liar_cnt == 0);
+        cr_assert(says(&word, 0, 0) == KH_R_REPEATED && c.block.liar_cnt == 0);
     }
-    cr_assert(kh_order_attested(c.order, posted) == ordered && memcmp(posted, word.posted, 32) == 0);
-    word.posted[0] ^= 1;
-    fx_add_word(&c, &word);
+    cr_assert(kh_order_attested(c.order, posted) == ordered && memcmp(posted, other.posted, 32) == 0);
+    cr_assert(says(&word, 1, 0) == KH_R_REFUSED && c.block.liar_cnt == 1); /* and from there on as ever */
+    fx_end(&c);
+}
+
+/* Which heights a loss touches, and that they are touched again by the next one; saved and loaded, all is the same. */
+Test(order_changes, losses_are_counted_by_height)
+{
+    uint8_t digest[32], *saved;
+    size_t n;
+    kh_order *loaded;
+    fx_begin(&c);
     fx_next(&c, 10);
-    cr_assert(c.block.codes[0] == KH_R_REFUSED && c.block.liar_cnt == 1); /* and from there on as ever */
+    uint64_t first = kh_order_height(c.order); /* nothing is lost here */
+    fx_batch(&c, 11, 1);
+    fx_next(&c, 10);
+    kh_attestation word = fx_word(&c, 51, first + 1);
+    fx_batch(&c, 11, 2);
+    fx_next(&c, 10);
+    fx_batch(&c, 12, 1); /* lost by the block that orders it: no height is touched */
+    fx_digest(12, 1, 1, digest);
+    fx_change(&c, KH_CHANGE_LOST, digest, 32);
+    fx_next(&c, 10);
+    cr_assert(c.block.codes[1] == KH_R_OK && kh_order_losses(c.order, first + 3) == 0);
+    fx_digest(11, 1, 1, digest);
+    fx_change(&c, KH_CHANGE_LOST, digest, 32);
+    cr_assert(done() == KH_R_OK && kh_order_losses(c.order, first + 2) == 1);
+    cr_assert(says(&word, 1, 0) == KH_R_OK);
+    fx_digest(11, 1, 2, digest);
+    fx_change(&c, KH_CHANGE_LOST, digest, 32);
+    cr_assert(done() == KH_R_OK && kh_order_height(c.order) == first + 6);
+    cr_assert(kh_order_save(c.order, &saved, &n) == KH_OK);
+    cr_assert(kh_order_load(c.genesis, c.genesis_n, saved, n, &loaded) == KH_OK);
+    const uint64_t heights[] = {first, first + 1, first + 2, first + 3, first + 5, first + 6};
+    const uint32_t wanted[] = {0, 1, 2, 2, 1, 0};
+    for (uint32_t i = 0; i < 6; i++) {
+        cr_assert(kh_order_losses(c.order, heights[i]) == wanted[i], "%u", i);
+        cr_assert(kh_order_losses(loaded, heights[i]) == wanted[i], "%u", i);
+    }
+    saved[n - 1] = 1; /* the last one's block is no height of this order */
+    kh_order_free(loaded);
+    cr_assert(kh_order_load(c.genesis, c.genesis_n, saved, n, &loaded) == KH_E_FORMAT);
+    free(saved);
+    word.posted[0] ^= 1;
+    cr_assert(says(&word, 1, 0) == KH_R_REFUSED && c.block.liar_cnt == 1); /* the second is behind it: two stories */
     fx_end(&c);
 }
 

@@ -52,7 +52,8 @@ static inline void any_word(chain *c, choices *x)
     uint64_t height = kh_order_height(c->order), back = x->pick(x, 3);
     kh_attestation a = fx_word(c, 51 + x->pick(x, 3), height > back ? height - back : height);
     a.epoch += x->pick(x, 2);
-    a.flags = x->pick(x, 2);
+    uint32_t losses = kh_order_losses(c->order, a.height), odd = x->pick(x, 16);
+    a.flags = kh_attest_flags(odd == 1 ? losses + 1 : odd == 2 && losses != 0 ? losses - 1 : losses, x->pick(x, 2));
     if (x->pick(x, 4) == 0) a.posted[0] ^= 1;
     if (x->pick(x, 8) == 0) a.app_hash[0] ^= 1;
     fx_add_word(c, &a);
