@@ -429,7 +429,8 @@ KH_MUST bool kh_revise_room(const kh_ledger *l, const kh_op_document *d);
 /* kh_revise_create: alias: the key is one to nothing, which the document takes over. */
 void kh_revise_create(kh_ledger *l, const kh_op_document *d, const kh_key *key, bool alias, kh_doc_result *r);
 void kh_revise(kh_ledger *l, const kh_op_document *d, uint32_t first, bool corrects, kh_doc_result *r);
-void kh_revise_red(kh_ledger *l, uint32_t first, kh_doc_result *r); /* caps and status anew after red letters changed */
+/* kh_revise_red makes caps and status anew after red letters changed; one that is fully red stays so unless `lifts`. */
+void kh_revise_red(kh_ledger *l, uint32_t first, bool lifts, kh_doc_result *r);
 void kh_revise_supersede(kh_ledger *l, uint32_t cold, uint64_t digest);
 bool kh_status_of_kind(kh_kind kind, kh_status status);
 extern const kh_table kh_waits_table;
@@ -467,6 +468,8 @@ unsigned __int128 kh_group_exposure(const kh_ledger *l, const kh_group *g, bool 
 uint64_t kh_red_of(const kh_ledger *l, const kh_key *key, uint32_t cold, kh_currency currency);
 kh_code kh_red_fits(const kh_ledger *l, const kh_op_document *d, const kh_key *key, uint32_t owner, const kh_content *c,
                     uint16_t *ret_mismatch);
+/* kh_red_keeps: whether the content that an invoice would get still has the currency of every red letter that counts. */
+bool kh_red_keeps(const kh_ledger *l, const kh_key *key, const kh_content *want);
 void kh_red_refresh(kh_ledger *l, uint32_t blue_first);                   /* red letters that name it */
 void kh_red_send(kh_ledger *l, uint32_t red_first);                       /* the invoices that a credit note names */
 bool kh_contracts_similar(const kh_ledger *l, uint32_t record);           /* another one of its contract is held or financed */

@@ -1,6 +1,8 @@
 /* red: red letters (credit notes) that lower the invoices that they name. What each took stands with its reference; what a
  * balance lost is their sum, never more than its base. One whose invoice is unknown waits; of several that came first, those that
- * fit count. */
+ * fit count. One that counts goes on counting whatever becomes of the invoice's amount (a corrected invoice, 384): it takes its
+ * own amount, or what is left of a base that fell below it. An invoice that is fully red stays so, a higher amount revives
+ * nothing, until a letter that made it so is taken back. */
 #include "ledger/machine.h"
 
 static bool is_red(const kh_ref *ref)
@@ -51,6 +53,26 @@ kh_code kh_red_fits(const kh_ledger *l, const kh_op_document *d, const kh_key *k
     return KH_C_OK;
 }
 
+/* Every balance of the invoice is red to its last cent. */
+static bool is_covered(const kh_ledger *l, uint32_t blue_first)
+{
+    const kh_record *rec = kh_rec(l, blue_first);
+    for (uint32_t at = blue_first; at != KH_RECORD_NONE; at = kh_rec(l, at)->next)
+        if (kh_red_of(l, &rec->key, rec->cold, kh_rec(l, at)->currency) < kh_rec(l, at)->base) return false;
+    return true;
+}
+
+bool kh_red_keeps(const kh_ledger *l, const kh_key *key, const kh_content *want)
+{
+    for (uint32_t row = kh_refs_first(l, key); row != 0; row = l->ref[row].hash_next) {
+        uint32_t i = 0;
+        if (l->ref[row].red_currency == 0 || !kh_key_equal(&l->ref[row].target, key)) continue;
+        while (i < want->n && want->balances[i].currency != l->ref[row].red_currency) i++;
+        if (i == want->n) return false;
+    }
+    return true;
+}
+
 static uint32_t next_red(const kh_ledger *l, const kh_key *key, uint32_t after)
 {
     uint32_t best = 0;
@@ -64,8 +86,9 @@ void kh_red_refresh(kh_ledger *l, uint32_t blue_first)
 {
     const kh_key key = kh_rec(l, blue_first)->key;
     uint32_t cold = kh_rec(l, blue_first)->cold;
-    bool changed = false;
+    bool changed = false, taken_back = false;
     if (kh_doc_key_kind(&key) != KH_KIND_INVOICE || !kh_rows_left(l, KH_R_EXTRA, 1)) return;
+    bool was_covered = is_covered(l, blue_first);
     for (uint32_t row = next_red(l, &key, 0); row != 0; row = next_red(l, &key, row)) {
         kh_ref *ref = &l->ref[row];
         kh_key meant;
@@ -78,18 +101,22 @@ void kh_red_refresh(kh_ledger *l, uint32_t blue_first)
         l->extra[kh_records_extra(l, cold)].flags |= KH_EXTRA_RED;
         ref->red = 0;
         ref->red_currency = 0;
-        if (rec->quad.status != KH_STATUS_VOID && record != KH_RECORD_NONE &&
-            kh_red_of(l, &key, cold, rec->currency) + rec->base <= kh_rec(l, record)->base) {
-            red = rec->base;
-            currency = rec->currency;
+        if (rec->quad.status != KH_STATUS_VOID && record != KH_RECORD_NONE) {
+            uint64_t base = kh_rec(l, record)->base, others = kh_red_of(l, &key, cold, rec->currency);
+            uint64_t left = base > others ? base - others : 0;
+            if (before_currency == rec->currency || rec->base <= left) {
+                red = rec->base < left ? rec->base : left;
+                currency = rec->currency;
+            }
         }
         ref->red = red;
         ref->red_currency = currency;
         changed |= red != before || currency != before_currency;
+        taken_back |= currency == 0 && before_currency != 0;
     }
     if (!changed) return;
     kh_doc_result r = {.first = blue_first, .key = key};
-    kh_revise_red(l, blue_first, &r);
+    kh_revise_red(l, blue_first, was_covered && taken_back, &r);
     const kh_record *rec = kh_rec(l, r.first);
     kh_notice n = {.type = KH_NOTICE_LINKED,
                    .has_key = 1,

@@ -256,6 +256,10 @@ void kh_revise(kh_ledger *l, const kh_op_document *d, uint32_t first, bool corre
     }
     uint32_t owner_ref = new_owner ? kh_texts_find(l, d->owner) : l->cold[cold].owner;
     if (changed) r->code = kh_red_fits(l, d, &key, owner_ref, &want, &r->mismatch);
+    if (changed && !kh_red_keeps(l, &key, &want)) {
+        r->code = KH_C_CONFLICT;
+        r->mismatch = KH_FIELD_CURRENCY;
+    }
     if (r->code != KH_C_OK) return;
     bool anew = changed || new_owner || (status != was && (cap_is_zero(status) || cap_is_zero(was)));
     r->code = KH_C_CAPACITY;
@@ -285,7 +289,7 @@ void kh_revise(kh_ledger *l, const kh_op_document *d, uint32_t first, bool corre
     answer_balances(l, &now, r);
 }
 
-void kh_revise_red(kh_ledger *l, uint32_t first, kh_doc_result *r)
+void kh_revise_red(kh_ledger *l, uint32_t first, bool lifts, kh_doc_result *r)
 {
     kh_content content;
     kh_status was = (kh_status)kh_rec(l, first)->quad.status, status = was;
@@ -298,7 +302,8 @@ void kh_revise_red(kh_ledger *l, uint32_t first, kh_doc_result *r)
         any |= red != 0;
         all &= red == content.balances[i].base;
     }
-    if (was == KH_STATUS_NORMAL || (was >= KH_STATUS_RED_PENDING && was <= KH_STATUS_RED_FULL))
+    if (was == KH_STATUS_NORMAL || was == KH_STATUS_RED_PENDING || was == KH_STATUS_RED_PART ||
+        (was == KH_STATUS_RED_FULL && lifts))
         status = !any ? KH_STATUS_NORMAL : all ? KH_STATUS_RED_FULL : KH_STATUS_RED_PART;
     r->first = first;
     if (rewrite(l, first, &content, status, r) && status != was) {

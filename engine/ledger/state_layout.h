@@ -206,7 +206,7 @@ typedef struct kh_ref { /* one document names another */
     uint64_t red;  /* what a red letter took of the target's base */
     uint32_t next; /* of the same document */
     uint32_t hash_next;
-    uint16_t red_currency; /* 0: nothing taken */
+    uint16_t red_currency; /* of the letter that counts, even where nothing was left for it; 0: it does not count */
     uint8_t role, kind;
     uint32_t reserved[3];
 } kh_ref;

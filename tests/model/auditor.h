@@ -59,9 +59,9 @@ typedef struct document {
     uint32_t superseded_cnt;
     kh_key named[NAMED_MAX]; /* LINK references */
     uint32_t named_cnt;
-    kh_key corrects; /* of a credit note */
-    bool has_corrects, red_taken;
-    uint64_t red; /* what it took from its invoice */
+    kh_key corrects;              /* of a credit note */
+    bool has_corrects, red_taken; /* red_taken: it counts, though little or nothing was left for it */
+    uint64_t red;                 /* what it took from its invoice */
 } document;
 
 typedef struct fin_line {
@@ -138,13 +138,18 @@ typedef struct waiting_message { /* its document was not known when it came */
     char owner[32];
 } waiting_message;
 
+typedef struct other_name { /* the number of a corrected invoice (384) means the one that it corrects */
+    kh_key name, meant;
+} other_name;
+
 typedef struct auditor {
     uint64_t time;
     uint64_t queue_clock;
-    uint32_t doc_cnt, fin_cnt, party_cnt, rate_cnt, notice_cnt, group_cnt, waiting_cnt, consent_cnt, risk_cnt;
+    uint32_t doc_cnt, fin_cnt, party_cnt, rate_cnt, notice_cnt, group_cnt, waiting_cnt, consent_cnt, risk_cnt, other_name_cnt;
     consent consents[GRANTS_MAX]; /* in the order in which they came */
     contribution risks[RISKS_MAX];
     document docs[DOCS_MAX];
+    other_name other_names[DOCS_MAX];
     financing *fins;
     party parties[PARTIES_MAX];
     waiting_message waiting[WAITING_MAX]; /* in the order in which they came */

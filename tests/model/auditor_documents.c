@@ -110,39 +110,59 @@ static void recap(auditor *a, int doc)
         }
 }
 
-/* Credit notes lower the invoice that they name, in the order in which they came, each whole and only while it fits. */
+static bool is_red_to_the_end(const document *invoice)
+{
+    for (uint32_t i = 0; i < invoice->balance_cnt; i++)
+        if (!invoice->balances[i].gone && invoice->balances[i].red < invoice->balances[i].base) return false;
+    return true;
+}
+
+/* Credit notes lower the invoice that they name, in the order in which they came, each whole and only while it fits. One that
+ * counted counts on when the invoice is corrected, then with what is left. Fully red is left only when a note that made it so is
+ * taken back. */
 static void settle_credit_notes(auditor *a, int blue)
 {
     document *invoice = &a->docs[blue];
-    bool changed = false;
+    bool changed = false, taken_back = false, was_red_to_the_end = is_red_to_the_end(invoice);
     for (uint32_t i = 0; i < a->doc_cnt; i++) {
         document *note = &a->docs[i];
         if (note->kind != KH_KIND_CREDIT_NOTE || !note->has_corrects || !kh_key_equal(&note->corrects, &invoice->key)) continue;
         if (note->owner_check != invoice->owner_check) continue;
         balance *b = balance_in(invoice, note->now.balances[0].currency);
         bool counted = note->red_taken;
-        uint64_t before = note->red;
-        if (note->red_taken && b != NULL) b->red -= note->red;
-        note->red_taken = b != NULL && note->status != KH_STATUS_VOID && b->red + note->now.balances[0].base <= b->base;
-        note->red = note->red_taken ? note->now.balances[0].base : 0;
+        uint64_t before = note->red, amount = note->now.balances[0].base;
+        if (counted && b != NULL) b->red -= before;
+        uint64_t left = b == NULL || b->base < b->red ? 0 : b->base - b->red;
+        note->red_taken = b != NULL && note->status != KH_STATUS_VOID && (counted || amount <= left);
+        note->red = !note->red_taken ? 0 : amount < left ? amount : left;
         if (note->red_taken) b->red += note->red;
         changed = changed || counted != note->red_taken || before != note->red;
+        taken_back = taken_back || (counted && !note->red_taken);
     }
     if (!changed) return;
-    bool any = false, all = true;
-    for (uint32_t i = 0; i < invoice->balance_cnt; i++) {
-        if (invoice->balances[i].gone) continue;
-        any = any || invoice->balances[i].red != 0;
-        all = all && invoice->balances[i].red == invoice->balances[i].base;
-    }
-    if (invoice->status == KH_STATUS_NORMAL ||
-        (invoice->status >= KH_STATUS_RED_PENDING && invoice->status <= KH_STATUS_RED_FULL)) {
-        kh_status to = !any ? KH_STATUS_NORMAL : all ? KH_STATUS_RED_FULL : KH_STATUS_RED_PART;
+    bool any = false, stays = invoice->status == KH_STATUS_RED_FULL && !(was_red_to_the_end && taken_back);
+    for (uint32_t i = 0; i < invoice->balance_cnt; i++)
+        any = any || (!invoice->balances[i].gone && invoice->balances[i].red != 0);
+    if (!stays && (invoice->status == KH_STATUS_NORMAL ||
+                   (invoice->status >= KH_STATUS_RED_PENDING && invoice->status <= KH_STATUS_RED_FULL))) {
+        kh_status to = !any ? KH_STATUS_NORMAL : is_red_to_the_end(invoice) ? KH_STATUS_RED_FULL : KH_STATUS_RED_PART;
         if (to != invoice->status && kh_status_may_follow(invoice->kind, to, invoice->status))
             invoice->had |= 1u << invoice->status;
         invoice->status = to;
     }
     recap(a, blue);
+}
+
+/* New content of an invoice still has the currency of every credit note that counts. */
+static bool notes_stay(const auditor *a, const document *invoice, const content *c)
+{
+    for (uint32_t i = 0; i < a->doc_cnt; i++) {
+        const document *note = &a->docs[i];
+        bool there = !note->red_taken || !kh_key_equal(&note->corrects, &invoice->key);
+        for (uint32_t j = 0; j < c->balance_cnt; j++) there = there || c->balances[j].currency == note->now.balances[0].currency;
+        if (!there) return false;
+    }
+    return true;
 }
 
 /* A credit note of more than is left of its invoice, or in another currency, is in conflict with it. */
@@ -251,6 +271,10 @@ static void change(auditor *a, int at, const kh_op_document *op, const content *
         ret->code = KH_C_BAD_STATE;
         return;
     }
+    if (anew && !notes_stay(a, d, c)) {
+        ret->code = KH_C_CONFLICT;
+        return;
+    }
     keep_order(d, op);
     if (anew) {
         if (d->superseded_cnt == SUPERSEDED_MAX) {
@@ -272,7 +296,7 @@ static void change(auditor *a, int at, const kh_op_document *op, const content *
     if (anew || to != was) settle(a, at, anew || (to != was && (no_cap(to) || no_cap(was))));
 }
 
-static void revise(auditor *a, int at, const kh_op *op, outcome *ret)
+static void revise(auditor *a, int at, const kh_op *op, bool corrected, outcome *ret)
 {
     const kh_op_document *d = &op->document;
     document *have = &a->docs[at];
@@ -304,7 +328,7 @@ static void revise(auditor *a, int at, const kh_op *op, outcome *ret)
             return;
         }
         if (seen && !later) c = have->now;
-        else if (!declaration && !first_amount && !(force && seen)) {
+        else if (!declaration && !corrected && !first_amount && !(force && seen)) {
             ret->code = KH_C_CONFLICT;
             return;
         }
@@ -342,7 +366,7 @@ static void store_and_try(auditor *a, const kh_op_document *d, const kh_key *key
         for (uint32_t j = i; j < a->waiting_cnt; j++) a->waiting[j].op.document.owner.p = a->waiting[j].owner;
         outcome unheard;
         memset(&unheard, 0, sizeof unheard);
-        revise(a, at, &w.op, &unheard);
+        revise(a, at, &w.op, false, &unheard);
     }
 }
 
@@ -356,11 +380,17 @@ void auditor_document(auditor *a, const kh_op *op, outcome *ret)
     }
     kh_key key = kh_doc_key((kh_kind)d->kind, d->number, d->issuer);
     int at = auditor_find_doc(a, &key);
+    if (at < 0 && d->kind == KH_KIND_INVOICE && d->ref_cnt != 0 && d->refs[0].role == KH_REF_CORRECTS) {
+        revise(a, auditor_find_doc(a, &d->refs[0].key), op, true, ret); /* its number is another name of that invoice */
+        KH_ASSERT(a->other_name_cnt < DOCS_MAX);
+        if (ret->code == KH_C_OK) a->other_names[a->other_name_cnt++] = (other_name){key, d->refs[0].key};
+        return;
+    }
     if (at < 0) {
         if (d->action != KH_DOC_PUT) keep_waiting(a, op, &key, ret);
         else if (!red_fits(a, d)) ret->code = KH_C_CONFLICT;
         else store_and_try(a, d, &key, ret);
         return;
     }
-    revise(a, at, op, ret);
+    revise(a, at, op, false, ret);
 }

@@ -16,6 +16,8 @@ int auditor_find_doc(const auditor *a, const kh_key *key)
 {
     for (uint32_t i = 0; i < a->doc_cnt; i++)
         if (kh_key_equal(&a->docs[i].key, key)) return (int)i;
+    for (uint32_t i = 0; i < a->other_name_cnt; i++)
+        if (kh_key_equal(&a->other_names[i].name, key)) return auditor_find_doc(a, &a->other_names[i].meant);
     return -1;
 }
 

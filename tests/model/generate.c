@@ -54,6 +54,17 @@ kh_key generator_doc_key(uint32_t doc)
     return kh_doc_key(generator_doc_kind(doc), number_of(doc, buf), issuer_of(doc));
 }
 
+static kh_text corrected_number(uint32_t doc, uint32_t k, char buf[64])
+{
+    return (kh_text){buf, (uint32_t)snprintf(buf, 64, "INV-%u-C%u", doc, k)};
+}
+
+kh_key generator_corrected_key(uint32_t doc, uint32_t k)
+{
+    char buf[64];
+    return kh_doc_key(KH_KIND_INVOICE, corrected_number(doc, k, buf), issuer_of(doc));
+}
+
 uint64_t generator_step_ns(generator *g)
 {
     uint64_t kind = generator_random(g, 100);
@@ -115,6 +126,7 @@ static void some_balances(generator *g, kh_op_document *d, uint32_t doc)
         if (!used[by_number[i]]) continue;
         uint64_t base = chance(g, 5) ? 0 : generator_random(g, 100000);
         if (note) base = 1 + generator_random(g, 20000);
+        if (note && g->base[doc - 3] > 0 && chance(g, 50)) base = g->base[doc - 3]; /* all of its invoice */
         d->balances[d->balance_cnt++] = (kh_op_balance){generator_currencies[by_number[i]], base};
         g->base[doc] = base;
     }
@@ -155,7 +167,9 @@ static void some_document(generator *g, kh_op *op)
         d->action = (uint8_t)(chance(g, 10) ? KH_DOC_CANCEL : chance(g, 50) ? KH_DOC_AMEND : KH_DOC_STATUS);
         if (d->action == KH_DOC_CANCEL) d->status = 0;
     }
-    bool again = g->stored[doc] && chance(g, kh_kind_is_declaration((kh_kind)d->kind) ? 15 : 90) && g->balance_cnt[doc] != 0;
+    bool corrects = doc % 6 == 1 && g->stored[doc] && chance(g, 30);
+    bool again =
+        !corrects && g->stored[doc] && chance(g, kh_kind_is_declaration((kh_kind)d->kind) ? 15 : 90) && g->balance_cnt[doc] != 0;
     if (again) { /* the same paper once more */
         d->balance_cnt = g->balance_cnt[doc];
         memcpy(d->balances, g->balances[doc], d->balance_cnt * sizeof *d->balances);
@@ -174,6 +188,10 @@ static void some_document(generator *g, kh_op *op)
         uint32_t named = group + (doc % 6 == 0 ? 1 : 2);
         if (doc >= 12)
             d->refs[d->ref_cnt++] = (kh_op_ref){KH_REF_LINK, (uint8_t)generator_doc_kind(named), generator_doc_key(named)};
+    }
+    if (corrects) {
+        d->number = corrected_number(doc, (uint32_t)generator_random(g, 8), g->texts[0]);
+        d->refs[d->ref_cnt++] = (kh_op_ref){KH_REF_CORRECTS, KH_KIND_INVOICE, generator_doc_key(doc)};
     }
     if (doc % 6 == 4) d->refs[d->ref_cnt++] = (kh_op_ref){KH_REF_CORRECTS, KH_KIND_INVOICE, generator_doc_key(group + 1)};
 }

@@ -45,6 +45,8 @@ uint32_t generator_setup_cnt(void);
 /* generator_step_ns: how far time goes on before the next entry. */
 uint64_t generator_step_ns(generator *g);
 kh_key generator_doc_key(uint32_t doc);
+/* generator_corrected_key: of the k-th invoice (384) that corrects an invoice. */
+kh_key generator_corrected_key(uint32_t doc, uint32_t k);
 kh_text generator_doc_owner(uint32_t doc);
 kh_kind generator_doc_kind(uint32_t doc);
 /* generator_consent makes a grant, a look-up, or something about the risk list (generate_consent.c). */

@@ -376,6 +376,8 @@ static void compare_verdicts(world *w)
         generator *g = &w->gen;
         uint32_t doc = (uint32_t)generator_random(g, WORLD_DOCS);
         q[i].key = generator_doc_key(doc);
+        if (doc % 6 == 1 && generator_random(g, 4) == 0)
+            q[i].key = generator_corrected_key(doc, (uint32_t)generator_random(g, 8));
         q[i].kind = generator_doc_kind(doc);
         q[i].bank = generator_banks[generator_random(g, 3)];
         q[i].owner_check = kh_owner_check(generator_doc_owner(generator_random(g, 10) == 0 ? doc + 6 : doc));

@@ -257,6 +257,59 @@ Test(ledger_documents, a_corrected_invoice_is_no_second_receivable)
     cr_assert(stats.documents == 1);
 }
 
+static kh_status red_status(const char *number) { return doc_view(w, KH_KIND_INVOICE, number, 0).status; }
+
+Test(ledger_documents, a_corrected_invoice_does_not_forget_its_red_letters)
+{
+    send(invoice("F1", 100));
+    send(credit("C1", "F1", 100));
+    cr_assert(send(corrected("F2", "F1", 90))->effect == KH_EFFECT_AMENDED);
+    cr_assert(red_status("F2") == KH_STATUS_RED_FULL && inv("F1").base == 90 && inv("F1").red == 90 && inv("F1").cap == 0);
+    cr_assert(hold_invoice(1, 1, "F2", 1) == KH_C_RED_FULL);
+    cr_assert(send(corrected("F3", "F1", 130))->effect == KH_EFFECT_AMENDED); /* nor does a higher amount revive it */
+    cr_assert(red_status("F1") == KH_STATUS_RED_FULL && inv("F1").red == 100 && inv("F1").cap == 0);
+    cr_assert(send(credit("C2", "F3", 10))->code == KH_C_OK && inv("F1").red == 110);
+    cr_assert(red_status("F1") == KH_STATUS_RED_FULL && inv("F1").cap == 0 && hold_invoice(1, 1, "F1", 1) == KH_C_RED_FULL);
+}
+
+Test(ledger_documents, a_corrected_invoice_below_its_red_letters_is_fully_red)
+{
+    send(invoice("G1", 100));
+    send(credit("C1", "G1", 60));
+    send(credit("C2", "G1", 30));
+    cr_assert(send(corrected("G2", "G1", 50))->code == KH_C_OK);
+    cr_assert(red_status("G1") == KH_STATUS_RED_FULL && inv("G1").red == 50 && inv("G1").cap == 0);
+    cr_assert(send(corrected("G3", "G1", 80))->code == KH_C_OK); /* both letters count still */
+    cr_assert(red_status("G1") == KH_STATUS_RED_FULL && inv("G1").red == 80 && inv("G1").cap == 0);
+    cr_assert(send(doc_op(KH_DOC_CANCEL, KH_KIND_CREDIT_NOTE, "C1", NULL, 0, 0))->effect == KH_EFFECT_REVOKED);
+    cr_assert(red_status("G1") == KH_STATUS_RED_PART && inv("G1").red == 30 && inv("G1").cap == 50);
+}
+
+Test(ledger_documents, a_corrected_invoice_keeps_the_currency_of_its_red_letters)
+{
+    send(invoice("H1", 100));
+    send(credit("C1", "H1", 100));
+    kh_op op = corrected("H2", "H1", 90);
+    op.document.balances[0].currency = EUR;
+    const kh_receipt *r = send(op);
+    cr_assert(r->code == KH_C_CONFLICT && r->mismatch == KH_FIELD_CURRENCY);
+    cr_assert(red_status("H1") == KH_STATUS_RED_FULL && inv("H1").base == 100 && inv("H1").red == 100);
+    op = corrected("H2", "H1", 90); /* nor without an amount */
+    op.document.balance_cnt = 0;
+    cr_assert(send(op)->code == KH_C_CONFLICT);
+}
+
+Test(ledger_documents, what_the_source_calls_fully_red_is_not_revived_by_a_part)
+{
+    kh_op op = invoice("I1", 100);
+    op.document.status = KH_STATUS_RED_FULL;
+    send(op);
+    cr_assert(send(credit("C1", "I1", 10))->code == KH_C_OK);
+    cr_assert(red_status("I1") == KH_STATUS_RED_FULL && inv("I1").cap == 0);
+    cr_assert(send(doc_op(KH_DOC_CANCEL, KH_KIND_CREDIT_NOTE, "C1", NULL, 0, 0))->code == KH_C_OK);
+    cr_assert(red_status("I1") == KH_STATUS_RED_FULL && inv("I1").cap == 0);
+}
+
 static uint64_t digest_of_content(void)
 {
     extern void content_hash(void *ctx, const void *p, size_t n);
