@@ -200,7 +200,7 @@ def latency(town, peak):
 def killed(town, peak):
     """One bank's node dies under half load, comes back, and catches up."""
     quiet = town.load(SECONDS, *HALF, peak / 2, BANKS[:3]).end()
-    away = (8, 20)[not QUICK]
+    away = (8, 60)[not QUICK]
     load = town.load(away + (8, 20)[not QUICK], *HALF, peak / 2, BANKS[:3])
     time.sleep(2)
     town.tool("kill", "bank14")
@@ -221,9 +221,10 @@ def killed(town, peak):
     starting.join()
     load.end()
     figure("cluster a node killed: longest time without a receipt, other banks", load.worst("gap_s"), "s", f"{LABEL}; without", load.worst("gap_s") / quiet.worst("gap_s"))
-    if len(seen) > 1 and seen[-1][0] > seen[0][0] and seen[-1][1] > seen[0][1]:
-        fast = (seen[-1][1] - seen[0][1]) / (seen[-1][0] - seen[0][0])
-        figure("cluster catching up", fast, "blocks/s", f"{LABEL}; the cluster's pace meanwhile", fast / pace)
+    still = [look for look in seen if look[1] == seen[0][1]]  # CometBFT asks for no block in its first 3 s
+    if len(still) < len(seen):
+        fast = (seen[-1][1] - seen[0][1]) / (seen[-1][0] - still[-1][0])
+        figure("cluster catching up", fast, "blocks/s", f"{LABEL}; {away} s away, from the first block that it takes; the cluster's pace meanwhile", fast / pace)
     caught = seen and town.height("hub1") - town.height("bank14") <= 5
     figure("cluster catching up, from the start of its processes", (seen[-1][0] if caught else time.monotonic()) - began, "s", f"{LABEL}; {away} s away{'' if caught else '; not yet'}")
 
