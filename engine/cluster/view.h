@@ -36,8 +36,9 @@ typedef struct kh_view_options {
     const uint8_t *disk_secret; /* 32 bytes: seals what is on disk */
     bool inline_work;           /* no thread: tests and simulations */
     uint64_t snapshot_sz;       /* bytes of packages between two snapshots; 0: 256 MiB */
-    /* alert: "DIFFERING_OUTPUTS" (a package that is not what was attested), "BAD_PACKAGE" (one that does not open or read),
-       "MISSING_RECEIPT", "BROKEN_CHAIN", "DIFFERING_APP_HASH", "WITHHELD_OUTPUTS" (none fills the gap before the hub's). */
+    /* alert: "DIFFERING_OUTPUTS" (a package that is not what was attested; not where a loss touches the height), "BAD_PACKAGE"
+       (one that does not open or read), "MISSING_RECEIPT", "BROKEN_CHAIN", "DIFFERING_APP_HASH", "WITHHELD_OUTPUTS" (none fills
+       the gap before the hub's). */
     void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height);
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n); /* OUTPUTS_FROM */
     void *ctx;

@@ -182,7 +182,7 @@ void kh_view_held_drop(kh_view *v, uint32_t i);
 const kh_attestation *kh_view_statement(const kh_view *v, uint64_t height);
 void kh_view_statement_add(kh_view *v, const kh_attestation *a);
 typedef enum kh_view_verdict { KH_VIEW_TAKE, KH_VIEW_WAIT, KH_VIEW_GAP, KH_VIEW_DROP } kh_view_verdict;
-/* kh_view_judge: may this package be taken now? DROP: *ret_word says why. *ret_time: of its block. */
+/* kh_view_judge: may this package be taken now? DROP: *ret_word says why; NULL: that names nobody. *ret_time: of its block. */
 kh_view_verdict kh_view_judge(kh_view *v, const kh_view_held *held, const char **ret_word, uint64_t *ret_time_ns);
 
 /* ---- answer ---- */

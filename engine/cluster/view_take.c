@@ -35,15 +35,20 @@ static void statements_forget(kh_view *v)
     v->statement_cnt -= gone;
 }
 
+/* The first counts, but for one of more losses: it is of what the height is now. */
 void kh_view_statement_add(kh_view *v, const kh_attestation *a)
 {
+    uint32_t at = place_of(v, a->height);
     v->highest = kh_max64(v->highest, a->height);
-    if (a->height <= v->height || kh_view_statement(v, a->height) != NULL) return;
+    if (a->height <= v->height) return;
+    if (kh_view_statement(v, a->height) != NULL) {
+        if (kh_attest_losses(a->flags) > kh_attest_losses(v->statements[at].flags)) v->statements[at] = *a;
+        return;
+    }
     if (v->statement_cnt == KH_VIEW_STATEMENTS) {
         if (a->height > v->statements[v->statement_cnt - 1].height) return; /* the node has it when its package comes */
         v->statement_cnt--;
     }
-    uint32_t at = place_of(v, a->height);
     memmove(v->statements + at + 1, v->statements + at, (v->statement_cnt - at) * sizeof *v->statements);
     v->statements[at] = *a;
     v->statement_cnt++;
@@ -165,7 +170,7 @@ static bool step(kh_view *v)
             word = "WITHHELD_OUTPUTS";
         }
         if (verdict != KH_VIEW_DROP) continue;
-        kh_view_warn(v, word, v->held[i].hub, v->held[i].package.height);
+        if (word != NULL) kh_view_warn(v, word, v->held[i].hub, v->held[i].package.height);
         v->bad_hub = v->held[i].hub;
         v->ask_now = true;
         v->counts.dropped++;

@@ -346,7 +346,12 @@ static bool execute_one(sim_node *n, const decided *d, uint64_t height)
     memcpy(hash, d->app_hash, 32);
     if ((n->lies & LIE_HUB_POSTED) != 0 && height % 3 == 0) posted[0] ^= 1;
     if ((n->lies & LIE_HUB_HASH) != 0 && height % 3 == 0) hash[0] ^= 1;
-    kh_err err = kh_node_attest(n->node, height, hash, posted, posted, kh_attest_flags(losses(n, height), 0));
+    uint32_t counted = losses(n, height);
+    if ((n->lies & LIE_HUB_LOSSES) != 0) {
+        posted[0] ^= (uint8_t)world_random(n->w, 256);
+        counted += counted != 0 && height % 2 != 0 ? UINT32_MAX : 1;
+    }
+    kh_err err = kh_node_attest(n->node, height, hash, posted, posted, kh_attest_flags(counted, 0));
     if (err != KH_OK) world_wrong(n->w, "an attestation was refused", n, height);
     if (n->last / CHECKPOINT_BLOCKS < height / CHECKPOINT_BLOCKS) { /* its digest takes a while */
         n->checkpoint = height;

@@ -30,7 +30,8 @@ enum lie { /* bits */
            LIE_HUB_HASH = 512,
            LIE_HUB_TWO_STORIES = 1024,
            LIE_SILENT = 2048,
-           LIE_HUB_CHECKPOINT = 4096 /* of the state, and of nothing else */
+           LIE_HUB_CHECKPOINT = 4096, /* of the state, and of nothing else */
+           LIE_HUB_LOSSES = 8192      /* that it counted others than are ordered, and whatever it likes with them */
 };
 
 typedef struct body {

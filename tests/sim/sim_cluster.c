@@ -29,6 +29,8 @@ static const scenario scenarios[] = {
     {.name = "new validators", .banks = 5, .hubs = 1, .silent_votes = 1, .records = 80, .members = true, .drop_percent = 5},
     {.name = "expelled", .banks = 4, .hubs = 1, .records = 80, .expels = true, .drop_percent = 5, .big_percent = 10},
     {.name = "lost body", .banks = 4, .hubs = 3, .records = 120, .loses = true},
+    {.name = "lost body, miscounted", .banks = 4, .hubs = 3, .records = 120, .loses = true, .lies = {[6] = LIE_HUB_LOSSES}},
+    {.name = "lost body, two stories", .banks = 4, .hubs = 3, .records = 120, .loses = true, .lies = {[6] = LIE_HUB_TWO_STORIES}},
     {.name = "equivocates", .banks = 4, .hubs = 1, .records = 40, .lies = {[3] = LIE_EQUIVOCATE}},
     {.name = "withholds", .banks = 4, .hubs = 1, .records = 40, .lies = {[1] = LIE_WITHHOLD}},
     {.name = "forges", .banks = 4, .hubs = 1, .records = 40, .lies = {[0] = LIE_FORGE}},

@@ -75,6 +75,33 @@ Test(view, an_early_lie_is_found_out)
     end();
 }
 
+/* What a hub gave before officers ordered a body lost, which it had executed, is not taken, and is no lie. */
+Test(view, what_was_given_before_a_loss_names_nobody)
+{
+    given g;
+    uint8_t digest[32];
+    begin_ordered(&g, digest);
+    put(applied(digest, 0, 999));
+    made before = height_end(5, false);
+    height_begin(5);
+    put(applied(digest, 0, 100));
+    made after = height_end(5, true);
+    attest(&before);
+    kh_attestation a = attestation(&after);
+    a.flags = kh_attest_flags(1, 0);
+    kh_view_attested(v, &a);
+    attest(&before);
+    deliver(&before, HUB);
+    cr_assert_eq(alert_cnt, 0);
+    cr_assert_eq(kh_view_height(v), 0);
+    deliver(&after, HUB);
+    cr_assert_eq(alert_cnt, 0);
+    cr_assert_eq(g.financings[0], 100);
+    cr_assert(!find(999));
+    forget(&before), forget(&after);
+    end();
+}
+
 Test(view, a_missing_receipt_names_the_hub)
 {
     begin();
