@@ -1,5 +1,6 @@
 /* verify: a file of questions, a verdict a line, in order. */
 #include "embed/embed.h"
+#include "formats/item.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,7 +65,7 @@ static bool ask(const kh_row_view *row, const kh_principal *who, asked *a, kh_qu
         return refuse(a, KH_C_FORMAT, "amount: not digits with at most the currency's decimals");
     if (kh_amount_parse(row->get(row, "want_amount"), q->currency, &q->want) != KH_C_OK)
         return refuse(a, KH_C_FORMAT, "want_amount: not digits with at most the currency's decimals");
-    if (!kh_date_parse(row->get(row, "date"), &q->date)) return refuse(a, KH_C_FORMAT, "date: write 2026-11-24");
+    if (!kh_day_parse(row->get(row, "date"), &q->date)) return refuse(a, KH_C_FORMAT, "date: write 2026-11-24");
     kh_text direction = row->get(row, "direction"), version = row->get(row, "version");
     if (direction.n > 0) {
         static const struct {

@@ -14,11 +14,11 @@ static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
     v->country = kh_xml_path_text(t, party, "PostalTradeAddress/CountryID");
 }
 
-/* The amount due may be stated in the tax currency too: the invoice's own is meant, or the one that names none. */
-static uint32_t amount_due(const kh_xml_tree *t, uint32_t settlement, kh_text currency)
+/* An amount may be stated in the tax currency too: the invoice's own is meant, or the one that names none. */
+static uint32_t amount_of(const kh_xml_tree *t, uint32_t settlement, const char *name, kh_text currency)
 {
     uint32_t summation = kh_xml_child(t, settlement, "SpecifiedTradeSettlementHeaderMonetarySummation");
-    uint32_t first = kh_xml_child(t, summation, "DuePayableAmount");
+    uint32_t first = kh_xml_child(t, summation, name);
     for (uint32_t due = first; due != 0; due = kh_xml_again(t, due)) {
         kh_text beside = kh_xml_currency(t, due);
         if (beside.n == 0 || kh_text_equal(beside, currency)) return due;
@@ -37,8 +37,14 @@ bool kh_cii_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *texts, kh_i
                     .currency = kh_xml_path_text(t, settlement, "InvoiceCurrencyCode"),
                     .contract = kh_xml_path_text(t, agreement, "ContractReferencedDocument/IssuerAssignedID")};
     if (v.date.n == 0) v.date = kh_xml_path_text(t, document, "IssueDateTime/DateTime");
-    uint32_t due = amount_due(t, settlement, v.currency);
+    uint32_t due = amount_of(t, settlement, "DuePayableAmount", v.currency);
     v.payable = kh_xml_text(t, due);
+    if (v.payable.n == 0) { /* CII does not demand it, as EN 16931 does */
+        due = amount_of(t, settlement, "GrandTotalAmount", v.currency);
+        v.total = kh_xml_text(t, due);
+        v.prepaid = kh_xml_text(t, amount_of(t, settlement, "TotalPrepaidAmount", v.currency));
+        v.rounding = kh_xml_text(t, amount_of(t, settlement, "RoundingAmount", v.currency));
+    }
     v.payable_currency = kh_xml_currency(t, due);
     seller(t, kh_xml_child(t, agreement, "SellerTradeParty"), &v);
     for (uint32_t r = kh_xml_child(t, settlement, "InvoiceReferencedDocument"); r != 0; r = kh_xml_again(t, r)) {

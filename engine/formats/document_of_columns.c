@@ -208,8 +208,9 @@ static bool state_of(const line *l, kh_kind kind)
     if (word.n != 0 && !kh_status_of_word(kind, word, &status))
         return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "\"%.*s\" is no status of the kind %s.", shown(word), word.p,
                               kh_kind_word(kind));
-    if (!kh_date_parse(date, &d->date))
-        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The date \"%.*s\" is not one.", shown(date), date.p);
+    if (!kh_day_parse(date, &d->date))
+        return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The date \"%.*s\" is not one; write 2026-11-24.",
+                              shown(date), date.p);
     if (!kh_when_parse(issued, 0, &ignored, &d->issue_time))
         return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The time of issue \"%.*s\" is not one.", shown(issued),
                               issued.p);

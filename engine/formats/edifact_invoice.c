@@ -75,6 +75,21 @@ static void read_currency(kh_edifact *e, const kh_edifact_segment *s)
     }
 }
 
+/* A name of several parts (C080: 3036, five times), blanks between; the sixth is its format. */
+static kh_edifact_kept joined(const kh_edifact *e, const kh_edifact_segment *s, uint32_t element)
+{
+    kh_edifact_kept all = kept(e, s, element, 0);
+    for (uint32_t component = 1; component < 5; component++) {
+        kh_edifact_kept part = kept(e, s, element, component);
+        if (part.n == 0) continue;
+        if (all.n != 0 && all.n < sizeof all.p) all.p[all.n++] = ' ';
+        uint32_t n = part.n < sizeof all.p - all.n ? part.n : (uint32_t)sizeof all.p - all.n;
+        memcpy(all.p + all.n, part.p, n);
+        all.n += n;
+    }
+    return all;
+}
+
 static void read_party(kh_edifact *e, const kh_edifact_segment *s)
 {
     static const char *const sellers[] = {"SE", "SU", "II"};
@@ -87,7 +102,7 @@ static void read_party(kh_edifact *e, const kh_edifact_segment *s)
     memset(seller, 0, sizeof *seller);
     seller->rank = rank;
     seller->identifier = kept(e, s, 2, 0);
-    seller->name = kept(e, s, 4, 0);
+    seller->name = joined(e, s, 4);
     if (seller->name.n == 0) seller->name = kept(e, s, 3, 0);
     seller->country = kept(e, s, 9, 0);
 }
@@ -193,34 +208,21 @@ static bool texts_are_utf8(kh_edifact *e)
     return good;
 }
 
-/* What is due (MOA 9); in messages of older directories, which have none, the total less what was prepaid. False: no decimals. */
-static bool payable_of(kh_edifact_invoice *v, kh_invoice *ret, char buf[48])
+/* What is due (MOA 9); in messages of older directories, which have none, the total less what was prepaid. */
+static void amounts_of(const kh_edifact_invoice *v, kh_invoice *ret)
 {
     uint32_t i = KH_MOA_DUE;
-    uint64_t total = 0, prepaid = 0;
-    bool total_less = false, prepaid_less = false;
-    kh_currency currency;
     while (i < KH_MOA_PREPAID && v->amount[i].n == 0) i++;
-    if (i == KH_MOA_PREPAID) return true;
-    ret->payable = TEXT(v->amount[i]);
+    if (i == KH_MOA_PREPAID) return;
     ret->payable_currency = TEXT(v->amount_currency[i]);
-    if (i == KH_MOA_DUE || v->amount[KH_MOA_PREPAID].n == 0) return true;
-    if (!kh_currency_of_text(ret->currency.n != 0 ? ret->currency : ret->payable_currency, &currency))
-        return true; /* said later */
-    if (kh_amount_parse_signed(ret->payable, currency, &total_less, &total) != KH_C_OK ||
-        kh_amount_parse_signed(TEXT(v->amount[KH_MOA_PREPAID]), currency, &prepaid_less, &prepaid) != KH_C_OK)
-        return false;
-    int64_t left = (total_less ? -(int64_t)total : (int64_t)total) - (prepaid_less ? -(int64_t)prepaid : (int64_t)prepaid);
-    buf[0] = '-';
-    uint32_t n = kh_amount_format((uint64_t)(left < 0 ? -left : left), currency, buf + 1);
-    ret->payable = left < 0 ? (kh_text){buf, n + 1} : (kh_text){buf + 1, n};
-    return true;
+    if (i == KH_MOA_DUE) ret->payable = TEXT(v->amount[i]);
+    else ret->total = TEXT(v->amount[i]);
+    ret->prepaid = TEXT(v->amount[KH_MOA_PREPAID]);
 }
 
 bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
 {
     kh_edifact_invoice *v = &e->invoice;
-    char buf[48];
     if (!texts_are_utf8(e))
         return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
                               "The message has texts that are not in the character set that UNB names.");
@@ -240,8 +242,7 @@ bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
                           .bill_cnt = v->bill_cnt};
     for (uint32_t i = 0; i < v->preceding_cnt; i++) invoice.preceding[i] = TEXT(v->preceding[i]);
     for (uint32_t i = 0; i < v->bill_cnt; i++) invoice.bills[i] = TEXT(v->bills[i]);
-    if (!payable_of(v, &invoice, buf))
-        return kh_item_refuse(item, &e->texts, KH_C_FORMAT, "An amount of the message (MOA) is not a plain decimal.");
+    amounts_of(v, &invoice);
     if (!kh_invoice_item(&invoice, &e->texts, item)) return false;
     if (is(&v->function, "1")) item->document.status = KH_STATUS_VOID; /* BGM says: a cancellation */
     return true;

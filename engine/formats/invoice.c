@@ -41,20 +41,47 @@ static bool set_seller(const kh_invoice *v, kh_item_texts *texts, kh_item *item)
     return true;
 }
 
+/* A proforma invoice (325) looks like an invoice and claims no payment: nothing that it says can be financed. */
+static bool is_proforma(kh_text code) { return kh_text_equal(code, kh_text_of("325")); }
+
+/* What is due where a syntax does not have to say it: the total, less what is prepaid, with its rounding (EN 16931, BR-CO-16). */
+static bool due_of(const kh_invoice *v, kh_currency currency, bool *ret_negative, uint64_t *ret)
+{
+    const kh_text parts[3] = {v->total, v->prepaid, v->rounding};
+    int64_t sum = 0;
+    for (int i = 0; i < 3; i++) {
+        bool negative = false;
+        uint64_t part = 0;
+        if (kh_amount_parse_signed(parts[i], currency, &negative, &part) != KH_C_OK) return false;
+        if (part == KH_AMOUNT_NONE) continue;
+        sum += negative == (i == 1) ? (int64_t)part : -(int64_t)part;
+    }
+    *ret_negative = sum < 0;
+    *ret = (uint64_t)(sum < 0 ? -sum : sum);
+    return *ret <= KH_AMOUNT_MAX;
+}
+
 static bool set_amount(const kh_invoice *v, kh_item_texts *texts, kh_item *item, bool *ret_negative)
 {
     kh_text word = v->currency.n != 0 ? v->currency : v->payable_currency;
     kh_currency currency, beside;
     uint64_t amount = KH_AMOUNT_NONE;
     *ret_negative = false;
-    if (v->payable.n == 0) return true;
+    if (v->payable.n == 0 && v->total.n == 0) return true;
     if (!kh_currency_of_text(word, &currency))
         return kh_item_refuse(item, texts, KH_C_FORMAT, "The invoice currency \"%.*s\" is not an ISO 4217 code.",
                               word.n > 40 ? 40 : (int)word.n, word.n != 0 ? word.p : "");
     if (v->payable_currency.n != 0 && (!kh_currency_of_text(v->payable_currency, &beside) || beside != currency))
         return kh_item_refuse(item, texts, KH_C_FORMAT, "The amount due is in another currency than the invoice (%s).",
                               kh_currency_alpha(currency));
-    if (kh_amount_parse_signed(v->payable, currency, ret_negative, &amount) != KH_C_OK)
+    if (v->payable.n == 0) {
+        if (!due_of(v, currency, ret_negative, &amount))
+            return kh_item_refuse(
+                item, texts, KH_C_FORMAT,
+                "The total, what is prepaid or the rounding is not a plain decimal with at most %d digits after "
+                "the point (%s) and 18 in all.",
+                kh_currency_exponent(currency), kh_currency_alpha(currency));
+    } else if (kh_amount_parse_signed(v->payable, currency, ret_negative, &amount) != KH_C_OK)
         return kh_item_refuse(
             item, texts, KH_C_FORMAT,
             "The amount due \"%.*s\" is not a plain decimal with at most %d digits after the point (%s) and 18 in all.",
@@ -85,6 +112,9 @@ bool kh_invoice_item(const kh_invoice *v, kh_item_texts *texts, kh_item *item)
         return kh_item_refuse(item, texts, KH_C_FORMAT, "The issue date \"%.*s\" is missing or not a date.",
                               day.n > 40 ? 40 : (int)day.n, day.n != 0 ? day.p : "");
     if (!set_amount(v, texts, item, &negative)) return false;
+    if (is_proforma(v->type_code))
+        return kh_item_refuse(item, texts, KH_C_FORMAT,
+                              "A proforma invoice (type 325) claims no payment and is no receivable; send the invoice itself.");
     bool credit = v->credit_note || is_credit_code(v->type_code) || negative;
     if (credit) {
         d->kind = KH_KIND_CREDIT_NOTE;

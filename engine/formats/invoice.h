@@ -11,7 +11,8 @@ typedef struct kh_invoice {
     kh_text type_code;                  /* BT-3, UN/EDIFACT 1001: 380, 381, 384 … ; may be none */
     bool credit_note;                   /* the syntax itself says so (a UBL CreditNote) */
     kh_text currency, payable_currency; /* BT-5; the currency beside the amount, may be none, must not differ */
-    kh_text payable;                    /* BT-115; none: a document without an amount */
+    kh_text payable;                    /* BT-115; none: what total, prepaid and rounding give */
+    kh_text total, prepaid, rounding;   /* BT-112, 113, 114, in the currency of the payable; no total either: without an amount */
     kh_text vat, registration, identifier, country, seller_name; /* BT-31, BT-30, BT-29, BT-40, BT-27; each may be none */
     kh_text contract;                                            /* BT-12 */
     kh_text preceding[KH_DOC_REFS_MAX];                          /* BT-25 */

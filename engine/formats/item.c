@@ -240,3 +240,30 @@ bool kh_when_parse(kh_text text, int zone_s, kh_date *ret_date, uint64_t *ret_se
     }
     return true;
 }
+
+static kh_text cut(kh_text t)
+{
+    while (t.n > 0 && (t.p[0] == ' ' || t.p[0] == '\t')) t.p++, t.n--;
+    while (t.n > 0 && (t.p[t.n - 1] == ' ' || t.p[t.n - 1] == '\t')) t.n--;
+    return t;
+}
+
+bool kh_day_parse(kh_text text, kh_date *ret)
+{
+    char time[48] = "20010101T0"; /* a time is read as that of any day */
+    kh_text t = cut(text), rest;
+    kh_date day, ignored;
+    uint64_t seconds = 0;
+    uint32_t n = 0;
+    if (kh_date_parse(t, ret)) return true;
+    while (n < t.n && t.p[n] != 'T' && t.p[n] != ' ') n++;
+    if (n == t.n && (n == 12 || n == 14)) n = 8; /* CCYYMMDDHHMM[SS] */
+    rest = cut((kh_text){t.p + n, t.n - n});
+    if (rest.n != 0 && rest.p[0] == 'T') rest.p++, rest.n--;
+    if (rest.n < 4 || rest.n > 32 || n == 0 || !kh_date_parse((kh_text){t.p, n}, &day)) return false;
+    uint32_t at = rest.p[1] == ':' ? 10 : 9;
+    memcpy(time + at, rest.p, rest.n);
+    if (!kh_when_parse((kh_text){time, at + rest.n}, 0, &ignored, &seconds) || seconds == 0) return false;
+    *ret = day;
+    return true;
+}

@@ -40,4 +40,7 @@ bool kh_item_bill_of_lading_code(kh_text code);
    minutes alone too). *ret_date is the written day; *ret_seconds the instant, an unwritten zone being `zone_s` east of UTC, and 0
    when there is no time of day. False: not a date. Empty: both 0. */
 KH_MUST bool kh_when_parse(kh_text text, int zone_s, kh_date *ret_date, uint64_t *ret_seconds);
+/* kh_day_parse reads what kh_date_parse reads, and these with a time of day behind them ("2026/10/1 0:00", as spreadsheets write
+   it, "2026-10-01T10:20:30+08:00", "20261001102030"): the written day; the time must be one and is left out. Empty: 0. */
+KH_MUST bool kh_day_parse(kh_text text, kh_date *ret);
 #endif

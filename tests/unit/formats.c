@@ -42,6 +42,25 @@ Test(text_csv, header_in_any_order_case_and_language)
            "2:export_declaration " N1 " " OWNER " USD5.00  cleared\n");
 }
 
+Test(text_csv, a_date_may_have_a_time)
+{
+    static const char *const days[] = {"2026-10-01 10:20:30", "2026/10/1 0:00",    "2026-10-01T23:59:59.5+08:00",
+                                       "20261001102030",      "202610011020",      "2026年10月1日 09:30",
+                                       "2026-10-01T00:00Z",   " 2026-10-01  1:02 "};
+    static const char *const none[] = {"2026-10-01 25:00", "2026-10-01T",     "2026-10-01 noon", "2026-10-01 10:61",
+                                       "20261001 1",       "2026-10-0110:20", "202610011060",    "10:20:30",
+                                       "2026-02-30 10:20", "2026-10-01 Z+08"};
+    char line[400];
+    for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
+        snprintf(line, sizeof line, HEAD "order,O1,DE1,USD,5,%s\n", days[i]);
+        expect(line, "2:order O1 DE1 USD5.00 2026-10-01\n");
+    }
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        snprintf(line, sizeof line, HEAD "order,O1,DE1,USD,5,%s\n", none[i]);
+        expect(line, "2:FORMAT\n");
+    }
+}
+
 Test(text_csv, unknown_columns_are_said_once_and_known_ones_may_not_repeat)
 {
     expect("kind,number,owner_id,currency,amount,date,colour,colour\nexport_declaration," N1 "," OWNER ",USD,5,,red,red\n",

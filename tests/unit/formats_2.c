@@ -70,6 +70,42 @@ Test(xml_invoice, the_scheme_of_a_vat_number_is_vat_or_va)
     }
 }
 
+#define CII(type, amounts)                                                                                                       \
+    "<CrossIndustryInvoice xmlns='urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100'><ExchangedDocument><ID>1</ID>"   \
+    "<TypeCode>" type "</TypeCode><IssueDateTime><DateTimeString>20240229</DateTimeString></IssueDateTime></ExchangedDocument>"  \
+    "<SupplyChainTradeTransaction><ApplicableHeaderTradeAgreement><SellerTradeParty><Name>N</Name></SellerTradeParty>"           \
+    "</ApplicableHeaderTradeAgreement><ApplicableHeaderTradeSettlement><InvoiceCurrencyCode>EUR</InvoiceCurrencyCode>"           \
+    "<SpecifiedTradeSettlementHeaderMonetarySummation>" amounts "</SpecifiedTradeSettlementHeaderMonetarySummation>"             \
+    "</ApplicableHeaderTradeSettlement></SupplyChainTradeTransaction></CrossIndustryInvoice>"
+
+/* CII lets the amount due out: it is the total, less what is prepaid, with its rounding. */
+Test(xml_invoice, what_is_due_follows_from_the_total)
+{
+    static const char *const cases[][2] = {
+        {CII("380", "<GrandTotalAmount>100.02</GrandTotalAmount>"), "put invoice 1@n owner=n 2024-02-29 EUR 100.02"},
+        {CII("380", "<GrandTotalAmount currencyID='NOK'>1</GrandTotalAmount><GrandTotalAmount currencyID='EUR'>100.02"
+                    "</GrandTotalAmount><TotalPrepaidAmount>30</TotalPrepaidAmount><RoundingAmount>-0.02</RoundingAmount>"),
+         "put invoice 1@n owner=n 2024-02-29 EUR 70.00"},
+        {CII("380", "<GrandTotalAmount>9</GrandTotalAmount><DuePayableAmount>0</DuePayableAmount>"),
+         "put invoice 1@n owner=n 2024-02-29 EUR 0.00"},
+        {CII("380", "<GrandTotalAmount>-9</GrandTotalAmount>"), "put credit_note 1@n owner=n 2024-02-29 EUR 9.00"},
+        {CII("380", "<GrandTotalAmount>9</GrandTotalAmount><TotalPrepaidAmount>1.234</TotalPrepaidAmount>"), "refused 10 @1"},
+        {CII("380", "<GrandTotalAmount currencyID='NOK'>9</GrandTotalAmount>"), "refused 10 @1"},
+        {CII("380", "<TotalPrepaidAmount>9</TotalPrepaidAmount>"), "put invoice 1@n owner=n 2024-02-29"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        xml_read((const uint8_t *)cases[i][0], strlen(cases[i][0]), KH_FORMAT_AUTO, NULL, &outcome);
+        EXPECT(cases[i][1]);
+    }
+}
+
+Test(xml_invoice, a_proforma_is_no_receivable)
+{
+    static const char text[] = CII("325", "<DuePayableAmount>9</DuePayableAmount>");
+    xml_read((const uint8_t *)text, strlen(text), KH_FORMAT_AUTO, NULL, &outcome);
+    EXPECT("refused 10 @1");
+    cr_assert(strstr(outcome.why, "proforma") != NULL, "%s", outcome.why);
+}
+
 Test(xml_encodings, utf16_with_a_declaration_of_any_length)
 {
     static const char text[] =

@@ -78,7 +78,9 @@ Test(text_edifact, which_identifier_names_the_seller)
     expect(WITH("NAD+SE+++X+S+T++1+NL'RFF+GN:57151520'NAD+BY'RFF+VA:NL99'"),
            "1:invoice N@NL57151520 NL57151520 2026-01-01\n" MISCOUNT("9"));
     expect(WITH("NAD+SE+400::9++X+S+T++1+NL'"), "1:invoice N@NL400 NL400 2026-01-01\n" MISCOUNT("6"));
-    expect_part(WITH("NAD+SE+++De  Koksmaat:BV'"), "N@de koksmaat de koksmaat");
+    expect_part(WITH("NAD+SE+++De  Koksmaat:BV'"), "N@de koksmaat bv de koksmaat bv");
+    expect_part(WITH("NAD+SE+++Koks Maat:& Zonen:::B.V.:1'"), "N@koks maat & zonen b.v. koks maat & zonen b.v. ");
+    expect_part(WITH("NAD+SE++Other:Street 1'"), "N@other other ");
     expect_part(WITH("NAD+SU+++Supplier'RFF+VA:DE1'NAD+BY+++B'"), "N@DE1 ");
     expect_part(WITH("NAD+SU+++Supplier'RFF+VA:DE1'NAD+SE+++S'RFF+VA:DE2'"), "N@DE2 ");
     expect(WITH("NAD+BY+++Buyer'RFF+VA:DE1'"), "1:FORMAT\n" MISCOUNT("7"));
@@ -107,8 +109,18 @@ Test(text_edifact, amounts)
     expect_part(WITH("", "MOA+9:100:JPY'"), "JPY100 ");
     expect_part(WITH("CUX+2:JPY'", "MOA+9:100.5'"), "1:FORMAT");
     expect_part(WITH("", "MOA+9:100'"), "1:FORMAT");
+    expect_part(WITH("CUX+2:EUR'", "MOA+77:1'MOA+113:x'"), "1:FORMAT");
+    expect_part(WITH("CUX+2:EUR'", "MOA+9:5'MOA+113:x'"), "EUR5.00");
+    expect_part(WITH("CUX+2:EUR'", "MOA+77:10'MOA+113:30'"), "1:credit_note N@DE123456789 DE123456789 EUR20.00");
+    expect_part(WITH("CUX+2:CNY'", "MOA+9:100.000'"), "1:FORMAT"); /* a digit beyond the exponent, though a zero */
     expect_part(WITH("CUX+2:EUR'", "MOA+9:-5'"), "1:credit_note N@DE123456789 DE123456789 EUR5.00");
 #undef WITH
+}
+
+/* It looks like an invoice and claims no payment. */
+Test(text_edifact, a_proforma_is_no_receivable)
+{
+    expect("UNH+1+INVOIC:D:14B:UN'BGM+325+N'DTM+137:20260101:102'" SELLER "CUX+2:EUR'UNS+S'MOA+9:5'UNT+9+1'", "1:FORMAT\n");
 }
 
 Test(text_edifact, credit_notes_name_what_they_correct)
