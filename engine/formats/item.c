@@ -250,7 +250,7 @@ static kh_text cut(kh_text t)
 
 bool kh_day_parse(kh_text text, kh_date *ret)
 {
-    char time[48] = "20000101T0"; /* a time is read as that of any day */
+    char time[48] = "20010101T0"; /* a time is read as that of any day */
     kh_text t = cut(text), rest;
     kh_date day, ignored;
     uint64_t seconds = 0;
