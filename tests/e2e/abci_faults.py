@@ -55,7 +55,7 @@ class Pair:
 
     def start_app(self):
         self.app = subprocess.Popen([APP, self.root + "/abci.sock", self.state], stderr=self.log)
-        for _ in range(200):
+        for _ in range(6000):
             if os.path.exists(self.root + "/abci.sock"):
                 return
             time.sleep(0.01)
@@ -73,7 +73,7 @@ class Pair:
     def stop(self):
         """CometBFT ends between two heights, as it does when it is asked to."""
         self.comet.terminate()
-        if not self.wait_end(10):
+        if not self.wait_end(60):
             self.kill(self.comet)
 
     def wait_end(self, seconds):
@@ -95,7 +95,7 @@ class Pair:
             pass
         return hashes, max(hashes, default=0)
 
-    def reaches(self, height, seconds=20):
+    def reaches(self, height, seconds=60):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.seen()[1] >= height:
@@ -119,7 +119,7 @@ def crash_points():
     pair.start_app()
     for n in range(FROM, TO + 1):
         pair.start_comet(crash_at=n)
-        died = pair.wait_end(20)
+        died = pair.wait_end(60)
         pair.kill(pair.comet)
         before = pair.seen()[1]
         if n % 3 == 0:  # and the application loses what it had not saved
@@ -129,7 +129,7 @@ def crash_points():
         good = pair.reaches(before + 4)
         pair.stop()
         if not ok(died and good and pair.sound(), f"crash point {n}: goes on behind height {before}", f"died {died}, goes on {good}\n{pair.tail()}"):
-            break  # what follows would say the same, 40 seconds each
+            break  # what follows would say the same, two minutes each
     pair.kill(pair.app, pair.comet)
     shutil.rmtree(pair.root)
 
@@ -163,7 +163,7 @@ def kills():
         good = good and pair.reaches(before + 4)
         ok(good and pair.sound(), f"kill {n}: {side}", pair.tail())
     pair.app.terminate()
-    ok(pair.app.wait(10) == 0, "the application stops while CometBFT runs")
+    ok(pair.app.wait(60) == 0, "the application stops while CometBFT runs")
     pair.kill(pair.comet)
     shutil.rmtree(pair.root)
 

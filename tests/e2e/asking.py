@@ -36,7 +36,7 @@ class Ask:
         words = line.split()
         return {name: int(value) for name, value in zip(words[::2], words[1::2])}
 
-    def more(self, rounds, timeout=30):
+    def more(self, rounds, timeout=120):
         """Waits for so many more rounds; False where they do not come."""
         wanted, until = self.totals()["rounds"] + rounds, time.monotonic() + timeout
         while self.totals()["rounds"] < wanted:
@@ -45,7 +45,7 @@ class Ask:
             time.sleep(0.02)
         return True
 
-    def over(self, timeout=30):
+    def over(self, timeout=120):
         """Waits until it was told that its session is over, and none of its threads gets another answer: one may have been on its way."""
         before, until = self.totals(), time.monotonic() + timeout
         while time.monotonic() < until:

@@ -93,7 +93,7 @@ def warns():
     row, _ = town.row("hub1", 201, "import", town.write("less.csv", owned([(3, "120.00")])))
     tap.same(row["amended"], 1, "an amendment")
     alerts = lambda bank: [pick(row, "alert", "bank", "financing", "number", "attested") for row in town.rows(f"bank{bank}", bank, "alerts")[0]]
-    town.until(lambda: alerts(11) and alerts(12), 15)
+    town.until(lambda: alerts(11) and alerts(12))
     number = declaration(3)
     tap.same(alerts(11)[0], {"alert": "OVER_LIMIT", "bank": 11, "financing": None, "number": number, "attested": True} | pick(alerts(11)[0], "financing"), "the bank over the limit has an alert")
     tap.same(alerts(12), [{"alert": "LINE_CANCELLED", "bank": 12, "financing": 5, "number": number, "attested": True}], "the one who loses its hold has its own")
@@ -110,10 +110,11 @@ def agrees():
 
 def audits():
     tap.ok(agrees()[2], "audit --height: one digest at all nodes")
-    said = town.audits(NODES)
-    tap.same(len({(s["attested_height"], s["state_digest"]) for s in said}), 1, "one attested state")
-    tap.same((len({(s["executed_height"], s["content_digest"]) for s in said[:len(HUBS)]}), ["content_digest" in s for s in said]),
-             (1, [True] * len(HUBS) + [False] * 4), "hubs have one content; banks do not know it")
+    states = lambda said: {(s["attested_height"], s["state_digest"]) for s in said}
+    contents = lambda said: {(s["executed_height"], s["content_digest"]) for s in said[:len(HUBS)]}
+    tap.ok(town.until(lambda: len(states(town.audits(NODES))) == 1), "one attested state")
+    tap.ok(town.until(lambda: len(contents(town.audits(NODES))) == 1), "hubs have one content")
+    tap.same(["content_digest" in s for s in town.audits(NODES)], [True] * len(HUBS) + [False] * 4, "banks do not know it")
 
 
 def proves():
@@ -146,7 +147,7 @@ def a_bank_dies():
     height = town.audit("bank11")["height"]
     town.must("start", "bank12")
     tap.ok(town.until(lambda: town.audit("bank12", height).get("digest") == town.audit("bank11", height)["digest"]), "it catches up to the same digest")
-    tap.same((listed(12), len(before)), (before, 2), "and has what is its own")
+    tap.ok(town.until(lambda: listed(12) == before) and len(before) == 2, "and has what is its own", before)
     tap.same(apply(12, 9, "250.00", D[2])[0]["name"], "OK", "and goes on itself")
     row, status = town.check(town.prove(12, 1, "older.json"))
     tap.same((row.get("operation"), row.get("financing"), status), ("apply", 1, 0), "what it was granted before can be proved")
@@ -167,7 +168,7 @@ def hubs_die():
     tap.same(6 in listed(11), False, "and not shown")
     for hub in HUBS:
         town.must("start", hub)
-    tap.ok(town.until(lambda: 6 in listed(11)), "once hubs are back it is done")
+    tap.ok(town.until(lambda: 6 in (listed(11) or ())), "once hubs are back it is done")
     row, status = apply(11, 6, "400.00", D[5])
     tap.same((row["name"], row["state"], status), ("OK", "APPLIED", 0), "sent again: its first outcome")
     row, _ = town.row("bank11", 11, "balance", D[5], "--owner", USCC_A, "--amount", "400.00")

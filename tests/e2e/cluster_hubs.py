@@ -76,7 +76,7 @@ def replaced():
     tap.same(town.tool("replace-hub", "hub1", "--keys", town.dir)[0], 2, "a folder without keys")
     if not town.well(tap, "replace-hub", "replace-hub", "hub1", "--keys", backup):
         return
-    tap.ok(town.until(lambda: town.audit("hub1").get("executed_height", 0) >= before["executed_height"], 120), "it catches up from the others")
+    tap.ok(town.until(lambda: town.audit("hub1").get("executed_height", 0) >= before["executed_height"]), "it catches up from the others")
     after = town.audit("hub1")
     tap.same(after["content_digest"], before["content_digest"], "to the same content")
     tap.same(hold(14, 4, 4, "100.00"), (0, True), "it attests what comes then")
@@ -119,7 +119,8 @@ def other_keys():
     new = subprocess.run([os.environ["KANHE_KEY"], "intl", "sign", os.path.join(root, "new.key")], check=True, capture_output=True, text=True).stdout.strip()
     ordered("member", *record(201, sender=new))
     tap.ok(town.log_says("hub1", "sessions_ended"), "the hub says that its sessions end")
-    tap.same((asked(source), asked(regulator)), (None, 200), "the member's open connection is over, another's goes on")
+    tap.ok(town.until(lambda: asked(source) is None), "the member's open connection is over")
+    tap.same(asked(regulator), 200, "another's goes on")
     tap.ok(connection("hub1", 201) is not None, "it comes in again")
 
 
@@ -132,7 +133,7 @@ def expelled():
     free = balance()
     tap.same(free["held"], "100.00", "the bank's hold stands")
     ordered("member", *record(13, status="expelled"))
-    tap.ok(town.until(lambda: balance()["held"] == "0.00", 60), "and lapses when it is expelled")
+    tap.ok(town.until(lambda: balance()["held"] == "0.00"), "and lapses when it is expelled")
     tap.same(hold(14, 8, 3, balance()["free"]), (0, True), "all of the paper is there for another")
 
 

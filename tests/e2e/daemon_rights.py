@@ -76,7 +76,7 @@ if ROOT:
     log = os.path.join(hub.root, "log", "kanhed.log")
     os.rename(log, log + ".1")
     hub.tell(signal.SIGUSR1)
-    deadline = time.time() + 20
+    deadline = time.time() + 60
     while not os.path.exists(log) and time.time() < deadline:
         time.sleep(0.02)
     tap.ok(os.path.exists(log), "the user opens the log again")

@@ -1,9 +1,11 @@
 """What the scripts about kanhed share: a certificate authority, a configuration, the daemon, and calls over mutual TLS."""
 import http.client
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -20,6 +22,20 @@ ACCESS_JSON = {"Accept": "application/json"}
 
 def openssl(*words):
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+
+def free_port(kind):
+    """For who wants the same port after a restart: below those that the kernel gives to anybody."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        least = int(f.read().split()[0])
+    for port in random.sample(range(10000, least), 100):
+        with socket.socket(socket.AF_INET, kind) as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 class Authority:

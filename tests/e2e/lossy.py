@@ -19,7 +19,7 @@ CLIENTS, FINANCINGS = 4, 100
 
 
 class Proxy:
-    """Passes bytes to and fro; two connections in three are cut after a random number of them, in either direction."""
+    """Passes bytes to and fro; of three connections two are limited to a random number of them in either direction, and most of those are cut."""
 
     def __init__(self, url):
         self.to = int(url.rsplit(":", 1)[1])
@@ -36,7 +36,7 @@ class Proxy:
             except OSError:
                 return
             # up: handshake and request take about 3,000 bytes and more; down: about 1,500, then the answer
-            limit = [self.random.randrange(1500, 9000), self.random.randrange(500, 12000)] if self.random.random() < 0.67 else [1 << 40, 1 << 40]
+            limit = [self.random.randrange(1500, 5000), self.random.randrange(500, 4000)] if self.random.random() < 0.67 else [1 << 40, 1 << 40]
             threading.Thread(target=self._pass, args=(here, limit), daemon=True).start()
 
     def _pass(self, here, limit):
@@ -121,7 +121,7 @@ def run(losses):
 calm, stormy = run(False), run(True)
 tap.same(calm["problems"], [], "without losses every command is answered")
 tap.same(stormy["problems"], [], "with losses every command is answered in the end")
-tap.ok(stormy["cut"] > 10, "connections were cut", stormy["cut"])
+tap.ok(stormy["cut"] > 3, "connections were cut", stormy["cut"])
 tap.ok(calm["audit"] and stormy["audit"], "both logs are proven")
 tap.same(stormy["financings"], calm["financings"], "nothing was done twice, nothing is missing")
 tap.same(stormy["digest"], calm["digest"], "the same content digest")

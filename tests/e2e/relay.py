@@ -3,6 +3,7 @@ import random
 import select
 import socket
 import threading
+import time
 
 
 def request_of(datagram):
@@ -113,13 +114,27 @@ class Relay:
                     pass
 
     def drain(self):
-        """What is held goes out; then the books are whole."""
+        """What is held goes out, and each answer that is to come is waited for; then the books are whole."""
         self.ending = True
         self.thread.join()
         for _, send, datagram in self.held:
             send(datagram, True)
         self.held = []
-        while select.select([*self.backs], [], [], 0.5)[0]:
-            for s in select.select([*self.backs], [], [], 0)[0]:
-                name = answered_by(s.recv(2048))
-                self.answers[name] = self.answers.get(name, 0) + 1
+        until = time.monotonic() + 20
+        while self.hear(0.5) or (self.requests - set(self.answers) and time.monotonic() < until):
+            pass
+
+    def hear(self, seconds):
+        """Takes what has come; False: nothing within that time."""
+        come = select.select([*self.backs], [], [], seconds)[0]
+        for s in come:
+            name = answered_by(s.recv(2048))
+            self.answers[name] = self.answers.get(name, 0) + 1
+        return bool(come)
+
+    def lost_by_kernel(self):
+        """Datagrams that found no room in a socket of the hub's or of ours, which are nobody's fault."""
+        ports = {self.to[1], *(s.getsockname()[1] for s in self.backs)}
+        with open("/proc/net/udp", encoding="ascii") as f:
+            lines = [line.split() for line in f.read().splitlines()[1:]]
+        return sum(int(words[-1]) for words in lines if int(words[1].rsplit(":", 1)[1], 16) in ports)

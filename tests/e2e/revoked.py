@@ -7,13 +7,7 @@ from authority import Lists
 tap = Tap()
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-hub = Hub(keys=f'crl = "crl.pem"; datagrams = {{ listen = "127.0.0.1:{free_port()}"; }};', without=("datagrams",),
+hub = Hub(keys=f'crl = "crl.pem"; datagrams = {{ listen = "127.0.0.1:{free_port(socket.SOCK_DGRAM)}"; }};', without=("datagrams",),
           limits='probe_limit = "off"; address_limit = "off";')
 atexit.register(hub.close)
 import_declarations(hub)
@@ -25,7 +19,7 @@ def reload(word):
     """SIGHUP, until the log says what came of it."""
     before = hub.said().count(word)
     os.kill(hub.pid, signal.SIGHUP)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while hub.said().count(word) == before and time.monotonic() < until:
         time.sleep(0.02)
     return hub.said().count(word) > before

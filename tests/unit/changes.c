@@ -78,7 +78,7 @@ static void *put(void *arg)
 static void wait_offered(uint32_t cnt)
 {
     uint32_t now = 0;
-    for (int i = 0; i < 5000 && now < cnt; i++) {
+    for (int i = 0; i < 60000 && now < cnt; i++) {
         (void)pthread_mutex_lock(&node.lock);
         now = node.offer_cnt;
         (void)pthread_mutex_unlock(&node.lock);

@@ -3,6 +3,7 @@
 #include "service_fixture.h"
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -160,12 +161,15 @@ typedef struct server {
     service_fixture x;
     int fd;
     char address[32];
-    uint32_t lose; /* of 100 requests */
-    bool twice, silent;
+    uint32_t lose;             /* of 100 requests */
+    bool twice, silent, uncut; /* uncut: runs come as one message, which is nobody's datagram; uncut_cnt: how many */
+    uint32_t uncut_cnt;
     _Atomic bool stop;
     pthread_t thread;
 } server;
 static server s;
+
+#define ONE_MAX ((ssize_t)KH_DATAGRAM_MAX_SZ)
 
 static void *serve(void *ctx)
 {
@@ -181,10 +185,11 @@ static void *serve(void *ctx)
         kh_poller_wake(s.x.poller);
         for (;;) {
             socklen_t sz = sizeof from;
-            ssize_t n = recvfrom(s.fd, p.bytes, sizeof p.bytes, MSG_DONTWAIT, (struct sockaddr *)&from, &sz);
+            ssize_t n = recvfrom(s.fd, p.bytes, sizeof p.bytes, MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &sz);
             if (n <= 0) break;
             seed = seed * 6364136223846793005u + 1442695040888963407u;
-            if (s.silent || (seed >> 33) % 100 < s.lose) continue;
+            s.uncut_cnt += s.uncut && n > ONE_MAX;
+            if (s.silent || (s.uncut && n > ONE_MAX) || (seed >> 33) % 100 < s.lose) continue;
             p.packet = (kh_packet){.p = p.bytes, .n = (uint32_t)n, .cap = KH_DATAGRAM_MAX_SZ};
             memcpy(p.packet.peer, &from, sizeof from);
             fx_burst(&s.x, &p.packet);
@@ -212,6 +217,8 @@ static kh_channel *start(uint32_t timeout_ms)
     s.fd = socket(AF_INET, SOCK_DGRAM, 0);
     cr_assert(s.fd >= 0 && bind(s.fd, (struct sockaddr *)&at, sizeof at) == 0 &&
               getsockname(s.fd, (struct sockaddr *)&at, &sz) == 0);
+    int on = 1;
+    cr_assert(!s.uncut || setsockopt(s.fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on) == 0);
     snprintf(s.address, sizeof s.address, "127.0.0.1:%u", ntohs(at.sin_port));
     cr_assert(fx_session(&s.x, FX_BANK, &grant) == KH_OK);
     kh_channel_options o = {.address = s.address, .lane = 3, .timeout_ms = timeout_ms, .op_timeout_ms = timeout_ms * 4};
@@ -293,6 +300,28 @@ Test(channel, through_losses)
     kh_channel_stats st;
     kh_channel_get_stats(c, &st);
     cr_assert(st.again > 0);
+    finish(c);
+}
+
+/* As over a veth pair to a packet socket: a run is never answered, so the same is sent apart, and all that follows. */
+Test(channel, a_run_that_is_never_answered_is_sent_apart)
+{
+    enum { N = 3000 };
+    static kh_query q[N];
+    static kh_query_answer a[N];
+    kh_channel_stats first, then;
+    s.uncut = true;
+    kh_channel *c = start(300);
+    for (uint32_t i = 0; i < N; i++) q[i] = fx_query(i % FX_DOCS);
+    uint32_t tries = 0;
+    while (kh_channel_verify(c, q, N, false, a, NULL, NULL, NULL) != KH_OK) cr_assert(++tries < 20);
+    for (uint32_t i = 0; i < N; i++) cr_assert(a[i].code == KH_C_OK);
+    kh_channel_get_stats(c, &first);
+    uint32_t uncut = s.uncut_cnt;
+    cr_assert(uncut > 0 && first.again > 0);
+    while (kh_channel_verify(c, q, N, false, a, NULL, NULL, NULL) != KH_OK) cr_assert(++tries < 20);
+    kh_channel_get_stats(c, &then);
+    cr_assert(s.uncut_cnt == uncut && then.answered > first.answered);
     finish(c);
 }
 

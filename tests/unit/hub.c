@@ -281,19 +281,19 @@ Test(hub, who_asks_for_old_outputs_without_end_waits)
         cnt = answers();
         last = now_ms();
         cr_assert(cnt <= 1024 + 1 + (last - began) * 256 / 1000 + 1, "%u answers in %lu ms", cnt, (unsigned long)(last - began));
-    } while (cnt < 1200 && last - began < 20000);
+    } while (cnt < 1200 && last - began < 60000);
     cr_assert(cnt >= 1024, "%u", cnt); /* and none is lost that may be given */
     kh_hub_outputs_wanted(w.hub, BANK_A, 0);
     for (uint32_t i = 0; i < 8; i++) { /* another bank's are answered meanwhile */
         before = answers();
         node.again_to = 0;
         kh_hub_outputs_wanted(w.hub, BANK_B, 0);
-        for (uint32_t k = 0; k < 5000 && node.again_to != BANK_B; k++) usleep(1000);
+        for (uint32_t k = 0; k < 60000 && node.again_to != BANK_B; k++) usleep(1000);
         cr_assert(node.again_to == BANK_B);
     }
     before = answers();
     kh_hub_outputs_wanted(w.hub, BANK_A, 0); /* and its newest question in its turn */
-    for (uint32_t k = 0; k < 5000 && answers() == before; k++) usleep(1000);
+    for (uint32_t k = 0; k < 60000 && answers() == before; k++) usleep(1000);
     cr_assert(answers() > before);
 }
 
@@ -335,7 +335,7 @@ Test(hub, what_lapses_is_told_and_ticks_are_asked_for)
     text empty = {0};
     own_applies(&k, BANK_A, 1, 2, 1, 100);
     wait_executed(decide(&k));
-    for (uint32_t i = 0; i < 6000 && node.tick_cnt == 0; i++) usleep(500); /* this machine's clock is past the deadline */
+    for (uint32_t i = 0; i < 120000 && node.tick_cnt == 0; i++) usleep(500); /* this machine's clock is past the deadline */
     cr_assert(node.tick_cnt >= 1);
     w.time_ns += UINT64_C(4) * 86400 * KH_NS_PER_S;
     text_add(&empty, "", 0);
@@ -359,7 +359,7 @@ Test(hub, packages_are_sent_again)
     uint32_t before = parcel_cnt;
     kh_hub_outputs_wanted(w.hub, BANK_A, first + 2);
     kh_hub_outputs_wanted(w.hub, 4711, 0);
-    for (uint32_t i = 0; i < 4000 && parcel_cnt < before + 3; i++) usleep(500);
+    for (uint32_t i = 0; i < 120000 && parcel_cnt < before + 3; i++) usleep(500);
     usleep(20000);
     cr_assert(parcel_cnt == before + 3);
     cr_assert(node.again_cnt == 3 && node.again_to == BANK_A); /* of each what was attested: the bank may have forgotten */

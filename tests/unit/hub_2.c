@@ -93,7 +93,7 @@ static void all_the_same(void)
         uint64_t count = 0;
         uint32_t before = parcel_cnt;
         kh_hub_outputs_wanted(w.hub, banks[k], 0);
-        for (uint32_t i = 0; i < 4000 && parcel_cnt < before + BLOCKS; i++) usleep(500);
+        for (uint32_t i = 0; i < 120000 && parcel_cnt < before + BLOCKS; i++) usleep(500);
         for (uint32_t i = 0; i < BLOCKS; i++) {
             static given g;
             given_to(banks[k], FIRST_HEIGHT + i, &g);
@@ -185,7 +185,7 @@ static kh_attestation first[POINTS];
 
 static void wait_checkpoint(uint64_t height, kh_attestation *ret)
 {
-    for (uint32_t i = 0; i < 20000 && !checkpoint_of(height, ret); i++) usleep(500);
+    for (uint32_t i = 0; i < 120000 && !checkpoint_of(height, ret); i++) usleep(500);
     cr_assert(checkpoint_of(height, ret), "%lu", (unsigned long)height);
 }
 
@@ -312,7 +312,7 @@ Test(hub_restart, a_store_that_executed_something_else_stops_it)
     world_open();
     blocks[1].cnt = 0; /* no entry where the store has one */
     for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
-    for (uint32_t i = 0; i < 4000 && alert_cnt == 0; i++) usleep(500);
+    for (uint32_t i = 0; i < 120000 && alert_cnt == 0; i++) usleep(500);
     cr_assert(alert_cnt == 1);
     uint64_t ticket;
     ops_buf ops = {0};
@@ -374,7 +374,7 @@ static void lost_at(uint32_t at, uint32_t item)
     for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
     wait_executed(w.height);
     uint64_t last = order_lost(at, item);
-    for (uint32_t i = 0; i < 20000 && alert_cnt == 0; i++) usleep(500);
+    for (uint32_t i = 0; i < 120000 && alert_cnt == 0; i++) usleep(500);
     cr_assert(alert_cnt == 1 && kh_hub_executed_height(w.hub) < FIRST_HEIGHT + at);
     world_close(); /* and it is opened again */
     world_open();

@@ -430,7 +430,7 @@ static inline uint64_t decide(const block *b)
 }
 static inline void wait_executed(uint64_t height)
 {
-    for (uint32_t i = 0; i < 20000 && kh_hub_executed_height(w.hub) < height; i++) usleep(500);
+    for (uint32_t i = 0; i < 120000 && kh_hub_executed_height(w.hub) < height; i++) usleep(500);
     cr_assert(kh_hub_executed_height(w.hub) >= height, "height %lu", (unsigned long)height);
 }
 

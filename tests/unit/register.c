@@ -53,7 +53,7 @@ static uint64_t entries(void)
 }
 static void wait_entries(uint64_t n)
 {
-    for (int i = 0; i < 5000 && entries() < n; i++) usleep(1000);
+    for (int i = 0; i < 60000 && entries() < n; i++) usleep(1000);
     cr_assert(entries() == n, "%llu", (unsigned long long)entries());
 }
 

@@ -155,7 +155,7 @@ static inline bool fx_ask(service_fixture *x, kh_lane *lane, const kh_query *q, 
 static inline bool fx_late(service_fixture *x, fx_packet *p)
 {
     p->packet = (kh_packet){.p = p->bytes, .cap = KH_DATAGRAM_MAX_SZ};
-    for (uint32_t i = 0; i < 5000; i++) {
+    for (uint32_t i = 0; i < 60000; i++) {
         if (kh_poller_late_cnt(x->poller) > 0) return kh_poller_late(x->poller, &p->packet);
         kh_poller_burst(x->poller, NULL, 0, x->now);
         usleep(1000);

@@ -86,7 +86,7 @@ static kh_err execute(kh_store *s, const ops_buf *b, uint64_t time_ns, run *r)
 }
 static void wait_for(run *r)
 {
-    for (uint32_t i = 0; atomic_load(&r->ended) == 0 && i < 20000; i++) usleep(500);
+    for (uint32_t i = 0; atomic_load(&r->ended) == 0 && i < 120000; i++) usleep(500);
     cr_assert(atomic_load(&r->ended) == 1);
 }
 
@@ -188,7 +188,7 @@ static void earlier_states(bool threads)
     const uint32_t asked[] = {1, 4, 4, 2, BLOCKS - 1, 0};
     for (uint32_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
         kh_err err = KH_E_AGAIN;
-        for (uint32_t k = 0; k < 20000 && (err = kh_store_checkpoint_at(s, before + 1 + asked[i], now)) == KH_E_AGAIN; k++) {
+        for (uint32_t k = 0; k < 120000 && (err = kh_store_checkpoint_at(s, before + 1 + asked[i], now)) == KH_E_AGAIN; k++) {
             cr_assert(threads);
             usleep(500);
         }
