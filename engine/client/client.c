@@ -2,6 +2,7 @@
 #include "client/connection.h"
 #include "client/lookup.h"
 #include "client/signing.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static const char *refused(const kh_client_options *o, char *why, size_t cap)
     const char *const files[] = {o->ca, o->cert, o->key, o->sign, o->sources};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         if (is_file(files[i]) && access(files[i], R_OK) != 0) {
-            (void)snprintf(why, cap, "%s cannot be read", files[i]);
+            (void)snprintf(why, cap, "%s cannot be read: %s", files[i], strerror(errno));
             return why;
         }
     return NULL;

@@ -24,7 +24,9 @@ kh_result kh_embed_environment(kh_engine *e, kh_err err, const char *doing)
     if (err == KH_E_NOSPACE) hint = "; free space on that disk and try again: what was acknowledged is safe";
     else if (err == KH_E_CLOSED)
         hint =
-            "; a write to the disk failed: look at the kernel's log, then run the command again: what was acknowledged is safe";
+            "; a write to the disk failed: look at its free space and at the kernel's log, then run the command again: what was "
+            "acknowledged is safe";
+    else if (err == KH_E_IO) hint = "; see that this user may read and write it, and look at the kernel's log";
     else if (err == KH_E_NOMEM) hint = "; the machine has not enough memory for this directory";
     return kh_embed_fail(e, KH_FAILED, "could not %s in %s: %s%s", doing, e->dir, kh_err_text(err), hint);
 }
@@ -58,6 +60,12 @@ static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report 
     if (err == KH_E_DAMAGED)
         return kh_embed_fail(e, KH_FAILED, "%s is damaged at %s: %s; restore it from a copy, and keep this one for the auditors",
                              e->dir, report->where, report->why);
+    if (err == KH_E_VERSION)
+        return kh_embed_fail(e, KH_FAILED, "%s was written by another version of kanhe (%s): open it with that one", e->dir,
+                             report->why);
+    if (err == KH_E_IO && report->why[0] != '\0')
+        return kh_embed_fail(e, KH_FAILED, "could not open %s: %s; see that this user may read and write it", e->dir,
+                             report->why);
     if (report->why[0] != '\0')
         return kh_embed_fail(e, KH_FAILED, "could not open %s: %s (%s)", e->dir, report->why, kh_err_text(err));
     return kh_embed_environment(e, err, "open the data directory");

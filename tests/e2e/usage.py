@@ -5,6 +5,7 @@ tap = Tap()
 d = Directory(init=False)
 tap.same(d.status("balance", "invoice:1"), 3, "no data directory: 3")
 tap.ok("init" in d.raw("balance", "invoice:1").stderr, "and it says what to do")
+tap.ok("finance what? apply, accept" in d.raw("finance").stderr and "repay" in d.raw("finance").stderr, "a word that only begins commands: what may follow")
 d = Directory()
 tap.same(d.status("init"), 3, "init refuses a directory that is not empty")
 for words in ((), ("frobnicate",), ("balance",), ("balance", "nonsense"), ("balance", "invoice:1", "--nonsense"), ("import",), ("finance", "apply"), ("--wait", "x", "stats"),

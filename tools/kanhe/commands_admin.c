@@ -1,5 +1,6 @@
 /* commands_admin: the directory, parties, rules, rates, made-up data, and receipts that prove. */
 #include "commands.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +26,11 @@ const char *command_need(command_context *c, const char *name)
 static char *read_file(command_context *c, const char *path, size_t cap, size_t *ret_n)
 {
     FILE *f = fopen(path, "rb");
+    int why = errno;
     char *text = f != NULL ? malloc(cap + 1) : NULL;
     if (text == NULL) {
         if (f != NULL) (void)fclose(f);
-        (void)command_usage(c, "%s cannot be read", path);
+        (void)command_usage(c, "%s cannot be read: %s", path, strerror(why));
         return NULL;
     }
     *ret_n = fread(text, 1, cap, f);

@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "remote.h"
 #include "remote_load.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +62,10 @@ static char *read_change(command_context *c)
         return NULL;
     }
     FILE *f = fopen(c->words[0], "r");
+    int why = errno;
     char *text = f != NULL ? calloc(1, TEXT_MAX) : NULL;
     if (text != NULL) (void)fread(text, 1, TEXT_MAX - 1, f);
-    else (void)command_usage(c, "%s cannot be read", c->words[0]);
+    else (void)command_usage(c, "%s cannot be read: %s", c->words[0], strerror(why));
     if (f != NULL) (void)fclose(f);
     return text;
 }

@@ -92,6 +92,21 @@ static int usage_error(const char *what, const command *cmd)
     return KH_MISUSE;
 }
 
+/* A word that only begins commands (finance, party …) is answered with what may follow it. */
+static int no_command(const char *word)
+{
+    char what[400];
+    size_t n = strlen(word), used = 0;
+    for (size_t i = 0; i < command_cnt; i++) {
+        const char *name = commands[i].name;
+        if (strncmp(name, word, n) != 0 || name[n] != ' ' || used + strlen(name) + 40 > sizeof what) continue;
+        used += (size_t)snprintf(what + used, sizeof what - used, "%s%s%s", used == 0 ? word : "", used == 0 ? " what? " : ", ",
+                                 name + n + 1);
+    }
+    if (used == 0) (void)snprintf(what, sizeof what, "%.300s: no such command", word);
+    return usage_error(what, NULL);
+}
+
 static bool wait_of(const char *text, double *ret)
 {
     char *end;
@@ -154,9 +169,7 @@ int main(int argc, char *argv[])
             overview(stderr);
             status = KH_MISUSE;
         } else {
-            char what[400];
-            (void)snprintf(what, sizeof what, "%s: no such command", given.word_cnt > 0 ? given.words[0] : given.wrong);
-            status = usage_error(what, NULL);
+            status = no_command(given.word_cnt > 0 ? given.words[0] : given.wrong);
         }
     } else if (!parsed) {
         status = usage_error(given.wrong, cmd);
