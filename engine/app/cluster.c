@@ -150,6 +150,8 @@ static bool start_self(kh_cluster *c, char *why, size_t cap)
     static const kh_cluster_keys none;
     if (!start_node(c, c->options.keys, why, cap) || !kh_cluster_know_self(c, why, cap)) return false;
     if (!c->follows) return true;
+    kh_cluster_note_why(c, why);
+    c->follows_told_ns = c->options.clock->monotonic(c->options.clock->self);
     KH_LOG(c->options.logging, KH_LEVEL_WARNING, "follows", {"member", NULL, c->options.config->cluster.member}, {"why", why, 0},
            {"do", "nothing where it joins, or where its keys were changed: it begins by itself when the order comes to that", 0});
     kh_changes_free(c->officers);
@@ -226,6 +228,7 @@ static bool start_view(kh_cluster *c, char *why, size_t cap)
                                      .party = c->self.id,
                                      .suite = c->options.genesis->suite,
                                      .box = k->box,
+                                     .box_old = k->box_old,
                                      .disk_secret = k->disk,
                                      .alert = kh_cluster_alert,
                                      .send = kh_cluster_send,
@@ -265,6 +268,7 @@ static bool init(kh_cluster *c, char *why, size_t cap)
     (void)pthread_mutex_init(&c->beat_lock, NULL);
     (void)pthread_mutex_init(&c->changes_lock, NULL);
     (void)pthread_mutex_init(&c->peers_lock, NULL);
+    (void)pthread_mutex_init(&c->follows_lock, NULL);
     (void)pthread_condattr_init(&attr);
     (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&c->beat_end, &attr);
@@ -334,6 +338,7 @@ void kh_cluster_stop(kh_cluster *c)
     (void)pthread_mutex_destroy(&c->beat_lock);
     (void)pthread_mutex_destroy(&c->changes_lock);
     (void)pthread_mutex_destroy(&c->peers_lock);
+    (void)pthread_mutex_destroy(&c->follows_lock);
     free(c->rekeyed);
     free(c->changes);
     (void)pthread_mutex_destroy(&c->calls);

@@ -61,8 +61,10 @@ uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max);
 /* kh_cluster_rekeyed: a member whose sender's or box key officers have changed, each once; 0: none more. */
 uint32_t kh_cluster_rekeyed(kh_cluster *c);
 bool kh_cluster_follows(const kh_cluster *c); /* it is no member yet */
-bool kh_cluster_joined(const kh_cluster *c);  /* now it is: time to start again */
-bool kh_cluster_sound(const kh_cluster *c);   /* false: a block could not be kept, nothing goes on */
+/* kh_cluster_follows_why: what keeps it from being one, a sentence; "" where it does not follow. */
+void kh_cluster_follows_why(kh_cluster *c, char *ret, size_t cap);
+bool kh_cluster_joined(const kh_cluster *c); /* now it is: time to start again */
+bool kh_cluster_sound(const kh_cluster *c);  /* false: a block could not be kept, nothing goes on */
 
 typedef struct kh_cluster_counts {
     kh_node_counts node;

@@ -153,6 +153,11 @@ static kh_err change(void *self, const uint8_t *tx, size_t n, const char **ret_w
     return err;
 }
 
+static void follows(void *self, char *ret, size_t cap)
+{
+    kh_cluster_follows_why(((const kh_cluster_http *)self)->cluster, ret, cap);
+}
+
 static void read_basics(void *ctx, kh_order *order)
 {
     kh_http_cluster *api = ctx;
@@ -160,9 +165,11 @@ static void read_basics(void *ctx, kh_order *order)
     api->suite = kh_suite_word(kh_order_suite(order));
 }
 
-void kh_cluster_http_fill(kh_cluster_http *ret, kh_node *node, kh_changes *changes, bool hubs_speak)
+void kh_cluster_http_fill(kh_cluster_http *ret, kh_cluster *cluster, bool hubs_speak)
 {
-    *ret = (kh_cluster_http){
-        .api = {.self = ret, .hubs_speak = hubs_speak, .show = show, .change = change}, .node = node, .changes = changes};
-    kh_node_read(node, read_basics, &ret->api);
+    *ret = (kh_cluster_http){.api = {.self = ret, .hubs_speak = hubs_speak, .show = show, .change = change, .follows = follows},
+                             .cluster = cluster,
+                             .node = kh_cluster_node(cluster),
+                             .changes = kh_cluster_officers(cluster)};
+    kh_node_read(ret->node, read_basics, &ret->api);
 }

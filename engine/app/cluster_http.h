@@ -2,14 +2,17 @@
  * /v1/me adds (http/http.h). Any thread. */
 #ifndef KH_APP_CLUSTER_HTTP_H
 #define KH_APP_CLUSTER_HTTP_H
+#include "app/cluster.h"
 #include "cluster/changes.h"
 #include "http/http.h"
 
 typedef struct kh_cluster_http {
     kh_http_cluster api; /* for kh_http_options */
+    kh_cluster *cluster;
     kh_node *node;
     kh_changes *changes; /* kh_changes_decided is its caller's to call, from `decided` */
 } kh_cluster_http;
-/* kh_cluster_http_fill: hubs_speak is the genesis's. Whoever calls keeps *ret until the server has stopped. */
-void kh_cluster_http_fill(kh_cluster_http *ret, kh_node *node, kh_changes *changes, bool hubs_speak);
+/* kh_cluster_http_fill: of a cluster that was started; hubs_speak is the genesis's. Whoever calls keeps *ret until the server has
+   stopped. */
+void kh_cluster_http_fill(kh_cluster_http *ret, kh_cluster *cluster, bool hubs_speak);
 #endif

@@ -112,7 +112,8 @@ bool kh_cluster_keys_read(kh_suite suite, const char *folder, uint32_t uid, kh_c
     char path[PATH_MAX_SZ];
     *ret = (kh_cluster_keys){0};
     bool good = signer(&r, "sender.key", &ret->sender) && signer(&r, "ack.key", &ret->ack) &&
-                signer(&r, "attest.key", &ret->attest) && box(&r, "box.key", &ret->box, NULL) && groups(&r, ret) &&
+                signer(&r, "attest.key", &ret->attest) && box(&r, "box.key", &ret->box, NULL) &&
+                box(&r, "box.old.key", &ret->box_old, NULL) && groups(&r, ret) &&
                 secret(&r, "disk.key", &ret->has_disk, ret->disk, path);
     if (!good) kh_cluster_keys_drop(ret);
     return good;
@@ -131,6 +132,7 @@ void kh_cluster_keys_drop(kh_cluster_keys *k)
     kh_signer_free(k->ack);
     kh_signer_free(k->attest);
     kh_box_free(k->box);
+    kh_box_free(k->box_old);
     for (uint32_t i = 0; i < KH_CLUSTER_EPOCHS_MAX; i++) kh_box_free(k->groups[i]);
     explicit_bzero(k, sizeof *k);
 }

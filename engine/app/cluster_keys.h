@@ -5,6 +5,7 @@
  *   ack.key       signs that it has stored a body                validators
  *   attest.key    signs what it executed                         hubs
  *   box.key       opens what is sealed to it                     banks, hubs
+ *   box.old.key   the one before, while parcels to it may come   banks; optional
  *   group.N.key   the hubs' common key of epoch N, from 1        hubs
  *   disk.key      seals its view on disk                         banks
  *
@@ -18,8 +19,8 @@
 #define KH_CLUSTER_EPOCHS_MAX 64u
 
 typedef struct kh_cluster_keys {
-    kh_signer *sender, *ack, *attest; /* NULL: none */
-    kh_box *box;
+    kh_signer *sender, *ack, *attest;      /* NULL: none */
+    kh_box *box, *box_old;                 /* box_old: what it was before; opens what was sealed to that one */
     kh_box *groups[KH_CLUSTER_EPOCHS_MAX]; /* by epoch from 1 at [0]; NULL: not had */
     uint8_t group_secrets[KH_CLUSTER_EPOCHS_MAX][KH_SECRET_SZ];
     uint32_t epoch_cnt; /* the highest epoch whose key is there */

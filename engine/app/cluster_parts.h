@@ -22,6 +22,10 @@ struct kh_cluster {
     kh_member self;     /* as of the start */
     bool follows;       /* no member yet, or not with these keys: keeps the order, and nothing else */
     atomic_bool joined; /* the order came to where it is one */
+    pthread_mutex_t follows_lock;
+    char follows_why[400];    /* as of the newest block; under follows_lock */
+    uint64_t follows_told_ns; /* monotonic; of the thread that decides blocks */
+    bool follows_told;        /* since it has the newest blocks; the same thread's */
     kh_disk disk, view_disk;
     bool has_disk, has_view_disk;
     kh_bodies *bodies;
@@ -69,7 +73,10 @@ struct kh_cluster {
 
 /* kh_cluster_know_self: true with `follows` set, and why it is so in why: it is not this member yet. */
 KH_MUST bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap);
-void kh_cluster_look_again(kh_cluster *c); /* after each block, where it follows */
+/* kh_cluster_look_again: after each block, where it follows. A node that has the newest blocks and is no member all the same says
+   so, in its log, every few minutes: it may never be one. */
+void kh_cluster_look_again(kh_cluster *c);
+void kh_cluster_note_why(kh_cluster *c, const char *why);
 /* kh_cluster_links begins the link, with the peers that the configuration names; kh_cluster_unlink ends it. */
 KH_MUST bool kh_cluster_links(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_unlink(kh_cluster *c);

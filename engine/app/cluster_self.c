@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include "app/cluster_parts.h"
+#include "crypto/digest.h"
 
 bool kh_cluster_say(char *why, size_t cap, const char *format, ...)
 {
@@ -12,8 +13,13 @@ bool kh_cluster_say(char *why, size_t cap, const char *format, ...)
     return false;
 }
 
+#define FOLLOWS_FIRST_NS (10 * KH_NS_PER_S) /* with all blocks there: officers may just be about to order it */
+#define FOLLOWS_AGAIN_NS (600 * KH_NS_PER_S)
+#define FOLLOWS_NEW_NS (30 * KH_NS_PER_S) /* a block of before is one that is caught up with */
+
 typedef struct looking {
     kh_cluster *cluster;
+    uint64_t height, time_ns;
     bool found;
     kh_member self;
     kh_order_hubs hubs;
@@ -26,6 +32,8 @@ static void look(void *ctx, kh_order *order)
     l->found = m != NULL;
     if (m != NULL) l->self = *m;
     kh_order_hub_set(order, &l->hubs);
+    l->height = kh_order_height(order);
+    l->time_ns = kh_order_time(order);
 }
 
 /* A key that the register names is there, and is that one. */
@@ -37,9 +45,13 @@ static bool key_fits(const kh_cluster *c, const char *name, const uint8_t want[K
     if (memcmp(want, none, KH_PUBLIC_SZ) == 0) return true;
     if (!there)
         return kh_cluster_say(why, cap, "%s/%s is missing: member %u has such a key", config->cluster.keys, name, c->self.id);
-    return memcmp(want, have, KH_PUBLIC_SZ) == 0 ||
-           kh_cluster_say(why, cap, "%s/%s is not the key that the register has of member %u", config->cluster.keys, name,
-                          c->self.id);
+    if (memcmp(want, have, KH_PUBLIC_SZ) == 0) return true;
+    char ours[2 * KH_PUBLIC_SZ + 1], theirs[2 * KH_PUBLIC_SZ + 1];
+    kh_hex(have, KH_PUBLIC_SZ, ours);
+    kh_hex(want, KH_PUBLIC_SZ, theirs);
+    return kh_cluster_say(
+        why, cap, "%s/%s is not the key that the register has of member %u: its public one begins %.16s, the register's %.16s",
+        config->cluster.keys, name, c->self.id, ours, theirs);
 }
 
 static bool signer_fits(const kh_cluster *c, const char *name, const uint8_t want[KH_PUBLIC_SZ], const kh_signer *signer,
@@ -89,9 +101,48 @@ bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap)
     return true;
 }
 
+void kh_cluster_note_why(kh_cluster *c, const char *why)
+{
+    (void)pthread_mutex_lock(&c->follows_lock);
+    (void)snprintf(c->follows_why, sizeof c->follows_why, "%s", why);
+    (void)pthread_mutex_unlock(&c->follows_lock);
+}
+
+void kh_cluster_follows_why(kh_cluster *c, char *ret, size_t cap)
+{
+    (void)pthread_mutex_lock(&c->follows_lock);
+    (void)snprintf(ret, cap, "%s", c->follows ? c->follows_why : "");
+    (void)pthread_mutex_unlock(&c->follows_lock);
+}
+
+/* On its way from the genesis a node is no member at many blocks that are long past: those are nobody's fault. */
+static void tell(kh_cluster *c, const looking *l, const char *why)
+{
+    const kh_clock *clock = c->options.clock;
+    uint64_t now = clock->monotonic(clock->self);
+    bool first = !c->follows_told;
+    if (clock->now(clock->self) > l->time_ns + FOLLOWS_NEW_NS) c->follows_told_ns = now;
+    if (now - c->follows_told_ns < (first ? FOLLOWS_FIRST_NS : FOLLOWS_AGAIN_NS)) return;
+    c->follows_told = true;
+    c->follows_told_ns = now;
+    KH_LOG(
+        c->options.logging, KH_LEVEL_ERROR, "still_follows", {"member", NULL, c->options.config->cluster.member},
+        {"height", NULL, l->height}, {"why", why, 0},
+        {"do",
+         "it has the newest blocks and is no member by them: put the register's key in place and restart, or have officers order "
+         "this one (change member); until then it follows",
+         0});
+}
+
 void kh_cluster_look_again(kh_cluster *c)
 {
-    char why[400];
+    char why[400] = "";
     looking l = {.cluster = c};
-    if (!atomic_load(&c->joined) && member_fits(c, &l, why, sizeof why)) atomic_store(&c->joined, true);
+    if (atomic_load(&c->joined)) return;
+    if (member_fits(c, &l, why, sizeof why)) {
+        atomic_store(&c->joined, true);
+        return;
+    }
+    kh_cluster_note_why(c, why);
+    tell(c, &l, why);
 }

@@ -64,7 +64,7 @@ static bool start_cluster(kh_daemon *d)
     kh_held_drop(&d->link_key);
     if (!good) return say(d, "cluster", why);
     d->cluster_info = kh_daemon_cluster_info(d);
-    kh_cluster_http_fill(&d->cluster_http, kh_cluster_node(d->cluster), kh_cluster_officers(d->cluster), d->genesis.hubs_speak);
+    kh_cluster_http_fill(&d->cluster_http, d->cluster, d->genesis.hubs_speak);
     kh_embed_set_cluster(d->engine, &d->cluster_info);
     if (kh_cluster_view(d->cluster) != NULL) kh_embed_set_view(d->engine, kh_cluster_view(d->cluster));
     return true;

@@ -32,10 +32,10 @@ typedef struct kh_view_options {
     const char *dir;
     uint32_t party; /* the bank */
     kh_suite suite;
-    const kh_box *box;
-    const uint8_t *disk_secret; /* 32 bytes: seals what is on disk */
-    bool inline_work;           /* no thread: tests and simulations */
-    uint64_t snapshot_sz;       /* bytes of packages between two snapshots; 0: 256 MiB */
+    const kh_box *box, *box_old; /* box_old: tried for what box does not open; NULL: none */
+    const uint8_t *disk_secret;  /* 32 bytes: seals what is on disk */
+    bool inline_work;            /* no thread: tests and simulations */
+    uint64_t snapshot_sz;        /* bytes of packages between two snapshots; 0: 256 MiB */
     /* alert: "DIFFERING_OUTPUTS" (a package that is not what was attested; not where a loss touches the height), "BAD_PACKAGE"
        (one that does not open or read), "MISSING_RECEIPT", "BROKEN_CHAIN", "DIFFERING_APP_HASH", "WITHHELD_OUTPUTS" (none fills
        the gap before the hub's). */

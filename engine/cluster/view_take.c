@@ -95,12 +95,20 @@ static void hold(kh_view *v, kh_view_held *held)
     kh_package_free(&held->package);
 }
 
+/* Hubs keep parcels as they were sealed: those of before the bank's key was changed are to the old one. */
+static bool opens_with(const kh_view *v, const kh_box *box, const kh_view_parcel *parcel, uint64_t *ret_height, kh_view_held *ret)
+{
+    const kh_view_options *o = &v->options;
+    return box != NULL &&
+           kh_parcel_open(o->suite, box, v->chain, o->party, parcel->bytes, parcel->n, ret_height, &ret->bytes, &ret->n);
+}
+
 static void open_parcel(kh_view *v, const kh_view_parcel *parcel)
 {
     const kh_view_options *o = &v->options;
     kh_view_held held = {.hub = parcel->hub};
     uint64_t height = 0;
-    bool opens = kh_parcel_open(o->suite, o->box, v->chain, o->party, parcel->bytes, parcel->n, &height, &held.bytes, &held.n);
+    bool opens = opens_with(v, o->box, parcel, &height, &held) || opens_with(v, o->box_old, parcel, &height, &held);
     kh_err err = opens ? kh_package_read(held.bytes, held.n, v->chain, &held.package) : KH_E_FORMAT;
     bool good = err == KH_OK && held.package.party == o->party && held.package.height == height;
     (void)pthread_mutex_lock(&v->lock);

@@ -51,6 +51,8 @@ typedef struct kh_http_cluster {
     /* change offers what officers signed and waits until it is ordered: *ret_word its result ("OK"; literal), *ret_height the
        block's; 0: it was not offered, and why is the word. KH_E_AGAIN: not ordered for long; it may be yet. */
     KH_MUST kh_err (*change)(void *self, const uint8_t *tx, size_t n, const char **ret_word, uint64_t *ret_height);
+    /* follows: why this node is no member of its cluster, and knows no party therefore; "": it is one. NULL: it always is. */
+    void (*follows)(void *self, char *ret, size_t cap);
 } kh_http_cluster;
 
 typedef struct kh_http_options {

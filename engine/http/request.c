@@ -23,8 +23,12 @@ static bool known(kh_request *r)
         return true;
     }
     if (conn->trust >= KH_TRUST_NAMELESS) {
-        kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED,
-                              "the certificate names no party of this hub, or another role");
+        char why[400] = "", said[480] = "the certificate names no party of this hub, or another role";
+        const kh_http_cluster *cluster = h->o.cluster;
+        if (conn->trust == KH_TRUST_PARTY && cluster != NULL && cluster->follows != NULL)
+            cluster->follows(cluster->self, why, sizeof why);
+        if (why[0] != '\0') (void)snprintf(said, sizeof said, "this node follows, and knows no party: %s", why);
+        kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED, said);
         return false;
     }
     const union MHD_ConnectionInfo *address = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);

@@ -63,7 +63,11 @@ class Town:
         with open(self.home(name, "kanhed.log"), encoding="utf-8", errors="replace") as f:
             return f.read()
 
-    def log_says(self, name, word, seconds=30):
+    def events(self, name):
+        """What kanhed said there, but for a line that it is writing."""
+        return [json.loads(line) for line in self.log(name).splitlines() if line.startswith("{") and line.endswith("}")]
+
+    def log_says(self, name, word, seconds=120):
         return self.until(lambda: word in self.log(name), seconds)
 
     def alerts(self):
@@ -108,7 +112,7 @@ class Town:
         with ThreadPoolExecutor(len(nodes)) as pool:
             return list(pool.map(lambda node: self.audit(node, height), nodes))
 
-    def until(self, condition, seconds=40):
+    def until(self, condition, seconds=120):
         """Asks again until it is so, or time is up."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -126,7 +130,7 @@ class Town:
     def prove(self, bank, id_, name):
         """A receipt's file and the exit status; complete a block after its answer, so it is asked for again."""
         path = os.path.join(self.root, name)
-        self.until(lambda: self.raw(f"bank{bank}", bank, "prove", id_, "-o", path).returncode == 0, 15)
+        self.until(lambda: self.raw(f"bank{bank}", bank, "prove", id_, "-o", path).returncode == 0)
         return path
 
     def check(self, receipt):

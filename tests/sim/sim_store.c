@@ -1,9 +1,10 @@
 /* sim_store: a whole data directory on the simulated disk.
  *
  * cuts     for every k of a short run of real operations (init, parties, declarations, reserves, images, closing and opening
- * again) power fails in its k-th changing disk call, and again somewhere in the recovery faults   the k-th call answers EIO or
- * ENOSPC: nothing is acknowledged any more, the state stays readable; then the power goes After each: every acknowledged batch is
- * there, none is half there, the audit finds nothing, and the directory can be written on.
+ *          again, going back behind an image) power fails in its k-th changing disk call, and again somewhere in the recovery
+ * faults   the k-th call answers EIO or ENOSPC: nothing is acknowledged any more, the state stays readable; then the power goes
+ * After each: every acknowledged batch is there, none is half there, what was ordered away is gone as a whole, the audit finds
+ * nothing, and the directory can be written on.
  *
  * sim_store [--lie] [--seed N] [--cut K]     prints what failed with the line that repeats it, and "N passed, M failed". */
 #include "../unit/store_ops.h"
@@ -32,6 +33,8 @@ typedef struct scenario {
     uint64_t seed, k;
     bool created, documents;   /* acknowledged */
     uint64_t submitted, acked; /* batches of reserves */
+    uint64_t away, away_end;   /* those that were ordered away, away <= n < away_end; */
+    bool is_away;              /* and that was durable */
     const char *wrong;
     char detail[420];
 } scenario;
@@ -85,6 +88,22 @@ static kh_err reserves(scenario *r, kh_store *s, uint32_t batches)
     return err;
 }
 
+static uint32_t there_of(const kh_ledger *l, uint64_t batch)
+{
+    static kh_fin_view view;
+    uint32_t there = 0;
+    for (uint32_t i = 0; i < BATCH; i++) there += kh_ledger_financing(l, OPS_BANK, batch * BATCH + i + 1, &view);
+    return there;
+}
+
+static void all_away(scenario *r, kh_store *s)
+{
+    const kh_ledger *l = kh_store_read_begin(s);
+    for (uint64_t n = r->away; n < r->away_end; n++)
+        if (there_of(l, n) != 0) wrong(r, "what was ordered away is there", "", "");
+    kh_store_read_end(s);
+}
+
 /* The program under test; ends at the first error. */
 static void run(scenario *r)
 {
@@ -96,6 +115,8 @@ static void run(scenario *r)
     for (int round = 0; round < 3; round++) {
         kh_err err = kh_store_open(&r->options, DIR, &report, &s);
         if (err != KH_OK) return;
+        if (r->is_away) all_away(r, s);
+        uint64_t number = kh_store_durable_upto(s), first = r->submitted;
         if (!r->documents) {
             ops_buf b = {0};
             answer a;
@@ -109,9 +130,16 @@ static void run(scenario *r)
         if (err == KH_OK && round < 2) err = kh_store_snapshot(s, &height);
         if (err == KH_OK) err = reserves(r, s, 2);
         static kh_fin_view view; /* whatever happened, what is applied can be read */
-        if (r->acked != 0 && !kh_ledger_financing(kh_store_read_begin(s), OPS_BANK, r->acked * BATCH, &view))
+        uint64_t last = r->is_away && r->acked == r->away_end ? r->away : r->acked;
+        if (last != 0 && !kh_ledger_financing(kh_store_read_begin(s), OPS_BANK, last * BATCH, &view))
             wrong(r, "the state is not readable", "", "");
-        if (r->acked != 0) kh_store_read_end(s);
+        if (last != 0) kh_store_read_end(s);
+        if (err == KH_OK && round == 1) {
+            r->away = first;
+            r->away_end = r->submitted;
+            err = kh_store_go_back(s, number);
+            r->is_away = err == KH_OK;
+        }
         kh_store_close(s);
         if (err != KH_OK) return;
     }
@@ -122,7 +150,6 @@ static void recover_and_check(scenario *r)
     kh_store_report report = {0};
     kh_audit_result audit;
     kh_store *s;
-    static kh_fin_view view;
     kh_err err = kh_store_open(&r->options, DIR, &report, &s);
     if (err != KH_OK && !r->created) return; /* the power went before init was done */
     if (err != KH_OK) {
@@ -130,10 +157,13 @@ static void recover_and_check(scenario *r)
         return;
     }
     const kh_ledger *l = kh_store_read_begin(s);
+    bool ordered = r->away_end != 0, gone = ordered && there_of(l, r->away) == 0;
+    if (r->is_away && !gone) wrong(r, "what was ordered away is there", "", "");
     for (uint64_t n = 0; n < r->submitted; n++) {
-        uint32_t there = 0;
-        for (uint32_t i = 0; i < BATCH; i++) there += kh_ledger_financing(l, OPS_BANK, n * BATCH + i + 1, &view);
-        if (there != BATCH && n < r->acked) wrong(r, "an acknowledged reserve is lost", "", "");
+        uint32_t there = there_of(l, n);
+        bool away = ordered && n >= r->away && n < r->away_end;
+        if (away && (there == 0) != gone) wrong(r, "a part of what was ordered away is there", "", "");
+        if (there != BATCH && n < r->acked && !away) wrong(r, "an acknowledged reserve is lost", "", "");
         if (there != 0 && there != BATCH) wrong(r, "a batch is half there", "", "");
     }
     const char *broken = kh_ledger_verify_invariants(l);

@@ -283,14 +283,16 @@ Test(app_cluster, keys_of_files)
     put("group.1.key", HEX "\n", 0600);
     put("group.3.key", HEX, 0400);
     put("disk.key", HEX "\n", 0600);
+    put("box.old.key", HEX "\n", 0600);
     cr_assert(read_keys(&k), "%s", why);
+    cr_assert(k.box == NULL && k.box_old != NULL);
     cr_assert(k.sender != NULL && k.ack == NULL && k.groups[0] != NULL && k.groups[1] == NULL && k.groups[2] != NULL);
     cr_assert(k.epoch_cnt == 3 && k.has_disk && k.disk[31] == 0x1f && k.group_secrets[2][1] == 1);
     kh_signer_public(k.sender, public);
     sign_key(4, want);
     cr_assert(memcmp(public, want, KH_PUBLIC_SZ) == 0);
     kh_cluster_keys_drop(&k);
-    cr_assert(k.sender == NULL && k.disk[31] == 0);
+    cr_assert(k.sender == NULL && k.box_old == NULL && k.disk[31] == 0);
     static const struct {
         const char *text;
         mode_t mode;

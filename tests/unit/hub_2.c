@@ -62,13 +62,22 @@ static void decide_nth(uint32_t i)
     (void)decide(&blocks[i]);
 }
 
+/* What is executed is said a moment later. */
+static void wait_said(void)
+{
+    kh_attestation last;
+    wait_executed(w.height);
+    for (uint32_t i = 0; i < 120000 && !post_of(w.height, &last); i++) usleep(500);
+    cr_assert(post_of(w.height, &last));
+}
+
 static void setup(void)
 {
     world_begin(false);
     memset(blocks, 0, sizeof blocks);
     make_blocks();
     for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
-    wait_executed(w.height);
+    wait_said();
     for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(post_of(FIRST_HEIGHT + i, &wanted[i]));
     cr_assert(kh_store_block_of(w.store, kh_store_durable_upto(w.store)) == w.height);
     cr_assert(kh_store_durable_upto(w.store) > BLOCKS + 5); /* the big block is in parts */
@@ -110,7 +119,7 @@ Test(hub_restart, another_hub_says_the_same)
 {
     again();
     for (uint32_t i = 0; i < BLOCKS; i++) decide_nth(i);
-    wait_executed(w.height);
+    wait_said();
     all_the_same();
     kh_audit_result audit;
     world_close();
@@ -128,7 +137,7 @@ Test(hub_restart, after_each_block)
         world_close();
         world_open();
     }
-    wait_executed(w.height);
+    wait_said();
     all_the_same();
 }
 
@@ -142,7 +151,7 @@ Test(hub_restart, at_any_moment)
             world_close();
             world_open();
         }
-        wait_executed(w.height);
+        wait_said();
         all_the_same();
     }
 }
@@ -172,7 +181,7 @@ Test(hub_restart, inside_a_block)
             node.bodies[body].hidden = false;
         }
         for (uint32_t i = BIG + 1; i < BLOCKS; i++) decide_nth(i);
-        wait_executed(w.height);
+        wait_said();
         all_the_same();
     }
 }
@@ -280,7 +289,7 @@ Test(hub_restart, outputs_are_made_again_from_the_journal)
             cut_file(names[n], cuts[c]);
             node.post_cnt = 0;
             world_open();
-            wait_executed(w.height);
+            wait_said();
             all_the_same();
         }
     char cmd[128];
@@ -289,7 +298,7 @@ Test(hub_restart, outputs_are_made_again_from_the_journal)
     cr_assert(system(cmd) == 0);
     node.post_cnt = 0;
     world_open();
-    wait_executed(w.height);
+    wait_said();
     all_the_same();
 }
 

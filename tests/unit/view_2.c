@@ -53,6 +53,26 @@ Test(view, an_altered_package_is_not_taken)
     end();
 }
 
+/* Its key was changed: what hubs have sealed to the one before is opened by that one, and no other is. */
+Test(view, what_is_sealed_to_the_key_before_is_taken)
+{
+    static int nobodys;
+    given g;
+    begin();
+    fake.sealed_to = (kh_box *)&nobodys;
+    made first = one(5, 100, &g);
+    expect_alert("BAD_PACKAGE", HUB, 0);
+    cr_assert(!find(100));
+    fake.sealed_to = (kh_box *)&box_old;
+    deliver(&first, HUB);
+    cr_assert(alert_cnt == 0 && kh_view_height(v) == 5 && find(100));
+    fake.sealed_to = (kh_box *)&box;
+    made next = one(6, 101, &g);
+    cr_assert(alert_cnt == 0 && kh_view_height(v) == 6 && find(101));
+    forget(&first), forget(&next);
+    end();
+}
+
 /* It comes before its statement: held, and judged when that comes. */
 Test(view, an_early_lie_is_found_out)
 {

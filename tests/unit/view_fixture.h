@@ -68,9 +68,11 @@ static inline void on_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *
     sent_to[sent_cnt++ % 256] = to;
 }
 
+static int box, box_old;
+
 static inline kh_view_options view_options(void)
 {
-    static int box, node, kept;
+    static int node, kept;
     return (kh_view_options){.node = (kh_node *)&node,
                              .kept = (kh_kept *)&kept,
                              .disk = &disk,
@@ -79,6 +81,7 @@ static inline kh_view_options view_options(void)
                              .party = BANK,
                              .suite = suite,
                              .box = (kh_box *)&box,
+                             .box_old = (kh_box *)&box_old,
                              .disk_secret = disk_secret,
                              .inline_work = true,
                              .snapshot_sz = snapshot_sz,
