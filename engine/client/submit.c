@@ -9,7 +9,7 @@
 enum { FRAME_SZ = 256 }; /* a one-document application is shorter */
 
 typedef struct batch {
-    kh_transfer transfer; /* kept from one to the next: making a request anew takes libcurl as long as sending it */
+    kh_transfer transfer; /* kept from one to the next: a request made anew costs its settings and buffers again */
     bool under_way;
     uint32_t first, cnt;
     uint8_t *frames, *answer;
