@@ -60,6 +60,17 @@ static bool header(kh_transfer *t, const char *name, const char *value)
     return true;
 }
 
+static kh_result start(kh_client *c, kh_transfer *t)
+{
+    t->last_s = kh_client_now_s();
+    if (curl_multi_add_handle(c->multi, t->easy) != CURLM_OK) {
+        kh_transfer_end(c, t);
+        return kh_client_say(c, KH_FAILED, "out of memory");
+    }
+    c->under_way[c->under_way_cnt++] = t;
+    return KH_DONE;
+}
+
 kh_result kh_transfer_begin(kh_client *c, kh_transfer *t, const char *method, const char *path_and_query, const char *accept,
                             const char *content_type, const void *body, size_t n)
 {
@@ -96,13 +107,7 @@ kh_result kh_transfer_begin(kh_client *c, kh_transfer *t, const char *method, co
         (void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, body != NULL ? body : "");
     }
     set_identity(c, t->easy);
-    t->last_s = kh_client_now_s();
-    if (curl_multi_add_handle(c->multi, t->easy) != CURLM_OK) {
-        kh_transfer_end(c, t);
-        return kh_client_say(c, KH_FAILED, "out of memory");
-    }
-    c->under_way[c->under_way_cnt++] = t;
-    return KH_DONE;
+    return start(c, t);
 }
 
 static void ended(kh_transfer *t, CURLcode code)
@@ -163,7 +168,7 @@ void kh_transfer_release(kh_transfer *t)
     if (t->easy != NULL && !t->ended) (void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
 }
 
-void kh_transfer_end(kh_client *c, kh_transfer *t)
+static void leave(kh_client *c, const kh_transfer *t)
 {
     for (uint32_t i = 0; i < c->under_way_cnt; i++)
         if (c->under_way[i] == t) {
@@ -171,6 +176,24 @@ void kh_transfer_end(kh_client *c, kh_transfer *t)
             (void)curl_multi_remove_handle(c->multi, t->easy);
             break;
         }
+}
+
+kh_result kh_transfer_again(kh_client *c, kh_transfer *t, const void *body, size_t n)
+{
+    leave(c, t);
+    t->ended = false;
+    t->code = CURLE_OK;
+    t->http_status = 0;
+    t->moved = 0;
+    t->content_type[0] = t->why[0] = '\0';
+    (void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)n);
+    (void)curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, body);
+    return start(c, t);
+}
+
+void kh_transfer_end(kh_client *c, kh_transfer *t)
+{
+    leave(c, t);
     if (t->easy != NULL) curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->headers);
     t->easy = NULL;

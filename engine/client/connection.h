@@ -54,6 +54,8 @@ kh_result kh_client_say(kh_client *c, kh_result result, const char *format, ...)
 /* kh_transfer_begin sends method path?query with a body (NULL: none) of a content type. t: zeroed but for give and ctx. */
 kh_result kh_transfer_begin(kh_client *c, kh_transfer *t, const char *method, const char *path_and_query, const char *accept,
                             const char *content_type, const void *body, size_t n);
+/* kh_transfer_again, where t has ended: the same request with another body; as begin, without making it anew. */
+kh_result kh_transfer_again(kh_client *c, kh_transfer *t, const void *body, size_t n);
 /* kh_transfers_step moves on what is under way; waits, at most wait_s, when nothing can. Ends those without life. */
 void kh_transfers_step(kh_client *c, double wait_s);
 /* kh_transfer_busy: the hub was too busy to do anything (503): how long it asks to wait; 0: it was not. */

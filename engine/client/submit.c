@@ -1,15 +1,16 @@
 /* submit: applications in bulk: frames of operations, several batches under way on connections of their own. */
 #include "client/connection.h"
+#include "wire/query.h"
 #include "wire/wire.h"
-#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define FIRST_WAIT_S 0.016
-enum { FRAME_SZ = 256, HEAD_SZ = 12 }; /* a one-document application is shorter; height and size before a receipt */
+enum { FRAME_SZ = 256 }; /* a one-document application is shorter */
 
 typedef struct batch {
-    kh_transfer transfer;
+    kh_transfer transfer; /* kept from one to the next: a request made anew costs its settings and buffers again */
+    bool under_way;
     uint32_t first, cnt;
     uint8_t *frames, *answer;
     size_t frames_n, answer_n, answer_cap;
@@ -47,9 +48,10 @@ static kh_err encode(batch *b, const kh_reserve *r, size_t cap)
 static kh_result send_frames(kh_client *c, batch *b)
 {
     b->answer_n = 0;
+    if (b->transfer.easy != NULL) return kh_transfer_again(c, &b->transfer, b->frames, b->frames_n);
     b->transfer = (kh_transfer){.give = take_answer, .ctx = b};
-    return kh_transfer_begin(c, &b->transfer, "POST", "/v1/operations", "application/octet-stream", "application/octet-stream",
-                             b->frames, b->frames_n);
+    return kh_transfer_begin(c, &b->transfer, "POST", "/v1/operations?short=true", "application/octet-stream",
+                             "application/octet-stream", b->frames, b->frames_n);
 }
 
 static kh_result begin(kh_client *c, batch *b, const kh_reserve requests[], size_t cap)
@@ -73,7 +75,6 @@ static bool send_again(kh_client *c, batch *b)
     if (wait_s <= 0 || left_s <= 0) return false;
     if (too_many) b->wait_s = wait_s < 0.5 ? wait_s * 2 : 1;
     kh_transfers_wait(c, wait_s < left_s ? wait_s : left_s);
-    kh_transfer_end(c, &b->transfer);
     return send_frames(c, b) == KH_DONE;
 }
 
@@ -90,31 +91,20 @@ static kh_result finish(kh_client *c, batch *b, kh_reserved ret[])
     kh_result result = kh_transfer_say(c, &b->transfer);
     if (result != KH_DONE) return result;
     if (b->transfer.http_status != 200) return refused(c, b);
-    size_t at = 0;
-    for (uint32_t i = 0; i < b->cnt; i++) {
-        kh_receipt_line lines[KH_LINES_MAX];
-        kh_receipt receipt;
-        uint64_t height;
-        uint32_t size;
-        size_t used;
-        if (b->answer_n - at < HEAD_SZ)
-            return kh_client_say(c, KH_FAILED, "%s does not answer as a hub does: see the address", c->url);
-        memcpy(&height, b->answer + at, 8);
-        memcpy(&size, b->answer + at + 8, 4);
-        at += HEAD_SZ;
-        size = le32toh(size);
-        if (size > b->answer_n - at || kh_receipt_decode(b->answer + at, size, lines, &receipt, &used) != KH_OK)
-            return kh_client_say(c, KH_FAILED, "%s does not answer as a hub does: see the address", c->url);
-        at += size;
-        ret[b->first + i] = (kh_reserved){.code = (uint16_t)receipt.code, .amount = receipt.amount, .height = le64toh(height)};
+    bool sound = b->answer_n == (size_t)b->cnt * KH_OP_ANSWER_SZ;
+    for (uint32_t i = 0; i < b->cnt && sound; i++) {
+        kh_op_answer answer;
+        sound = kh_op_answer_decode(b->answer + (size_t)i * KH_OP_ANSWER_SZ, &answer) == KH_OK && answer.refused == 0;
+        if (sound)
+            ret[b->first + i] = (kh_reserved){.code = (uint16_t)answer.code, .amount = answer.amount, .height = answer.height};
     }
-    return KH_DONE;
+    return sound ? KH_DONE : kh_client_say(c, KH_FAILED, "%s does not answer as a hub does: see the address", c->url);
 }
 
 static bool prepare(batch *b, uint32_t ops)
 {
     b->frames = malloc((size_t)ops * FRAME_SZ);
-    b->answer_cap = (size_t)ops * (HEAD_SZ + 192) + 4096;
+    b->answer_cap = (size_t)ops * KH_OP_ANSWER_SZ + 4096;
     b->answer = malloc(b->answer_cap);
     return b->frames != NULL && b->answer != NULL;
 }
@@ -140,15 +130,15 @@ kh_result kh_client_submit(kh_client *client, const kh_reserve requests[], uint3
             batch *b = &batches[i];
             if (b->transfer.ended && !send_again(c, b)) {
                 result = finish(c, b, ret);
-                kh_transfer_end(c, &b->transfer);
-                b->transfer.ended = false;
+                b->under_way = b->transfer.ended = false;
                 under_way--;
             }
-            if (result != KH_DONE || b->transfer.easy != NULL || sent == n) continue;
+            if (result != KH_DONE || b->under_way || sent == n) continue;
             b->first = sent;
             b->cnt = n - sent < ops ? n - sent : ops;
             result = begin(c, b, requests, (size_t)ops * FRAME_SZ);
             sent += b->cnt;
+            b->under_way = true;
             under_way++;
         }
         if (result == KH_DONE && under_way > 0) kh_transfers_step(c, 1.0);

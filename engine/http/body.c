@@ -142,7 +142,7 @@ uint32_t kh_field_texts(const kh_request *r, const char *name, const char **ret,
     return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-const char *kh_query(const kh_request *r, const char *name)
+const char *kh_query_text(const kh_request *r, const char *name)
 {
     for (uint32_t i = 0; i < KH_HTTP_PARAMS && r->route->params[i].name != NULL; i++)
         if (strcmp(r->route->params[i].name, name) == 0) return r->query[i];
@@ -151,7 +151,7 @@ const char *kh_query(const kh_request *r, const char *name)
 
 uint64_t kh_query_number(const kh_request *r, const char *name, uint64_t otherwise)
 {
-    const char *text = kh_query(r, name);
+    const char *text = kh_query_text(r, name);
     uint64_t number;
     return text != NULL && kh_number_parse(text, strlen(text), &number) ? number : otherwise;
 }

@@ -38,7 +38,7 @@ static void take(kh_request *r, kh_http_answer *a)
 
 static bool is_attested(const kh_request *r)
 {
-    const char *text = kh_query(r, "attested");
+    const char *text = kh_query_text(r, "attested");
     return text != NULL && text[0] == 't';
 }
 

@@ -104,7 +104,7 @@ const char *kh_field(const kh_request *r, const char *name); /* TEXT; NULL where
 bool kh_field_number(const kh_request *r, const char *name, uint64_t *ret);
 bool kh_field_bool(const kh_request *r, const char *name);
 uint32_t kh_field_texts(const kh_request *r, const char *name, const char **ret, uint32_t cap); /* how many there are */
-const char *kh_query(const kh_request *r, const char *name);
+const char *kh_query_text(const kh_request *r, const char *name);
 uint64_t kh_query_number(const kh_request *r, const char *name, uint64_t otherwise);
 bool kh_number_parse(const char *text, size_t n, uint64_t *ret); /* digits alone */
 /* kh_percent_decode in place; false where the encoding is broken, holds a NUL or is no UTF-8. plus: + is a blank. */
@@ -263,9 +263,10 @@ struct kh_request {
     uint32_t first_code;
     bool first_is_code_alone;
     bool begun, refused, dispatched, done, lines, queued;
-    bool limited;    /* the answer says RATE_LIMITED */
-    bool in_turn;    /* its operations were looked at, and wait or waited for tokens */
-    unsigned status; /* HTTP */
+    bool limited;       /* the answer says RATE_LIMITED */
+    bool in_turn;       /* its operations were looked at, and wait or waited for tokens */
+    bool short_answers; /* of operations as frames: answers as a datagram's */
+    unsigned status;    /* HTTP */
     unsigned retry_after_s;
     const char *content_type;
     char allow[64];

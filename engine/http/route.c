@@ -131,7 +131,13 @@ const kh_route kh_routes[] = {
 
     {"POST", "/v1/sessions", kh_route_session_open, 0, KH_BODY_FIELDS, {{0}}, {{0}}},
     {"DELETE", "/v1/sessions/{session}", kh_route_session_close, 0, KH_BODY_NONE, {{0}}, {{0}}},
-    {"POST", "/v1/operations", kh_route_operations, KH_R_CHANGES | KH_R_FROZEN | KH_R_ASYNC, KH_BODY_FRAMES, {{0}}, {{0}}},
+    {"POST",
+     "/v1/operations",
+     kh_route_operations,
+     KH_R_CHANGES | KH_R_FROZEN | KH_R_ASYNC,
+     KH_BODY_FRAMES,
+     {{"short", B}},
+     {{0}}},
     {"POST", "/v1/bundles", kh_route_bundles, KH_R_CHANGES | KH_R_ASYNC, KH_BODY_FRAMES, {{0}}, {{0}}},
 
     {"GET", "/v1/cluster", kh_route_cluster, 0, KH_BODY_NONE, {{0}}, {{0}}},
@@ -276,7 +282,7 @@ bool kh_route_query(kh_request *r, char *query)
         kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, param->name, "%s is missing", param->name);
         return false;
     }
-    const char *limit = (r->route->flags & KH_R_PAGED) != 0 ? kh_query(r, "limit") : NULL;
+    const char *limit = (r->route->flags & KH_R_PAGED) != 0 ? kh_query_text(r, "limit") : NULL;
     if (limit != NULL && (kh_query_number(r, "limit", 0) == 0 || kh_query_number(r, "limit", 0) > KH_HTTP_PAGE_MAX)) {
         kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "limit", "limit must be from 1 to %u", KH_HTTP_PAGE_MAX);
         return false;
@@ -286,5 +292,5 @@ bool kh_route_query(kh_request *r, char *query)
 
 kh_page kh_request_page(const kh_request *r)
 {
-    return (kh_page){.after = kh_query(r, "after"), .limit = (uint32_t)kh_query_number(r, "limit", KH_HTTP_PAGE_MAX)};
+    return (kh_page){.after = kh_query_text(r, "after"), .limit = (uint32_t)kh_query_number(r, "limit", KH_HTTP_PAGE_MAX)};
 }

@@ -88,10 +88,10 @@ void kh_route_credit(kh_request *r)
 {
     documents d = {.to = kh_answer_sink(r)};
     kh_result_sink sink = {.row = on_document, .ctx = &d};
-    kh_credit_request request = {.enterprise = kh_query(r, "enterprise"),
-                                 .scope = kh_query(r, "scope"),
+    kh_credit_request request = {.enterprise = kh_query_text(r, "enterprise"),
+                                 .scope = kh_query_text(r, "scope"),
                                  .grant = kh_query_number(r, "grant", 0),
-                                 .after = kh_query(r, "after"),
+                                 .after = kh_query_text(r, "after"),
                                  .limit = (uint32_t)kh_query_number(r, "limit", CREDIT_PAGE)};
     kh_result result = kh_credit(r->engine, &request, &sink);
     kh_answer_end(r, result, kh_message(r->engine), d.count == request.limit ? d.last : NULL);

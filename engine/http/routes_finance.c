@@ -103,7 +103,7 @@ void kh_route_finance_list(kh_request *r)
 {
     kh_page page = kh_request_page(r);
     kh_result_sink sink = kh_answer_sink(r);
-    kh_result result = kh_finance_list(r->engine, NULL, kh_query(r, "state"), &page, &sink);
+    kh_result result = kh_finance_list(r->engine, NULL, kh_query_text(r, "state"), &page, &sink);
     kh_answer_end(r, result, kh_message(r->engine), page.next);
 }
 

@@ -20,7 +20,7 @@ static int64_t read_body(void *ctx, void *p, size_t cap)
 
 static kh_input input_of(kh_request *r, body_input *b)
 {
-    const char *name = kh_query(r, "name");
+    const char *name = kh_query_text(r, "name");
     *b = (body_input){r->body, r->body_n};
     return (kh_input){.name = name != NULL ? name : "body",
                       .read = read_body,
@@ -31,7 +31,7 @@ static kh_input input_of(kh_request *r, body_input *b)
 
 static bool is_true(const kh_request *r, const char *name)
 {
-    const char *text = kh_query(r, name);
+    const char *text = kh_query_text(r, name);
     return text != NULL && text[0] == 't';
 }
 
@@ -39,9 +39,9 @@ void kh_route_import(kh_request *r)
 {
     body_input b;
     kh_input input = input_of(r, &b);
-    kh_import_options options = {.format = kh_query(r, "format"),
-                                 .kind = kh_query(r, "kind"),
-                                 .source = kh_query(r, "source"),
+    kh_import_options options = {.format = kh_query_text(r, "format"),
+                                 .kind = kh_query_text(r, "kind"),
+                                 .source = kh_query_text(r, "source"),
                                  .force = is_true(r, "force")};
     kh_result_sink sink = kh_answer_sink(r);
     kh_result result = kh_import_input(r->engine, &input, &options, &sink);
@@ -53,7 +53,7 @@ void kh_route_show(kh_request *r)
     body_input b;
     kh_input input = input_of(r, &b);
     kh_result_sink sink = kh_answer_sink(r);
-    kh_result result = kh_show_input(r->engine, &input, kh_query(r, "format"), kh_query(r, "kind"), &sink);
+    kh_result result = kh_show_input(r->engine, &input, kh_query_text(r, "format"), kh_query_text(r, "kind"), &sink);
     kh_answer_end(r, result, kh_message(r->engine), NULL);
 }
 
@@ -86,10 +86,10 @@ void kh_route_finance_events_file(kh_request *r)
 
 static kh_paper paper_of(const kh_request *r)
 {
-    return (kh_paper){.document = kh_query(r, "document"),
-                      .issuer = kh_query(r, "issuer"),
-                      .owner = kh_query(r, "owner"),
-                      .amount = kh_query(r, "amount")};
+    return (kh_paper){.document = kh_query_text(r, "document"),
+                      .issuer = kh_query_text(r, "issuer"),
+                      .owner = kh_query_text(r, "owner"),
+                      .amount = kh_query_text(r, "amount")};
 }
 
 void kh_route_balance(kh_request *r)

@@ -74,8 +74,8 @@ Test(route, queries)
 {
     asked a;
     cr_assert(query(&a, "/v1/balance", "document=invoice%3AA+1&owner=x"));
-    cr_assert_str_eq(kh_query(&a.r, "document"), "invoice:A 1");
-    cr_assert(kh_query(&a.r, "amount") == NULL && kh_query_number(&a.r, "limit", 9) == 9);
+    cr_assert_str_eq(kh_query_text(&a.r, "document"), "invoice:A 1");
+    cr_assert(kh_query_text(&a.r, "amount") == NULL && kh_query_number(&a.r, "limit", 9) == 9);
     static const char *const wrong[] = {"",           "owner=x",      "document=a&document=b", "document=a&colour=b",
                                         "document=%", "document=%00", "document=a&%zz=b",      "=a"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
