@@ -83,7 +83,7 @@ class Town(Hub):
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
-        except (ConnectionError, http.client.HTTPException):
+        except (ConnectionError, ssl.SSLError, http.client.HTTPException):
             connection.close()
             connection.request(method, path, body, headers)
             response = connection.getresponse()
