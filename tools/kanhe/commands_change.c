@@ -113,6 +113,20 @@ kh_result command_change_sign(command_context *c)
     return result == KH_DONE ? keep(c, out != NULL ? out : c->words[0], text) : result;
 }
 
+/* What to do where the order did not take a change. */
+static const char *advice(const char *said)
+{
+    static const char *const table[][2] = {
+        {"NOT_AUTHORISED",
+         ": as many officers as are needed sign it, neither more nor fewer, each at the place that the chain gives it"},
+        {"BAD_SEQUENCE", ": another change took its number: make it again, and sign it"},
+        {"REFUSED", ": the rules forbid it as things stand"},
+        {"BUSY", ": the change of validators before it is not done: submit it once more"}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(said, table[i][0]) == 0) return table[i][1];
+    return "";
+}
+
 kh_result command_change_submit(command_context *c)
 {
     remote_library l;
@@ -122,7 +136,8 @@ kh_result command_change_submit(command_context *c)
     kh_result result = open_hub(c, &l, &client);
     if (result == KH_DONE) {
         result = l.change_submit(client, change, c->sink);
-        if (result != KH_DONE) (void)snprintf(c->message, sizeof c->message, "%s", l.message(client));
+        if (result != KH_DONE)
+            (void)snprintf(c->message, sizeof c->message, "%s%s", l.message(client), advice(l.message(client)));
         l.close(client);
     }
     free(change);
