@@ -46,14 +46,15 @@ static void figure(const char *name, double value, const char *unit, const char 
     fflush(stdout);
 }
 
+static kh_store_report report;
+
 static kh_store *open_store(kh_disk *disk, bool inline_engine)
 {
     kh_store_options o = {
         .clock = &clock_, .disk = disk, .entropy = &entropy, .inline_engine = inline_engine, .long_running = true};
-    kh_store_report r;
     kh_store *s;
-    if (kh_store_open(&o, dir, &r, &s) == KH_OK) return s;
-    fprintf(stderr, "bench_store: %s %s\n", r.where, r.why);
+    if (kh_store_open(&o, dir, &report, &s) == KH_OK) return s;
+    fprintf(stderr, "bench_store: %s %s\n", report.where, report.why);
     exit(1);
 }
 
@@ -185,11 +186,12 @@ static void fill(void)
     free(b.p);
 }
 
-/* What is written by one process and opened again by another, as it is in life. */
-static double restart(void)
+/* What is written by one process and opened again by another, as it is in life. *ret_tail: operations replayed. */
+static double restart(uint64_t *ret_tail)
 {
     int fds[2];
     double took = 0;
+    *ret_tail = 0;
     if (pipe(fds) != 0) exit(1);
     pid_t pid = fork();
     if (pid == 0) {
@@ -199,10 +201,12 @@ static double restart(void)
         (void)open_store(&disk, false);
         took = now_s() - began;
         if (write(fds[1], &took, sizeof took) != (ssize_t)sizeof took) _exit(1);
+        if (write(fds[1], &report.tail_ops, sizeof report.tail_ops) != (ssize_t)sizeof report.tail_ops) _exit(1);
         _exit(0); /* no close: the directory stays as it was found */
     }
     close(fds[1]);
     if (read(fds[0], &took, sizeof took) != (ssize_t)sizeof took) took = -1;
+    if (read(fds[0], ret_tail, sizeof *ret_tail) != (ssize_t)sizeof *ret_tail) took = -1;
     close(fds[0]);
     waitpid(pid, NULL, 0);
     return took;
@@ -259,11 +263,15 @@ static void rates(kh_store *s, uint64_t *id)
     }
 }
 
-static void killed_figure(double seconds)
+static void restart_killed(void)
 {
     char name[64];
+    uint64_t tail;
+    double seconds = restart(&tail);
     snprintf(name, sizeof name, "store_restart_%uM_killed", doc_cnt / 1000000);
     figure(name, seconds, "s", "target 2.5 s", 0);
+    snprintf(name, sizeof name, "store_restart_%uM_killed_replayed", doc_cnt / 1000000);
+    figure(name, (double)tail, "operations", "", 0);
 }
 
 /* What else weighs on it: a second sender, single operations, an image, a SIGKILL. */
@@ -282,7 +290,7 @@ static void under_disturbance(kh_store *s, kh_disk *disk, uint64_t *id)
     kh_store_close(s);
     kh_host_disk_close(disk);
     under_load_killed(id);
-    killed_figure(restart());
+    restart_killed();
 }
 
 static void fill_apart(void)
@@ -314,7 +322,7 @@ int main(int argc, char **argv)
     if (build != NULL || open != NULL) {
         snprintf(dir, sizeof dir, "%s", build != NULL ? build : open);
         if (open != NULL) {
-            killed_figure(restart());
+            restart_killed();
             return 0;
         }
         if (access(dir, F_OK) != 0) fill_apart();
@@ -327,8 +335,9 @@ int main(int argc, char **argv)
     keys = keys_make(doc_cnt);
     char name[64];
     snprintf(name, sizeof name, "store_restart_%uM_clean", doc_cnt / 1000000);
-    double first = restart();
-    figure(name, restart(), "s", "the first of two runs", first);
+    uint64_t tail;
+    double first = restart(&tail);
+    figure(name, restart(&tail), "s", "the first of two runs", first);
     kh_disk disk;
     if (kh_host_disk_open(false, &disk) != KH_OK) return 1;
     kh_store *s = open_store(&disk, false);

@@ -29,7 +29,7 @@ static void take_keys(kh_ahead *a, const kh_op *op, kh_found *f)
     a->key_cnt += f->key_cnt;
 }
 
-/* Stage 0: buckets: of the documents, the financings of events, the enterprises. */
+/* Stage 0: buckets: of the documents and their owners, the financings of events, the enterprises. */
 static void fetch_buckets(kh_ledger *l, kh_ahead *a)
 {
     a->key_cnt = 0;
@@ -38,6 +38,10 @@ static void fetch_buckets(kh_ledger *l, kh_ahead *a)
         kh_found *f = &a->found[i];
         f->fin = f->enterprise = 0;
         take_keys(a, op, f);
+        if (op->type == KH_OP_DOCUMENT) {
+            f->owner_hash = kh_keyed_hash(l, op->document.owner.p, op->document.owner.n);
+            kh_table_prefetch(l, &kh_texts_table, &l->head->texts, f->owner_hash);
+        }
         if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) continue;
         f->fin_hash = kh_fins_hash(l, op->party, op->type == KH_OP_APPLY ? op->apply.id : op->event.id);
         if (op->type == KH_OP_EVENT) {
@@ -72,8 +76,8 @@ static void follow_enterprises(const kh_ledger *l, kh_ahead *a)
         if (a->ops[i].type == KH_OP_APPLY) follow_enterprise(l, &a->found[i], a->ops[i].apply.enterprise);
 }
 
-/* Stage 1: what stands in the buckets: records, enterprises, the financings of events: an application's is not there yet, as a
- * rule. */
+/* Stage 1: what stands in the buckets: records, owners, enterprises, the financings of events: an application's is not there yet,
+ * as a rule. */
 static void fetch_rows(kh_ledger *l, kh_ahead *a)
 {
     kh_index_search_match(l->index, a->key_cnt, a->searches);
@@ -81,6 +85,7 @@ static void fetch_rows(kh_ledger *l, kh_ahead *a)
         kh_found *f = &a->found[i];
         if (a->ops[i].type == KH_OP_EVENT) fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
         else if (a->ops[i].type == KH_OP_APPLY) fetch_enterprise(l, f);
+        else if (a->ops[i].type == KH_OP_DOCUMENT) __builtin_prefetch(kh_texts_candidate(l, f->owner_hash), 1);
     }
 }
 

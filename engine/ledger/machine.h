@@ -18,6 +18,7 @@
 typedef struct kh_found {
     uint64_t fin_hash;
     uint64_t enterprise_hash;
+    uint64_t owner_hash;         /* of a document */
     uint32_t fin, enterprise;    /* rows */
     uint32_t first_key, key_cnt; /* in kh_ahead */
 } kh_found;
@@ -165,7 +166,8 @@ static inline kh_text kh_texts_get(const kh_ledger *l, uint32_t ref)
     return ref == 0 ? (kh_text){NULL, 0} : (kh_text){(const char *)row->bytes, row->n};
 }
 uint32_t kh_texts_find(const kh_ledger *l, kh_text text);
-uint32_t kh_texts_intern(kh_ledger *l, kh_text text); /* room was checked */
+const void *kh_texts_candidate(const kh_ledger *l, uint64_t hash); /* the row that is looked at first, to be fetched */
+uint32_t kh_texts_intern(kh_ledger *l, kh_text text);              /* room was checked */
 uint32_t kh_texts_owner_check(kh_ledger *l, uint32_t ref);
 static inline bool kh_texts_room(const kh_ledger *l, uint64_t bytes)
 {

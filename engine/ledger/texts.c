@@ -25,6 +25,11 @@ static uint32_t find(const kh_ledger *l, kh_text text, uint64_t hash)
     return 0;
 }
 
+const void *kh_texts_candidate(const kh_ledger *l, uint64_t hash)
+{
+    return row_at(l, kh_table_first(l, &kh_texts_table, &l->head->texts, hash));
+}
+
 uint32_t kh_texts_find(const kh_ledger *l, kh_text text)
 {
     return text.n == 0 ? 0 : find(l, text, kh_keyed_hash(l, text.p, text.n));
