@@ -73,17 +73,20 @@ Test(view, what_is_sealed_to_the_key_before_is_taken)
     end();
 }
 
+static made said_of_5(const uint8_t digest[32], uint64_t financing, bool keep)
+{
+    height_begin(5);
+    put(applied(digest, 0, financing));
+    return height_end(5, keep);
+}
+
 /* It comes before its statement: held, and judged when that comes. */
 Test(view, an_early_lie_is_found_out)
 {
     given g;
     uint8_t digest[32];
     begin_ordered(&g, digest);
-    put(applied(digest, 0, 999));
-    made lie = height_end(5, false);
-    height_begin(5);
-    put(applied(digest, 0, 100));
-    made truth = height_end(5, true);
+    made lie = said_of_5(digest, 999, false), truth = said_of_5(digest, 100, true);
     deliver(&lie, HUB);
     deliver(&truth, HUB2);
     cr_assert_eq(alert_cnt, 0);
@@ -101,11 +104,7 @@ Test(view, what_was_given_before_a_loss_names_nobody)
     given g;
     uint8_t digest[32];
     begin_ordered(&g, digest);
-    put(applied(digest, 0, 999));
-    made before = height_end(5, false);
-    height_begin(5);
-    put(applied(digest, 0, 100));
-    made after = height_end(5, true);
+    made before = said_of_5(digest, 999, false), after = said_of_5(digest, 100, true);
     attest(&before);
     kh_attestation a = attestation(&after);
     a.flags = kh_attest_flags(1, 0);
