@@ -123,15 +123,6 @@ void kh_state_use_huge_pages(kh_state *state)
     }
 }
 
-void kh_state_lay_together(kh_state *state)
-{
-    for (uint32_t i = 0; i < KH_REGION_MAX; i++) {
-        kh_region *r = &state->regions[i];
-        uint64_t whole = r->row_cnt * r->row_sz & ~(LARGE_ALIGN_SZ - 1); /* also of the address: the region is large */
-        if (r->row_sz != 0 && capacity_sz(r) >= LARGE_SZ && whole != 0) (void)madvise(r->base, whole, MADV_HUGEPAGE);
-    }
-}
-
 kh_err kh_state_populate(kh_state *state, uint32_t region, uint64_t ahead_sz)
 {
     if (region >= KH_REGION_MAX || state->regions[region].row_sz == 0) return KH_E_ARG;

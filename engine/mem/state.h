@@ -64,10 +64,6 @@ KH_MUST kh_err kh_state_map_file(kh_state *state, uint32_t region, int fd, uint6
    Advice to the kernel; cannot fail. Pages of a mapped file stay as they are. */
 void kh_state_use_huge_pages(kh_state *state);
 
-/* kh_state_lay_together asks for the same where there are rows already: the kernel lays their pages together in its own time, 2
-   MiB after 2 MiB. What comes behind them comes in small pages. For a state that was loaded and stays. Cannot fail. */
-void kh_state_lay_together(kh_state *state);
-
 /* kh_state_populate makes sure that `ahead` further bytes of the region are backed by memory now. May be called from
    a helper thread for rows not yet in use, while the writer grows row_cnt by relaxed atomic stores. Stops at the region's
    capacity. KH_E_NOMEM: the machine has not that much memory to give; nothing was taken from others to find out. */

@@ -194,8 +194,10 @@ static kh_err load(const kh_home *home, uint64_t height, bool map, kh_machine *m
             l->bases[i] = m->state.regions[i].base;
         }
         if (err == KH_OK && m != NULL && map) err = map_regions(path, manifest, m);
-        if (err == KH_OK && m != NULL && !map)
+        if (err == KH_OK && m != NULL && !map) {
             err = kh_machine_fits(manifest->file_sz); /* a clear word instead of the out-of-memory killer */
+            kh_state_use_huge_pages(&m->state);
+        }
         mark before;
         bool marks = l->mapped && mark_of(path, manifest, &before);
         if (err == KH_OK && !(marks && passed_before(path, manifest))) {

@@ -129,7 +129,6 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
         kh_replay_grow(&growth, &s->machine);
     err = kh_replay_tail(s->log, &s->machine, &stand, upto, &each, &ops, report);
     kh_replay_grown(&growth);
-    if (s->options.long_running && !map) kh_state_lay_together(&s->machine.state);
     if (report != NULL) report->tail_ops = ops;
     memcpy(s->log_digest, stand.log_digest, 32);
     s->last_time = s->last_tick = stand.time_ns;

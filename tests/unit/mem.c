@@ -90,35 +90,6 @@ Test(mem, populate_backs_memory_now)
     kh_state_release(&state);
 }
 
-/* Whether the kernel was asked for 2 MiB pages where p lies. */
-static bool asked_for_huge(const void *p)
-{
-    char line[512];
-    bool inside = false, huge = false;
-    FILE *f = fopen("/proc/self/smaps", "re");
-    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        unsigned long begin, end;
-        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) inside = begin <= (uintptr_t)p && (uintptr_t)p < end;
-        else if (inside && strncmp(line, "VmFlags:", 8) == 0) huge = strstr(line, " hg") != NULL;
-    }
-    if (f != NULL) (void)fclose(f);
-    return huge;
-}
-
-Test(mem, lays_together_what_is_there)
-{
-    kh_state state;
-    cr_assert(kh_state_init(&state, specs, 4) == KH_OK);
-    kh_region *r = &state.regions[KH_REGION_INDEX_RECORDS];
-    kh_region_grow(r, (5u << 20) / r->row_sz);
-    memset(r->base, 7, 5u << 20);
-    kh_state_lay_together(&state);
-    cr_assert(asked_for_huge(r->base) && asked_for_huge(r->base + (3u << 20)));
-    cr_assert(!asked_for_huge(r->base + (5u << 20)), "what comes behind comes in small pages");
-    cr_assert(r->base[0] == 7 && r->base[(5u << 20) - 1] == 7);
-    kh_state_release(&state);
-}
-
 Test(mem, maps_a_file_privately)
 {
     char path[] = "/tmp/kh_mem_XXXXXX";
