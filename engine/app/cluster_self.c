@@ -82,14 +82,13 @@ static bool member_fits(kh_cluster *c, looking *l, char *why, size_t cap)
            box_fits(c, "box.key", c->self.box, k->box, why, cap);
 }
 
-/* Whoever has executed nothing as this member is on its way from the genesis, where the register is of long ago. */
-static bool may_follow(const kh_cluster *c, const looking *l) { return !l->found || kh_store_last_block(c->options.store) == 0; }
-
+/* One whose keys are not this member's follows, whatever it executed before: the order that it saved may be of before the block
+ * that names them, be it at the genesis or where its keys were changed while it was away. */
 bool kh_cluster_know_self(kh_cluster *c, char *why, size_t cap)
 {
     const kh_cluster_keys *k = c->options.keys;
     looking l = {.cluster = c};
-    if (!member_fits(c, &l, why, cap)) return c->follows = may_follow(c, &l);
+    if (!member_fits(c, &l, why, cap)) return c->follows = true;
     if (c->self.role == KH_MEMBER_HUB) {
         char name[32];
         (void)snprintf(name, sizeof name, "group.%u.key", l.hubs.epoch);

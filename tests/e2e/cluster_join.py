@@ -131,6 +131,17 @@ def a_key_is_another():
     tap.same(row.get("held"), "100.00", "and is done once")
 
 
+def a_key_changes_while_its_node_is_away():
+    """What the node saved is of before the change: it follows with the new key, and is itself again at the block that names it."""
+    home = town.path("nodes", "bank12", "keys")
+    town.must("kill", "bank12")
+    shutil.copy2(os.path.join(root, "old.key"), os.path.join(home, "sender.key"))
+    tap.same(officers("member", *record(12, sender=public("sign", "bank12", "sender.key"))), "OK", "officers order a key of a bank whose node is away")
+    town.must("start", "bank12")
+    tap.ok(town.until(lambda: town.apply(12, 7, "100.00", D[14], wait=20)[0].get("name") == "OK"), "it comes back with that key, and sends")
+    tap.same(town.audit("bank12").get("ok"), True, "and has what it had")
+
+
 def a_key_is_wrong():
     """A fresh directory, and a key that is not the member's: the node follows, says which key it is, and goes on saying it."""
     home = town.home("bank13")
@@ -228,7 +239,7 @@ def a_hub_joins():
 
 try:
     first = begins()
-    for part in (a_bank_joins, a_validator_leaves, a_key_is_another, a_key_is_wrong, a_bank_is_expelled, a_configuration_is_wrong, a_link_is_revoked, a_hub_joins):
+    for part in (a_bank_joins, a_validator_leaves, a_key_is_another, a_key_changes_while_its_node_is_away, a_key_is_wrong, a_bank_is_expelled, a_configuration_is_wrong, a_link_is_revoked, a_hub_joins):
         began = time.monotonic()
         part()
         print(f"# {part.__name__}: {time.monotonic() - began:.0f} s")
