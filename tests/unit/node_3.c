@@ -179,14 +179,8 @@ Test(attestations, a_hub_tells_again_what_it_said_last)
     const uint32_t anew = kh_attest_flags(1, 0);
     start_attesting(3);
     kh_node_free(fx.node);
-    kh_node_options o = {.self = 15,
-                         .genesis = &fx.genesis,
-                         .genesis_bytes = fx.genesis_bytes,
-                         .genesis_sz = fx.genesis_n,
-                         .sender = fx.sender[4],
-                         .attest = fx.attest[4],
-                         .box = fx.box[4],
-                         .effects = &fx.effects};
+    kh_node_options o = fx_options(15, 4);
+    o.attest = fx.attest[4];
     cr_assert(kh_node_new(&o, NULL, 0, &fx.node) == KH_OK);
     fx.height = 0;
     order_first();

@@ -181,20 +181,26 @@ static kh_box *fx_box(kh_suite suite, uint32_t id, uint8_t use)
     return b;
 }
 
+/* Of the member whose keys are the n-th. */
+static kh_node_options fx_options(uint32_t self, uint32_t n)
+{
+    return (kh_node_options){.self = self,
+                             .genesis = &fx.genesis,
+                             .genesis_bytes = fx.genesis_bytes,
+                             .genesis_sz = fx.genesis_n,
+                             .sender = fx.sender[n],
+                             .box = fx.box[n],
+                             .effects = &fx.effects};
+}
+
 static kh_node *fx_node(const uint8_t *saved, size_t saved_n)
 {
     kh_node *node = NULL;
     fx.effects = (kh_node_effects){NULL,        fx_send,       fx_now,          fx_now,    fx_entropy, fx_put,
                                    fx_has,      fx_get,        fx_body_ordered, fx_expire, fx_each,    fx_decided,
                                    fx_attested, fx_checkpoint, fx_outputs,      fx_wanted, fx_alert,   fx_ordered};
-    kh_node_options o = {.self = SELF,
-                         .genesis = &fx.genesis,
-                         .genesis_bytes = fx.genesis_bytes,
-                         .genesis_sz = fx.genesis_n,
-                         .sender = fx.sender[0],
-                         .ack = fx.ack[0],
-                         .box = fx.box[0],
-                         .effects = &fx.effects};
+    kh_node_options o = fx_options(SELF, 0);
+    o.ack = fx.ack[0];
     cr_assert(kh_node_new(&o, saved, saved_n, &node) == KH_OK);
     return node;
 }
