@@ -120,7 +120,7 @@ Test(xml_hostile, attributes_and_namespaces_are_bounded)
 Test(xml_hostile, equal_signs_are_no_attributes)
 {
     static const char *const frames[][2] = {
-        {"<y>", "</y>"}, {"<y a=\">", "\"/>"}, {"<!-- \"<y ", "-->"}, {"<y><![CDATA[<y ", "]]></y>"}, {"<?y <y ", "?>"}};
+        {"<y>", "</y>"}, {"<y a=\">", "\"/>"}, {"<!-- > \"<y ", "-->"}, {"<y><![CDATA[> <y ", "]]></y>"}, {"<?y > <y ", "?>"}};
     for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
         char head[512], tail[512];
         snprintf(head, sizeof head, "<x>" GOOD "%s", frames[i][0]);
