@@ -1,6 +1,6 @@
-/* rebuild: a state made from the leaves of another one (checkpoint.c), in an empty ledger. Their giver is trusted in nothing: each
- * leaf is held against the bounds and the order that docs/FORMAT.md gives, and whatever follows from the leaves is made anew,
- * placed by this ledger's own secret. Whether it is the right state only its digest says: the caller makes it from what was
+/* rebuild: a state made from the leaves of another one (checkpoint.c), in an empty ledger. Their giver is trusted in nothing:
+ * each leaf is held against the bounds and the order that docs/FORMAT.md gives, and whatever follows from the leaves is made
+ * anew, placed by this ledger's own secret. Whether it is the right state only its digest says: the caller makes it from what was
  * built. */
 #include "ledger/rebuild.h"
 
@@ -180,11 +180,12 @@ static const struct word {
     char name[9];
     uint8_t rank, most; /* most: of this word, 0 any number */
     void (*read)(kh_rebuild *r);
-} words[] = {{"head\0\0\0", 0, 1, read_head},          {"expel\0\0", 1, 1, read_expelled},    {"rule\0\0\0", 2, 0, read_rule},
-             {"product", 3, 0, read_product},          {"rate\0\0\0", 4, 0, read_rate},       {"party\0\0", 5, 0, kh_rebuild_party},
-             {"paper\0\0", 6, 0, kh_rebuild_paper},    {"alias\0\0", 6, 0, kh_rebuild_alias}, {"ref\0\0\0\0", 7, 0, kh_rebuild_ref},
-             {"deal\0\0\0", 8, 0, kh_rebuild_deal},    {"waits\0\0", 9, 0, kh_rebuild_waits}, {"loan\0\0\0", 10, 0, kh_rebuild_loan},
-             {"grant\0\0", 11, 0, kh_rebuild_grant},   {"risk\0\0\0", 12, 0, kh_rebuild_risk}};
+} words[] = {
+    {"head\0\0\0", 0, 1, read_head},        {"expel\0\0", 1, 1, read_expelled},    {"rule\0\0\0", 2, 0, read_rule},
+    {"product", 3, 0, read_product},        {"rate\0\0\0", 4, 0, read_rate},       {"party\0\0", 5, 0, kh_rebuild_party},
+    {"paper\0\0", 6, 0, kh_rebuild_paper},  {"alias\0\0", 6, 0, kh_rebuild_alias}, {"ref\0\0\0\0", 7, 0, kh_rebuild_ref},
+    {"deal\0\0\0", 8, 0, kh_rebuild_deal},  {"waits\0\0", 9, 0, kh_rebuild_waits}, {"loan\0\0\0", 10, 0, kh_rebuild_loan},
+    {"grant\0\0", 11, 0, kh_rebuild_grant}, {"risk\0\0\0", 12, 0, kh_rebuild_risk}};
 enum { WORDS = sizeof words / sizeof words[0], RANK_RULES = 2 };
 
 static void read_leaf(kh_rebuild *r, uint32_t *rank, uint32_t *cnt)
@@ -195,7 +196,8 @@ static void read_leaf(kh_rebuild *r, uint32_t *rank, uint32_t *cnt)
     while (i < WORDS && memcmp(words[i].name, name, sizeof name) != 0) i++;
     if (i == WORDS) kh_rebuild_refuse(r, "a leaf of no known word");
     if (!kh_rebuild_sound(r)) return;
-    if (r->leaf == 0 ? words[i].rank != 0 : words[i].rank < *rank) kh_rebuild_refuse(r, "a leaf whose word comes too early or too late");
+    if (r->leaf == 0 ? words[i].rank != 0 : words[i].rank < *rank)
+        kh_rebuild_refuse(r, "a leaf whose word comes too early or too late");
     if (words[i].rank > RANK_RULES && r->rule_cnt != KH_RULE_CNT) kh_rebuild_refuse(r, "a rule is missing");
     if (words[i].rank != *rank) {
         *rank = words[i].rank;

@@ -15,10 +15,10 @@ typedef struct kh_rebuild {
     const kh_leaf_source *from;
     const char *why; /* NULL: nothing is wrong */
     kh_err err;
-    uint64_t leaf, size, at;    /* which leaf, its bytes, those that were taken */
-    uint32_t got, used;         /* of buf */
-    uint32_t rule_cnt;          /* so many were read */
-    kh_key last;                /* of the papers and aliases, then of the risk list's subjects */
+    uint64_t leaf, size, at;      /* which leaf, its bytes, those that were taken */
+    uint32_t got, used;           /* of buf */
+    uint32_t rule_cnt;            /* so many were read */
+    kh_key last;                  /* of the papers and aliases, then of the risk list's subjects */
     uint64_t last_high, last_low; /* what the last leaf of this word was sorted by */
     uint64_t expelled_looks;
     uint8_t buf[KH_REBUILD_BUFFER_SZ];
@@ -49,14 +49,14 @@ void kh_rebuild_rate(kh_rebuild *r, kh_op_rate_set *ret, bool *ret_replaced, cha
 uint32_t kh_rebuild_balance(const kh_ledger *l, const kh_key *key, uint64_t currency);
 
 /* One function a word; each reads all behind it. */
-void kh_rebuild_party(kh_rebuild *r);   /* rebuild_parties.c */
-void kh_rebuild_grant(kh_rebuild *r);   /* rebuild_parties.c */
-void kh_rebuild_risk(kh_rebuild *r);    /* rebuild_parties.c */
-void kh_rebuild_paper(kh_rebuild *r);   /* rebuild_papers.c */
-void kh_rebuild_alias(kh_rebuild *r);   /* rebuild_papers.c */
-void kh_rebuild_ref(kh_rebuild *r);     /* rebuild_papers.c */
-void kh_rebuild_deal(kh_rebuild *r);    /* rebuild_papers.c */
-void kh_rebuild_waits(kh_rebuild *r);   /* rebuild_papers.c */
-void kh_rebuild_loan(kh_rebuild *r);    /* rebuild_loans.c */
-void kh_rebuild_settle(kh_rebuild *r);  /* rebuild_loans.c: after the last leaf: financings in log order, and what hangs on them */
+void kh_rebuild_party(kh_rebuild *r);  /* rebuild_parties.c */
+void kh_rebuild_grant(kh_rebuild *r);  /* rebuild_parties.c */
+void kh_rebuild_risk(kh_rebuild *r);   /* rebuild_parties.c */
+void kh_rebuild_paper(kh_rebuild *r);  /* rebuild_papers.c */
+void kh_rebuild_alias(kh_rebuild *r);  /* rebuild_papers.c */
+void kh_rebuild_ref(kh_rebuild *r);    /* rebuild_papers.c */
+void kh_rebuild_deal(kh_rebuild *r);   /* rebuild_papers.c */
+void kh_rebuild_waits(kh_rebuild *r);  /* rebuild_papers.c */
+void kh_rebuild_loan(kh_rebuild *r);   /* rebuild_loans.c */
+void kh_rebuild_settle(kh_rebuild *r); /* rebuild_loans.c: after the last leaf: financings in log order, and what hangs on them */
 #endif

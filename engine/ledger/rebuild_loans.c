@@ -136,7 +136,8 @@ static void tie_lines(kh_rebuild *r, uint32_t fin)
     for (uint32_t at = f->first_line; at <= f->first_line + f->last_line && kh_rebuild_sound(r); at++) {
         l->line[at].fin = fin;
         if (!l->line[at].open) continue;
-        if (l->active[l->line[at].active].line_cnt >= KH_DOC_LINES_MAX) kh_rebuild_refuse(r, "a balance has more lines than it can");
+        if (l->active[l->line[at].active].line_cnt >= KH_DOC_LINES_MAX)
+            kh_rebuild_refuse(r, "a balance has more lines than it can");
         else kh_line_open(l, at); /* in the order of the log: the newest stands first */
     }
 }

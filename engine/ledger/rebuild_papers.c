@@ -1,6 +1,6 @@
-/* rebuild_papers: documents with their balances and link groups, aliases, references, contracts and messages that wait, from their
- * leaves. Which lines are open and what a paper names are listed in its leaf too, but made from the leaves of financings and of
- * references: a list that says otherwise gives another digest. */
+/* rebuild_papers: documents with their balances and link groups, aliases, references, contracts and messages that wait, from
+ * their leaves. Which lines are open and what a paper names are listed in its leaf too, but made from the leaves of financings
+ * and of references: a list that says otherwise gives another digest. */
 #include "ledger/rebuild.h"
 
 static kh_key key_in_order(kh_rebuild *r)
@@ -88,7 +88,8 @@ static void read_balance(kh_rebuild *r, kh_record *rec)
     rec->currency = (kh_currency)(name >> 48);
     rec->date = (kh_date)(name >> 32);
     rec->owner_check = (uint32_t)name;
-    if (rec->quad.status >= KH_STATUS_CNT || (rec->quad.flags & KH_REC_ALIAS) != 0) kh_rebuild_refuse(r, "a balance of no status");
+    if (rec->quad.status >= KH_STATUS_CNT || (rec->quad.flags & KH_REC_ALIAS) != 0)
+        kh_rebuild_refuse(r, "a balance of no status");
     rec->base = kh_rebuild_number(r);
     rec->cap = kh_rebuild_number(r);
     rec->quad.taken = kh_rebuild_number(r);

@@ -48,7 +48,8 @@ void kh_rebuild_party(kh_rebuild *r)
 static const kh_party_row *party_of(kh_rebuild *r, uint32_t id, kh_role role)
 {
     const kh_party_row *p = &r->l->party[kh_parties_find(r->l, id)]; /* row 0 has no role */
-    if (kh_rebuild_sound(r) && p->role != role) kh_rebuild_refuse(r, "a leaf names a party that is not there, or is something else");
+    if (kh_rebuild_sound(r) && p->role != role)
+        kh_rebuild_refuse(r, "a leaf names a party that is not there, or is something else");
     return p;
 }
 

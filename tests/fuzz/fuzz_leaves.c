@@ -1,5 +1,5 @@
-/* fuzz_leaves: any bytes as leaves of a state: each a length of 4 bytes, then so many. Nothing that a hub hands over may break who
- * makes a ledger of it; and what is taken and has the very same leaves is a state that can be handed on. */
+/* fuzz_leaves: any bytes as leaves of a state: each a length of 4 bytes, then so many. Nothing that a hub hands over may break
+ * who makes a ledger of it; and what is taken and has the very same leaves is a state that can be handed on. */
 #include "../unit/leaf_copy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,5 +1,5 @@
-/* twin: a second ledger, made from the leaves of the first with a secret of its own, which is given the same entries from then on:
- * it must answer each with the same bytes. */
+/* twin: a second ledger, made from the leaves of the first with a secret of its own, which is given the same entries from then
+ * on: it must answer each with the same bytes. */
 #ifndef KH_TESTS_MODEL_TWIN_H
 #define KH_TESTS_MODEL_TWIN_H
 #include "../unit/leaf_copy.h"

@@ -71,7 +71,8 @@ static inline void leaf_ledger_open(leaf_ledger *m, const uint8_t secret[16])
     kh_region_spec specs[KH_REGION_MAX];
     m->index_mem = aligned_alloc(64, (kh_index_footprint() + 63) / 64 * 64);
     m->ledger_mem = aligned_alloc(64, (kh_ledger_footprint() + 63) / 64 * 64);
-    KH_ASSERT(m->index_mem != NULL && m->ledger_mem != NULL && kh_state_init(&m->state, specs, kh_ledger_regions(specs)) == KH_OK);
+    KH_ASSERT(m->index_mem != NULL && m->ledger_mem != NULL &&
+              kh_state_init(&m->state, specs, kh_ledger_regions(specs)) == KH_OK);
     KH_ASSERT(kh_index_open(&m->state, secret, m->index_mem, &m->index) == KH_OK);
     kh_index_reclaim_none(m->index);
     KH_ASSERT(kh_ledger_open(&m->state, m->index, secret, m->ledger_mem, &m->l) == KH_OK);

@@ -1,5 +1,5 @@
-/* ledger, made from leaves: another ledger, with a secret of its own, made from the leaves of a state that has some of everything,
- * goes on as the first one does; leaves that are not as they were are refused, or give another state. */
+/* ledger, made from leaves: another ledger, with a secret of its own, made from the leaves of a state that has some of
+ * everything, goes on as the first one does; leaves that are not as they were are refused, or give another state. */
 #include "leaf_copy.h"
 #include "ledger_fixture.h"
 
@@ -234,8 +234,8 @@ Test(ledger_rebuild, an_empty_ledger_has_leaves_too)
     leaf_copy_free(&leaves);
 }
 
-/* 64 papers are linked; the 65th is not, and must not keep what only a linked one has: a currency that an amendment takes out goes
-   from both ledgers, or stays in both. */
+/* 64 papers are linked; the 65th is not, and must not keep what only a linked one has: a currency that an amendment takes out
+   goes from both ledgers, or stays in both. */
 Test(ledger_rebuild, who_finds_a_link_group_full_is_left_as_it_was)
 {
     for (uint32_t n = 1; n <= 65; n++) {
@@ -319,8 +319,8 @@ static struct {
     uint64_t refused, other, twice;
 } met;
 
-/* Refused with its place, or made into a state that has other leaves; or only what is said twice was otherwise, such as which lines
-   of a balance are open: then the state is the sound one (that the leaves are not, their own digest shows). */
+/* Refused with its place, or made into a state that has other leaves; or only what is said twice was otherwise, such as which
+   lines of a balance are open: then the state is the sound one (that the leaves are not, their own digest shows). */
 static void must_not_pass(const leaf_copy *damaged, const leaf_copy *leaves)
 {
     leaf_ledger m;
