@@ -222,7 +222,7 @@ static uint32_t grant(kh_ledger *l, const kh_op *op, const request *r, uint64_t 
     kh_fins_add(l, l->now->fin_hash, fin);
     l->head->financings++;
     kh_fin_set(l, fin, kh_move_to(KH_FIN_NONE, KH_EV_APPLY), amount, true);
-    kh_expiry_put(l, fin, &l->head->queue_applied, l->head->rules[KH_RULE_TTL_APPLIED].value);
+    kh_expiry_put(l, fin, l->head->queue_applied, l->head->rules[KH_RULE_TTL_APPLIED].value);
     return fin;
 }
 

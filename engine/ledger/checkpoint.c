@@ -264,17 +264,36 @@ static void write_refs(const kh_ledger *l, writer *w)
     }
 }
 
-static void write_waiting(const kh_ledger *l, kh_sorted *items, writer *w)
+/* What waits for a notice is found under its paper's key, which is nowhere else: items {stamp, record, wait}. */
+static size_t gather_waiting(const kh_ledger *l, kh_sorted *items)
 {
     size_t n = 0;
-    for (uint64_t at = 1; at < rows(l, KH_R_WAIT); at++)
-        if (l->wait[at].message != 0) items[n++] = (kh_sorted){l->wait[at].stamp, 0, at};
+    bool notices = false;
+    for (uint64_t at = 1; at < rows(l, KH_R_WAIT); at++) {
+        if (l->wait[at].message == 0) continue;
+        if (l->wait[at].for_notice) notices = true;
+        else items[n++] = (kh_sorted){l->wait[at].stamp, 0, at};
+    }
+    for (uint64_t at = 1; notices && at < rows(l, KH_REGION_INDEX_RECORDS); at++) {
+        const kh_record *rec = kh_rec(l, (uint32_t)at);
+        if (rec->cold == 0 || rec->quad.flags & KH_REC_ALIAS || kh_index_find(l->index, &rec->key) != at) continue;
+        uint32_t cursor = 0;
+        for (uint32_t wait; (wait = kh_waiting_for_notice(l, &rec->key, &cursor)) != 0;)
+            items[n++] = (kh_sorted){l->wait[wait].stamp, at, wait};
+    }
+    return n;
+}
+
+static void write_waiting(const kh_ledger *l, kh_sorted *items, writer *w)
+{
+    size_t n = gather_waiting(l, items);
     kh_sorted_sort(items, n);
     for (size_t i = 0; i < n; i++) {
         const kh_wait *wait = &l->wait[items[i].row];
         begin(w, "waits\0\0");
         put64(w, wait->stamp);
         put64(w, (uint64_t)wait->source << 32 | wait->for_notice);
+        if (wait->for_notice) put(w, kh_rec(l, (uint32_t)items[i].low)->key.b, 16);
         uint32_t left = wait->size;
         put64(w, left);
         for (uint32_t cell = wait->message; cell != 0 && left != 0; cell = l->cell[cell].next) {

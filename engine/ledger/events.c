@@ -166,7 +166,7 @@ static void act(kh_ledger *l, uint32_t fin, const kh_op_event *e, uint64_t amoun
     uint64_t after = e->event == KH_EV_DISBURSE ? amount : f->amount;
     if (e->event != KH_EV_APPROVE) kh_expiry_take(l, fin);
     switch (e->event) {
-    case KH_EV_ACCEPT: kh_expiry_put(l, fin, &l->head->queue_accepted, l->head->rules[KH_RULE_TTL_ACCEPTED].value); break;
+    case KH_EV_ACCEPT: kh_expiry_put(l, fin, l->head->queue_accepted, l->head->rules[KH_RULE_TTL_ACCEPTED].value); break;
     case KH_EV_REJECT:
     case KH_EV_WITHDRAW: kh_fin_release(l, fin); break;
     case KH_EV_DISBURSE: disburse(l, f, p); break;

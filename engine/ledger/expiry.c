@@ -2,19 +2,25 @@
  * within one deadlines never fall; what is due goes by deadline, then by the order in which deadlines were set. */
 #include "ledger/machine.h"
 
-void kh_expiry_put(kh_ledger *l, uint32_t fin, uint32_t *queue, uint64_t ttl_s)
+void kh_expiry_append(kh_ledger *l, uint32_t fin, uint32_t queue)
+{
+    kh_fin *f = &l->fin[fin];
+    kh_queue *q = &l->queue[queue];
+    f->queue_next = KH_QUEUE_END | queue;
+    f->queue_prev = q->tail != 0 ? q->tail : KH_QUEUE_END | queue;
+    if (q->tail != 0) l->fin[q->tail].queue_next = fin;
+    else q->head = fin;
+    q->tail = fin;
+}
+
+void kh_expiry_put(kh_ledger *l, uint32_t fin, uint32_t queue, uint64_t ttl_s)
 {
     kh_fin *f = &l->fin[fin];
     uint64_t deadline;
     if (ttl_s == 0 || !kh_add64(l->head->time_ns, ttl_s * KH_NS_PER_S, &deadline)) return; /* off: it stands until someone acts */
-    kh_queue *q = &l->queue[*queue];
     f->deadline_ns = deadline;
     f->queue_stamp = l->head->queue_stamp++;
-    f->queue_next = KH_QUEUE_END | *queue;
-    f->queue_prev = q->tail != 0 ? q->tail : KH_QUEUE_END | *queue;
-    if (q->tail != 0) l->fin[q->tail].queue_next = fin;
-    else q->head = fin;
-    q->tail = fin;
+    kh_expiry_append(l, fin, queue);
 }
 
 void kh_expiry_take(kh_ledger *l, uint32_t fin)

@@ -50,31 +50,37 @@ static bool same_grant(const kh_grant *g, const kh_op_grant *op)
     return g->bank == op->bank && g->scope == op->scope && g->from_ns == op->from_ns && g->until_ns == op->until_ns;
 }
 
+uint32_t kh_grants_put(kh_ledger *l, const kh_grant *g)
+{
+    uint32_t row = kh_rows_take(l, KH_R_GRANT);
+    kh_party_row *p = &l->party[kh_parties_find(l, g->enterprise)];
+    l->grant[row] = *g;
+    l->grant[row].next = p->newest_grant;
+    kh_table_add(l, &kh_grants_table, &l->consent->grants, grant_hash(l, g->enterprise, g->id), row);
+    p->newest_grant = row;
+    if (g->state == KH_GRANT_OPEN) p->open_grants++;
+    p->given++;
+    l->head->check += kh_grant_check(l, g);
+    return row;
+}
+
 static kh_code grant_new(kh_ledger *l, const kh_op_grant *op, uint32_t *ret_row)
 {
     uint32_t party = kh_parties_find(l, op->enterprise);
     if (!has_role(l, party, KH_ROLE_ENTERPRISE) || !has_role(l, kh_parties_find(l, op->bank), KH_ROLE_BANK))
         return KH_C_NOT_FOUND;
-    kh_party_row *p = &l->party[party];
+    const kh_party_row *p = &l->party[party];
     if (p->frozen) return KH_C_FROZEN;
     if (p->open_grants >= KH_GRANTS_OPEN_MAX || p->given >= KH_GRANTS_EVER_MAX || !kh_rows_left(l, KH_R_GRANT, 1))
         return KH_C_CAPACITY;
-    uint32_t row = kh_rows_take(l, KH_R_GRANT);
-    kh_grant *g = &l->grant[row];
-    *g = (kh_grant){.id = op->id,
-                    .from_ns = op->from_ns,
-                    .until_ns = op->until_ns,
-                    .enterprise = op->enterprise,
-                    .bank = op->bank,
-                    .next = p->newest_grant,
-                    .scope = op->scope,
-                    .state = KH_GRANT_OPEN};
-    kh_table_add(l, &kh_grants_table, &l->consent->grants, grant_hash(l, op->enterprise, op->id), row);
-    p->newest_grant = row;
-    p->open_grants++;
-    p->given++;
-    l->head->check += kh_grant_check(l, g);
-    *ret_row = row;
+    const kh_grant g = {.id = op->id,
+                        .from_ns = op->from_ns,
+                        .until_ns = op->until_ns,
+                        .enterprise = op->enterprise,
+                        .bank = op->bank,
+                        .scope = op->scope,
+                        .state = KH_GRANT_OPEN};
+    *ret_row = kh_grants_put(l, &g);
     return KH_C_OK;
 }
 

@@ -39,7 +39,7 @@ void kh_identity_texts(kh_ledger *l, uint32_t cold, const kh_key *key, kh_text n
     l->cold[cold].issuer = kh_texts_intern(l, issuer);
 }
 
-static void write_alias(kh_ledger *l, uint32_t record, const kh_key *from, const kh_key *to, uint32_t cold)
+void kh_identity_write_alias(kh_ledger *l, uint32_t record, const kh_key *from, const kh_key *to, uint32_t cold)
 {
     kh_record *rec = kh_rec(l, record);
     rec->key = *from;
@@ -58,7 +58,7 @@ void kh_identity_alias(kh_ledger *l, const kh_key *from, const kh_key *to, kh_te
     if (record == KH_RECORD_NONE) return;
     uint32_t cold = kh_rows_take_reused(l, KH_R_COLD, &l->head->free_colds);
     kh_identity_texts(l, cold, from, number, issuer);
-    write_alias(l, record, from, to, cold);
+    kh_identity_write_alias(l, record, from, to, cold);
     if (kh_index_put(l->index, record) != KH_OK) {
         kh_rows_give(l, KH_R_COLD, &l->head->free_colds, cold);
         kh_index_retire(l->index, record, l->head->height);
@@ -97,7 +97,7 @@ static void tie_bare(kh_ledger *l, const kh_key *bare, const kh_key *to, kh_text
     if (kh_key_equal(&meant, to)) return;
     uint32_t record = kh_index_alloc(l->index, l->head->height);
     if (record == KH_RECORD_NONE) return;
-    write_alias(l, record, bare, &nothing, kh_rec(l, old)->cold);
+    kh_identity_write_alias(l, record, bare, &nothing, kh_rec(l, old)->cold);
     l->head->check += kh_record_check(l, kh_rec(l, record)) - kh_record_check(l, kh_rec(l, old));
     kh_records_swap(l, old, record);
     kh_index_retire(l->index, old, l->head->height);
@@ -150,7 +150,7 @@ bool kh_identity_move(kh_ledger *l, uint32_t first, const kh_key *key, kh_text n
     uint32_t alias_cold = kh_rows_take_reused(l, KH_R_COLD, &l->head->free_colds);
     l->cold[alias_cold].number = l->cold[cold].number;
     l->cold[alias_cold].issuer = l->cold[cold].issuer;
-    write_alias(l, alias, &old_key, key, alias_cold);
+    kh_identity_write_alias(l, alias, &old_key, key, alias_cold);
     kh_records_swap(l, first, alias);
     kh_refs_move(l, &old_key, key);
     if (!kh_records_store(l, first, key, &content, (kh_status)rec->quad.status, cold, ret_first)) {

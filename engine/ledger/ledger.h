@@ -248,6 +248,24 @@ typedef struct kh_leaves {
 } kh_leaves;
 size_t kh_ledger_checkpoint_scratch(const kh_ledger *l);
 void kh_ledger_checkpoint(const kh_ledger *l, void *scratch, const kh_leaves *to);
+/* kh_ledger_rebuild makes, in an empty ledger, the state whose leaves come from a source (another's kh_ledger_checkpoint), placed
+   by its own secret: it goes on as the other does, outcome by outcome. Nothing in the leaves is believed: what breaks the bounds
+   or the order of docs/FORMAT.md is refused, and where all were taken the caller makes the digest from what was built, and holds
+   it against one that it trusts. KH_E_DAMAGED: no leaves of a state; KH_E_FULL: beyond a bound of this build; KH_E_ARG: the
+   ledger is not empty; what the source returned. After an error the ledger's state is to be thrown away. Memory: the state's, and
+   what the source lends. [W], without readers. */
+typedef struct kh_leaf_source {
+    /* next: begins the next leaf, of *ret_sz bytes, whatever was read of the last one; KH_E_NOT_FOUND: there are no more. */
+    kh_err (*next)(void *ctx, uint64_t *ret_sz);
+    kh_err (*read)(void *ctx, void *p, size_t n); /* the leaf's next n bytes, which it has */
+    void *(*lend)(void *ctx, size_t n);           /* called at most once, at the end: until rebuild returns; NULL: no memory */
+    void *ctx;
+} kh_leaf_source;
+typedef struct kh_leaf_fault {
+    uint64_t leaf, at; /* which, from 0, and how far into it; behind the last: what only all of them show */
+    const char *why;   /* NULL: nothing was wrong */
+} kh_leaf_fault;
+KH_MUST kh_err kh_ledger_rebuild(kh_ledger *l, const kh_leaf_source *from, kh_leaf_fault *ret_fault);
 /* kh_ledger_check: the running check (keyed, cheap): equal states reached by equal logs have equal checks. */
 uint64_t kh_ledger_check(const kh_ledger *l);
 /* kh_ledger_verify_invariants walks everything (tests, audit): NULL, or a sentence that names what is broken. [S] */

@@ -100,15 +100,19 @@ static void enter(kh_ledger *l, uint32_t group, uint32_t active)
     kh_record_set(l, rec, quad);
 }
 
-/* Joins two balances; false if they were joined before or cannot be (no room, or 65 members after later joins). */
+/* Row 0, of a balance without an active one, is in no group. */
+static uint32_t group_of(const kh_ledger *l, uint32_t record) { return l->active[l->cold[kh_rec(l, record)->cold].active].group; }
+
+/* Joins two balances; false if they were joined before or cannot be (no room, or 65 members after later joins): then nothing is
+   changed, since an active row that neither a line nor a group needed is in no leaf of the checkpoint. */
 static bool join(kh_ledger *l, uint32_t a_record, uint32_t b_record)
 {
     if (!kh_rows_left(l, KH_R_ACTIVE, 2) || !kh_rows_left(l, KH_R_GROUP, 1)) return false;
-    uint32_t a = kh_balance_active(l, a_record), b = kh_balance_active(l, b_record), group = l->active[a].group,
-             other = l->active[b].group;
-    if (a == b || (group != 0 && group == other)) return false;
+    uint32_t group = group_of(l, a_record), other = group_of(l, b_record);
+    if (a_record == b_record || (group != 0 && group == other)) return false;
     uint32_t sum = (group == 0 ? 1 : l->group[group].cnt) + (other == 0 ? 1 : l->group[other].cnt);
     if (sum > KH_GROUP_MAX) return false;
+    uint32_t a = kh_balance_active(l, a_record), b = kh_balance_active(l, b_record);
     if (group == 0 && other != 0) {
         uint32_t swap = a;
         a = b;

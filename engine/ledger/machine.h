@@ -241,6 +241,7 @@ static inline bool kh_parties_limited(kh_ledger *l, uint32_t party) /* refusal_l
 void kh_parties_refused(kh_ledger *l, uint32_t party);
 void kh_rules_init(kh_ledger *l, uint32_t first, uint32_t end); /* the usual values */
 const kh_rule *kh_rules_get(const kh_ledger *l, uint32_t rule);
+void kh_rules_restore(kh_ledger *l, uint32_t rule, const kh_rule *to);
 kh_code kh_rules_set(kh_ledger *l, const kh_op_rule_set *op);
 uint64_t kh_rules_product_ratio(const kh_ledger *l, kh_text product); /* UINT64_MAX: none */
 bool kh_rules_none_of_age_or_currency(const kh_ledger *l);
@@ -361,7 +362,8 @@ void kh_fin_refresh_limits(kh_ledger *l, uint32_t fin);
 kh_fin_state kh_move_to(uint8_t from, kh_event event); /* NONE: not allowed */
 
 /* ---- expiry.c ---- */
-void kh_expiry_put(kh_ledger *l, uint32_t fin, uint32_t *queue, uint64_t ttl_s);
+void kh_expiry_put(kh_ledger *l, uint32_t fin, uint32_t queue, uint64_t ttl_s);
+void kh_expiry_append(kh_ledger *l, uint32_t fin, uint32_t queue); /* behind what stands there */
 void kh_expiry_take(kh_ledger *l, uint32_t fin);
 uint64_t kh_expiry_next(const kh_ledger *l, uint32_t *ret_fin);
 void kh_expiry_run(kh_ledger *l);
@@ -403,7 +405,9 @@ uint32_t kh_identity_follow(const kh_ledger *l, const kh_key *key, kh_key *ret_k
 bool kh_identity_same_text(const kh_ledger *l, uint32_t cold, kh_text number, kh_text issuer);
 void kh_identity_texts(kh_ledger *l, uint32_t cold, const kh_key *key, kh_text number, kh_text issuer); /* room was checked */
 void kh_identity_alias(kh_ledger *l, const kh_key *from, const kh_key *to, kh_text number,
-                       kh_text issuer);                  /* the first tie stays */
+                       kh_text issuer); /* the first tie stays */
+void kh_identity_write_alias(kh_ledger *l, uint32_t record, const kh_key *from, const kh_key *to,
+                             uint32_t cold);             /* into a record that nobody can reach yet */
 void kh_identity_clear(kh_ledger *l, const kh_key *key); /* takes an alias to nothing away, so that a document can have the key */
 void kh_identity_tie(kh_ledger *l, const kh_op_document *d,
                      uint32_t first); /* the LRN beside an MRN, and the LRN without its issuer */
@@ -439,6 +443,10 @@ extern const kh_table kh_waits_table;
 KH_MUST bool kh_waiting_keep(kh_ledger *l, const kh_op *op, kh_frame frame,
                              const kh_key *for_notice); /* NULL: until its document comes */
 void kh_waiting_arrived(kh_ledger *l, const kh_op_document *d, uint32_t first);
+KH_MUST bool kh_waiting_put(kh_ledger *l, const kh_op_document *d, kh_frame frame, uint64_t stamp, uint32_t source,
+                            const kh_key *for_notice); /* the same, with a stamp of its own */
+/* kh_waiting_for_notice: the messages that wait for a notice of this document, in no order: *cursor starts at 0; 0: no more. */
+uint32_t kh_waiting_for_notice(const kh_ledger *l, const kh_key *key, uint32_t *cursor);
 /* kh_waiting_move: requests that wait for their notice follow their document to its new key. */
 void kh_waiting_move(kh_ledger *l, const kh_key *from, const kh_key *to);
 /* kh_waiting_take: the oldest request of the document that waits for its notice, in l->message_op; false: none. */
@@ -449,6 +457,8 @@ extern const kh_table kh_grants_table, kh_risks_table;
 void kh_consent_start(kh_ledger *l);                 /* of an empty state, or of one that is older than grants */
 void kh_grants_apply(kh_ledger *l, const kh_op *op); /* GRANT, GRANT_REVOKE, CREDIT_LOOKUP */
 uint64_t kh_grant_check(const kh_ledger *l, const kh_grant *g);
+uint32_t kh_grants_put(kh_ledger *l, const kh_grant *g); /* a new row, counted with its enterprise; room was checked */
+void kh_risks_put(kh_ledger *l, const kh_risk_row *r);   /* a new row, counted with its bank; room was checked */
 const char *kh_grants_invariants(const kh_ledger *l, uint64_t *check); /* adds their part of the running check */
 void kh_risks_apply(kh_ledger *l, const kh_op *op);                    /* RISK_ADD, RISK_REMOVE, RISK_ASK */
 const char *kh_risks_invariants(const kh_ledger *l, uint64_t *check);

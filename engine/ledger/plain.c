@@ -129,7 +129,7 @@ bool kh_plain_apply(kh_ledger *l, const kh_op *op, uint64_t digest)
     l->head->financings++;
     l->head->open_financings++;
     l->head->check += kh_fin_check(l, f);
-    kh_expiry_put(l, fin, &l->head->queue_applied, l->head->rules[KH_RULE_TTL_APPLIED].value);
+    kh_expiry_put(l, fin, l->head->queue_applied, l->head->rules[KH_RULE_TTL_APPLIED].value);
     join(l, record, f);
     answer(l, op, f, rec);
     return true;

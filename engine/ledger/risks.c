@@ -46,7 +46,16 @@ static void drop(kh_ledger *l, uint32_t row)
     kh_rows_give(l, KH_R_RISK, &l->consent->free_risks, row);
 }
 
-static kh_code add(kh_ledger *l, const kh_op *op, kh_party_row *p, kh_receipt *r)
+void kh_risks_put(kh_ledger *l, const kh_risk_row *r)
+{
+    uint32_t row = kh_rows_take_reused(l, KH_R_RISK, &l->consent->free_risks);
+    l->risk[row] = *r;
+    kh_table_add(l, &kh_risks_table, &l->consent->risks, kh_key_hash(l, &r->subject), row);
+    l->party[kh_parties_find(l, r->bank)].given++;
+    l->head->check += row_check(l, r);
+}
+
+static kh_code add(kh_ledger *l, const kh_op *op, const kh_party_row *p, kh_receipt *r)
 {
     const kh_op_risk_add *b = &op->risk_add;
     uint32_t others, row = find(l, &b->subject, b->category, op->party, &others);
@@ -55,11 +64,8 @@ static kh_code add(kh_ledger *l, const kh_op *op, kh_party_row *p, kh_receipt *r
     if (row != 0) return KH_C_OK;
     bool room = l->consent->free_risks != 0 || kh_rows_left(l, KH_R_RISK, 1);
     if (!room || p->given >= KH_RISKS_OF_BANK_MAX || others >= KH_RISKS_OF_SUBJECT_MAX) return KH_C_CAPACITY;
-    row = kh_rows_take_reused(l, KH_R_RISK, &l->consent->free_risks);
-    l->risk[row] = (kh_risk_row){.subject = b->subject, .bank = op->party, .category = b->category};
-    kh_table_add(l, &kh_risks_table, &l->consent->risks, kh_key_hash(l, &b->subject), row);
-    p->given++;
-    l->head->check += row_check(l, &l->risk[row]);
+    const kh_risk_row new = {.subject = b->subject, .bank = op->party, .category = b->category};
+    kh_risks_put(l, &new);
     return KH_C_OK;
 }
 

@@ -134,6 +134,7 @@ static kh_rule *rule_at(const kh_ledger *l, uint32_t i)
 }
 
 const kh_rule *kh_rules_get(const kh_ledger *l, uint32_t rule) { return rule_at(l, rule); }
+void kh_rules_restore(kh_ledger *l, uint32_t rule, const kh_rule *to) { *rule_at(l, rule) = *to; }
 
 void kh_rules_init(kh_ledger *l, uint32_t first, uint32_t end)
 {

@@ -24,17 +24,17 @@ static void add_key(kh_ledger *l, uint32_t wait, uint64_t hash)
     kh_table_add(l, &kh_waits_table, &l->head->waits, hash, row);
 }
 
-bool kh_waiting_keep(kh_ledger *l, const kh_op *op, kh_frame frame, const kh_key *for_notice)
+/* for_notice: the document whose notice it waits for; NULL: it waits for its document, by the number and LRN that it names. */
+bool kh_waiting_put(kh_ledger *l, const kh_op_document *d, kh_frame frame, uint64_t stamp, uint32_t source,
+                    const kh_key *for_notice)
 {
-    const kh_op_document *d = &op->document;
-    uint32_t source = d->source != 0 ? d->source : op->party, *waiting = counter(l, source);
+    uint32_t *waiting = counter(l, source);
     size_t cells = frame.n / (KH_MESSAGE_CELL - 4) + 1;
     if (*waiting >= KH_WAITING_MAX || !kh_rows_left(l, KH_R_WAIT, 1) || !kh_rows_left(l, KH_R_WAIT_KEY, 2) ||
         !kh_rows_left(l, KH_R_MESSAGE, cells))
         return false;
     uint32_t wait = kh_rows_take_reused(l, KH_R_WAIT, &l->head->free_waits), *link = &l->wait[wait].message;
-    l->wait[wait] =
-        (kh_wait){.size = (uint32_t)frame.n, .source = source, .stamp = ++l->head->wait_stamp, .for_notice = for_notice != NULL};
+    l->wait[wait] = (kh_wait){.size = (uint32_t)frame.n, .source = source, .stamp = stamp, .for_notice = for_notice != NULL};
     for (size_t at = 0; at < frame.n; at += KH_MESSAGE_CELL - 4) {
         uint32_t cell = kh_rows_take_reused(l, KH_R_MESSAGE, &l->head->free_cells);
         l->cell[cell].next = 0;
@@ -51,6 +51,25 @@ bool kh_waiting_keep(kh_ledger *l, const kh_op *op, kh_frame frame, const kh_key
     ++*waiting;
     l->head->waiting++;
     return true;
+}
+
+bool kh_waiting_keep(kh_ledger *l, const kh_op *op, kh_frame frame, const kh_key *for_notice)
+{
+    const kh_op_document *d = &op->document;
+    uint32_t source = d->source != 0 ? d->source : op->party;
+    if (!kh_waiting_put(l, d, frame, l->head->wait_stamp + 1, source, for_notice)) return false;
+    l->head->wait_stamp++;
+    return true;
+}
+
+uint32_t kh_waiting_for_notice(const kh_ledger *l, const kh_key *key, uint32_t *cursor)
+{
+    uint64_t hash = notice_hash(l, key);
+    uint32_t row = *cursor == 0 ? kh_table_first(l, &kh_waits_table, &l->head->waits, hash) : l->wait_key[*cursor].hash_next;
+    while (row != 0 && (l->wait_key[row].hash != hash || !l->wait[l->wait_key[row].wait].for_notice))
+        row = l->wait_key[row].hash_next;
+    *cursor = row;
+    return row == 0 ? 0 : l->wait_key[row].wait;
 }
 
 void kh_waiting_move(kh_ledger *l, const kh_key *from, const kh_key *to)

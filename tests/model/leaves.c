@@ -189,7 +189,8 @@ static void deal(leaf_reader *r)
 
 static void waits(leaf_reader *r)
 {
-    numbers(r, 2);
+    numbers(r, 1);
+    if ((number(r) & 1) != 0) (void)take(r, 16); /* for a notice of this paper */
     uint64_t n = number(r);
     if (r->n - r->at < n) r->bad = true;
     else r->at += n;

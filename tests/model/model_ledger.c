@@ -5,6 +5,7 @@
 #include "auditor.h"
 #include "generate.h"
 #include "leaves.h"
+#include "twin.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,10 +34,12 @@ typedef struct world {
     uint8_t entry[ENTRY_OPS_MAX * 4096];
     size_t at[ENTRY_OPS_MAX + 1];
     uint32_t op_cnt, op_now;
+    twin twin;
     bool failed, trace; /* trace: every operation is printed (a run of one world) */
 } world;
 
 static uint64_t codes_seen[128];
+static const uint8_t secret[16] = "model of ledger";
 
 static void differ(world *w, const char *what, uint64_t by_ledger, uint64_t by_auditor)
 {
@@ -56,6 +59,7 @@ static void capture(void *self, const kh_outcome *o)
     world *w = self;
     KH_ASSERT(w->got_cnt < OUTCOMES_MAX);
     captured *c = &w->got[w->got_cnt++];
+    twin_note(&w->twin, o);
     memset(c, 0, sizeof *c);
     c->is_notice = o->is_notice != 0;
     c->index = o->index;
@@ -74,7 +78,6 @@ static void capture(void *self, const kh_outcome *o)
 static bool open_world(world *w, uint64_t seed)
 {
     kh_region_spec specs[KH_REGION_MAX];
-    static const uint8_t secret[16] = "model of ledger";
     uint32_t n = kh_ledger_regions(specs);
     captured *got = w->got;
     bool trace = w->trace;
@@ -97,6 +100,7 @@ static bool open_world(world *w, uint64_t seed)
 
 static void close_world(world *w)
 {
+    twin_drop(&w->twin);
     auditor_free(w->auditor);
     kh_state_release(&w->state);
     free(w->index_mem);
@@ -443,6 +447,21 @@ static void keep_targets(world *w)
     }
 }
 
+/* From now and then on, with another secret, until the next; with the same secret the running checks are the same too. */
+static void go_on_from_leaves(world *w)
+{
+    uint8_t other[16];
+    for (int i = 0; i < 16; i++) other[i] = (uint8_t)generator_random(&w->gen, 256);
+    const char *broken = twin_compare(&w->twin, w->ledger);
+    if (broken == NULL) broken = twin_make(&w->twin, w->ledger, secret);
+    if (broken == NULL)
+        SAME("running check of a ledger made from leaves", kh_ledger_check(w->twin.m.l), kh_ledger_check(w->ledger));
+    if (broken == NULL) broken = twin_make(&w->twin, w->ledger, other);
+    if (broken == NULL) return;
+    printf("%s\n", broken);
+    differ(w, "made from leaves", 1, 0);
+}
+
 static void run_entry(world *w, uint32_t left)
 {
     static kh_op_scratch scratch;
@@ -455,6 +474,8 @@ static void run_entry(world *w, uint32_t left)
     kh_sink sink = {capture, w};
     kh_ledger_apply(w->ledger, ++w->height, w->entry_time, w->entry, w->at[w->op_cnt], w->op_cnt, &sink);
     kh_index_settle(w->index, w->height);
+    const char *otherwise = twin_apply(&w->twin, w->height, w->entry_time, w->entry, w->at[w->op_cnt], w->op_cnt);
+    if (otherwise != NULL) differ(w, otherwise, 1, 0);
     w->auditor->notice_cnt = 0;
     auditor_begin_entry(w->auditor, w->entry_time);
     uint32_t next = 0;
@@ -494,6 +515,7 @@ static void run_entry(world *w, uint32_t left)
     compare_financings(w);
     compare_verdicts(w);
     compare_consent(w);
+    if (w->entries % 32 == 8) go_on_from_leaves(w);
     if (w->entries % 64 != 0) return;
     const char *broken = kh_ledger_verify_invariants(w->ledger);
     if (broken != NULL) {
