@@ -20,7 +20,11 @@ static void on_http_event(void *ctx, const char *event, const char *detail)
     KH_LOG(d->logging, KH_LEVEL_INFO, event, {"detail", detail, 0});
 }
 
-static bool on_ready(void *ctx) { return kh_watch_ready(((const kh_daemon *)ctx)->watch); }
+bool kh_daemon_ready(const kh_daemon *d)
+{
+    return kh_watch_ready(d->watch) && (d->cluster == NULL || !kh_cluster_follows(d->cluster));
+}
+static bool on_ready(void *ctx) { return kh_daemon_ready(ctx); }
 
 /* ---- starting ---- */
 

@@ -54,7 +54,7 @@ void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx)
     kh_daemon *d = ctx;
     kh_store_stats s;
     kh_store_get_stats(d->store, &s);
-    each(each_ctx, "kanhe_ready", "1 while operations are taken", "", kh_watch_ready(d->watch));
+    each(each_ctx, "kanhe_ready", "1 while operations are taken", "", kh_daemon_ready(d));
     each(each_ctx, "kanhe_log_failed", "1 after the log failed: restart kanhed", "", kh_store_condition(d->store) != KH_OK);
     each(each_ctx, "kanhe_height", "entries of the log that are applied", "", s.height);
     each(each_ctx, "kanhe_durable_height", "entries of the log that are durable", "", kh_store_durable_upto(d->store));

@@ -53,6 +53,8 @@ KH_MUST bool kh_daemon_drop(kh_daemon *d);
 KH_MUST bool kh_daemon_filter(kh_daemon *d);
 /* kh_daemon_cluster_info: what the engine is told of the cluster; what it points to, the daemon has. [cluster_info.c] */
 kh_cluster_info kh_daemon_cluster_info(kh_daemon *d);
+/* kh_daemon_ready: operations are taken: the log is sound, and this node is a member where it is one of a cluster. Any thread. */
+bool kh_daemon_ready(const kh_daemon *d);
 /* kh_daemon_metrics gives the figures of all parts but http's own, for GET /metrics. [metrics.c] */
 void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx);
 #endif

@@ -2,6 +2,7 @@
 #include "client/answer.h"
 #include "client/pieces.h"
 #include "client/signing.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,7 +231,7 @@ static kh_result call_pages(kh_client *c, const kh_client_request *q, const kh_r
 
 static kh_result file_failed(kh_client *c, const char *file, kh_err err)
 {
-    if (err == KH_E_NOT_FOUND) return kh_client_say(c, KH_MISUSE, "%s cannot be read", file);
+    if (err == KH_E_NOT_FOUND) return kh_client_say(c, KH_MISUSE, "%s cannot be read: %s", file, strerror(errno));
     return kh_client_say(c, KH_FAILED, err == KH_E_NOMEM ? "%s: out of memory" : "%s cannot be read to its end", file);
 }
 

@@ -94,11 +94,16 @@ kh_err kh_pieces_open(const char *path, const char *together, kh_pieces **ret)
     kh_err err = s->fd < 0 ? KH_E_NOT_FOUND : keys_of(s, together) ? KH_OK : KH_E_NOMEM;
     if (err == KH_OK && fstat(s->fd, &about) == 0) {
         if (S_ISREG(about.st_mode)) s->size = (uint64_t)about.st_size;
-        else if (S_ISDIR(about.st_mode)) err = KH_E_NOT_FOUND;
+        else if (S_ISDIR(about.st_mode)) {
+            err = KH_E_NOT_FOUND;
+            errno = EISDIR;
+        }
     }
     if (err == KH_OK) err = fill_head(s, KH_PIECE_SZ + 1);
     if (err != KH_OK) {
+        int why = errno;
         kh_pieces_close(s);
+        errno = why;
         return err;
     }
     *ret = s;

@@ -23,7 +23,8 @@ typedef struct kh_piece {
     bool first, last;
 } kh_piece;
 
-KH_MUST kh_err kh_pieces_open(const char *path, const char *together, kh_pieces **ret); /* "-": standard input */
+KH_MUST kh_err kh_pieces_open(const char *path, const char *together,
+                              kh_pieces **ret); /* "-": standard input; NOT_FOUND: errno says why */
 void kh_pieces_close(kh_pieces *pieces);
 bool kh_pieces_next(kh_pieces *pieces, kh_piece *ret, kh_err *ret_err);
 #endif

@@ -46,6 +46,7 @@ static uint64_t number_said(const ask *a, const char *name)
 
 typedef struct looked {
     const char *text;
+    char uscc[KH_ISSUER_MAX + 1]; /* text as a USCC or foreign id; "": it is none */
     uint64_t id;
 } looked;
 
@@ -54,7 +55,7 @@ static void look(void *ctx, const kh_result_row *row)
     looked *l = ctx;
     const kh_result_field *id = kh_row_field(row, "id"), *name = kh_row_field(row, "name"), *uscc = kh_row_field(row, "uscc");
     bool same = (name != NULL && name->type == KH_FIELD_TEXT && strcmp(name->text, l->text) == 0) ||
-                (uscc != NULL && uscc->type == KH_FIELD_TEXT && strcmp(uscc->text, l->text) == 0);
+                (uscc != NULL && uscc->type == KH_FIELD_TEXT && l->uscc[0] != '\0' && strcmp(uscc->text, l->uscc) == 0);
     if (same && id != NULL && l->id == 0) l->id = id->number;
 }
 
@@ -62,9 +63,11 @@ kh_result kh_signed_party(kh_client *c, const char *party, uint32_t *ret)
 {
     looked l = {.text = party};
     const kh_result_sink sink = {.row = look, .ctx = &l};
-    if (*party != '\0' && strspn(party, "0123456789") == strlen(party)) {
-        l.id = strtoull(party, NULL, 10);
-    } else {
+    uint32_t n;
+    if (kh_owner_canonical(kh_text_of(party), l.uscc, &n) == KH_C_FORMAT) l.uscc[0] = '\0';
+    if (*party != '\0' && strspn(party, "0123456789") == strlen(party)) l.id = strtoull(party, NULL, 10);
+    if (l.id == 0 || l.id > UINT32_MAX) { /* a USCC may be all digits */
+        l.id = 0;
         kh_result result = kh_client_call(c, &(kh_client_request){.method = "GET", .path = "/v1/parties"}, &sink);
         if (result != KH_DONE) return result;
     }
@@ -186,13 +189,40 @@ static kh_result grant_revoke(ask *a)
     return result;
 }
 
+static kh_result risk_remove(ask *a)
+{
+    static _Thread_local char subject[KH_RISK_SUBJECT_MAX + 1];
+    const char *who = said(a, "subject"), *category = said(a, "category"), *of = said(a, "of");
+    uint32_t n = 0;
+    kh_risk risk;
+    a->op.type = KH_OP_RISK_REMOVE;
+    a->what = "risk";
+    if (who == NULL || kh_risk_canonical(kh_text_of(who), subject, &n) != KH_C_OK)
+        return kh_client_say(a->c, KH_MISUSE, "\"%.80s\" is no subject (名单主体): a USCC, a foreign id or an account",
+                             who != NULL ? who : "");
+    if (!kh_risk_of_word(kh_text_of(category), &risk))
+        return kh_client_say(a->c, KH_MISUSE,
+                             "\"%.40s\" is no category (类别): fraud high_risk_account forged_document default other",
+                             category != NULL ? category : "");
+    a->op.risk_remove.subject = kh_risk_subject((kh_text){subject, n});
+    a->op.risk_remove.category = (uint8_t)risk;
+    text(a, "subject", subject);
+    text(a, "category", kh_risk_word(risk));
+    return of != NULL ? kh_signed_party(a->c, of, &a->op.risk_remove.contributor) : KH_DONE;
+}
+
 /* {} stands for one word of the path. */
 static const struct {
     const char *before, *behind;
     kh_result (*encode)(ask *a);
 } calls[] = {
-    {"/v1/parties", NULL, party_add},    {"/v1/parties/", "/freeze", party_freeze}, {"/v1/parties/", "/unfreeze", party_unfreeze},
-    {"/v1/parties/", "/key", party_key}, {"/v1/grants", NULL, grant_add},           {"/v1/grants/", "/revoke", grant_revoke},
+    {"/v1/parties", NULL, party_add},
+    {"/v1/parties/", "/freeze", party_freeze},
+    {"/v1/parties/", "/unfreeze", party_unfreeze},
+    {"/v1/parties/", "/key", party_key},
+    {"/v1/grants", NULL, grant_add},
+    {"/v1/grants/", "/revoke", grant_revoke},
+    {"/v1/risk/remove", NULL, risk_remove},
 };
 #define CALL_CNT (sizeof calls / sizeof calls[0])
 

@@ -2,10 +2,12 @@
  * source, or the regulator, signs. */
 #include "client/signing.h"
 #include "formats/intake.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct import {
@@ -157,7 +159,12 @@ static kh_result feed_of(kh_client *c, const kh_client_request *q, kh_feed *feed
 static kh_result open_file(import *im)
 {
     im->fd = strcmp(im->file, "-") == 0 ? STDIN_FILENO : open(im->file, O_RDONLY | O_CLOEXEC);
-    if (im->fd < 0) return kh_client_say(im->c, KH_MISUSE, "%s cannot be read", im->file);
+    struct stat about;
+    int why = im->fd < 0 || fstat(im->fd, &about) != 0 ? errno : S_ISDIR(about.st_mode) ? EISDIR : 0;
+    if (why != 0) {
+        if (im->fd > STDIN_FILENO) (void)close(im->fd);
+        return kh_client_say(im->c, KH_MISUSE, "%s cannot be read: %s", im->file, strerror(why));
+    }
     off_t size = im->fd == STDIN_FILENO ? 0 : lseek(im->fd, 0, SEEK_END);
     im->size = size > 0 ? (uint64_t)size : 0;
     if (im->fd != STDIN_FILENO) (void)lseek(im->fd, 0, SEEK_SET);

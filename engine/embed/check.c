@@ -2,10 +2,12 @@
 #include "doc/code.h"
 #include "embed/embed.h"
 #include "proof/proof.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* read_whole: the file's bytes, malloc'ed; more than the checker takes is read one byte over, for it to refuse. NULL: cannot. */
+/* read_whole: the file's bytes, malloc'ed; more than the checker takes is read one byte over, for it to refuse. NULL: cannot, and
+ * errno says why. */
 static char *read_whole(const char *path, size_t most, size_t *ret_n)
 {
     const size_t cap = most + 1;
@@ -18,9 +20,11 @@ static char *read_whole(const char *path, size_t most, size_t *ret_n)
         got = f.input.read(f.input.ctx, text + n, cap - n);
         if (got > 0) n += (size_t)got;
     }
+    int why = errno;
     kh_file_input_close(&f);
     if (got < 0) {
         free(text);
+        errno = why;
         return NULL;
     }
     *ret_n = n;
@@ -55,7 +59,7 @@ kh_result kh_check_receipt(const char *receipt, const char *genesis, const kh_re
     kh_result result = KH_MISUSE;
     kh_proof_result r;
     if (genesis_text == NULL) {
-        (void)snprintf(ret_message, cap, "%s cannot be read", receipt_text == NULL ? receipt : genesis);
+        (void)snprintf(ret_message, cap, "%s cannot be read: %s", receipt_text == NULL ? receipt : genesis, strerror(errno));
     } else if (kh_proof_check(receipt_text, receipt_n, genesis_text, genesis_n, &r) != KH_OK) {
         (void)snprintf(ret_message, cap, "out of memory");
         result = KH_FAILED;

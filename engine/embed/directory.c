@@ -76,9 +76,7 @@ kh_result kh_audit_at(kh_engine *engine, uint64_t height, const kh_result_sink *
     (void)pthread_mutex_lock(&whole->audit_lock);
     kh_err err = kh_store_audit(&options, engine->dir, progress, (void *)(uintptr_t)sink, &audit);
     (void)pthread_mutex_unlock(&whole->audit_lock);
-    if (err == KH_E_NOT_FOUND && audit.why[0] == '\0')
-        return kh_embed_fail(engine, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", engine->dir,
-                             engine->dir);
+    if (err == KH_E_NOT_FOUND && audit.why[0] == '\0') return kh_embed_no_directory(engine);
     if (err != KH_OK && audit.why[0] == '\0') return kh_embed_environment(engine, err, "audit");
     kh_row_builder b;
     if (engine->cluster != NULL) {

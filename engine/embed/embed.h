@@ -63,6 +63,8 @@ void kh_embed_set_cluster(kh_engine *e, const kh_cluster_info *info);
 kh_result kh_embed_fail(kh_engine *e, kh_result result, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* kh_embed_environment says what a kh_err means to the user and gives KH_FAILED. */
 kh_result kh_embed_environment(kh_engine *e, kh_err err, const char *doing);
+/* kh_embed_no_directory: there is none in e->dir; says what makes one, or that there is no place for it. KH_FAILED. */
+kh_result kh_embed_no_directory(kh_engine *e);
 /* kh_embed_write_failed: the same for a submit or wait that failed, the clock's jump told in full. */
 kh_result kh_embed_write_failed(kh_engine *e, kh_err err);
 /* kh_embed_open opens the store for reading (no lock), writing (short, inline) or streaming (threads). A store that is open for
@@ -272,7 +274,7 @@ typedef struct kh_file_input { /* a file as a kh_input */
     kh_input input;
     int fd;
 } kh_file_input;
-KH_MUST kh_err kh_file_input_open(kh_file_input *f, const char *path); /* "-" is stdin */
+KH_MUST kh_err kh_file_input_open(kh_file_input *f, const char *path); /* "-" is stdin; errno says why not */
 void kh_file_input_close(kh_file_input *f);
 
 /* kh_embed_format turns the words of a format and a kind (NULL: not said) into what they name; KH_MISUSE. */

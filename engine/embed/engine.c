@@ -1,8 +1,11 @@
 /* engine: the handle: opening a directory as a question needs it, and saying what went wrong. */
 #include "embed/embed.h"
+#include <errno.h>
+#include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 kh_options kh_options_default(const char *dir) { return (kh_options){.dir = dir, .wait_s = 10}; }
@@ -40,10 +43,19 @@ static const char *time_text(uint64_t time_ns, char ret[32])
     return ret;
 }
 
+kh_result kh_embed_no_directory(kh_engine *e)
+{
+    char above[sizeof e->dir];
+    struct stat about;
+    (void)snprintf(above, sizeof above, "%s", e->dir);
+    if (stat(dirname(above), &about) != 0)
+        return kh_embed_fail(e, KH_FAILED, "%s cannot be: %s: %s; make that folder first", e->dir, above, strerror(errno));
+    return kh_embed_fail(e, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", e->dir, e->dir);
+}
+
 static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report *report)
 {
-    if (err == KH_E_NOT_FOUND)
-        return kh_embed_fail(e, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", e->dir, e->dir);
+    if (err == KH_E_NOT_FOUND) return kh_embed_no_directory(e);
     if (err == KH_E_BUSY && report->lock_url[0] != '\0')
         return kh_embed_fail(
             e, KH_FAILED, "%s is served by kanhed, process %u: ask it instead, with `kanhe --connect %s --ca F --cert F --key F`",

@@ -1,5 +1,6 @@
 /* finance_files: REQUESTS.csv and EVENTS.csv: a financing a group of lines, a receipt each, printed when durable. */
 #include "embed/embed.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -337,7 +338,8 @@ static kh_result run_file(kh_engine *engine, const char *as, const char *file, b
                           const kh_result_sink *sink)
 {
     kh_file_input f;
-    if (kh_file_input_open(&f, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
+    if (kh_file_input_open(&f, file) != KH_OK)
+        return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read: %s", file, strerror(errno));
     kh_result result = run(engine, as, &f.input, events, partial, sink);
     kh_file_input_close(&f);
     return result;

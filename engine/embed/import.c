@@ -1,6 +1,7 @@
 /* import: files of documents into the log, in batches with several in flight (formats/intake.h). */
 #include "embed/embed.h"
 #include "formats/intake.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -189,7 +190,8 @@ kh_result kh_import(kh_engine *engine, const char *file, const kh_import_options
     kh_file_input f;
     kh_result result = kh_embed_format(engine, options->format, options->kind, &format, &kind);
     if (result != KH_DONE) return result;
-    if (kh_file_input_open(&f, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
+    if (kh_file_input_open(&f, file) != KH_OK)
+        return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read: %s", file, strerror(errno));
     result = kh_import_input(engine, &f.input, options, sink);
     kh_file_input_close(&f);
     return result;

@@ -1,5 +1,6 @@
 /* inputs: where a file's bytes come from, and pages of lists. */
 #include "embed/embed.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -33,8 +34,12 @@ kh_err kh_file_input_open(kh_file_input *f, const char *path)
     struct stat st;
     f->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0) return KH_E_NOT_FOUND;
-    if (fstat(f->fd, &st) != 0 || S_ISDIR(st.st_mode)) { /* a directory opens, and only its reading fails */
+    int why = fstat(f->fd, &st) != 0 ? errno
+              : S_ISDIR(st.st_mode)  ? EISDIR
+                                     : 0; /* a directory opens, and only its reading fails */
+    if (why != 0) {
         (void)close(f->fd);
+        errno = why;
         return KH_E_NOT_FOUND;
     }
     off_t size = lseek(f->fd, 0, SEEK_END);

@@ -1,5 +1,6 @@
 /* show: a file read as import would, and nothing stored. */
 #include "embed/embed.h"
+#include <errno.h>
 #include <stdlib.h>
 
 kh_result kh_embed_format(kh_engine *e, const char *format, const char *kind, kh_format *ret_format, kh_kind *ret_kind)
@@ -92,7 +93,8 @@ kh_result kh_show(kh_engine *engine, const char *file, const char *format_word, 
     kh_file_input f;
     kh_result result = kh_embed_format(engine, format_word, kind_word, &format, &kind);
     if (result != KH_DONE) return result;
-    if (kh_file_input_open(&f, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
+    if (kh_file_input_open(&f, file) != KH_OK)
+        return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read: %s", file, strerror(errno));
     result = kh_show_input(engine, &f.input, format_word, kind_word, sink);
     kh_file_input_close(&f);
     return result;

@@ -1,6 +1,7 @@
 /* verify: a file of questions, a verdict a line, in order. */
 #include "embed/embed.h"
 #include "formats/item.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -246,7 +247,8 @@ kh_result kh_verify_input(kh_engine *engine, const kh_input *input, const char *
 kh_result kh_verify(kh_engine *engine, const char *file, const char *as, const kh_result_sink *sink)
 {
     kh_file_input f;
-    if (kh_file_input_open(&f, file) != KH_OK) return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read", file);
+    if (kh_file_input_open(&f, file) != KH_OK)
+        return kh_embed_fail(engine, KH_MISUSE, "%s cannot be read: %s", file, strerror(errno));
     kh_result result = kh_verify_input(engine, &f.input, as, sink);
     kh_file_input_close(&f);
     return result;

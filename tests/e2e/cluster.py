@@ -43,6 +43,21 @@ def signs():
     for party, words in ((1, enterprise), (101, grant)):
         row, status = town.row("hub1", party, *words)
         tap.same((row.get("name"), status), ("OK", 0), f"{party}: {words[0]} {words[1]}: signed it is done")
+    digits = ("party", "add", "--id", 105, "--role", "enterprise", "--name", "Exporter Five", "--uscc", "913502111000200176")
+    tap.same(town.row("hub1", 1, *digits)[1], 0, "an enterprise whose USCC is all digits")
+    for words, id_ in ((("freeze", "913502111000200176"), 105), (("unfreeze", "913502111000200176"), 105), (("freeze", "91350211m000100z44"), 104), (("unfreeze", "Exporter Four"), 104)):
+        row, status = town.row("hub1", 1, "party", *words)
+        tap.same((row.get("id"), row.get("name"), status), (id_, "OK", 0), f"named so it is the one that is meant: party {' '.join(words)}")
+    tap.same(town.row("bank12", 12, "risk", "add", "6222 0212", "--category", "fraud")[1], 0, "a bank contributes to the risk list")
+    remove = ("risk", "remove", "62220212", "--category", "fraud", "--of", 12)
+    tap.same(town.row("hub1", 1, *remove, signed=False)[0].get("name"), "NOT_AUTHORISED", "who takes it out for the regulator, unsigned, is not authorised")
+    tap.same(town.row("bank11", 11, "risk", "ask", "62220212")[0].get("listed"), True, "and it stands")
+    row, status = town.row("hub1", 1, *remove)
+    tap.same((pick(row, "subject", "category", "code", "name"), status), ({"subject": "62220212", "category": "fraud", "code": 0, "name": "OK"}, 0), "signed it is done")
+    tap.same(town.row("bank11", 11, "risk", "ask", "62220212")[0].get("listed"), False, "and it is gone")
+    for words in (("risk", "remove", "62220212", "--category", "nonsense"), ("risk", "remove", "--category", "fraud", "--", "-"), ("import", "/"), ("import", "/nonexistent")):
+        tap.same(town.row("hub1", 1, *words)[1], 2, f"usage: {' '.join(words)}")
+    tap.ok("No such file or directory" in town.said, "and why a file cannot be read", town.said)
     tap.ok(104 in [row["id"] for row in town.rows("hub1", 1, "party", "list")[0]] and town.rows("hub1", 101, "grant", "list")[0], "and has its effect")
 
 

@@ -157,6 +157,11 @@ def a_key_is_wrong():
     tap.ok(town.until(told), "a node with all blocks and a wrong key says so")
     said = (told() or [{}])[0]
     tap.ok("sender.key" in said.get("why", "") and said.get("level") == "error", "and which it is", said)
+    status, shown = town.tool("status")
+    line = next(line for line in shown.splitlines() if line.startswith("bank13"))
+    tap.same((status, line.split()[2]), (1, "follows"), "so does tools/cluster status")
+    answer = subprocess.run(["curl", "-sk", "-w", "%{http_code}", town.urls["bank13"] + "/ready"], capture_output=True, text=True).stdout
+    tap.ok(answer.endswith("503") and "follows" in answer, "and /ready, which says no", answer)
     row, _ = town.row("bank13", 1, "audit")
     tap.ok(row.get("name") == "NOT_AUTHORISED" and "sender.key" in town.said, "whoever asks it is told it too", (row, town.said))
     town.must("kill", "bank13")

@@ -42,7 +42,7 @@ def first_up():
         tap.end()
     town.look()
     where, e = town.dir, town.env()
-    tap.same(sorted(e), sorted(["url", "ca", "ca_key", "genesis", "nodes", "parties"]), "env.json has its keys")
+    tap.same(sorted(e), sorted(["url", "ca", "ca_key", "pid", "metrics", "genesis", "nodes", "parties"]), "env.json has its keys")
     tap.same([(n["name"], n["role"]) for n in e["nodes"]], [("hub1", "hub")] + [(f"bank{i}", "bank") for i in (11, 12, 13, 14)], "a hub and four banks")
     tap.same([(p["id"], p.get("node")) for p in e["parties"]], [(1, None)] + [(i, f"bank{i}") for i in (11, 12, 13, 14)] + [(i, None) for i in (101, 102, 103, 201)], "each bank has its node")
     tap.same([p["id"] for p in e["parties"] if "sign" in p], [1, 101, 102, 103, 201], "all but banks have a key of their own to sign with")
@@ -73,6 +73,35 @@ def one_dies():
     now = lambda: town.node("bank13")["pids"]
     renewed = lambda: len(now()) == 3 and len(set(known) & set(now())) == 1 and now() == alive(os.path.join(where, "nodes/bank13"))
     tap.ok(town.until(renewed), "CometBFT ended: it and kanhed are new, the supervisor is not", (known, now()))
+
+
+def a_disk_fills_up():
+    """The supervisor outlives a full disk, says that it is full, and brings the node back when it is not any more."""
+    home = town.home("bank14")
+    town.well(tap, "kill it", "kill", "bank14")
+    shutil.move(home, home + ".was")
+    os.mkdir(home, 0o700)
+    used = int(subprocess.run(["du", "-sm", home + ".was"], capture_output=True, text=True, check=True).stdout.split()[0])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + 64}m", "kanhe", home], check=True)
+    try:
+        subprocess.run(["cp", "-a", home + ".was/.", home], check=True)
+        town.well(tap, "a node on a small disk", "start", "bank14")
+        shown = lambda: next(line for line in town.tool("status")[1].splitlines() if line.startswith("bank14"))
+        supervisor = shown().split()[6]
+        subprocess.run(["dd", "if=/dev/zero", f"of={home}/fill", "bs=64k"], capture_output=True)
+        tap.ok(town.until(lambda: "is full" in shown() and supervisor in shown()), "a full disk: its supervisor lives, and status says what it is", shown())
+        tap.ok(rises("bank11"), "the others go on")
+        os.remove(home + "/fill")
+        tap.ok(town.until(lambda: shown().split()[2] == "serving" and set(map(int, shown().split()[6:])) == set(town.node("bank14")["pids"])), "room again: it comes back by itself", shown())
+        tap.ok(rises("bank14"), "and goes on")
+    finally:
+        town.well(tap, "kill it again", "kill", "bank14")
+        kept = shutil.copytree(home, home + ".kept", symlinks=True, ignore=shutil.ignore_patterns("fill", "*.sock"))
+        subprocess.run(["umount", home], check=True)
+        os.rmdir(home)
+        os.rename(kept, home)
+        shutil.rmtree(home + ".was")
+    town.well(tap, "start it where it was", "start", "bank14")
 
 
 def all_die():
@@ -129,6 +158,8 @@ def cut_off():
 try:
     first_up()
     one_dies()
+    if os.geteuid() == 0:
+        a_disk_fills_up()
     all_die()
     moves_up()
     if os.geteuid() == 0:

@@ -1,4 +1,5 @@
 """Words, options and exit statuses; files of several kinds; show, rules, rates."""
+import csv
 from kanhe import *
 
 tap = Tap()
@@ -13,6 +14,21 @@ for words in ((), ("frobnicate",), ("balance",), ("balance", "nonsense"), ("bala
               ("balance", "invoice:1", "--as"), ("finance", "accept", "x", "--as", 11), ("import", "/nonexistent/file.csv"), ("import", "/"), ("show", "/")):
     done = d.raw(*words)
     tap.ok(done.returncode == 2 and done.stdout == "" and done.stderr != "", "usage: " + " ".join(map(str, words)), (done.returncode, done.stdout, done.stderr))
+for words, why in ((("import", "/nonexistent/file.csv"), "No such file or directory"), (("verify", "/", "--as", 11), "Is a directory"), (("show", "/nonexistent"), "No such file"),
+                   (("finance", "events", "--as", 11, "--file", "/"), "Is a directory"), (("check", "/nonexistent", "--genesis", "/nonexistent"), "No such file")):
+    done = d.raw(*words)
+    tap.ok(done.returncode == 2 and f"cannot be read: {why}" in done.stderr, f"why a file cannot be read: {words[0]}", done.stderr)
+for words in (("--as", 11, "alerts"), ("--as=11", "finance", "list"), ("--id", 9, "--role", "source", "party", "add", "--name", "early")):
+    tap.same(d.status(*words), 0, f"options before the command: {words[0]}")
+lost = os.path.join(d.root, "no", "such")
+done = d.raw("init", data=lost)
+tap.ok(done.returncode == 3 and "init` makes one" not in done.stderr and "make that folder first" in done.stderr, "init where the folder above is missing says so", done.stderr)
+done = d.raw("--connect", "https://127.0.0.1:1", "--cert", "x", "--key", "x", "init", data=lost)
+tap.same((done.returncode, os.path.exists(lost)), (2, False), "--data and --connect exclude each other, for init too")
+for words, env in ((("--connect", "https://127.0.0.1:1", "--cert", "x", "--key", "x"), {}), ((), {"KANHE_CONNECT": "https://127.0.0.1:1", "KANHE_CERT": "x"})):
+    empty = tempfile.mkdtemp(dir=d.root)
+    done = subprocess.run([COMMAND, *words, "init"], capture_output=True, text=True, cwd=empty, env={**os.environ, **env})
+    tap.ok((done.returncode, os.listdir(empty)) == (2, []) and "leave --connect" in done.stderr, f"init makes no directory where a hub is asked {'by the environment' if env else ''}", done.stderr)
 for words in (("--help",), ("import", "--help"), ("help", "finance", "apply"), ("--version",), ("finance", "repay", "--help")):
     done = d.raw(*words)
     tap.ok(done.returncode == 0 and done.stdout and not done.stderr, "help: " + " ".join(words), done.stderr)
@@ -22,7 +38,7 @@ row, status = d.row("party", "add", "--id", 11, "--role", "bank", "--name", "Oth
 tap.same((row["name"], status), ("CONFLICT", 1), "a party's id is taken")
 tap.same(d.status("party", "add", "--id", 11, "--role", "bank", "--name", "Bank A"), 0, "the same again is harmless")
 rows, _ = d.rows("party", "list")
-tap.same([(r["id"], r["role"]) for r in rows], [(1, "regulator"), (11, "bank"), (12, "bank"), (101, "enterprise"), (102, "enterprise"), (201, "source")], "party list")
+tap.same([(r["id"], r["role"]) for r in rows if r["id"] != 9], [(1, "regulator"), (11, "bank"), (12, "bank"), (101, "enterprise"), (102, "enterprise"), (201, "source")], "party list")
 
 # ---- rules and rates
 tap.same(d.status("rule", "set", "ratio_bp.kind.invoice", "8000"), 0, "rule set")
@@ -77,9 +93,13 @@ rows, status = d.rows("finance", "apply", "--as", 11, "--file", d.file("q.csv", 
 tap.same(([(r["id"], r["name"]) for r in rows], status), ([(30, "OK"), (31, "FORMAT"), (32, "OWNER_MISMATCH"), (0, "FORMAT")], 1), "a request file with lines of every fate")
 rows, _ = d.rows("finance", "apply", "--as", 11, "--allow-partial", "--file", d.root + "/q.csv")
 tap.same((rows[1]["name"], rows[1]["amount"], [x["name"] for x in rows[1]["documents"]]), ("OK", "2.00", ["OK", "FORMAT"]), "--allow-partial leaves out the line whose number is malformed")
-tap.same(len(d.rows("party", "list")[0]), 6, "and no one was registered on the way")
+tap.same(len(d.rows("party", "list")[0]), 7, "and no one was registered on the way")
 d.raw("verify", d.file("w.csv", HEADER + f'invoice,"A,""7",{USCC_A},USD,70.00,2026-11-02\n'), "-o", d.root + "/w.out")
 tap.ok('"A,""7"' in open(d.root + "/w.out").read(), "verify -o quotes what needs it", open(d.root + "/w.out").read())
+shown, _ = d.rows("verify", d.file("w.csv", HEADER + f"export_declaration,{declaration(999)},{USCC_A},USD,70.00,2026-11-02\n"), "-o", d.root + "/w.out")
+with open(d.root + "/w.out", encoding="utf-8", newline="") as f:
+    written = next(csv.DictReader(f))
+tap.same((written["code"], written["version"], written["status"], written["as_of"], written["watermark"]), ("20", "", "", str(shown[0]["as_of"]), shown[0]["watermark"]), "verify -o: what is not found has a watermark and no version")
 
 # ---- sources, and --force
 first, second = (d.file(n, HEADER + f"export_declaration,{declaration(50)},{USCC_A},USD,{a},2026-11-02\n") for n, a in (("f1.csv", "10.00"), ("f2.csv", "9.00")))

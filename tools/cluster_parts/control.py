@@ -1,16 +1,18 @@
 """control: up, down, status, kill, start; which processes are a node's; env.json."""
 import contextlib
 import fcntl
+import http.client
 import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
 
 from . import comet, conf, keys, network, register
-from .plan import ROOT, Cluster, Trouble, build, check_length, choose_addresses, make_tag, write_file
+from .plan import PORTS, ROOT, Cluster, Trouble, build, check_length, choose_addresses, make_tag, write_file
 
 FIRST_HUB = 901
 START_S, STOP_S = 600, 90
@@ -64,6 +66,19 @@ def serves(node):
     return state.get("state") in ("serving", "waiting") and state["height"] > 0 and set(state["pids"].values()) <= processes(node)
 
 
+def follows(node):
+    """Does it keep the order, and serve nobody: no member yet, or not with its keys? Anybody may ask /ready."""
+    connection = http.client.HTTPSConnection(node.address, PORTS["https"], timeout=2, context=ssl._create_unverified_context())
+    try:
+        connection.request("GET", "/ready")
+        answer = connection.getresponse()
+        return answer.status == 503 and b"follows" in answer.read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 def wait_until_serving(nodes):
     """Every node has its processes and a block; a supervisor that has ended tells its log's end."""
     until = time.monotonic() + START_S
@@ -84,7 +99,8 @@ def wait_until_serving(nodes):
 
 def write_env(cluster):
     by_member = {node.member: node.name for node in cluster.banks}
-    env = {"url": cluster.hubs[0].url, "ca": "ca.pem", "ca_key": "ca.key", "genesis": "genesis.json",
+    hub = cluster.hubs[0]
+    env = {"url": hub.url, "ca": "ca.pem", "ca_key": "ca.key", "pid": pids_of(hub).get("kanhed"), "metrics": f"{hub.url}/metrics", "genesis": "genesis.json",
            "nodes": [{"name": node.name, "role": node.role, "url": node.url, "home": os.path.relpath(node.home, cluster.dir),
                       "pids": sorted(pids_of(node).values())} for node in cluster.nodes],
            "parties": []}
@@ -268,11 +284,14 @@ def status(cluster):
     for node in cluster.nodes:
         state, alive = node.state(), processes(node)
         good = serves(node)
-        well = well and good
+        following = good and not cluster.kvstore and follows(node)
+        well = well and good and not following
         shown = state.get("state", "stopped") if good or not state.get("pids") else ("dead" if not alive else state["state"])
-        cut = f"  cut from {', '.join(sorted(names_of(cluster, network.cuts(node))))}" if cluster.netns and good and network.cuts(node) else ""
+        shown = "follows" if following else shown
+        more = f"  cut from {', '.join(sorted(names_of(cluster, network.cuts(node))))}" if cluster.netns and good and network.cuts(node) else ""
+        more += f"  see still_follows in {node.path('kanhed.log')}" if following else f"  {state['why']}" if not good and alive and state.get("why") else ""
         print(f"{node.name:10} {node.role:5} {shown:10} {state.get('height', 0):9} {state.get('restarts', 0):8}  {node.url:28} "
-              f"{' '.join(map(str, sorted(alive))) or '-'}{cut}")
+              f"{' '.join(map(str, sorted(alive))) or '-'}{more}")
     return 0 if well else 1
 
 

@@ -1,5 +1,6 @@
 """supervise: keeps one node's kanhed and CometBFT running: both are started again when either ends, or when the node stands still while
 others go on. CometBFT first when stopping: without its application its shutdown hangs now and then, so TERM becomes KILL."""
+import contextlib
 import ctypes
 import http.client
 import json
@@ -16,6 +17,7 @@ TERM_S = {"cometbft": 5, "kanhed": 60}  # until KILL; kanhed writes an image
 # without a new block: while peers are ahead; in block sync, which turns from a peer that promised blocks after 33 s; whatever others do
 STUCK_S, STUCK_SYNC_S, STUCK_ALL_S = 15, 45, 120
 BACKOFF_S = (0.2, 5)
+FULL_SZ = 1 << 20  # bytes that are free on a disk that is full
 PR_SET_PDEATHSIG = 1
 NICE = 5  # by which CometBFT yields to kanhed, and a bank's node to hubs
 libc = ctypes.CDLL(None)
@@ -81,6 +83,16 @@ def peers_ahead(node, height):
     return any(other > height + 2 for other in heights)
 
 
+def keep(path, text):
+    """write_file; on a full disk over what is there, whose place is there too: a node outlives a full disk."""
+    try:
+        write_file(path, text)
+    except OSError:
+        with contextlib.suppress(OSError), open(path, "r+") as file:
+            file.write(text)
+            file.truncate()
+
+
 class Supervisor:
     def __init__(self, cluster, node):
         self.cluster, self.node = cluster, node
@@ -94,10 +106,10 @@ class Supervisor:
         self.state = state
         self.height = self.height if height is None else height
         pids = {"supervisor": os.getpid(), **{name: process.pid for name, process in self.processes.items()}}
-        write_file(self.node.path("status.json"),
-                   json.dumps({"state": state, "height": self.height, "pids": pids, "restarts": self.restarts, "why": self.why}) + "\n")
+        keep(self.node.path("status.json"), json.dumps({"state": state, "height": self.height, "pids": pids, "restarts": self.restarts, "why": self.why}) + "\n")
         if before != control.pids_of(self.node):
-            control.write_env(self.cluster)
+            with contextlib.suppress(OSError):  # what cannot be written now is when the processes are others again
+                control.write_env(self.cluster)
 
     def spawn(self, name, command):
         parent = os.getpid()
@@ -107,6 +119,11 @@ class Supervisor:
 
     def ended(self):
         return [name for name, process in self.processes.items() if process.poll() is not None]
+
+    def why_ended(self):
+        disk = os.statvfs(self.node.home)
+        full = disk.f_bavail * disk.f_frsize < FULL_SZ
+        return f"{(self.ended() or ['kanhed'])[0]} ended" + (f": the disk of {self.node.home} is full" if full else "")
 
     def end(self, name):
         process = self.processes.pop(name, None)
@@ -151,7 +168,7 @@ class Supervisor:
             if self.stopping:
                 return ""
             if self.ended():
-                return f"{self.ended()[0]} ended"
+                return self.why_ended()
             now, syncing = sync_of(self.node)
             if now is not None and now != height and (height is not None or self.clients_are_heard()):
                 moved, height = time.monotonic(), now
@@ -168,7 +185,7 @@ class Supervisor:
         backoff = BACKOFF_S[0]
         while not self.stopping:
             began = time.monotonic()
-            self.why = self.watch() if self.begin() else f"{(self.ended() or ['kanhed'])[0]} ended"
+            self.why = self.watch() if self.begin() else self.why_ended()
             self.end_all()
             if self.stopping:
                 break

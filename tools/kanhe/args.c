@@ -20,6 +20,11 @@ static int find(const char *known, const char *name, size_t n)
     return 0;
 }
 
+bool args_takes_value(const char *known, const char *word)
+{
+    return word[0] == '-' && word[1] != '\0' && find(known, word, strlen(word)) >= 2;
+}
+
 static bool wrong(args *a, const char *format, const char *what)
 {
     (void)snprintf(a->wrong, sizeof a->wrong, format, what);

@@ -18,6 +18,8 @@ typedef struct args {
 
 /* args_parse takes argv apart. known: "--as= --json --doc=*": = takes a value, * may come again. false: see wrong. */
 bool args_parse(int argc, char *argv[], const char *known, args *ret);
+/* args_takes_value: is word one of the known options that take a value, without one in it? */
+bool args_takes_value(const char *known, const char *word);
 void args_free(args *a);
 const char *args_get(const args *a, const char *name); /* NULL: not given */
 bool args_has(const args *a, const char *name);

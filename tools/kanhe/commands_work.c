@@ -16,11 +16,7 @@ kh_result command_import(command_context *c)
         csv_out refused;
         csv_refused_begin(&refused, c->words[i], c->sink);
         kh_result result = kh_import(c->engine, c->words[i], &options, &refused.sink);
-        bool written = csv_refused_end(&refused, result);
-        if (result != KH_DONE)
-            (void)snprintf(c->message, sizeof c->message, "%s%s%s", kh_message(c->engine),
-                           written && result == KH_DONE_NOT_OK ? "; see " : "",
-                           written && result == KH_DONE_NOT_OK ? refused.path : "");
+        csv_refused_end(&refused, result, kh_message(c->engine), c->message, sizeof c->message);
         if (result > worst) worst = result;
         if (result == KH_FAILED) break;
     }

@@ -61,11 +61,12 @@ static const command *find_command(const args *a, size_t *ret_used)
     return NULL;
 }
 
+/* takes_value: of whatever command: which one it is, is not known yet. */
 static bool takes_value(const char *word)
 {
-    size_t n = strlen(word);
-    const char *at = word[0] == '-' && n > 2 ? strstr(GLOBAL_OPTIONS, word) : NULL;
-    return at != NULL && at[n] == '=';
+    bool takes = args_takes_value(GLOBAL_OPTIONS, word);
+    for (size_t i = 0; i < command_cnt && !takes; i++) takes = args_takes_value(commands[i].options, word);
+    return takes;
 }
 
 /* words_of gathers what is no option and may be the command's name, before the command's options are known. */
@@ -184,6 +185,8 @@ int main(int argc, char *argv[])
         (void)find_command(&given, &used);
         if (wait != NULL && !wait_of(wait, &options.wait_s)) status = usage_error("--wait takes seconds", cmd);
         else if (wrong[0] != '\0' && !cmd->no_engine) status = usage_error(wrong, cmd);
+        else if (remote && cmd->run == command_init)
+            status = usage_error("init makes a directory on this machine: leave --connect (or $KANHE_CONNECT) out", cmd);
         else if (!remote && args_has(&given, "--attested")) status = usage_error("--attested goes with --connect", cmd);
         else status = run(cmd, &given, used, &options, remote ? &hub : NULL);
     }

@@ -19,6 +19,11 @@ static const char *text_of(const kh_result_row *row, const char *name)
     return (f->type == KH_FIELD_TEXT || f->type == KH_FIELD_WORDS) && f->text != NULL ? f->text : "";
 }
 
+static void number_if_any(FILE *f, const kh_result_field *number)
+{
+    if (number->type == KH_FIELD_NUMBER) (void)fprintf(f, "%llu", (unsigned long long)number->number);
+}
+
 static unsigned long long number_of(const kh_result_row *row, const char *name) { return field(row, name)->number; }
 
 static void quoted(FILE *f, const char *text)
@@ -50,7 +55,7 @@ static void verdicts_head(csv_out *c)
     if (c->begun) return;
     c->begun = true;
     if (ftruncate(fileno(c->f), 0) != 0) clearerr(c->f); /* a pipe or device has no length */
-    (void)fputs("line,kind,number,issuer,code,name,mismatch,status,currency,free,version,as_of\n", c->f);
+    (void)fputs("line,kind,number,issuer,code,name,mismatch,status,currency,free,version,as_of,watermark\n", c->f);
 }
 
 static void on_verdict(void *ctx, const kh_result_row *row)
@@ -63,9 +68,12 @@ static void on_verdict(void *ctx, const kh_result_row *row)
     quoted_if_needed(c->f, text_of(row, "number"));
     (void)fputc(',', c->f);
     quoted_if_needed(c->f, text_of(row, "issuer"));
-    (void)fprintf(c->f, ",%llu,%s,%s,%s,%s,%s,%llu,%llu\n", number_of(row, "code"), text_of(row, "name"),
-                  text_of(row, "mismatch"), text_of(row, "status"), text_of(row, "currency"), text_of(row, "free"),
-                  number_of(row, "version"), number_of(row, "as_of"));
+    (void)fprintf(c->f, ",%llu,%s,%s,%s,%s,%s,", number_of(row, "code"), text_of(row, "name"), text_of(row, "mismatch"),
+                  text_of(row, "status"), text_of(row, "currency"), text_of(row, "free"));
+    number_if_any(c->f, field(row, "version"));
+    (void)fputc(',', c->f);
+    number_if_any(c->f, field(row, "as_of"));
+    (void)fprintf(c->f, ",%s\n", text_of(row, "watermark"));
 }
 
 bool csv_verdicts_begin(csv_out *c, const char *out, const kh_result_sink *next)
@@ -96,11 +104,11 @@ static void on_imported(void *ctx, const kh_result_row *row)
         c->next->row(c->next->ctx, row);
         return;
     }
-    if (!c->begun && c->path[0] != '\0') {
+    if (!c->begun && !c->lost && c->path[0] != '\0') {
         c->f = fopen(c->path, "we");
         c->begun = c->f != NULL;
         if (c->begun) (void)fputs("line,byte,code,name,why,text\n", c->f);
-        else c->path[0] = '\0';
+        else c->lost = true;
     }
     if (c->begun) {
         (void)fprintf(c->f, "%llu,%llu,%llu,%s,", number_of(row, "line"), number_of(row, "byte"), number_of(row, "code"),
@@ -124,9 +132,19 @@ void csv_refused_begin(csv_out *c, const char *file, const kh_result_sink *next)
         (void)snprintf(c->path, sizeof c->path, "%s.refused.csv", file);
 }
 
-bool csv_refused_end(csv_out *c, kh_result result)
+void csv_refused_end(csv_out *c, kh_result result, const char *said, char *ret_message, size_t cap)
 {
-    if (c->f != NULL) (void)fclose(c->f);
-    if (!c->begun && c->path[0] != '\0' && (result == KH_DONE || result == KH_DONE_NOT_OK)) (void)remove(c->path);
-    return c->begun;
+    bool whole = !c->lost;
+    if (c->f != NULL) {
+        whole = ferror(c->f) == 0;
+        whole = fclose(c->f) == 0 && whole;
+    }
+    if (!c->begun && !c->lost && c->path[0] != '\0' && (result == KH_DONE || result == KH_DONE_NOT_OK)) (void)remove(c->path);
+    if (result == KH_DONE) return;
+    bool names = (c->begun || c->lost) && result == KH_DONE_NOT_OK;
+    (void)snprintf(ret_message, cap, "%s%s%s%s", said,
+                   !names  ? ""
+                   : whole ? "; see "
+                           : "; ",
+                   names ? c->path : "", !names || whole ? "" : " could not be written whole");
 }

@@ -10,7 +10,7 @@ typedef struct csv_out {
     const kh_result_sink *next;
     char path[1024]; /* "": there is no place for it */
     FILE *f;
-    bool begun, was_there;
+    bool begun, was_there, lost; /* lost: it could not be opened */
 } csv_out;
 
 /* csv_verdicts_begin opens OUT, and leaves what is in it until the first verdict; false: it cannot be written. */
@@ -20,6 +20,7 @@ bool csv_verdicts_end(csv_out *c, kh_result result);
 
 /* csv_refused_begin: FILE.refused.csv beside a regular file; rows are passed on as they are shown, without byte and text. */
 void csv_refused_begin(csv_out *c, const char *file, const kh_result_sink *next);
-/* csv_refused_end removes an earlier import's where nothing was refused now; true: something was, and stands in c->path. */
-bool csv_refused_end(csv_out *c, kh_result result);
+/* csv_refused_end removes an earlier import's where nothing was refused now; where the import was not all well, its message is
+   `said` and where to look for what was refused. */
+void csv_refused_end(csv_out *c, kh_result result, const char *said, char *ret_message, size_t cap);
 #endif

@@ -226,10 +226,7 @@ static kh_result with_refusals(command_context *c, const remote_library *l, kh_c
     csv_out refused;
     csv_refused_begin(&refused, request->file, c->sink);
     kh_result result = l->call(client, request, &refused.sink);
-    bool written = csv_refused_end(&refused, result) && result == KH_DONE_NOT_OK;
-    if (result != KH_DONE)
-        (void)snprintf(c->message, sizeof c->message, "%s%s%s", l->message(client), written ? "; see " : "",
-                       written ? refused.path : "");
+    csv_refused_end(&refused, result, l->message(client), c->message, sizeof c->message);
     return result;
 }
 
