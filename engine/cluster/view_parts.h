@@ -24,9 +24,12 @@ typedef struct kh_view_fin { /* one, with its texts and lines behind */
     uint8_t rest[]; /* product; a line each: KH_VIEW_LINE_SZ bytes, number, issuer */
 } kh_view_fin;
 #define KH_VIEW_LINE_SZ 40u /* key 16, amount 8, allocated 8, currency 2, code 2, kind 1, number_n 1, issuer_n 1, 0 */
+typedef struct kh_view_slot {
+    uint32_t row, tag; /* row + 1, 0: empty; upper half of the number's hash, so that another number's row is not looked at */
+} kh_view_slot;
 typedef struct kh_view_table {
     kh_view_fin **rows;
-    uint32_t *slots;  /* row + 1; 0: empty */
+    kh_view_slot *slots;
     uint64_t *sorted; /* ids of the first sorted_cnt rows, ascending */
     uint32_t cnt, cap, slot_cnt, sorted_cnt, sorted_cap;
 } kh_view_table;

@@ -14,17 +14,29 @@ void kh_view_table_free(kh_view_table *t)
     *t = (kh_view_table){0};
 }
 
-static uint32_t slot_of(const kh_view_table *t, uint64_t id)
+/* The number's slot, or the empty one where it belongs; and its tag. */
+static kh_view_slot *slot_of(const kh_view_table *t, uint64_t id, uint32_t *ret_tag)
 {
-    uint32_t at = (uint32_t)kh_xxh3(&id, sizeof id) & (t->slot_cnt - 1);
-    while (t->slots[at] != 0 && t->rows[t->slots[at] - 1]->id != id) at = (at + 1) & (t->slot_cnt - 1);
-    return at;
+    uint64_t hash = kh_xxh3(&id, sizeof id);
+    uint32_t at = (uint32_t)hash & (t->slot_cnt - 1), tag = (uint32_t)(hash >> 32);
+    while (t->slots[at].row != 0 && (t->slots[at].tag != tag || t->rows[t->slots[at].row - 1]->id != id))
+        at = (at + 1) & (t->slot_cnt - 1);
+    *ret_tag = tag;
+    return &t->slots[at];
+}
+
+static void fill(kh_view_table *t, uint32_t row)
+{
+    uint32_t tag;
+    kh_view_slot *slot = slot_of(t, t->rows[row]->id, &tag);
+    KH_ASSERT(slot->row == 0);
+    *slot = (kh_view_slot){row + 1, tag};
 }
 
 kh_view_fin **kh_view_table_find(kh_view_table *t, uint64_t id)
 {
     if (t->cnt == 0) return NULL;
-    uint32_t row = t->slots[slot_of(t, id)];
+    uint32_t tag, row = slot_of(t, id, &tag)->row;
     return row != 0 ? &t->rows[row - 1] : NULL;
 }
 
@@ -39,12 +51,12 @@ static kh_err grow(kh_view_table *t)
     }
     if (t->cnt + 1 <= t->slot_cnt / 3 * 2) return KH_OK;
     uint32_t slot_cnt = t->slot_cnt == 0 ? SLOTS_MIN : t->slot_cnt * 2;
-    uint32_t *slots = slot_cnt != 0 ? calloc(slot_cnt, sizeof *slots) : NULL;
+    kh_view_slot *slots = slot_cnt != 0 ? calloc(slot_cnt, sizeof *slots) : NULL;
     if (slots == NULL) return KH_E_NOMEM;
     free(t->slots);
     t->slots = slots;
     t->slot_cnt = slot_cnt;
-    for (uint32_t i = 0; i < t->cnt; i++) t->slots[slot_of(t, t->rows[i]->id)] = i + 1;
+    for (uint32_t i = 0; i < t->cnt; i++) fill(t, i);
     return KH_OK;
 }
 
@@ -52,10 +64,8 @@ kh_err kh_view_table_add(kh_view_table *t, kh_view_fin *fin)
 {
     kh_err err = grow(t);
     if (err != KH_OK) return err;
-    uint32_t at = slot_of(t, fin->id);
-    KH_ASSERT(t->slots[at] == 0);
-    t->rows[t->cnt++] = fin;
-    t->slots[at] = t->cnt;
+    t->rows[t->cnt] = fin;
+    fill(t, t->cnt++);
     return KH_OK;
 }
 
