@@ -63,8 +63,6 @@ typedef struct kh_text {
 
 static inline kh_text kh_text_of(const char *s) { return (kh_text){s, s != NULL ? (uint32_t)strlen(s) : 0}; }
 
-static inline bool kh_text_equal(kh_text a, kh_text b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
-
 /* Little-endian is the order of everything on disk and on the wire. */
 static inline uint16_t kh_load16(const void *p)
 {
@@ -88,6 +86,16 @@ static inline void kh_store16(void *p, uint16_t v) { memcpy(p, &v, 2); }
 static inline void kh_store32(void *p, uint32_t v) { memcpy(p, &v, 4); }
 static inline void kh_store64(void *p, uint64_t v) { memcpy(p, &v, 8); }
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the formats are little-endian and so is every supported machine");
+
+/* Eight bytes at a time, the last ones again where they are not a whole word: most texts are too short for a call. */
+static inline bool kh_text_equal(kh_text a, kh_text b)
+{
+    if (a.n != b.n) return false;
+    if (a.n < 8) return a.n == 0 || memcmp(a.p, b.p, a.n) == 0;
+    for (uint32_t i = 0; i + 8 < a.n; i += 8)
+        if (kh_load64(a.p + i) != kh_load64(b.p + i)) return false;
+    return kh_load64(a.p + a.n - 8) == kh_load64(b.p + b.n - 8);
+}
 
 /* Checked arithmetic: false, and *ret untouched, on overflow or when the result would be negative. */
 KH_MUST static inline bool kh_add64(uint64_t a, uint64_t b, uint64_t *ret)

@@ -186,11 +186,8 @@ bool kh_status_may_follow(kh_kind kind, kh_status from, kh_status to)
 
 kh_code kh_status_code(kh_status status)
 {
+    if (kh_status_usable(status)) return KH_C_OK;
     switch (status) {
-    case KH_STATUS_RELEASED:
-    case KH_STATUS_CLEARED:
-    case KH_STATUS_EXITED:
-    case KH_STATUS_NORMAL: return KH_C_OK;
     case KH_STATUS_REVOKED: return KH_C_REVOKED;
     case KH_STATUS_VOID: return KH_C_VOID;
     case KH_STATUS_RED_PART: return KH_C_RED_PART;

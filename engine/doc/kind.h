@@ -52,6 +52,12 @@ kh_status kh_status_initial(kh_kind kind);
 bool kh_status_may_follow(kh_kind kind, kh_status from, kh_status to);
 /* kh_status_code: KH_C_OK if usable, KH_C_RED_PART (warning), else NOT_READY, REVOKED, VOID, RED_FULL, ABNORMAL, LOST_CONTROL. */
 kh_code kh_status_code(kh_status status);
+/* kh_status_usable: kh_status_code is KH_C_OK. */
+static inline bool kh_status_usable(kh_status status)
+{
+    const uint32_t usable = 1u << KH_STATUS_RELEASED | 1u << KH_STATUS_CLEARED | 1u << KH_STATUS_EXITED | 1u << KH_STATUS_NORMAL;
+    return (usable >> ((uint32_t)status & 31) & 1) != 0;
+}
 
 typedef enum kh_role { KH_ROLE_REGULATOR = 1, KH_ROLE_BANK = 2, KH_ROLE_ENTERPRISE = 3, KH_ROLE_SOURCE = 4 } kh_role;
 const char *kh_role_word(kh_role role);

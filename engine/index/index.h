@@ -130,11 +130,10 @@ const kh_record *kh_index_at(const kh_index *ix, uint32_t record);
 kh_quad kh_quad_load(const kh_record *rec);
 void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high);
 /* The words are put together in registers: read back from memory as one they would wait for all stores before them. */
-static inline void kh_quad_store(kh_record *rec, kh_quad quad)
+static inline uint64_t kh_quad_high(kh_quad quad)
 {
-    uint64_t high =
-        (uint64_t)quad.updates | (uint64_t)quad.version << 32 | (uint64_t)quad.status << 48 | (uint64_t)quad.flags << 56;
-    kh_quad_store_words(rec, quad.taken, high);
+    return (uint64_t)quad.updates | (uint64_t)quad.version << 32 | (uint64_t)quad.status << 48 | (uint64_t)quad.flags << 56;
 }
+static inline void kh_quad_store(kh_record *rec, kh_quad quad) { kh_quad_store_words(rec, quad.taken, kh_quad_high(quad)); }
 
 #endif

@@ -14,15 +14,7 @@
 #ifndef KH_INDEX_LAYOUT_H
 #define KH_INDEX_LAYOUT_H
 
-#include "index/index.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define KH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define KH_TSAN 1
-#endif
-#endif
+#include "index/quad.h"
 
 enum {
     KH_REGION_INDEX_SEGMENT_INFO = 6,

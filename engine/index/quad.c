@@ -24,15 +24,10 @@ void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high)
 }
 
 #elif defined(__AVX__)
-#include <immintrin.h>
 
 kh_quad kh_quad_load(const kh_record *rec) { return kh_quad_peek(rec); }
 
-void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high)
-{
-    __m128i v = _mm_set_epi64x((long long)high, (long long)low);
-    __asm__ volatile("vmovdqa %1, %0" : "=m"(rec->quad) : "x"(v) : "memory");
-}
+void kh_quad_store_words(kh_record *rec, uint64_t low, uint64_t high) { kh_quad_poke_words(rec, low, high); }
 
 #else
 #error "the quad needs one 16-byte access: build with -march=x86-64-v3 or later"

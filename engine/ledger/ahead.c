@@ -102,10 +102,10 @@ static void fetch_of_financing(const kh_ledger *l, const kh_found *f)
 
 /* The k-th document's cold row. Without a document it is that of the null record, row 0, which like row 0 of the others is zero:
  * whether there is a row is chance, and what is fetched for none is in the cache. */
-static const kh_cold *cold_of(const kh_ledger *l, const kh_ahead *a, uint32_t k)
+static uint32_t cold_of(const kh_ledger *l, const kh_ahead *a, uint32_t k)
 {
     uint32_t record = a->records[k], some = (uint32_t) - (int32_t)(record != KH_RECORD_NONE);
-    return &l->cold[kh_rec(l, record & some)->cold];
+    return kh_rec(l, record & some)->cold;
 }
 
 /* Stage 2: documents: the cold row. Events: from the financing to its first line, its neighbours and its enterprise's bucket. */
@@ -113,7 +113,10 @@ static void fetch_colds(kh_ledger *l, kh_ahead *a)
 {
     kh_index_search_end(l->index, a->keys, a->key_cnt, a->searches, a->records);
     follow_enterprises(l, a);
-    for (uint32_t k = 0; k < a->key_cnt; k++) __builtin_prefetch(cold_of(l, a, k), 1);
+    for (uint32_t k = 0; k < a->key_cnt; k++) {
+        a->colds[k] = cold_of(l, a, k);
+        __builtin_prefetch(&l->cold[a->colds[k]], 1);
+    }
     for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
         const kh_op *op = &a->ops[i];
         kh_found *f = &a->found[i];
@@ -131,7 +134,7 @@ static bool is_found_event(const kh_ahead *a, uint32_t i) { return a->ops[i].typ
 /* Stage 3: active rows, and the enterprises of events. */
 static void fetch_balances(kh_ledger *l, kh_ahead *a)
 {
-    for (uint32_t k = 0; k < a->key_cnt; k++) fetch_row(&l->active[cold_of(l, a, k)->active], sizeof(kh_active));
+    for (uint32_t k = 0; k < a->key_cnt; k++) fetch_row(&l->active[l->cold[a->colds[k]].active], sizeof(kh_active));
     follow_enterprises(l, a);
     for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
         if (!is_found_event(a, i)) continue;
@@ -143,7 +146,7 @@ static void fetch_balances(kh_ledger *l, kh_ahead *a)
 /* Stage 4: documents: the balance's newest line, which the next one will name. Events: the balance's record. */
 static void fetch_lines(kh_ledger *l, kh_ahead *a)
 {
-    for (uint32_t k = 0; k < a->key_cnt; k++) __builtin_prefetch(&l->line[l->active[cold_of(l, a, k)->active].lines].prev, 1);
+    for (uint32_t k = 0; k < a->key_cnt; k++) __builtin_prefetch(&l->line[l->active[l->cold[a->colds[k]].active].lines].prev, 1);
     for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
         if (!is_found_event(a, i)) continue;
         __builtin_prefetch(kh_rec(l, l->active[first_line(l, &a->found[i])->active].record), 1);

@@ -4,6 +4,7 @@
  * for others (each of which is a notice). Nothing here is visible outside engine/ledger. */
 #ifndef KH_LEDGER_MACHINE_H
 #define KH_LEDGER_MACHINE_H
+#include "index/quad.h"
 #include "ledger/ledger.h"
 #include "ledger/state_layout.h"
 
@@ -38,6 +39,7 @@ typedef struct kh_ahead {
     kh_key keys[KH_AHEAD_KEYS];
     kh_search searches[KH_AHEAD_KEYS];
     uint32_t records[KH_AHEAD_KEYS];
+    uint32_t colds[KH_AHEAD_KEYS]; /* their rows when they were fetched */
     kh_op ops[KH_AHEAD];
     kh_op_line lines[KH_AHEAD_LINES + KH_LINES_MAX];
 } kh_ahead;
@@ -291,7 +293,7 @@ static inline void kh_record_set(kh_ledger *l, kh_record *rec, kh_quad quad) /* 
     l->head->check += kh_check_with(l, rec, identity, quad.taken, quad.version, quad.status) -
                       kh_check_with(l, rec, identity, rec->quad.taken, rec->quad.version, rec->quad.status);
     quad.updates = rec->quad.updates + 1;
-    kh_quad_store(rec, quad);
+    kh_quad_poke(rec, quad);
 }
 static inline uint32_t kh_balance_active(kh_ledger *l, uint32_t record) /* its active row, made if needed; room was checked */
 {

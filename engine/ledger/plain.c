@@ -30,7 +30,7 @@ static bool grantable(const kh_ledger *l, const kh_op_apply *a, uint32_t owner, 
     if (rec->currency != a->currency || (line->currency != 0 && line->currency != rec->currency)) return false;
     if (line->allocated != a->amount && line->allocated != KH_AMOUNT_NONE) return false;
     if (line->total != KH_AMOUNT_NONE ? line->total != rec->base : l->head->rules[KH_RULE_NEEDS_TOTAL].value != 0) return false;
-    if (kh_status_code((kh_status)rec->quad.status) != KH_C_OK) return false;
+    if (!kh_status_usable((kh_status)rec->quad.status)) return false;
     if (kh_rules_too_old(l, kh_doc_key_kind(&rec->key), rec->date, l->today)) return false;
     return rec->cap > rec->quad.taken && rec->cap - rec->quad.taken >= a->amount;
 }

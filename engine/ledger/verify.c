@@ -166,8 +166,6 @@ kh_moment kh_ledger_moment(const kh_ledger *l)
                        kh_rules_none_of_age_or_currency(l)};
 }
 
-enum { USABLE = 1 << KH_STATUS_RELEASED | 1 << KH_STATUS_CLEARED | 1 << KH_STATUS_EXITED | 1 << KH_STATUS_NORMAL };
-
 #define STATED_SZ (sizeof(uint32_t) + sizeof(kh_date) + sizeof(kh_currency))
 _Static_assert(STATED_SZ == sizeof(uint64_t) && offsetof(kh_question, date) - offsetof(kh_question, owner_check) == 4 &&
                    offsetof(kh_question, currency) - offsetof(kh_question, owner_check) == 6 &&
@@ -192,11 +190,12 @@ static inline bool answer_usual(const kh_question *q, const kh_record *rec, uint
 {
     kh_quad quad = kh_quad_peek(rec);
     uint64_t free = rec->cap > quad.taken ? rec->cap - quad.taken : 0, want = q->want == KH_AMOUNT_NONE ? 0 : q->want;
+    bool usable = kh_status_usable((kh_status)quad.status);
     bool no = ((quad.flags & (KH_REC_ALIAS | KH_REC_MORE | KH_REC_GROUP | KH_REC_SIMILAR)) | q->contract | q->number_code |
                (uint64_t)(q->direction != 0)) != 0;
-    no |= (!matches(q, rec)) | ((q->amount != KH_AMOUNT_NONE) & ((q->amount != rec->base) | (rec->currency == 0))) |
-          ((USABLE >> (quad.status & 31) & 1) == 0) | ((uint16_t)(quad.version - 1) >= UINT16_MAX / 2) |
-          ((q->version != 0) & (q->version != quad.version)) | (free == 0) | (free < want);
+    no |= (!matches(q, rec)) | ((q->amount != KH_AMOUNT_NONE) & ((q->amount != rec->base) | (rec->currency == 0))) | (!usable) |
+          ((uint16_t)(quad.version - 1) >= UINT16_MAX / 2) | ((q->version != 0) & (q->version != quad.version)) | (free == 0) |
+          (free < want);
     *ret = (kh_verdict){.code = KH_C_OK,
                         .status = (kh_status)quad.status,
                         .version = quad.version,

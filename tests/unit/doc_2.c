@@ -209,7 +209,10 @@ Test(doc_words, statuses_belong_to_kinds_and_move_by_the_table)
                  {KH_STATUS_LOST_CONTROL, KH_C_LOST_CONTROL},
                  {KH_STATUS_NORMAL, KH_C_OK},
                  {KH_STATUS_REJECTED, KH_C_NOT_READY}};
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) cr_assert(kh_status_code(codes[i].status) == codes[i].code);
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        cr_assert(kh_status_code(codes[i].status) == codes[i].code);
+        cr_assert(kh_status_usable(codes[i].status) == (codes[i].code == KH_C_OK));
+    }
 }
 
 Test(doc_fold, utf8_is_checked)
