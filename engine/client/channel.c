@@ -38,7 +38,8 @@ struct kh_channel {
         uint32_t flight, job;
     } counters[COUNTERS];
     bool apart, runs_come; /* this way takes no runs of datagrams; one of a run was answered */
-    uint8_t out[AT_ONCE][KH_DATAGRAM_MAX_SZ], in[AT_ONCE][KH_DATAGRAM_MAX_SZ + 1];
+    kh_inbox *inbox;
+    uint8_t out[AT_ONCE][KH_DATAGRAM_MAX_SZ];
 };
 
 /* What is asked, cut into jobs, one a datagram. */
@@ -105,6 +106,7 @@ kh_err kh_channel_open(const kh_channel_options *options, kh_channel **ret)
     c->op_timeout_ns = (options->op_timeout_ms == 0 ? 2000 : options->op_timeout_ms) * UINT64_C(1000000);
     kh_err err = kh_lane_open(options->session, options->lane, options->up, options->down, &c->lane);
     if (err == KH_OK) err = connect_to(options->address, &c->fd);
+    if (err == KH_OK && (c->inbox = kh_inbox_new(c->fd)) == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) *ret = c;
     else kh_channel_close(c);
     return err;
@@ -115,6 +117,7 @@ void kh_channel_close(kh_channel *c)
     if (c == NULL) return;
     if (c->fd >= 0) (void)close(c->fd);
     kh_lane_close(&c->lane);
+    kh_inbox_free(c->inbox);
     free(c);
 }
 
@@ -178,8 +181,16 @@ static kh_err send_again(kh_channel *c, work *w, outgoing *o, uint64_t *ret_wait
 
 /* ---- receiving ---- */
 
-static void take_reply(kh_channel *c, work *w, uint8_t *p, uint32_t n, uint32_t *left)
+typedef struct taking {
+    kh_channel *c;
+    work *w;
+    uint32_t left;
+} taking;
+
+static void take_reply(void *ctx, uint8_t *p, uint32_t n)
 {
+    kh_channel *c = ((taking *)ctx)->c;
+    work *w = ((taking *)ctx)->w;
     kh_reply_head head;
     uint64_t as_of;
     const uint8_t *body;
@@ -199,31 +210,20 @@ static void take_reply(kh_channel *c, work *w, uint8_t *p, uint32_t n, uint32_t 
     c->free_flights[c->free_cnt++] = f;
     c->in_flight--;
     c->stats.answered++;
-    --*left;
-}
-
-static void receive(kh_channel *c, work *w, uint32_t *left)
-{
-    struct mmsghdr headers[AT_ONCE];
-    struct iovec parts[AT_ONCE];
-    for (uint32_t i = 0; i < AT_ONCE; i++) {
-        parts[i] = (struct iovec){c->in[i], sizeof c->in[i]};
-        headers[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &parts[i], .msg_iovlen = 1}};
-    }
-    int n = recvmmsg(c->fd, headers, AT_ONCE, MSG_DONTWAIT, NULL);
-    for (int i = 0; i < n; i++) take_reply(c, w, c->in[i], headers[i].msg_len, left);
+    ((taking *)ctx)->left--;
 }
 
 static kh_err run(kh_channel *c, work *w)
 {
     outgoing o = {.n = 0};
-    uint32_t next = 0, left = w->job_cnt;
+    uint32_t next = 0;
+    taking t = {c, w, w->job_cnt};
     kh_err err = KH_OK;
     memset(c->counters, 0xff, sizeof c->counters); /* answers to what was asked before are strays */
     memset(c->flights, 0, sizeof c->flights);
     c->in_flight = c->free_cnt = 0;
     for (uint32_t f = c->window; f > 0; f--) c->free_flights[c->free_cnt++] = f - 1;
-    while (left > 0 && err == KH_OK) {
+    while (t.left > 0 && err == KH_OK) {
         uint64_t wait = 0;
         if (c->lane.counter + WINDOW_MAX * KH_TRIES > KH_COUNTER_MAX) return KH_E_CLOSED;
         for (; next < w->job_cnt && c->in_flight < c->window; next++, c->in_flight++) {
@@ -235,7 +235,7 @@ static kh_err run(kh_channel *c, work *w)
         send_all(c, &o);
         if (err != KH_OK) break;
         struct pollfd p = {.fd = c->fd, .events = POLLIN};
-        if (poll(&p, 1, (int)(wait / 1000000) + 1) > 0) receive(c, w, &left);
+        if (poll(&p, 1, (int)(wait / 1000000) + 1) > 0) (void)kh_runs_receive(c->fd, c->inbox, take_reply, &t);
     }
     return err;
 }
