@@ -1,9 +1,9 @@
 /* bench_hub: load on a running hub over loopback, by libkanhe-client and, for datagrams, by lanes of our own. bench/hub.py starts
  * the hub and says what each figure means.
  *
- *   bench_hub batch|single|verify URL CA CERT KEY SECONDS [MORE]     prints what was done, and in how many seconds
- *             MORE  verify: the file; batch: the caller's number, 0 to 15, of several at a time; single: operations in flight,
- * and the most that share a datagram, 1 to 24 (24: as many as fit) bench_hub redis DIR SECONDS */
+ *   bench_hub batch|https|single|verify URL CA CERT KEY SECONDS [MORE]     prints what was done, and in how many seconds
+ *             MORE  verify: the file; batch, https: the caller's number, 0 to 15, of several at a time; single: operations in
+ * flight, and the most that share a datagram, 1 to 24 (24: as many as fit) bench_hub redis DIR SECONDS */
 #include "client/runs.h"
 #include "client/session.h"
 #include "peers.h"
@@ -155,8 +155,7 @@ static void receive_some(load *l)
 {
     struct pollfd ready = {.fd = l->fd, .events = POLLIN};
     if (poll(&ready, 1, 1000) > 0) (void)kh_runs_receive(l->fd, l->inbox, take_reply, l);
-    else { /* what is lost is not counted; a run with losses says so */
-        l->lost += l->in_flight;
+    else { /* what is lost is not counted; a run with losses says so */ l->lost += l->in_flight;
         l->in_flight = 0;
     }
 }
@@ -211,13 +210,19 @@ int main(int argc, char *argv[])
         said(rate > 0 ? (uint64_t)(rate * seconds) : 0, seconds);
         return rate > 0 ? 0 : 3;
     }
-    if (argc < 7) return fprintf(stderr, "bench_hub batch|single|verify URL CA CERT KEY SECONDS [MORE]\n"), 2;
-    kh_client_options options = {.url = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .timeout_s = 10};
+    if (argc < 7) return fprintf(stderr, "bench_hub batch|https|single|verify URL CA CERT KEY SECONDS [MORE]\n"), 2;
+    kh_client_options options = {.url = argv[2],
+                                 .ca = argv[3],
+                                 .cert = argv[4],
+                                 .key = argv[5],
+                                 .timeout_s = 10,
+                                 .no_datagrams = strcmp(argv[1], "https") == 0};
     char why[600];
     kh_client *c;
     if (kh_client_open(&options, why, sizeof why, &c) != KH_DONE) return fprintf(stderr, "bench_hub: %s\n", why), 2;
     number_documents();
-    if (strcmp(argv[1], "batch") == 0) batches(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) % 16 : 0);
+    if (strcmp(argv[1], "batch") == 0 || options.no_datagrams)
+        batches(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) % 16 : 0);
     else if (strcmp(argv[1], "single") == 0)
         singles(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) : IN_FLIGHT,
                 argc > 8 ? (uint32_t)atoi(argv[8]) : KH_DATAGRAM_OPS_MAX);

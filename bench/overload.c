@@ -264,7 +264,8 @@ int main(int argc, char *argv[])
     uint32_t numbers[THREADS_MAX], n = argc > 7 ? (uint32_t)atoi(argv[7]) : 1;
     pthread_t threads[THREADS_MAX];
     if (argc < 7) return fprintf(stderr, "bench_overload WHAT URL CA CERT KEY SECONDS [N] [FILE]\n"), 2;
-    options = (kh_client_options){.url = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .timeout_s = 30};
+    options = (kh_client_options){
+        .url = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .timeout_s = 30, .no_datagrams = true};
     const char *name = strrchr(argv[4], '/');
     me = (uint32_t)atoi(name != NULL ? name + 1 : argv[4]); /* tools/hub names certificates by their party */
     file = argc > 8 ? argv[8] : NULL;
