@@ -325,7 +325,7 @@ Test(channel, a_run_that_is_never_answered_is_sent_apart)
     finish(c);
 }
 
-enum { STREAM_N = 1500, STREAM_BATCH = 64, STREAM_BATCHES = 2 };
+enum { STREAM_N = 3000, STREAM_BATCH = 64, STREAM_BATCHES = 2 };
 typedef struct streamed {
     uint32_t bad; /* this one is of another party */
     uint32_t made, answered, most;
@@ -361,7 +361,7 @@ static kh_err stream(kh_channel *c, streamed *t)
 Test(channel, streams_in_batches)
 {
     static streamed t = {.bad = UINT32_MAX};
-    kh_channel *c = start(2000);
+    kh_channel *c = start(500);
     cr_assert(stream(c, &t) == KH_OK && t.answered == STREAM_N);
     cr_assert(t.most == STREAM_BATCH * STREAM_BATCHES, "%u under way", t.most);
     t.answered = t.made = 0;
@@ -388,8 +388,8 @@ Test(channel, a_stream_ends_where_one_is_refused)
 Test(channel, a_stream_ends_where_many_get_lost)
 {
     static streamed t = {.bad = UINT32_MAX};
-    s.lose = 10;
-    kh_channel *c = start(20);
+    s.lose = 7;
+    kh_channel *c = start(150);
     kh_err err = stream(c, &t);
     cr_assert(err == KH_E_AGAIN && t.answered > 0 && t.made < STREAM_N);
     finish(c);
