@@ -114,6 +114,7 @@ kh_err kh_public_all(kh_order *o)
     kh_err err = kh_public_attested(o);
     if (err == KH_OK) err = kh_public_checkpoint(o);
     if (err == KH_OK) err = kh_public_change(o);
+    if (err == KH_OK) err = kh_public_version(o);
     if (err == KH_OK) err = kh_public_hubs(o);
     if (err == KH_OK) err = kh_public_officers(o);
     if (err == KH_OK) err = kh_public_voters(o);
