@@ -34,13 +34,25 @@ static bool strip(kh_text text, char *buf, uint32_t max, uint32_t *n)
     return true;
 }
 
+/* What a spreadsheet makes of a long number: 3.1012E+17, which many numbers become; or a mark before it that it is a text. */
+static bool is_spoilt(const char *p, uint32_t n)
+{
+    uint32_t at = 0;
+    if (p[0] == '\'' || p[0] == '`' || p[0] == '=') return true;
+    if (n < 5 || !is_digit(p[0]) || !is_digit(p[n - 1]) || !is_digit(p[n - 2]) || p[n - 3] != '+' || p[n - 4] != 'E')
+        return false;
+    for (at = 1; at < n - 4; at++)
+        if (!is_digit(p[at]) && (at != 1 || (p[at] != '.' && p[at] != ','))) return false;
+    return true;
+}
+
 kh_code kh_number_canonical(kh_kind kind, kh_text number, kh_text invoice_code, char *buf, uint32_t *ret_n)
 {
     char out[KH_NUMBER_MAX + 1];
     uint32_t n = 0;
     if (!strip(invoice_code, out, KH_NUMBER_MAX, &n)) return KH_C_FORMAT;
     uint32_t code_n = n;
-    if (!strip(number, out, KH_NUMBER_MAX, &n) || n == code_n) return KH_C_FORMAT;
+    if (!strip(number, out, KH_NUMBER_MAX, &n) || n == code_n || is_spoilt(out, n)) return KH_C_FORMAT;
     kh_code code = KH_C_OK;
     if (kh_kind_is_declaration(kind) || kind == KH_KIND_ANY) {
         bool digits = true;

@@ -14,7 +14,8 @@
 #define KH_NAME_MAX 200   /* bytes of a party's name */
 
 /* kh_number_canonical writes the canonical form of a number of the given kind into buf (KH_NUMBER_MAX + 1 bytes).
-   Returns KH_C_OK, KH_C_CHECK_DIGIT (usable, odd check digit) or KH_C_FORMAT. `invoice_code` (may be none) is put before the
+   Returns KH_C_OK, KH_C_CHECK_DIGIT (usable, odd check digit) or KH_C_FORMAT (what a spreadsheet spoilt too: 3.1012E+17, or a
+   mark before it that it is a text). `invoice_code` (may be none) is put before the
    number. */
 kh_code kh_number_canonical(kh_kind kind, kh_text number, kh_text invoice_code, char *buf, uint32_t *ret_n);
 /* kh_number_direction: of an 18-character Chinese declaration number: +1 export, -1 import, 0 unknown / another form. */

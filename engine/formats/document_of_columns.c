@@ -34,6 +34,19 @@ static bool equal_word(kh_text t, const char *word)
     return true;
 }
 
+#define WORD_MAX 64
+
+/* A word as users write it, as the tables have it: lower case, underscores for blanks and hyphens. A longer one stays. */
+static kh_text folded(kh_text word, char buf[WORD_MAX])
+{
+    if (word.n == 0 || word.n > WORD_MAX) return word;
+    for (uint32_t i = 0; i < word.n; i++) {
+        char c = word.p[i];
+        buf[i] = c >= 'A' && c <= 'Z' ? (char)(c | 32) : c == ' ' || c == '-' ? '_' : c;
+    }
+    return (kh_text){buf, word.n};
+}
+
 /* +1 export, -1 import, 0 not said. False: a word that is neither. */
 static bool direction_of_word(kh_text t, int *ret)
 {
@@ -55,7 +68,8 @@ bool kh_kind_of_columns(const kh_row_view *row, kh_kind default_kind, kh_kind *r
     kh_text word = row->get(row, "kind");
     kh_kind kind = default_kind;
     if (word.n != 0) {
-        if (!kh_kind_of_word(word, &kind) || kind == KH_KIND_ANY) return false;
+        char buf[WORD_MAX];
+        if ((!kh_kind_of_word(word, &kind) && !kh_kind_of_word(folded(word, buf), &kind)) || kind == KH_KIND_ANY) return false;
     } else if (kind == KH_KIND_ANY) {
         kh_number_form form = kh_rows_form_of(row);
         char number[KH_NUMBER_MAX + 1];
@@ -205,7 +219,8 @@ static bool state_of(const line *l, kh_kind kind)
             contract = column(l, KH_COL_CONTRACT_NO);
     kh_status status = kh_kind_is_declaration(kind) ? KH_STATUS_CLEARED : KH_STATUS_NONE;
     kh_date ignored;
-    if (word.n != 0 && !kh_status_of_word(kind, word, &status))
+    char buf[WORD_MAX];
+    if (word.n != 0 && !kh_status_of_word(kind, folded(word, buf), &status))
         return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "\"%.*s\" is no status of the kind %s.", shown(word), word.p,
                               kh_kind_word(kind));
     if (!kh_day_parse(date, &d->date))

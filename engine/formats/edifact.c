@@ -25,6 +25,13 @@ bool kh_edifact_detect(const uint8_t *p, size_t n)
     return n > 4 && (begins(s, n, "UNB") || begins(s, n, "UNH")) && (s[3] == '+' || s[3] == 0x1D);
 }
 
+/* The marks where no UNA names them: the usual ones, or those of character set UNOB. */
+static kh_edifact_marks usual_marks(const char *s, size_t n)
+{
+    if (n > 4 && s[3] == 0x1D) return (kh_edifact_marks){0x1F, 0x1D, '\0', 0x1C};
+    return (kh_edifact_marks){':', '+', '?', '\''};
+}
+
 kh_err kh_edifact_open(const uint8_t *p, size_t n, const kh_feed *feed, kh_edifact **ret)
 {
     kh_edifact *e = calloc(1, sizeof *e);
@@ -33,16 +40,9 @@ kh_err kh_edifact_open(const uint8_t *p, size_t n, const kh_feed *feed, kh_edifa
     e->n = n;
     e->line = 1;
     if (feed != NULL) e->feed = *feed;
-    e->marks = (kh_edifact_marks){':', '+', '?', '\''};
     e->at = lead(e->p, n);
     for (size_t i = 0; i < e->at; i++) e->line += e->p[i] == '\n';
-    const char *s = e->p + e->at;
-    if (begins(s, n - e->at, "UNA") && n - e->at >= 9) {
-        e->marks = (kh_edifact_marks){s[3], s[4], s[6] == ' ' ? '\0' : s[6], s[8]};
-        e->at += 9;
-    } else if (n - e->at > 4 && s[3] == 0x1D) {
-        e->marks = (kh_edifact_marks){0x1F, 0x1D, '\0', 0x1C}; /* the separators of character set UNOB */
-    }
+    e->marks = usual_marks(e->p + e->at, n - e->at);
     *ret = e;
     return KH_OK;
 }
@@ -67,21 +67,67 @@ static void warn(kh_edifact *e, enum kh_edifact_warning which, uint64_t said, ui
     e->warnings[e->warning_cnt++] = text;
 }
 
+static bool is_line_end(char c) { return c == '\r' || c == '\n'; }
+
+/* Passes over blanks and what fills up the last record of a file (NUL, or the end mark of old systems). */
+static void skip_filling(kh_edifact *e)
+{
+    for (; e->at < e->n; e->at++) {
+        char c = e->p[e->at];
+        if (!is_blank(c) && c != '\0' && c != 0x1A) return;
+        e->line += c == '\n';
+    }
+}
+
+/* Between interchanges: a UNA names the marks of the next one, without it they are the usual ones again. */
+static void read_marks(kh_edifact *e)
+{
+    const char *s = e->p + e->at;
+    size_t n = e->n - e->at;
+    if (begins(s, n, "UNB")) e->marks = usual_marks(s, n);
+    if (!begins(s, n, "UNA") || n < 9) return;
+    e->marks = (kh_edifact_marks){s[3], s[4], s[6] == ' ' ? '\0' : s[6], s[8]};
+    e->at += 9;
+    skip_filling(e);
+}
+
+/* Where the character is that a release character at i releases: behind the line ends that wrap the text there. */
+static size_t released(const kh_edifact *e, const char *p, size_t n, size_t i)
+{
+    for (i++; i < n && is_line_end(p[i]) && !is_line_end(e->marks.terminator);) i++;
+    return i;
+}
+
+/* The tag of a segment, which a line end may part. */
+static void set_tag(const kh_edifact *e, kh_edifact_segment *s)
+{
+    char tag[4] = "";
+    uint32_t n = 0;
+    for (size_t i = 0; i < s->n && s->p[i] != e->marks.element && s->p[i] != e->marks.component; i++) {
+        if (is_line_end(s->p[i])) continue;
+        if (n == 3) return;
+        tag[n++] = s->p[i];
+    }
+    if (n == 3) memcpy(s->tag, tag, sizeof tag);
+}
+
 /* The next segment up to its terminator, a released one being none. False at the end; e->cut where that comes within one. */
 static bool next_segment(kh_edifact *e, kh_edifact_segment *ret)
 {
-    while (e->at < e->n && is_blank(e->p[e->at])) e->line += e->p[e->at++] == '\n';
+    skip_filling(e);
+    if (!e->open) read_marks(e);
     if (e->at == e->n) return false;
     *ret = (kh_edifact_segment){.p = e->p + e->at, .line = e->line, .byte = e->at};
     for (size_t i = e->at; i < e->n; i++) {
         char c = e->p[i];
         e->line += c == '\n';
         if (c == e->marks.release && c != '\0') {
-            if (i + 1 < e->n) e->line += e->p[i + 1] == '\n';
-            i++;
+            size_t to = released(e, e->p, e->n, i);
+            while (i < to) e->line += ++i < e->n && e->p[i] == '\n';
         } else if (c == e->marks.terminator) {
             ret->n = i - e->at;
             e->at = i + 1;
+            set_tag(e, ret);
             return true;
         }
     }
@@ -98,7 +144,7 @@ uint32_t kh_edifact_value(const kh_edifact *e, const kh_edifact_segment *s, uint
     uint32_t at_element = 0, at_component = 0, n = 0, from = 0;
     for (size_t i = 0; i < s->n; i++) {
         char c = s->p[i];
-        if (c == e->marks.release && c != '\0' && i + 1 < s->n) c = s->p[++i];
+        if (c == e->marks.release && c != '\0' && released(e, s->p, s->n, i) < s->n) c = s->p[i = released(e, s->p, s->n, i)];
         else if (c == e->marks.element) {
             if (++at_element > element) break;
             at_component = 0;
@@ -108,7 +154,7 @@ uint32_t kh_edifact_value(const kh_edifact *e, const kh_edifact_segment *s, uint
             continue;
         }
         bool here = at_element == element && at_component == component;
-        if (here && n < cap && c != '\r' && c != '\n') buf[n++] = c; /* some wrap their lines within a segment */
+        if (here && n < cap && !is_line_end(c)) buf[n++] = c; /* some wrap their lines within a segment */
     }
     while (n > 0 && is_blank(buf[n - 1])) n--;
     while (from < n && is_blank(buf[from])) from++;
@@ -116,10 +162,7 @@ uint32_t kh_edifact_value(const kh_edifact *e, const kh_edifact_segment *s, uint
     return n - from;
 }
 
-bool kh_edifact_is(const kh_edifact *e, const kh_edifact_segment *s, const char *tag)
-{
-    return begins(s->p, s->n, tag) && (s->n == 3 || s->p[3] == e->marks.element || s->p[3] == e->marks.component);
-}
+bool kh_edifact_is(const kh_edifact_segment *s, const char *tag) { return memcmp(s->tag, tag, sizeof s->tag) == 0; }
 
 static uint64_t count_of(const kh_edifact *e, const kh_edifact_segment *s)
 {
@@ -154,7 +197,7 @@ static bool read_message(kh_edifact *e, const kh_edifact_segment *unh, kh_item *
         size_t before = e->at;
         uint64_t before_line = e->line;
         bool some = next_segment(e, &s);
-        if (!some || kh_edifact_is(e, &s, "UNZ") || kh_edifact_is(e, &s, "UNH")) {
+        if (!some || kh_edifact_is(&s, "UNZ") || kh_edifact_is(&s, "UNH")) {
             e->cut_said = e->cut;
             if (some) {
                 e->at = before;
@@ -164,7 +207,7 @@ static bool read_message(kh_edifact *e, const kh_edifact_segment *unh, kh_item *
             return give_refused(e, item, unh->byte);
         }
         cnt++;
-        if (kh_edifact_is(e, &s, "UNT")) break;
+        if (kh_edifact_is(&s, "UNT")) break;
         kh_edifact_invoice_segment(e, &s);
     }
     if (type_n != 6 || memcmp(type, "INVOIC", 6) != 0) {
@@ -179,17 +222,17 @@ bool kh_edifact_next(kh_edifact *e, kh_item *ret)
 {
     kh_edifact_segment s;
     while (!e->ended && next_segment(e, &s)) {
-        if (kh_edifact_is(e, &s, "UNB")) {
+        if (kh_edifact_is(&s, "UNB")) {
             e->charset_n = kh_edifact_value(e, &s, 1, 0, e->charset, sizeof e->charset);
             e->message_cnt = e->group_cnt = 0;
             e->open = true;
-        } else if (kh_edifact_is(e, &s, "UNG")) {
+        } else if (kh_edifact_is(&s, "UNG")) {
             e->group_cnt++;
-        } else if (kh_edifact_is(e, &s, "UNZ")) {
+        } else if (kh_edifact_is(&s, "UNZ")) {
             uint64_t cnt = e->group_cnt != 0 ? e->group_cnt : e->message_cnt; /* UNZ counts groups where there are some */
             if (count_of(e, &s) != cnt) warn(e, KH_EDIFACT_UNZ, count_of(e, &s), cnt);
             e->open = false;
-        } else if (kh_edifact_is(e, &s, "UNH")) {
+        } else if (kh_edifact_is(&s, "UNH")) {
             e->given++;
             return read_message(e, &s, ret);
         }

@@ -1,9 +1,9 @@
-/* edifact: EDIFACT INVOIC (D.96A to D.14B, syntax 3 and 4) -> invoices. Inside formats; reader.c drives it.
+/* edifact: EDIFACT INVOIC (D.93A to D.21B, syntax 3 and 4) -> invoices. Inside formats; reader.c drives it.
  *
- * A whole interchange is lent as bytes; each message comes out as one kh_item: an invoice, or a refusal of that message alone.
- * UNA may redefine every separator. A decimal comma and point are both taken, as ISO 9735 says. Texts that are not UTF-8 are
- * read in the character set that UNB names.
- * Threads  a reader is one thread's. Memory: besides the lent bytes a few KiB. */
+ * A whole file of interchanges is lent as bytes; each message comes out as one kh_item: an invoice, or a refusal of that message
+ * alone. UNA may redefine every separator of the interchange behind it. A decimal comma and point are both taken, as ISO 9735
+ * says. Texts that are not UTF-8 are read in the character set that UNB names. Threads  a reader is one thread's. Memory: besides
+ * the lent bytes a few KiB. */
 #ifndef KH_FORMATS_EDIFACT_H
 #define KH_FORMATS_EDIFACT_H
 #include "formats/formats.h"

@@ -14,6 +14,7 @@ typedef struct kh_edifact_segment {
     const char *p; /* with its tag, without its terminator */
     size_t n;
     uint64_t line, byte;
+    char tag[4]; /* line ends within it left out; "" where it is not three characters */
 } kh_edifact_segment;
 
 typedef struct kh_edifact_kept { /* a value that outlives its segment */
@@ -22,7 +23,7 @@ typedef struct kh_edifact_kept { /* a value that outlives its segment */
 } kh_edifact_kept;
 
 typedef struct kh_edifact_seller {
-    uint32_t rank; /* 1 NAD+SE, 2 +SU, 3 +II; 0 none yet */
+    uint32_t rank; /* 1 NAD+SE, 2 +SU, 3 +II, 4 +MS; 0 none yet */
     kh_edifact_kept vat, registration, identifier, country, name;
 } kh_edifact_seller;
 
@@ -63,7 +64,7 @@ struct kh_edifact {
    Element 0 is the tag. */
 uint32_t kh_edifact_value(const kh_edifact *e, const kh_edifact_segment *s, uint32_t element, uint32_t component, char *buf,
                           uint32_t cap);
-bool kh_edifact_is(const kh_edifact *e, const kh_edifact_segment *s, const char *tag);
+bool kh_edifact_is(const kh_edifact_segment *s, const char *tag);
 
 void kh_edifact_invoice_begin(kh_edifact_invoice *v);
 void kh_edifact_invoice_segment(kh_edifact *e, const kh_edifact_segment *s);

@@ -39,14 +39,15 @@ static const char *day_of_format(const kh_edifact_kept *format)
     return NULL;
 }
 
-/* Turns a date round to CCYYMMDD and leaves its time out; a year of two digits is one of this century. A text of another length
-   than its format's stays as it is. */
+/* Turns a date round to CCYYMMDD and leaves its time out; of the years of two digits 70 to 99 are those of the last century. A
+   text of another length than its format's stays as it is. */
 static void turn_date(kh_edifact_kept *text, const char *day)
 {
     char out[9] = "20000000";
     uint32_t n = (uint32_t)strcspn(day, "*"), at[128] = {['C'] = 0, ['Y'] = 2, ['M'] = 4, ['D'] = 6};
     if (text->n < n || (text->n > n && day[n] != '*')) return;
     for (uint32_t i = 0; i < n; i++) out[at[(unsigned char)day[i]]++] = text->p[i];
+    if (strchr(day, 'C') == NULL && out[2] >= '7') memcpy(out, "19", 2);
     memcpy(text->p, out, text->n = 8);
 }
 
@@ -92,7 +93,7 @@ static kh_edifact_kept joined(const kh_edifact *e, const kh_edifact_segment *s, 
 
 static void read_party(kh_edifact *e, const kh_edifact_segment *s)
 {
-    static const char *const sellers[] = {"SE", "SU", "II"};
+    static const char *const sellers[] = {"SE", "SU", "II", "MS"};
     kh_edifact_seller *seller = &e->invoice.seller;
     kh_edifact_kept role = kept(e, s, 1, 0);
     uint32_t rank = rank_of(&role, sellers, CNT(sellers));
@@ -157,29 +158,32 @@ static void read_amount(kh_edifact *e, const kh_edifact_segment *s)
 void kh_edifact_invoice_segment(kh_edifact *e, const kh_edifact_segment *s)
 {
     kh_edifact_invoice *v = &e->invoice;
-    if (kh_edifact_is(e, s, "UNS")) v->part = KH_EDIFACT_SUMMARY;
-    if (v->part == KH_EDIFACT_SUMMARY && kh_edifact_is(e, s, "MOA")) read_amount(e, s);
-    if (kh_edifact_is(e, s, "LIN") && v->part != KH_EDIFACT_SUMMARY) v->part = KH_EDIFACT_LINES;
+    if (kh_edifact_is(s, "UNS")) {
+        kh_edifact_kept section = kept(e, s, 1, 0);
+        v->part = is(&section, "D") ? KH_EDIFACT_LINES : KH_EDIFACT_SUMMARY;
+    }
+    if (v->part == KH_EDIFACT_SUMMARY && kh_edifact_is(s, "MOA")) read_amount(e, s);
+    if (kh_edifact_is(s, "LIN") && v->part != KH_EDIFACT_SUMMARY) v->part = KH_EDIFACT_LINES;
     if (v->part >= KH_EDIFACT_LINES) return;
-    if (kh_edifact_is(e, s, "BGM")) {
+    if (kh_edifact_is(s, "BGM")) {
         v->type_code = kept(e, s, 1, 0);
         v->number = kept(e, s, 2, 0);
         v->function = kept(e, s, 3, 0);
     }
-    if (kh_edifact_is(e, s, "DTM")) read_date(e, s);
-    if (kh_edifact_is(e, s, "CUX")) read_currency(e, s);
-    if (kh_edifact_is(e, s, "NAD")) read_party(e, s);
-    if (kh_edifact_is(e, s, "RFF")) read_reference(e, s);
-    if (kh_edifact_is(e, s, "DOC")) read_paper(e, s);
+    if (kh_edifact_is(s, "DTM")) read_date(e, s);
+    if (kh_edifact_is(s, "CUX")) read_currency(e, s);
+    if (kh_edifact_is(s, "NAD")) read_party(e, s);
+    if (kh_edifact_is(s, "RFF")) read_reference(e, s);
+    if (kh_edifact_is(s, "DOC")) read_paper(e, s);
 }
 
 /* Makes a kept value UTF-8: as it is where it is that already, else from the set that UNB names (ISO 8859-1 where it names
    none). False: it cannot be. */
 static bool to_utf8(const kh_edifact *e, kh_edifact_kept *v)
 {
-    static const char letters[] = "CDEFGHIJK";
+    static const char letters[] = "CDEFGHIJKL";
     static const char *const sets[] = {"ISO-8859-1", "ISO-8859-2", "ISO-8859-5", "ISO-8859-7", "ISO-8859-3",
-                                       "ISO-8859-4", "ISO-8859-6", "ISO-8859-8", "ISO-8859-9"};
+                                       "ISO-8859-4", "ISO-8859-6", "ISO-8859-8", "ISO-8859-9", "ISO-8859-15"};
     char copy[KH_EDIFACT_VALUE_MAX], *from = copy, *to = v->p;
     size_t from_n = v->n, to_n = sizeof v->p;
     if (v->n == 0 || kh_utf8_valid(TEXT(*v))) return true;
@@ -220,9 +224,20 @@ static void amounts_of(const kh_edifact_invoice *v, kh_invoice *ret)
     ret->prepaid = TEXT(v->amount[KH_MOA_PREPAID]);
 }
 
+/* Whoever sends an invoice is its seller where no other party says so, but not where the buyer writes it. */
+static bool is_self_billed(const kh_edifact_kept *type)
+{
+    static const char *const codes[] = {"389", "261", "471", "473", "500", "501", "502"};
+    return rank_of(type, codes, CNT(codes)) != 0;
+}
+
 bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
 {
     kh_edifact_invoice *v = &e->invoice;
+    if (v->part != KH_EDIFACT_SUMMARY)
+        return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
+                              "The message has no summary (UNS), so its total is not known; send it again whole.");
+    if (v->seller.rank == 4 && is_self_billed(&v->type_code)) memset(&v->seller, 0, sizeof v->seller);
     if (!texts_are_utf8(e))
         return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
                               "The message has texts that are not in the character set that UNB names.");

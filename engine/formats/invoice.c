@@ -12,6 +12,15 @@ static bool is_credit_code(kh_text code)
     return false;
 }
 
+/* The codes of an invoice that corrects another: the plain one, the self-billed, the factored, both. */
+static bool is_corrected_code(kh_text code)
+{
+    static const char *const codes[] = {"384", "471", "472", "473"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (kh_text_equal(code, kh_text_of(codes[i]))) return true;
+    return false;
+}
+
 /* The issuer of an invoice number: none where the number is a Chinese one of a Chinese seller, which is unique by itself. */
 static kh_text issuer_for(kh_text number, kh_text issuer)
 {
@@ -109,7 +118,7 @@ bool kh_invoice_item(const kh_invoice *v, kh_item_texts *texts, kh_item *item)
     if (!kh_item_number(item, texts, KH_KIND_INVOICE, v->number) || !set_seller(v, texts, item)) return false;
     if (day.n > 10 && day.p[4] == '-') day.n = 10; /* an XML date may have a zone */
     if (day.n == 0 || !kh_when_parse(day, 0, &d->date, &ignored))
-        return kh_item_refuse(item, texts, KH_C_FORMAT, "The issue date \"%.*s\" is missing or not a date.",
+        return kh_item_refuse(item, texts, KH_C_FORMAT, "The issue date \"%.*s\" is missing or not a date from 2000 on.",
                               day.n > 40 ? 40 : (int)day.n, day.n != 0 ? day.p : "");
     if (!set_amount(v, texts, item, &negative)) return false;
     if (is_proforma(v->type_code))
@@ -120,7 +129,7 @@ bool kh_invoice_item(const kh_invoice *v, kh_item_texts *texts, kh_item *item)
         d->kind = KH_KIND_CREDIT_NOTE;
         for (uint32_t i = 0; i < v->preceding_cnt; i++)
             if (!add_preceding(item, texts, v->preceding[i])) return false;
-    } else if (kh_text_equal(v->type_code, kh_text_of("384")) && v->preceding_cnt > 0) {
+    } else if (is_corrected_code(v->type_code) && v->preceding_cnt > 0) {
         if (!add_preceding(item, texts, v->preceding[0])) return false;
     }
     for (uint32_t i = 0; i < v->bill_cnt; i++)

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 kh_err kh_rows_open_input(kh_input *input, kh_format format, const char *const columns[], uint32_t column_cnt, kh_rows **ret)
 {
@@ -163,12 +164,27 @@ static char delimiter_of(const char *p, size_t n)
     return tabs >= bars ? '\t' : '|';
 }
 
+/* Spreadsheets may say before the header what parts the cells: sep=; alone in a line, in quotes or not. What it says, and the
+   line's length; 0: the text does not begin with such a whole line. */
+static char separator_line(const char *p, size_t n, size_t *ret_n)
+{
+    const char *newline = memchr(p, '\n', n < 16 ? n : 16), *end = newline;
+    if (newline == NULL) return 0;
+    if (end > p && end[-1] == '\r') end--;
+    bool quoted = end - p == 7 && p[0] == '"' && end[-1] == '"';
+    const char *word = quoted ? p + 1 : p;
+    if (end - p != (quoted ? 7 : 5) || strncasecmp(word, "sep=", 4) != 0 || memchr(",;\t|:^~", word[4], 7) == NULL) return 0;
+    *ret_n = (size_t)(newline - p) + 1;
+    return word[4];
+}
+
 static bool read_header(kh_rows *r, const kh_text cells[], uint32_t cnt)
 {
     uint64_t seen = 0;
     r->cell_cnt = cnt;
     for (uint32_t i = 0; i < cnt; i++) {
         kh_number_form form;
+        if (cells[i].n != 0) r->named_cnt = i + 1;
         int column = kh_column_find(cells[i], r->columns, r->column_cnt, &form);
         r->meaning[i] = (int16_t)column;
         if (column < 0) {
@@ -187,22 +203,31 @@ static bool read_header(kh_rows *r, const kh_text cells[], uint32_t cnt)
     return false;
 }
 
-/* The header as it can stand before other lines; blank lines before it are lines too. */
+/* The header as it can stand before other lines; the lines before it, blank or a separator's, are lines too. */
 static void keep_header(kh_rows *r, uint32_t lines)
 {
-    uint64_t blank = r->line - lines - 1;
+    uint64_t before = r->line - lines - 1;
+    uint32_t n = 0;
     r->header_n = 0;
-    if (blank > KH_LINE_MAX_SZ || (r->header = malloc(blank + r->record.n + 1)) == NULL) return;
-    memset(r->header, '\n', blank);
-    memcpy(r->header + blank, r->record.p, r->record.n);
-    r->header_n = (uint32_t)blank + r->record.n;
+    if (before > KH_LINE_MAX_SZ || (r->header = malloc(before + r->record.n + 8)) == NULL) return;
+    if (r->separator != 0) n = (uint32_t)sprintf(r->header, "sep=%c", r->separator);
+    memset(r->header + n, '\n', before);
+    n += (uint32_t)before;
+    memcpy(r->header + n, r->record.p, r->record.n);
+    r->header_n = n + r->record.n;
     if (r->header[r->header_n - 1] != '\n') r->header[r->header_n++] = '\n';
+}
+
+static bool all_empty(const kh_text cells[], uint32_t cnt)
+{
+    while (cnt > 0 && cells[cnt - 1].n == 0) cnt--;
+    return cnt == 0;
 }
 
 static bool take_cells(kh_rows *r, const kh_text cells[], uint32_t cnt)
 {
     while (cnt > r->cell_cnt && cells[cnt - 1].n == 0) cnt--;
-    if (cnt != r->cell_cnt) {
+    if (cnt > r->cell_cnt || cnt < r->named_cnt) { /* cells under no name may be left out at the end */
         snprintf(r->why, sizeof r->why, "The line has %u cells, the header %u.", cnt, r->cell_cnt);
         return false;
     }
@@ -264,7 +289,16 @@ bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err)
             if (kh_input_more(r->input)) continue;
             break;
         }
-        if (!r->json && !r->header_read) r->delimiter = delimiter_of(p, n < KH_LINE_MAX_SZ ? n : KH_LINE_MAX_SZ);
+        if (!r->json && !r->header_read) {
+            char said = r->separator == 0 ? separator_line(p, n, &record_n) : 0;
+            if (said != 0) {
+                r->separator = said;
+                r->line++;
+                kh_input_take(r->input, record_n);
+                continue;
+            }
+            r->delimiter = r->separator != 0 ? r->separator : delimiter_of(p, n < KH_LINE_MAX_SZ ? n : KH_LINE_MAX_SZ);
+        }
         kh_scan scan = scan_record(r, p, n, last, cells, &cnt, &record_n, &lines);
         if (scan == KH_SCAN_MORE) {
             if (kh_input_more(r->input) || kh_input_ended(r->input)) continue;
@@ -281,6 +315,7 @@ bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err)
             r->stopped = !r->json && !r->header_read;
             return refuse(r, ret, line, p, record_n);
         }
+        if (scan == KH_SCAN_OK && !r->json && cells[0].n == 0 && all_empty(cells, cnt)) continue;
         if (scan == KH_SCAN_OK && !r->json && !r->header_read) {
             r->header_read = true;
             keep_header(r, lines);
@@ -310,7 +345,10 @@ kh_format kh_rows_detect(kh_input *input, const char *const columns[], uint32_t 
     if (at == n) return KH_FORMAT_AUTO;
     if (p[at] == '{') return KH_FORMAT_JSONL;
     if (p[at] == '[') return KH_FORMAT_AUTO; /* an array, of which a line may look like a header */
-    char delimiter = delimiter_of(p + at, n - at);
+    size_t separator_n = 0;
+    char separator = separator_line(p + at, n - at, &separator_n);
+    at += separator_n;
+    char delimiter = separator != 0 ? separator : delimiter_of(p + at, n - at);
     for (size_t begin = at; at <= n; at++) {
         if (at < n && p[at] != delimiter && p[at] != '\n' && p[at] != '\r' && p[at] != '"') continue;
         kh_number_form form;

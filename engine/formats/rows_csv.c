@@ -16,6 +16,13 @@ static kh_scan refused(kh_rows *r, const char *why)
     return KH_SCAN_REFUSED;
 }
 
+/* Spreadsheets keep a number from being changed by writing it as a formula that is a text: ="310120260123456789". */
+static kh_text formula_text(kh_text cell)
+{
+    if (cell.n < 3 || cell.p[0] != '=' || cell.p[1] != '"' || cell.p[cell.n - 1] != '"') return cell;
+    return trimmed(cell.p + 2, cell.p + cell.n - 1);
+}
+
 /* The usual record: one line without a quote. */
 static kh_scan plain(kh_rows *r, const char *p, const char *end, kh_text cells[], uint32_t *ret_cnt)
 {
@@ -77,6 +84,7 @@ static kh_scan with_quotes(kh_rows *r, const char *p, const char *end, bool last
             at = cell;
             kh_scan scan = quoted(r, &at, end, last, &cells[cnt], &lines);
             if (scan != KH_SCAN_OK) return scan;
+            cells[cnt] = formula_text(cells[cnt]);
             cnt++;
             while (at < end && (*at == ' ' || *at == '\t')) at++;
             if (at < end && *at == '\r' && at + 1 < end && at[1] == '\n') at++;
@@ -88,7 +96,7 @@ static kh_scan with_quotes(kh_rows *r, const char *p, const char *end, bool last
         } else {
             while (at < end && *at != r->delimiter && *at != '\n') at++;
             if (at == end && !last) return KH_SCAN_MORE;
-            cells[cnt++] = trimmed(cell, at);
+            cells[cnt++] = formula_text(trimmed(cell, at));
         }
         if (at == end) {
             if (!last) return KH_SCAN_MORE;

@@ -12,14 +12,14 @@
 struct kh_rows {
     kh_input *input;
     bool owns_input, json, header_read, stopped, skipping;
-    char delimiter;
+    char delimiter, separator; /* separator: what a line "sep=;" before the header says, else 0 */
     const char *const *columns;
     uint32_t column_cnt;
     int16_t meaning[KH_CELLS_MAX]; /* CSV: cell -> column, -1 unknown; JSON: the same for the last object's keys */
     kh_text keys[KH_CELLS_MAX];    /* JSON: keys of the last object, to find their columns without looking them up again */
     uint32_t key_cnt;
     char key_bytes[KH_CELLS_MAX * KH_COLUMN_NAME_MAX];
-    uint32_t cell_cnt; /* CSV: cells of the header */
+    uint32_t cell_cnt, named_cnt; /* CSV: cells of the header; up to the last that has a name */
     kh_number_form number_form;
     kh_text values[KH_ROW_COLUMNS_MAX];
     char *scratch; /* KH_LINE_MAX_SZ bytes: what quotes and escapes were taken out of */

@@ -5,6 +5,7 @@
  * XML ends the file with one refusal at its line and byte; the documents before it have been given.
  *
  * Safety   no network, no external files, no entity or DTD declarations (refused), depth <= KH_XML_DEPTH_MAX.
+ * Cost     linear in the bytes: what libxml2 compares each with each, attributes and namespaces, is bounded in number.
  * Memory   besides the lent bytes at most KH_XML_MEMORY for one document being read; a larger one is refused alone.
  * Threads  a reader is one thread's. */
 #ifndef KH_FORMATS_XML_H
@@ -12,6 +13,8 @@
 #include "formats/formats.h"
 
 #define KH_XML_DEPTH_MAX 128u
+#define KH_XML_ATTRIBUTES_MAX 256u /* of one tag, with the namespaces that it declares */
+#define KH_XML_SPACES_MAX 512u     /* namespaces declared around an element */
 #define KH_XML_MEMORY (24u << 20)
 
 typedef struct kh_xml kh_xml;

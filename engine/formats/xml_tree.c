@@ -179,10 +179,15 @@ static void on_start(void *self, const xmlChar *local, const xmlChar *prefix, co
 {
     kh_xml_tree *t = self;
     const char *name = (const char *)local, *space = uri != NULL ? (const char *)uri : "";
-    (void)prefix, (void)ns_cnt, (void)ns, (void)default_cnt;
+    (void)prefix, (void)ns, (void)default_cnt;
     if (t->root_name[0] == 0) snprintf(t->root_name, sizeof t->root_name, "%.60s", name);
     if (++t->depth > KH_XML_DEPTH_MAX) {
         stop(t, "Elements are nested too deeply.");
+        return;
+    }
+    t->spaces += t->spaces_of[t->depth] = (uint32_t)ns_cnt;
+    if (t->spaces > KH_XML_SPACES_MAX) {
+        stop(t, "It declares too many namespaces around one element.");
         return;
     }
     t->gathered_n = 0;
@@ -228,6 +233,7 @@ static void on_end(void *self, const xmlChar *local, const xmlChar *prefix, cons
     kh_xml_tree *t = self;
     (void)local, (void)prefix, (void)uri;
     uint32_t depth = t->depth--;
+    t->spaces -= t->spaces_of[depth];
     if (t->skip_depth != 0 && depth >= t->skip_depth) {
         if (depth == t->skip_depth && kh_xml_kind_format(t->doing.kind) != KH_FORMAT_AUTO) t->skip_depth = 0;
         t->gathered_n = 0;
@@ -371,6 +377,7 @@ kh_err kh_xml_tree_open(const uint8_t *p, size_t n, kh_xml_tree **ret)
     while (t->blanks < n && (p[t->blanks] == ' ' || p[t->blanks] == '\t' || p[t->blanks] == '\r' || p[t->blanks] == '\n'))
         t->blank_lines += p[t->blanks++] == '\n'; /* an XML declaration may not stand after blanks; files have it there */
     t->fed = t->blanks;
+    kh_xml_tags_begin(&t->tags, p + t->blanks, n - t->blanks);
     t->nodes = calloc(64, sizeof *t->nodes);
     t->node_cap = 64;
     xmlSAXHandler sax = {.initialized = XML_SAX2_MAGIC,
@@ -454,7 +461,9 @@ bool kh_xml_tree_next(kh_xml_tree *t, kh_xml_found *ret)
         size_t piece = kh_min64(t->n - t->fed, t->fed == t->blanks ? MARK_SZ : PIECE_SZ);
         const char *from = (const char *)t->p + t->fed;
         t->fed += piece;
-        parse_piece(t, from, piece, t->fed == t->n);
+        size_t good = kh_xml_tags_feed(&t->tags, (const uint8_t *)from, piece);
+        if (good > 0 || piece == 0) parse_piece(t, from, good, good == piece && t->fed == t->n);
+        if (good < piece) stop(t, "A tag has too many attributes.");
         if (t->fed == t->n || t->error[0] != 0 || !t->parser->wellFormed || (t->detecting && t->doing.kind != KH_XML_NONE))
             t->ended = true;
         if (t->ended && t->error[0] == 0 && !t->parser->wellFormed && !t->detecting) {

@@ -1,6 +1,7 @@
 /* xml_tree_inside: the state that xml_tree.c (reading) and xml_walk.c (walking, detecting) share. Nobody else includes it. */
 #ifndef KH_FORMATS_XML_TREE_INSIDE_H
 #define KH_FORMATS_XML_TREE_INSIDE_H
+#include "formats/xml_tags.h"
 #include "formats/xml_tree.h"
 
 #include <libxml/parser.h>
@@ -18,11 +19,13 @@ struct kh_xml_tree {
     uint32_t text_n, text_cap;
     char gathered[KH_XML_TEXT_MAX + 1]; /* the text of the element being read */
     uint32_t gathered_n;
-    uint32_t depth, doing_depth, skip_depth; /* skip_depth: 0, or all from this depth on is left out */
-    uint32_t at;                             /* the open element's node */
-    kh_xml_found doing;                      /* the document being read; kind KH_XML_NONE: none */
-    uint32_t doing_text;                     /* where its texts begin */
-    kh_xml_found *found;                     /* read, not yet taken */
+    uint32_t depth, doing_depth, skip_depth;          /* skip_depth: 0, or all from this depth on is left out */
+    uint32_t at;                                      /* the open element's node */
+    uint32_t spaces, spaces_of[KH_XML_DEPTH_MAX + 1]; /* namespaces declared by the open elements, and by each of them */
+    kh_xml_tags tags;
+    kh_xml_found doing;  /* the document being read; kind KH_XML_NONE: none */
+    uint32_t doing_text; /* where its texts begin */
+    kh_xml_found *found; /* read, not yet taken */
     uint32_t found_n, found_cap, found_at;
     size_t blanks, blank_lines; /* before the first character */
     bool detecting, ended, no_memory;

@@ -53,6 +53,18 @@ Test(doc, number_bounds)
     cr_assert(out_n == 7, "untouched on failure");
 }
 
+Test(doc, what_a_spreadsheet_spoilt_is_no_number)
+{
+    static const char *const spoilt[] = {"3.1012E+17", "3e+17", "3,1012E+17", "3.E+05", "'310120260123456789", "`1", "=1", "＇1"};
+    static const char *const sound[] = {"3.1012E17", "E+17",    "3.1.2E+17", "A3.1E+17", "3.1E+7",
+                                        "3.1E+170",  "3-1E+17", "O'Neil-1",  "1="};
+    for (size_t i = 0; i < sizeof spoilt / sizeof *spoilt; i++)
+        for (int kind = KH_KIND_EXPORT_DECLARATION; kind < KH_KIND_CNT; kind++)
+            cr_assert(number((kh_kind)kind, spoilt[i]) == KH_C_FORMAT, "%s", spoilt[i]);
+    for (size_t i = 0; i < sizeof sound / sizeof *sound; i++)
+        cr_assert(number(KH_KIND_INVOICE, sound[i]) == KH_C_OK, "%s", sound[i]);
+}
+
 Test(doc, invoice_code_stands_before_the_number)
 {
     cr_assert(kh_number_canonical(KH_KIND_INVOICE, kh_text_of("01234567"), kh_text_of("044001900111"), out, &out_n) == KH_C_OK);

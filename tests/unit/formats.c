@@ -70,6 +70,51 @@ Test(text_csv, unknown_columns_are_said_once_and_known_ones_may_not_repeat)
     expect(HEAD, "1:FORMAT\n");
 }
 
+#define ORDER(number) ":order " number " DE1 USD5.00 \n"
+
+Test(text_csv, a_line_may_say_what_parts_the_cells)
+{
+    static const char *const heads[] = {"sep=;\n", "\nSEP=;\r\n", "\xEF\xBB\xBF\"sep=;\"\n"};
+    char text[400];
+    expect("sep=;\nkind;number;owner_id;currency;amount;date;note, long\norder;O1;DE1;USD;5;;x\n",
+           "3" ORDER("O1") "! Columns that mean nothing here and are ignored: note, long\n");
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        snprintf(text, sizeof text, "%skind;number;owner_id;currency;amount;date\norder;O1;DE1;USD;5;\n", heads[i]);
+        expect(text, i == 1 ? "4" ORDER("O1") : "3" ORDER("O1"));
+    }
+    expect("sep=\"\n" HEAD "order,O1,DE1,USD,5,\n", "1:FORMAT\n");
+    expect("sep=;;\n" HEAD "order,O1,DE1,USD,5,\n", "1:FORMAT\n");
+}
+
+Test(text_csv, rows_and_cells_that_hold_nothing)
+{
+    expect(HEAD ",,,,,\n \n\"\", ,,,,\norder,O1,DE1,USD,5,,,\n,,,\n", "5" ORDER("O1"));
+    /* cells under no name at the end of the header may be left out, all or some, or be there */
+    expect("kind,number,owner_id,currency,amount,date,,\norder,O1,DE1,USD,5,\norder,O2,DE1,USD,5,,\norder,O3,DE1,USD,5,,,x\n",
+           "2" ORDER("O1") "3" ORDER("O2") "4" ORDER("O3"));
+    expect("kind,number,owner_id,currency,amount,date,,\norder,O1,DE1,USD,5\norder,O1,DE1,USD,5,,,,x\n", "2:FORMAT\n3:FORMAT\n");
+}
+
+Test(text_csv, numbers_that_a_spreadsheet_keeps_or_spoils)
+{
+    expect(HEAD "export_declaration,\"=\"\"" N1 "\"\"\"," OWNER ",USD,5,\nexport_declaration,=\"" N1 "\", =\"" OWNER
+                "\",USD,5,\n",
+           "2:export_declaration " N1 " " OWNER " USD5.00  cleared\n3:export_declaration " N1 " " OWNER " USD5.00  cleared\n");
+    expect(HEAD "export_declaration,5.3012E+17," OWNER ",USD,5,\ninvoice,5E+17," OWNER ",USD,5,\ninvoice,'" N1 "," OWNER
+                ",USD,5,\ninvoice,=" N1 "," OWNER ",USD,5,\n",
+           "2:FORMAT\n3:FORMAT\n4:FORMAT\n5:FORMAT\n");
+    expect(HEAD "order,5.3E17,DE1,USD,5,\norder,5-E+17,DE1,USD,5,\n", "2" ORDER("5.3E17") "3" ORDER("5-E+17"));
+}
+
+Test(text_csv, kinds_and_statuses_in_any_case)
+{
+    expect(HEAD "Bill of Lading,B1,DE1,USD,5,\nBILL-OF-LADING,B2,DE1,USD,5,\n",
+           "2:bill_of_lading B1 DE1 USD5.00 \n3:bill_of_lading B2 DE1 USD5.00 \n");
+    expect("kind,number,owner_id,currency,amount,date,status\nInvoice,I1,DE1234,EUR,5,,Lost Control\n"
+           "Invoice,I1,DE1234,EUR,5,,Lost\n",
+           "3:FORMAT\n2:invoice I1@DE1234 DE1234 EUR5.00  lost_control\n");
+}
+
 Test(text_csv, gb18030_as_excel_writes_it)
 {
     /* 海关编号,统一社会信用代码,币种,金额,日期,备注 and a remark in Chinese, in GB18030 */

@@ -78,6 +78,13 @@ Test(xml_invoice, the_scheme_of_a_vat_number_is_vat_or_va)
     "<SpecifiedTradeSettlementHeaderMonetarySummation>" amounts "</SpecifiedTradeSettlementHeaderMonetarySummation>"             \
     "</ApplicableHeaderTradeSettlement></SupplyChainTradeTransaction></CrossIndustryInvoice>"
 
+#define CORRECTED(type)                                                                                                          \
+    "<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>2</ID><IssueDate>2024-02-29</IssueDate>"        \
+    "<InvoiceTypeCode>" type "</InvoiceTypeCode><DocumentCurrencyCode>EUR</DocumentCurrencyCode><BillingReference>"              \
+    "<InvoiceDocumentReference><ID>1</ID></InvoiceDocumentReference></BillingReference><AccountingSupplierParty><Party>"         \
+    "<PartyName><Name>N</Name></PartyName></Party></AccountingSupplierParty><LegalMonetaryTotal><PayableAmount>9"                \
+    "</PayableAmount></LegalMonetaryTotal></Invoice>"
+
 /* CII lets the amount due out: it is the total, less what is prepaid, with its rounding. */
 Test(xml_invoice, what_is_due_follows_from_the_total)
 {
@@ -96,6 +103,18 @@ Test(xml_invoice, what_is_due_follows_from_the_total)
         xml_read((const uint8_t *)cases[i][0], strlen(cases[i][0]), KH_FORMAT_AUTO, NULL, &outcome);
         EXPECT(cases[i][1]);
     }
+}
+
+/* A corrected invoice amends what it names, whoever wrote it and whoever is paid. */
+Test(xml_invoice, every_code_of_a_corrected_invoice)
+{
+    static const char *const texts[] = {CORRECTED("384"), CORRECTED("471"), CORRECTED("472"), CORRECTED("473")};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        xml_read((const uint8_t *)texts[i], strlen(texts[i]), KH_FORMAT_AUTO, NULL, &outcome);
+        EXPECT("put invoice 2@n owner=n 2024-02-29 EUR 9.00 -invoice:1@n");
+    }
+    xml_read((const uint8_t *)CORRECTED("393"), strlen(CORRECTED("393")), KH_FORMAT_AUTO, NULL, &outcome);
+    EXPECT("put invoice 2@n owner=n 2024-02-29 EUR 9.00");
 }
 
 Test(xml_invoice, a_proforma_is_no_receivable)

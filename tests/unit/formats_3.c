@@ -44,6 +44,48 @@ Test(text_edifact, separators_may_be_any)
            "1:invoice A?@koks maat koks maat 2026-01-01\n");
 }
 
+/* Each interchange of a file has marks of its own: those of the UNA before it, else the usual ones. */
+Test(text_edifact, several_interchanges_in_a_file)
+{
+#define OWN                                                                                                                      \
+    "UNA|*,\\ "                                                                                                                  \
+    "~UNB*UNOC|3*S*R*260101|1200*1~UNH*1*INVOIC|D|96A|UN~BGM*380*OWN*9~DTM*137|20260101|102~NAD*SE***X~UNS*S~UNT*6*1~UNZ*1*1~"
+#define OWN_SAID "1:invoice OWN@x x 2026-01-01\n"
+    expect(HEAD PLAIN("1") "UNZ+1+1'" HEAD PLAIN("2") "UNZ+1+1'", SAID("1") SAID("2"));
+    expect(HEAD PLAIN("1") "UNZ+1+1'" OWN "UNA:+.? '" HEAD PLAIN("2") "UNZ+1+1'" OWN HEAD PLAIN("3") "UNZ+1+1'",
+           SAID("1") OWN_SAID SAID("2") OWN_SAID SAID("3"));
+#undef OWN
+#undef OWN_SAID
+}
+
+/* Old systems wrap their lines wherever they are full, and fill up the last record. */
+Test(text_edifact, wrapped_at_any_column_and_filled_up)
+{
+    static const char text[] = "UNB+UNOC:3+S+R+260101:1200+1'UNH+1+INVOIC:D:96A:UN'BGM+380+A?'?+?:??B+9'DTM+137:20260101:102'"
+                               "NAD+SE+++Koks Maat'CUX+2:EUR:4'UNS+S'MOA+9:12.50'UNT+8+1'UNZ+1+1'";
+    for (size_t width = 5; width < 90; width++) {
+        for (int crlf = 0; crlf < 2; crlf++) {
+            char wrapped[1024];
+            size_t n = 0;
+            for (size_t i = 0; i < sizeof text - 1; i++) {
+                if (i > 0 && i % width == 0 && crlf) wrapped[n++] = '\r';
+                if (i > 0 && i % width == 0) wrapped[n++] = '\n';
+                wrapped[n++] = text[i];
+            }
+            memcpy(wrapped + n, "\r\n\x1A\0\0", 5);
+            const char *said = strchr(text_say(wrapped, n + 5, KH_KIND_ANY, 0), ':');
+            cr_assert_str_eq(said, ":invoice A'+:?B@koks maat koks maat EUR12.50 2026-01-01\n", "width %zu", width);
+        }
+    }
+}
+
+Test(text_edifact, a_message_without_a_summary_is_refused)
+{
+    expect(HEAD OPENING("1") SELLER "CUX+2:EUR:4'LIN+1'MOA+203:99'MOA+9:12.50'UNT+10+1'UNZ+1+1'", "1:FORMAT\n");
+    expect(HEAD OPENING("1") SELLER "CUX+2:EUR:4'UNS+D'LIN+1'MOA+9:99'UNS+S'MOA+9:12.50'UNT+12+1'UNZ+1+1'",
+           "1:invoice INV1@DE123456789 DE123456789 EUR12.50 2026-01-01\n");
+}
+
 Test(text_edifact, dates_in_every_format_that_ends_in_a_day)
 {
     static const char *const dates[] = {"20240229:102",
@@ -68,6 +110,9 @@ Test(text_edifact, dates_in_every_format_that_ends_in_a_day)
         expect(text, "1:invoice N@x x 2024-02-29\n");
     }
     expect("UNH+1+INVOIC:D:96A:UN'BGM+380+N'DTM+137:29022023:4'NAD+SE+++X'UNS+S'UNT+6+1'", "1:FORMAT\n");
+    /* two digits of a year from 70 on are of the last century, which no date here can be */
+    expect("UNH+1+INVOIC:D:96A:UN'BGM+380+N'DTM+137:970831:101'NAD+SE+++X'UNS+S'UNT+6+1'", "1:FORMAT\n");
+    expect("UNH+1+INVOIC:D:96A:UN'BGM+380+N'DTM+137:690831:101'NAD+SE+++X'UNS+S'UNT+6+1'", "1:invoice N@x x 2069-08-31\n");
 }
 
 Test(text_edifact, which_identifier_names_the_seller)
@@ -84,6 +129,10 @@ Test(text_edifact, which_identifier_names_the_seller)
     expect_part(WITH("NAD+SU+++Supplier'RFF+VA:DE1'NAD+BY+++B'"), "N@DE1 ");
     expect_part(WITH("NAD+SU+++Supplier'RFF+VA:DE1'NAD+SE+++S'RFF+VA:DE2'"), "N@DE2 ");
     expect(WITH("NAD+BY+++Buyer'RFF+VA:DE1'"), "1:FORMAT\n" MISCOUNT("7"));
+    /* the sender of the message, where no other party is the seller; not where the buyer writes the invoice */
+    expect_part(WITH("NAD+MS+990::293'RFF+VA:DE1'NAD+MR+991::293'RFF+VA:DE2'"), "N@DE1 ");
+    expect_part(WITH("NAD+MS+990::293'RFF+VA:DE1'NAD+SU+++S'RFF+VA:DE2'"), "N@DE2 ");
+    expect_part("UNH+1+INVOIC:D:96A:UN'BGM+389+N'DTM+137:20260101:102'NAD+MS+990::293'RFF+VA:DE1'UNS+S'UNT+7+1'", "1:FORMAT\n");
 #undef WITH
 }
 
@@ -94,6 +143,7 @@ Test(text_edifact, names_in_the_set_that_the_envelope_names)
     "'UNS+S'UNT+6+1'UNZ+1+1'"
     expect_part(NAMED("UNOC", "Caf\xE9"), "N@caf\xC3\xA9 ");
     expect_part(NAMED("UNOE", "\xB8\xDC\xDF"), "N@\xD0\xB8\xD0\xBC\xD0\xBF ");
+    expect_part(NAMED("UNOL", "\xA4uro"), "N@\xE2\x82\xACuro ");
     expect_part(NAMED("UNOW", "Caf\xC3\xA9"), "N@caf\xC3\xA9 ");
     expect(NAMED("UNOW", "Caf\xE9"), "1:FORMAT\n");
 #undef NAMED

@@ -72,6 +72,64 @@ Test(xml_hostile, many_different_names_are_bounded)
     free(p);
 }
 
+/* `cnt` numbered pieces between a head and a tail; wide: in UTF-16. */
+static void read_numbered(const char *head, const char *piece, uint32_t cnt, const char *tail, bool wide)
+{
+    size_t cap = 64 + strlen(head) + strlen(tail) + cnt * 8 * strlen(piece), n = 0; /* a # becomes eight digits */
+    char *p = malloc(2 * cap);
+    n += (size_t)snprintf(p, cap, "%s", head);
+    for (uint32_t i = 0; i < cnt; i++) {
+        char one[64];
+        snprintf(one, sizeof one, "%08u", i);
+        for (const char *c = piece; *c != 0; c++)
+            if (*c == '#') n += (size_t)snprintf(p + n, cap - n, "%s", one);
+            else p[n++] = *c;
+    }
+    n += (size_t)snprintf(p + n, cap - n, "%s", tail);
+    for (size_t i = n; wide && i-- > 0;) {
+        p[2 * i] = p[i];
+        p[2 * i + 1] = 0;
+    }
+    xml_read((uint8_t *)p, wide ? 2 * n : n, KH_FORMAT_AUTO, NULL, &outcome);
+    free(p);
+}
+
+/* libxml2 compares each attribute with each, and looks a prefix up among all that are declared: minutes, were they not bounded.
+ */
+Test(xml_hostile, attributes_and_namespaces_are_bounded)
+{
+#define XML "<?xml version='1.0'?>" /* by which UTF-16 without a mark is known */
+    for (int wide = 0; wide < 2; wide++) {
+        read_numbered(XML "<x>" GOOD "<y ", "a#='' ", 256, "/>" GOOD "</x>", wide);
+        cr_assert(outcome.good == 2 && outcome.refused == 0, "%s", outcome.why);
+        read_numbered(XML "<x>" GOOD "<y ", "a#='' ", 257, "/>" GOOD "</x>", wide);
+        cr_assert(outcome.good == 1 && outcome.refused == 1 && strstr(outcome.why, "attributes") != NULL, "%s", outcome.why);
+        read_numbered(XML "<x>" GOOD "<y ", "a#='' ", 400000, "/></x>", wide);
+        cr_assert(outcome.good == 1 && outcome.refused == 1 && strstr(outcome.why, "attributes") != NULL, "%s", outcome.why);
+    }
+#undef XML
+    read_numbered("<x ", "xmlns:n#='u' ", 400000, "/>", false);
+    cr_assert(outcome.good == 0 && outcome.refused == 1 && strstr(outcome.why, "attributes") != NULL, "%s", outcome.why);
+    read_numbered("<x>" GOOD, "<y xmlns:a#='u' xmlns:b#='u' xmlns:c#='u' xmlns:d#='u' xmlns:e#='u' xmlns:f#='u'>", 90, "", false);
+    cr_assert(outcome.good == 1 && outcome.refused == 1 && strstr(outcome.why, "namespaces") != NULL, "%s", outcome.why);
+    read_numbered("<x>" GOOD, "<y xmlns:a#='u' xmlns:b#='u' xmlns:c#='u'/>", 20000, GOOD "</x>", false);
+    cr_assert(outcome.good == 2 && outcome.refused == 0, "one beside the other they are as many as you like: %s", outcome.why);
+}
+
+/* What looks like attributes and is none: in texts, values, comments, sections, instructions. */
+Test(xml_hostile, equal_signs_are_no_attributes)
+{
+    static const char *const frames[][2] = {
+        {"<y>", "</y>"}, {"<y a=\">", "\"/>"}, {"<!-- > \"<y ", "-->"}, {"<y><![CDATA[> <y ", "]]></y>"}, {"<?y > <y ", "?>"}};
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+        char head[512], tail[512];
+        snprintf(head, sizeof head, "<x>" GOOD "%s", frames[i][0]);
+        snprintf(tail, sizeof tail, "%s" GOOD "</x>", frames[i][1]);
+        read_numbered(head, "a#='' ", 1000, tail, false);
+        cr_assert(outcome.good == 2 && outcome.refused == 0, "%zu: %s", i, outcome.why);
+    }
+}
+
 Test(xml_hostile, a_damaged_file_keeps_what_came_before_the_damage)
 {
     read_text("<x>\n" GOOD "\n" GOOD "<<");
