@@ -63,15 +63,16 @@ kh_err kh_channel_verify(kh_channel *c, const kh_query queries[], uint32_t n, bo
                          uint64_t ret_as_of[], void (*done)(void *ctx, uint32_t answered, uint32_t of), void *ctx)
 {
     uint32_t most = is_long ? KH_QUERIES_LONG_MAX : KH_QUERIES_MAX;
-    ask a = {.work = {.window = c->window, .timeout_ns = c->timeout_ns, .next = next_job, .seal = seal_queries, .take = take_answers},
-             .queries = queries,
-             .query_cnt = n,
-             .per_job = c->max_queries < most ? c->max_queries : most,
-             .is_long = is_long,
-             .answers = ret_answers,
-             .as_of = ret_as_of,
-             .done = done,
-             .ctx = ctx};
+    ask a = {
+        .work = {.window = c->window, .timeout_ns = c->timeout_ns, .next = next_job, .seal = seal_queries, .take = take_answers},
+        .queries = queries,
+        .query_cnt = n,
+        .per_job = c->max_queries < most ? c->max_queries : most,
+        .is_long = is_long,
+        .answers = ret_answers,
+        .as_of = ret_as_of,
+        .done = done,
+        .ctx = ctx};
     a.work.left = a.job_cnt = n / a.per_job + (n % a.per_job != 0);
     for (uint32_t i = 0; i < n; i++) ret_answers[i] = (kh_query_answer){.code = KH_C_NOT_CHECKED, .free = KH_AMOUNT_NONE};
     return kh_channel_run(c, &a.work);
@@ -86,7 +87,8 @@ static uint32_t seal_frames(kh_work *work, kh_channel *c, kh_flight *flight, uin
     return kh_lane_seal_frames(&c->lane, a->frames + from, (uint32_t)(a->ends[flight->job] - from), buf, ret_counter);
 }
 
-bool kh_channel_receipts(const uint8_t *body, uint32_t cnt, uint32_t ops, kh_op_answer ret[KH_DATAGRAM_OPS_MAX], bool *ret_refused)
+bool kh_channel_receipts(const uint8_t *body, uint32_t cnt, uint32_t ops, kh_op_answer ret[KH_DATAGRAM_OPS_MAX],
+                         bool *ret_refused)
 {
     for (uint32_t i = 0; i < cnt; i++)
         if (kh_op_answer_decode(body + i * (size_t)KH_OP_ANSWER_SZ, &ret[i]) != KH_OK) return false;
@@ -131,7 +133,11 @@ static bool cut(ask *a, size_t n, uint32_t op_cnt)
 
 kh_err kh_channel_operate(kh_channel *c, const uint8_t *frames, size_t n, uint32_t op_cnt, kh_op_answer ret_answers[])
 {
-    ask a = {.work = {.window = c->window, .timeout_ns = c->op_timeout_ns, .next = next_job, .seal = seal_frames, .take = take_receipts},
+    ask a = {.work = {.window = c->window,
+                      .timeout_ns = c->op_timeout_ns,
+                      .next = next_job,
+                      .seal = seal_frames,
+                      .take = take_receipts},
              .frames = frames,
              .op_answers = ret_answers};
     if (op_cnt == 0) return KH_E_ARG;

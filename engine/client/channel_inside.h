@@ -50,5 +50,6 @@ struct kh_work {
 kh_err kh_channel_run(kh_channel *c, kh_work *work);
 /* kh_channel_receipts decodes an answer to `ops` operations: false: it is none. *ret_refused: they were not taken, ret[0] says
    why. */
-bool kh_channel_receipts(const uint8_t *body, uint32_t cnt, uint32_t ops, kh_op_answer ret[KH_DATAGRAM_OPS_MAX], bool *ret_refused);
+bool kh_channel_receipts(const uint8_t *body, uint32_t cnt, uint32_t ops, kh_op_answer ret[KH_DATAGRAM_OPS_MAX],
+                         bool *ret_refused);
 #endif

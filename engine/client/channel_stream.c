@@ -2,9 +2,9 @@
 #include "client/channel_inside.h"
 
 enum {
-    WINDOW = 128,       /* datagrams: what a socket holds that nobody made larger */
-    LOSSES = 8,         /* more than these, ... */
-    LOSSES_SHARE = 64,  /* and more than one of so many: the way is not for this */
+    WINDOW = 128,      /* datagrams: what a socket holds that nobody made larger */
+    LOSSES = 8,        /* more than these, ... */
+    LOSSES_SHARE = 64, /* and more than one of so many: the way is not for this */
     BATCHES_MAX = 64
 };
 
