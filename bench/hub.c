@@ -1,9 +1,9 @@
 /* bench_hub: load on a running hub over loopback, by libkanhe-client and, for datagrams, by lanes of our own. bench/hub.py starts
  * the hub and says what each figure means.
  *
- *   bench_hub batch|single|verify URL CA CERT KEY SECONDS [MORE]     prints what was done, and in how many seconds
- *             MORE  verify: the file; batch: the caller's number, 0 to 15, of several at a time; single: operations in flight,
- * and the most that share a datagram, 1 to 24 (24: as many as fit) bench_hub redis DIR SECONDS */
+ *   bench_hub batch|https|single|verify URL CA CERT KEY SECONDS [MORE]     prints what was done, and in how many seconds
+ *             MORE  verify: the file; batch, https: the caller's number, 0 to 15, of several at a time; single: operations in
+ * flight, and the most that share a datagram, 1 to 24 (24: as many as fit) bench_hub redis DIR SECONDS */
 #include "client/runs.h"
 #include "client/session.h"
 #include "peers.h"
@@ -109,7 +109,8 @@ typedef struct load {
     uint64_t id, seed, done, lost;
     uint32_t in_flight, most, per; /* operations; a datagram's at most */
     bool apart;
-    uint8_t out[KH_RUNS_MAX][KH_DATAGRAM_MAX_SZ], in[IN_FLIGHT][KH_DATAGRAM_MAX_SZ];
+    kh_inbox *inbox;
+    uint8_t out[KH_RUNS_MAX][KH_DATAGRAM_MAX_SZ];
 } load;
 
 static size_t reserve_frame(load *l, uint8_t *frame, size_t cap)
@@ -134,33 +135,28 @@ static void send_some(load *l)
     kh_runs_send(l->fd, parts, n, &l->apart);
 }
 
+static void take_reply(void *ctx, uint8_t *p, uint32_t n)
+{
+    load *l = ctx;
+    kh_reply_head head;
+    const uint8_t *body;
+    uint64_t as_of;
+    uint32_t cnt;
+    if (!kh_lane_open_reply(&l->lane, p, n, &head, &as_of, &body, &cnt)) return;
+    for (uint32_t k = 0; k < cnt; k++) {
+        kh_op_answer answer;
+        if (kh_op_answer_decode(body + k * KH_OP_ANSWER_SZ, &answer) == KH_OK && answer.code == KH_C_OK) l->done++;
+        else fprintf(stderr, "bench_hub: %s\n", kh_code_name(answer.code));
+    }
+    l->in_flight -= cnt < l->in_flight ? cnt : l->in_flight;
+}
+
 static void receive_some(load *l)
 {
-    struct mmsghdr messages[IN_FLIGHT] = {0};
-    struct iovec parts[IN_FLIGHT];
-    for (uint32_t i = 0; i < IN_FLIGHT; i++) {
-        parts[i] = (struct iovec){l->in[i], KH_DATAGRAM_MAX_SZ};
-        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
-    }
     struct pollfd ready = {.fd = l->fd, .events = POLLIN};
-    if (poll(&ready, 1, 1000) <= 0) { /* what is lost is not counted; a run with losses says so */
-        l->lost += l->in_flight;
+    if (poll(&ready, 1, 1000) > 0) (void)kh_runs_receive(l->fd, l->inbox, take_reply, l);
+    else { /* what is lost is not counted; a run with losses says so */ l->lost += l->in_flight;
         l->in_flight = 0;
-        return;
-    }
-    int n = recvmmsg(l->fd, messages, IN_FLIGHT, MSG_DONTWAIT, NULL);
-    for (int i = 0; i < n; i++) {
-        kh_reply_head head;
-        const uint8_t *body;
-        uint64_t as_of;
-        uint32_t cnt;
-        if (!kh_lane_open_reply(&l->lane, l->in[i], messages[i].msg_len, &head, &as_of, &body, &cnt)) continue;
-        for (uint32_t k = 0; k < cnt; k++) {
-            kh_op_answer answer;
-            if (kh_op_answer_decode(body + k * KH_OP_ANSWER_SZ, &answer) == KH_OK && answer.code == KH_C_OK) l->done++;
-            else fprintf(stderr, "bench_hub: %s\n", kh_code_name(answer.code));
-        }
-        l->in_flight -= cnt < l->in_flight ? cnt : l->in_flight;
     }
 }
 
@@ -171,6 +167,7 @@ static void singles(kh_client *c, double seconds, uint32_t most, uint32_t per)
     if (kh_client_session(c, &opened) != KH_DONE) die(c);
     if (kh_lane_open(opened.channel.session, 0, opened.channel.up, opened.channel.down, &l->lane) != KH_OK) exit(3);
     l->fd = socket_to(opened.address);
+    if ((l->inbox = kh_inbox_new(l->fd)) == NULL) exit(3);
     l->most = most == 0 || most > IN_FLIGHT_MAX ? IN_FLIGHT : most;
     l->per = per;
     l->id = first_id();
@@ -184,6 +181,7 @@ static void singles(kh_client *c, double seconds, uint32_t most, uint32_t per)
     said(l->done, peer_now() - began);
     if (l->lost > 0) fprintf(stderr, "bench_hub: %llu operations without an answer\n", (unsigned long long)l->lost);
     kh_lane_close(&l->lane);
+    kh_inbox_free(l->inbox);
     (void)close(l->fd);
     free(l);
 }
@@ -212,13 +210,19 @@ int main(int argc, char *argv[])
         said(rate > 0 ? (uint64_t)(rate * seconds) : 0, seconds);
         return rate > 0 ? 0 : 3;
     }
-    if (argc < 7) return fprintf(stderr, "bench_hub batch|single|verify URL CA CERT KEY SECONDS [MORE]\n"), 2;
-    kh_client_options options = {.url = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .timeout_s = 10};
+    if (argc < 7) return fprintf(stderr, "bench_hub batch|https|single|verify URL CA CERT KEY SECONDS [MORE]\n"), 2;
+    kh_client_options options = {.url = argv[2],
+                                 .ca = argv[3],
+                                 .cert = argv[4],
+                                 .key = argv[5],
+                                 .timeout_s = 10,
+                                 .no_datagrams = strcmp(argv[1], "https") == 0};
     char why[600];
     kh_client *c;
     if (kh_client_open(&options, why, sizeof why, &c) != KH_DONE) return fprintf(stderr, "bench_hub: %s\n", why), 2;
     number_documents();
-    if (strcmp(argv[1], "batch") == 0) batches(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) % 16 : 0);
+    if (strcmp(argv[1], "batch") == 0 || options.no_datagrams)
+        batches(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) % 16 : 0);
     else if (strcmp(argv[1], "single") == 0)
         singles(c, atof(argv[6]), argc > 7 ? (uint32_t)atoi(argv[7]) : IN_FLIGHT,
                 argc > 8 ? (uint32_t)atoi(argv[8]) : KH_DATAGRAM_OPS_MAX);

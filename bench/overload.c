@@ -192,34 +192,27 @@ static int socket_to(const char *address)
     return fd;
 }
 
-static uint8_t out[BURST][KH_DATAGRAM_MAX_SZ], in[BURST][KH_DATAGRAM_MAX_SZ];
+static uint8_t out[BURST][KH_DATAGRAM_MAX_SZ];
 static double sent_at[WAITS]; /* by counter */
 
-static uint32_t take(int fd, const kh_lane *lane, bool wait)
+static void take_reply(void *lane, uint8_t *p, uint32_t n)
 {
-    static struct mmsghdr messages[BURST];
-    static struct iovec parts[BURST];
-    for (uint32_t i = 0; i < BURST; i++) {
-        parts[i] = (struct iovec){in[i], KH_DATAGRAM_MAX_SZ};
-        messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
-    }
+    kh_reply_head head;
+    const uint8_t *body;
+    uint64_t as_of;
+    uint32_t cnt;
+    kh_op_answer answer;
+    if (!kh_lane_open_reply(lane, p, n, &head, &as_of, &body, &cnt) || kh_op_answer_decode(body, &answer) != KH_OK) return;
+    if (answer.code == KH_C_OK) done++;
+    else refused++;
+    if (sent_at[head.counter % WAITS] > 0) took(sent_at[head.counter % WAITS]);
+}
+
+static uint32_t take(int fd, kh_inbox *inbox, kh_lane *lane, bool wait)
+{
     struct pollfd ready = {.fd = fd, .events = POLLIN};
     if (wait && poll(&ready, 1, 200) <= 0) return UINT32_MAX;
-    int n = recvmmsg(fd, messages, BURST, MSG_DONTWAIT, NULL);
-    for (int i = 0; i < n; i++) {
-        kh_reply_head head;
-        const uint8_t *body;
-        uint64_t as_of;
-        uint32_t cnt;
-        kh_op_answer answer;
-        if (!kh_lane_open_reply(lane, in[i], messages[i].msg_len, &head, &as_of, &body, &cnt) ||
-            kh_op_answer_decode(body, &answer) != KH_OK)
-            continue;
-        if (answer.code == KH_C_OK) done++;
-        else refused++;
-        if (sent_at[head.counter % WAITS] > 0) took(sent_at[head.counter % WAITS]);
-    }
-    return n > 0 ? (uint32_t)n : 0;
+    return kh_runs_receive(fd, inbox, take_reply, lane);
 }
 
 static void datagrams(double rate)
@@ -235,6 +228,8 @@ static void datagrams(double rate)
     if (kh_client_session(c, &opened) != KH_DONE) fail(kh_client_message(c));
     if (kh_lane_open(opened.channel.session, 0, opened.channel.up, opened.channel.down, &lane) != KH_OK) fail("lane");
     int fd = socket_to(opened.address);
+    kh_inbox *inbox = kh_inbox_new(fd);
+    if (inbox == NULL) fail("out of memory");
     double began = kh_client_now_s(), now = began;
     for (ends_at = began + seconds; now < ends_at; now = kh_client_now_s()) {
         uint64_t due = rate > 0 ? (uint64_t)((now - began) * rate) : sent + WINDOW - in_flight;
@@ -249,11 +244,12 @@ static void datagrams(double rate)
         kh_runs_send(fd, parts, n, &apart);
         sent += n;
         in_flight += n;
-        uint32_t got = take(fd, &lane, rate <= 0);
+        uint32_t got = take(fd, inbox, &lane, rate <= 0);
         in_flight -= got == UINT32_MAX ? in_flight : got < in_flight ? got : in_flight; /* a lost one is sent anew */
     }
     say(now - began, sent); /* what was answered in that time, and no other */
     kh_lane_close(&lane);
+    kh_inbox_free(inbox);
     free(documents);
     (void)close(fd);
     kh_client_close(c);
@@ -268,7 +264,8 @@ int main(int argc, char *argv[])
     uint32_t numbers[THREADS_MAX], n = argc > 7 ? (uint32_t)atoi(argv[7]) : 1;
     pthread_t threads[THREADS_MAX];
     if (argc < 7) return fprintf(stderr, "bench_overload WHAT URL CA CERT KEY SECONDS [N] [FILE]\n"), 2;
-    options = (kh_client_options){.url = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .timeout_s = 30};
+    options = (kh_client_options){
+        .url = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .timeout_s = 30, .no_datagrams = true};
     const char *name = strrchr(argv[4], '/');
     me = (uint32_t)atoi(name != NULL ? name + 1 : argv[4]); /* tools/hub names certificates by their party */
     file = argc > 8 ? argv[8] : NULL;

@@ -1,6 +1,6 @@
 /* client: the handle's life. */
 #include "client/connection.h"
-#include "client/lookup.h"
+#include "client/session.h"
 #include "client/signing.h"
 #include <errno.h>
 #include <pthread.h>
@@ -60,6 +60,7 @@ kh_result kh_client_open(const kh_client_options *options, char *ret_message, si
         c->sign = copy(options->sign, &well);
         c->sources = copy(options->sources, &well);
         c->sign_found = options->sign_found;
+        c->no_datagrams = options->no_datagrams;
         c->timeout_s = options->timeout_s;
     }
     if (!well) {
@@ -77,7 +78,7 @@ void kh_client_close(kh_client *c)
 {
     if (c == NULL) return;
     kh_signing_end(c->signing);
-    kh_lookup_session_close(c->session);
+    kh_session_kept_close(c->session);
     if (c->multi != NULL) (void)curl_multi_cleanup(c->multi);
     free(c->url);
     free(c->ca);

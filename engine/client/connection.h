@@ -29,7 +29,7 @@ typedef struct kh_transfer {
     kh_result result; /* when it has ended */
 } kh_transfer;
 
-struct kh_lookup_session;
+struct kh_session_kept;
 struct kh_signing;
 struct kh_client {
     char *url, *ca, *cert, *key; /* url without a slash at its end */
@@ -41,9 +41,10 @@ struct kh_client {
     kh_transfer *under_way[KH_CLIENT_TRANSFERS];
     uint32_t under_way_cnt;
     uint32_t http_status;
-    bool attested;                     /* questions about documents: of a quorum */
-    struct kh_lookup_session *session; /* lookup.c's */
-    struct kh_signing *signing;        /* signing.c's; NULL: not begun */
+    bool attested;                   /* questions about documents: of a quorum */
+    struct kh_session_kept *session; /* session.c's; NULL: none yet */
+    bool no_datagrams;               /* nobody wants them for operations, or they do not get through */
+    struct kh_signing *signing;      /* signing.c's; NULL: not begun */
     char message[700];
 };
 

@@ -46,7 +46,7 @@ uint32_t kh_lane_seal(kh_lane *lane, const kh_query queries[], uint32_t n, bool 
 uint32_t kh_lane_seal_frames(kh_lane *lane, const uint8_t *frames, uint32_t n, uint8_t *buf, uint64_t *ret_counter)
 {
     KH_ASSERT(n > 0 && n <= KH_FRAMES_MAX_SZ);
-    memcpy(buf + KH_REQUEST_HEAD_SZ, frames, n);
+    if (frames != buf + KH_REQUEST_HEAD_SZ) memcpy(buf + KH_REQUEST_HEAD_SZ, frames, n);
     return seal(lane, KH_FORM_OPERATIONS, buf, n, ret_counter);
 }
 

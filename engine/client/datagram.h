@@ -23,7 +23,8 @@ KH_MUST kh_err kh_lane_open(const uint8_t session[8], uint8_t lane, const uint8_
                             const uint8_t down[KH_AEAD_KEY_SZ], kh_lane *ret);
 void kh_lane_close(kh_lane *lane);
 /* kh_lane_seal makes a request of n queries (of n <= KH_QUERIES_MAX or KH_QUERIES_LONG_MAX) in buf, KH_DATAGRAM_MAX_SZ bytes;
-   returns its length and the counter it bears. kh_lane_seal_frames: of operation frames (n bytes, at most KH_FRAMES_MAX_SZ). */
+   returns its length and the counter it bears. kh_lane_seal_frames: of operation frames (n bytes, at most KH_FRAMES_MAX_SZ),
+   which may lie in buf already, KH_REQUEST_HEAD_SZ from its begin. */
 #define KH_FRAMES_MAX_SZ (KH_DATAGRAM_MAX_SZ - KH_REQUEST_HEAD_SZ - KH_AEAD_TAG_SZ)
 uint32_t kh_lane_seal(kh_lane *lane, const kh_query queries[], uint32_t n, bool is_long, uint8_t *buf, uint64_t *ret_counter);
 uint32_t kh_lane_seal_frames(kh_lane *lane, const uint8_t *frames, uint32_t n, uint8_t *buf, uint64_t *ret_counter);
@@ -60,5 +61,16 @@ KH_MUST kh_err kh_channel_verify(kh_channel *channel, const kh_query queries[], 
  */
 KH_MUST kh_err kh_channel_operate(kh_channel *channel, const uint8_t *frames, size_t n, uint32_t op_cnt,
                                   kh_op_answer ret_answers[]);
+/* kh_channel_stream sends n operations in batches of `batch`, `batches` of them (1 to 64) under way at once: the datagrams of one
+   go together, and the next is begun when one is answered whole. KH_OK does not say that all have an answer: where one is refused
+   no more are sent. KH_E_AGAIN: many got lost, so no more were sent. KH_E_ARG too where frame fails. */
+typedef struct kh_stream {
+    uint32_t n, batch, batches;
+    /* frame makes the frame of operation i in p: KH_E_FULL where cap is too small. Sent again, it is made again. */
+    kh_err (*frame)(void *ctx, uint32_t i, uint8_t *p, size_t cap, size_t *ret_n);
+    void (*answer)(void *ctx, uint32_t i, const kh_op_answer *answer);
+    void *ctx;
+} kh_stream;
+KH_MUST kh_err kh_channel_stream(kh_channel *channel, const kh_stream *stream);
 void kh_channel_get_stats(const kh_channel *channel, kh_channel_stats *ret);
 #endif

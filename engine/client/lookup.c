@@ -1,6 +1,4 @@
-/* lookup: questions in bulk over sealed datagrams. The session's keys are exported from the TLS connection that asked for it,
- * while the answer is being read. */
-#include "client/lookup.h"
+/* lookup: questions in bulk over sealed datagrams. */
 #include "client/session.h"
 #include "doc/kind.h"
 #include "doc/number.h"
@@ -9,12 +7,6 @@
 #include <stdlib.h>
 
 #define GROUP 65536u
-#define RENEW_BEFORE_S 60.0 /* or a quarter of a short session */
-
-struct kh_lookup_session {
-    kh_channel *channel;
-    double until_s;
-};
 
 bool kh_client_document_id(const char *document, kh_id *ret)
 {
@@ -34,35 +26,6 @@ bool kh_client_document_id(const char *document, kh_id *ret)
 
 const char *kh_client_code_word(uint16_t code) { return kh_code_name(code); }
 
-void kh_lookup_session_close(kh_lookup_session *session)
-{
-    if (session == NULL) return;
-    kh_channel_close(session->channel);
-    free(session);
-}
-
-static kh_result open_session(kh_client *c)
-{
-    kh_session_opened opened;
-    kh_channel *channel = NULL;
-    kh_result result = kh_client_session(c, &opened);
-    if (result == KH_DONE && kh_channel_open(&opened.channel, &channel) != KH_OK)
-        result = kh_client_say(c, KH_FAILED, "no datagrams can be sent to %s: see the network", opened.address);
-    kh_session_opened_wipe(&opened);
-    if (result != KH_DONE) return result;
-    kh_lookup_session *session = calloc(1, sizeof *session);
-    if (session == NULL) {
-        kh_channel_close(channel);
-        return kh_client_say(c, KH_FAILED, "out of memory");
-    }
-    session->channel = channel;
-    double lives_s = (double)opened.expires_s, before_s = lives_s / 4 < RENEW_BEFORE_S ? lives_s / 4 : RENEW_BEFORE_S;
-    session->until_s = kh_client_now_s() + lives_s - before_s;
-    kh_lookup_session_close(c->session);
-    c->session = session;
-    return KH_DONE;
-}
-
 /* ---- asking ---- */
 
 static kh_query query_of(const kh_lookup_question *q)
@@ -80,11 +43,10 @@ static kh_result ask_group(kh_client *c, const kh_query queries[], uint32_t n, b
                            uint64_t as_of[])
 {
     for (int again = 0; again < 2; again++) { /* a session dies with its daemon: once more with a new one */
-        if (c->session == NULL || again > 0 || kh_client_now_s() > c->session->until_s) {
-            kh_result result = open_session(c);
-            if (result != KH_DONE) return result;
-        }
-        kh_err err = kh_channel_verify(c->session->channel, queries, n, is_long, answers, as_of, NULL, NULL);
+        kh_channel *channel;
+        kh_result result = kh_client_channel(c, again > 0, &channel);
+        if (result != KH_DONE) return result;
+        kh_err err = kh_channel_verify(channel, queries, n, is_long, answers, as_of, NULL, NULL);
         if (err == KH_OK) return KH_DONE;
         if (err != KH_E_CLOSED) return kh_client_say(c, KH_FAILED, "datagrams cannot be sent or received: see the network");
     }

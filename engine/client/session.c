@@ -8,6 +8,12 @@
 
 #define LABEL "EXPORTER-kanhe-datagram" /* docs/PROTOCOL.md */
 #define SUITE_AES_256_GCM 1
+#define RENEW_BEFORE_S 60.0 /* or a quarter of a short session */
+
+struct kh_session_kept {
+    kh_channel *channel;
+    double until_s;
+};
 
 typedef struct opening {
     CURL *easy;
@@ -78,5 +84,42 @@ kh_result kh_client_session(kh_client *c, kh_session_opened *ret)
                                c->url, t.http_status);
     kh_transfer_end(c, &t);
     kh_answer_free(&answer);
+    return result;
+}
+
+void kh_session_kept_close(kh_session_kept *session)
+{
+    if (session == NULL) return;
+    kh_channel_close(session->channel);
+    free(session);
+}
+
+static kh_result keep_session(kh_client *c)
+{
+    kh_session_opened opened;
+    kh_channel *channel = NULL;
+    kh_result result = kh_client_session(c, &opened);
+    if (result == KH_DONE && kh_channel_open(&opened.channel, &channel) != KH_OK)
+        result = kh_client_say(c, KH_FAILED, "no datagrams can be sent to %s: see the network", opened.address);
+    kh_session_opened_wipe(&opened);
+    if (result != KH_DONE) return result;
+    kh_session_kept *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        kh_channel_close(channel);
+        return kh_client_say(c, KH_FAILED, "out of memory");
+    }
+    session->channel = channel;
+    double lives_s = (double)opened.expires_s, before_s = lives_s / 4 < RENEW_BEFORE_S ? lives_s / 4 : RENEW_BEFORE_S;
+    session->until_s = kh_client_now_s() + lives_s - before_s;
+    kh_session_kept_close(c->session);
+    c->session = session;
+    return KH_DONE;
+}
+
+kh_result kh_client_channel(kh_client *c, bool anew, kh_channel **ret)
+{
+    kh_result result = KH_DONE;
+    if (c->session == NULL || anew || kh_client_now_s() > c->session->until_s) result = keep_session(c);
+    if (result == KH_DONE) *ret = c->session->channel;
     return result;
 }

@@ -14,4 +14,10 @@ typedef struct kh_session_opened {
 /* kh_client_session asks for a session. The struct must not move. */
 kh_result kh_client_session(kh_client *client, kh_session_opened *ret);
 void kh_session_opened_wipe(kh_session_opened *opened);
+
+/* kh_client_channel gives the client's channel, of one session after another: opened by the first call, renewed before it
+   expires, and where anew says that it is silent. The client's until it is closed. */
+kh_result kh_client_channel(kh_client *client, bool anew, kh_channel **ret);
+typedef struct kh_session_kept kh_session_kept;
+void kh_session_kept_close(kh_session_kept *session); /* NULL: nothing */
 #endif

@@ -1,8 +1,9 @@
 /* udp: the front end of kernel sockets: the loop.
  *
- * Datagrams are received into the buffers that they are answered from. Where a socket listens on a wildcard, the kernel tells
- * which address a request was sent to, and the reply leaves from that one. Replies of one length to one peer go through the
- * kernel's layers as one message that is cut into datagrams at the end (UDP_SEGMENT, Linux 4.18). */
+ * Datagrams are answered in the buffers that they are received into: a reply is no longer than its request. Where a socket
+ * listens on a wildcard, the kernel tells which address a request was sent to, and the reply leaves from that one. Datagrams of
+ * one length go through the kernel's layers as one message: replies to one peer are cut into datagrams at the end (UDP_SEGMENT,
+ * Linux 4.18), and what a peer sent so, or a card or the kernel laid together again, is cut here (UDP_GRO, Linux 5.0). */
 #include <errno.h>
 #include <netinet/udp.h>
 #include <sys/epoll.h>
@@ -11,22 +12,26 @@
 
 #define RUN_MAX_SZ 60000u /* bytes of a message, below what IP can carry */
 
-/* Which address of ours a datagram came to, of its control message. */
-static void keep_address(struct msghdr *m, kh_udp_peer *peer)
+/* What the control messages say: which address of ours it came to, and, of a run, how long each datagram is; 0: it is one. */
+static uint32_t read_control(struct msghdr *m, kh_udp_peer *peer)
 {
-    struct cmsghdr *c = CMSG_FIRSTHDR(m);
-    if (c == NULL) return;
-    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-        struct in_pktinfo info;
-        memcpy(&info, CMSG_DATA(c), sizeof info);
-        memcpy(peer->from, &info.ipi_spec_dst, 4);
-        peer->control = 4;
-    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-        struct in6_pktinfo info;
-        memcpy(&info, CMSG_DATA(c), sizeof info);
-        memcpy(peer->from, &info.ipi6_addr, 16);
-        peer->control = 6;
+    int each = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            memcpy(peer->from, &info.ipi_spec_dst, 4);
+            peer->control = 4;
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            memcpy(peer->from, &info.ipi6_addr, 16);
+            peer->control = 6;
+        } else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+            memcpy(&each, CMSG_DATA(c), sizeof each);
+        }
     }
+    return each > 0 ? (uint32_t)each : 0;
 }
 
 static size_t put_control(const kh_udp_peer *peer, kh_udp_control *c)
@@ -44,40 +49,6 @@ static size_t put_control(const kh_udp_peer *peer, kh_udp_control *c)
     c->head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof info), .cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO};
     memcpy(CMSG_DATA(&c->head), &info, sizeof info);
     return CMSG_SPACE(sizeof info);
-}
-
-/* Receives from one socket; returns how many packets there are to work on. */
-static uint32_t receive(kh_udp_queue *q, uint32_t number, kh_packet *ret[])
-{
-    uint32_t cnt = 0;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < KH_FRONT_BURST; i++)
-        q->in[i].msg_hdr = (struct msghdr){.msg_name = q->packets[i].peer,
-                                           .msg_namelen = sizeof(struct sockaddr_in6),
-                                           .msg_iov = &q->in_iov[i],
-                                           .msg_iovlen = 1,
-                                           .msg_control = &q->in_control[i],
-                                           .msg_controllen = sizeof q->in_control[i]};
-    int got = recvmmsg(q->fds[number], q->in, KH_FRONT_BURST, MSG_DONTWAIT, NULL);
-    if (got <= 0) return 0;
-    for (int i = 0; i < got; i++) {
-        kh_packet *packet = &q->packets[i];
-        kh_udp_peer *peer = (void *)packet->peer;
-        bytes += q->in[i].msg_len;
-        if (q->in[i].msg_len > KH_DATAGRAM_MAX_SZ) {
-            kh_front_count(q->counters, KH_COUNT_DROPPED_LONG, 1);
-            continue;
-        }
-        peer->socket = (uint8_t)number;
-        peer->control = 0;
-        keep_address(&q->in[i].msg_hdr, peer);
-        packet->n = q->in[i].msg_len;
-        packet->cap = KH_DATAGRAM_MAX_SZ;
-        ret[cnt++] = packet;
-    }
-    kh_front_count(q->counters, KH_COUNT_RX, (uint64_t)got);
-    kh_front_count(q->counters, KH_COUNT_RX_BYTES, bytes);
-    return cnt;
 }
 
 /* A run that the kernel refuses, one datagram after another; returns how many of them were lost. */
@@ -184,17 +155,65 @@ static void send_burst(kh_udp_queue *q, kh_packet *const packets[], uint32_t n)
     send_out(q, q->fds[last->socket], messages);
 }
 
+static void work(kh_udp_front *f, uint32_t number, uint32_t n, uint64_t now_ns)
+{
+    kh_udp_queue *q = &f->queues[number];
+    kh_packet *packets[KH_FRONT_BURST];
+    if (n == 0) return;
+    for (uint32_t i = 0; i < n; i++) packets[i] = &q->packets[i];
+    f->o->work->burst(f->o->pollers[number], packets, n, now_ns);
+    kh_front_count(q->counters, KH_COUNT_BURSTS, 1);
+    send_burst(q, packets, n);
+}
+
+/* A message's datagrams, from packet n on; what fills a burst goes. Returns how many packets wait. */
+static uint32_t cut(kh_udp_front *f, uint32_t number, uint32_t message, uint32_t n, uint64_t now_ns)
+{
+    kh_udp_queue *q = &f->queues[number];
+    kh_udp_peer *peer = &q->peers[message];
+    uint32_t size = q->in[message].msg_len, each = read_control(&q->in[message].msg_hdr, peer), at = 0, cnt = 0;
+    if (each == 0) each = size;
+    do {
+        uint32_t part = size - at < each ? size - at : each;
+        kh_packet *packet = &q->packets[n];
+        cnt++;
+        if (part > KH_DATAGRAM_MAX_SZ) kh_front_count(q->counters, KH_COUNT_DROPPED_LONG, 1);
+        else {
+            packet->p = (uint8_t *)q->in_iov[message].iov_base + at;
+            packet->n = packet->cap = part;
+            memcpy(packet->peer, peer, sizeof *peer);
+            n++;
+        }
+        if (n == KH_FRONT_BURST) {
+            work(f, number, n, now_ns);
+            n = 0;
+        }
+        at += part;
+    } while (at < size);
+    kh_front_count(q->counters, KH_COUNT_RX, cnt);
+    kh_front_count(q->counters, KH_COUNT_RX_BYTES, size);
+    return n;
+}
+
 /* Takes what came through one socket; returns how much. */
 static uint32_t serve(kh_udp_front *f, uint32_t number, uint32_t socket, uint64_t now_ns)
 {
     kh_udp_queue *q = &f->queues[number];
-    kh_packet *packets[KH_FRONT_BURST];
-    uint32_t n = receive(q, socket, packets);
-    if (n == 0) return 0;
-    f->o->work->burst(f->o->pollers[number], packets, n, now_ns);
-    kh_front_count(q->counters, KH_COUNT_BURSTS, 1);
-    send_burst(q, packets, n);
-    return n;
+    for (uint32_t i = 0; i < KH_UDP_MESSAGES; i++) {
+        q->peers[i].socket = (uint8_t)socket;
+        q->peers[i].control = 0;
+        q->in[i].msg_hdr = (struct msghdr){.msg_name = &q->peers[i].to,
+                                           .msg_namelen = sizeof(struct sockaddr_in6),
+                                           .msg_iov = &q->in_iov[i],
+                                           .msg_iovlen = 1,
+                                           .msg_control = &q->in_control[i],
+                                           .msg_controllen = sizeof q->in_control[i]};
+    }
+    int got = recvmmsg(q->fds[socket], q->in, KH_UDP_MESSAGES, MSG_DONTWAIT, NULL);
+    uint32_t n = 0;
+    for (int i = 0; i < got; i++) n = cut(f, number, (uint32_t)i, n, now_ns);
+    work(f, number, n, now_ns);
+    return got > 0 ? (uint32_t)got : 0;
 }
 
 static uint32_t send_late(kh_udp_front *f, uint32_t number)
@@ -204,8 +223,7 @@ static uint32_t send_late(kh_udp_front *f, uint32_t number)
     uint32_t n = 0;
     if (f->o->work->late_cnt(f->o->pollers[number]) == 0) return 0;
     for (; n < KH_FRONT_BURST; n++) {
-        packets[n] = &q->packets[n];
-        packets[n]->cap = KH_DATAGRAM_MAX_SZ;
+        packets[n] = &q->late[n];
         if (!f->o->work->late(f->o->pollers[number], packets[n])) break;
     }
     kh_front_count(q->counters, KH_COUNT_LATE, n);

@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 #include "ingest/front.h"
 
-#define KH_UDP_BUFFER_SZ 2048u /* a payload and room to see that one was longer */
+#define KH_UDP_MESSAGES 32u                        /* received at once */
+#define KH_UDP_MESSAGE_SZ (64u << 10)              /* a run that came together, at most; a datagram that is too long is seen */
+#define KH_UDP_ROOM_SZ (KH_UDP_MESSAGE_SZ + 2112u) /* from one to the next: of equal places in all, few fit a cache at once */
 
 /* Where a reply goes, inside kh_packet.peer. */
 typedef struct __attribute__((may_alias)) kh_udp_peer {
@@ -22,7 +24,7 @@ _Static_assert(sizeof(kh_udp_peer) <= KH_PACKET_PEER_SZ, "a peer fits a packet")
 
 typedef union kh_udp_control {
     struct cmsghdr head;
-    uint8_t room[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
+    uint8_t room[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
 } kh_udp_control;
 
 typedef struct kh_udp_queue {
@@ -30,11 +32,13 @@ typedef struct kh_udp_queue {
     int epoll;
     bool one_by_one; /* this system takes no runs of datagrams */
     kh_front_counters *counters;
-    kh_packet packets[KH_FRONT_BURST];
-    struct mmsghdr in[KH_FRONT_BURST], out[KH_FRONT_BURST];
-    struct iovec in_iov[KH_FRONT_BURST], out_iov[KH_FRONT_BURST];
-    kh_udp_control in_control[KH_FRONT_BURST], out_control[KH_FRONT_BURST];
-    _Alignas(KH_CACHE_LINE) uint8_t buffers[KH_FRONT_BURST][KH_UDP_BUFFER_SZ];
+    uint8_t *rooms; /* KH_UDP_MESSAGES of KH_UDP_ROOM_SZ: a page of each, until runs come */
+    kh_udp_peer peers[KH_UDP_MESSAGES];
+    struct mmsghdr in[KH_UDP_MESSAGES], out[KH_FRONT_BURST];
+    struct iovec in_iov[KH_UDP_MESSAGES], out_iov[KH_FRONT_BURST];
+    kh_udp_control in_control[KH_UDP_MESSAGES], out_control[KH_FRONT_BURST];
+    kh_packet packets[KH_FRONT_BURST], late[KH_FRONT_BURST];
+    _Alignas(KH_CACHE_LINE) uint8_t late_bytes[KH_FRONT_BURST][KH_DATAGRAM_MAX_SZ];
 } kh_udp_queue;
 
 typedef struct kh_udp_front {

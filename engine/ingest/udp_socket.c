@@ -1,6 +1,7 @@
 /* udp_socket: a poller has a socket of its own an address; the kernel spreads clients over them by their address and port
  * (SO_REUSEPORT), so pollers share nothing. */
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -39,6 +40,7 @@ static int bind_socket(const kh_front_options *o, const kh_frame_address *a, uin
     if (fd < 0) return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0) /* needs a right; else as much as there is */
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    (void)setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on); /* an older kernel cuts runs before it hands them on */
     bool good = !shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
     if (a->family == 6) good = good && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &apart, sizeof apart) == 0;
     if (kh_address_is_wildcard(a) && a->family == 4) good = good && setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on) == 0;
@@ -84,10 +86,11 @@ static kh_err open_queue(kh_udp_front *f, uint32_t number, char *why, size_t cap
 {
     kh_udp_queue *q = &f->queues[number];
     q->counters = &f->o->counters[number];
-    for (uint32_t i = 0; i < KH_FRONT_BURST; i++) {
-        q->packets[i].p = q->buffers[i];
-        q->in_iov[i] = (struct iovec){q->buffers[i], KH_UDP_BUFFER_SZ};
-    }
+    q->rooms = calloc(KH_UDP_MESSAGES, KH_UDP_ROOM_SZ);
+    if (q->rooms == NULL) return failed("datagrams", ENOMEM, why, cap);
+    for (uint32_t i = 0; i < KH_UDP_MESSAGES; i++)
+        q->in_iov[i] = (struct iovec){q->rooms + i * (size_t)KH_UDP_ROOM_SZ, KH_UDP_MESSAGE_SZ};
+    for (uint32_t i = 0; i < KH_FRONT_BURST; i++) q->late[i] = (kh_packet){.p = q->late_bytes[i], .cap = KH_DATAGRAM_MAX_SZ};
     q->epoll = epoll_create1(EPOLL_CLOEXEC);
     bool good = q->epoll >= 0 && watch(q, f->o->stop_fd) && watch(q, f->o->work->event_fd(f->o->pollers[number]));
     for (uint32_t i = 0; good && i < f->o->address_cnt; i++) {
@@ -104,6 +107,7 @@ void kh_udp_close(void *front)
         for (uint32_t s = 0; s < KH_INGEST_ADDRESSES_MAX; s++)
             if (f->queues[i].fds[s] >= 0) (void)close(f->queues[i].fds[s]);
         if (f->queues[i].epoll >= 0) (void)close(f->queues[i].epoll);
+        free(f->queues[i].rooms);
     }
     free(f->queues);
     free(f);

@@ -21,7 +21,7 @@
 
 typedef struct kh_packet {
     uint8_t *p;      /* the UDP payload; the reply is written here */
-    uint32_t n, cap; /* bytes; after the burst n = 0: send nothing. cap >= KH_DATAGRAM_MAX_SZ for replies to operations */
+    uint32_t n, cap; /* bytes; after the burst n = 0: send nothing. No reply of a burst is longer than its request */
     uint8_t peer[KH_PACKET_PEER_SZ]; /* ingest's own: where the reply goes; carried along for late answers */
 } kh_packet;
 

@@ -35,6 +35,7 @@ typedef struct kh_client_options {
        KH_MISUSE. */
     const char *sign, *sources;
     bool sign_found;
+    bool no_datagrams; /* kh_client_submit: over HTTPS alone */
 } kh_client_options;
 KH_API kh_client_options kh_client_options_default(const char *url);
 /* kh_client_open makes a client without touching the network. KH_MISUSE with the sentence in ret_message (cap bytes, may be NULL)
@@ -116,8 +117,10 @@ KH_API const char *kh_client_code_word(uint16_t code);
  */
 KH_API kh_result kh_client_lookup(kh_client *client, const kh_lookup_question questions[], uint32_t n, kh_lookup_answer ret[]);
 /* kh_client_submit sends n one-document applications, 1 <= n, as batches of `batch` (1 to 8192; 0: 256), `in_flight` (1 to 64; 0:
-   4) of them under way at once, each on a connection of its own, and returns when all are durable. On KH_FAILED ret[].height is 0
-   for those without an answer: send them again. `bank` of each is the certificate's party. */
+   4) of them under way at once, and returns when all are durable. From 1,024 applications on they go in sealed datagrams where
+   the hub takes them and they get through, else over HTTPS, each batch on a connection of its own; so they are decided in any
+   order. On KH_FAILED ret[].height is 0 for those without an answer: send them again. `bank` of each is the certificate's party.
+ */
 KH_API kh_result kh_client_submit(kh_client *client, const kh_reserve requests[], uint32_t n, uint32_t batch, uint32_t in_flight,
                                   kh_reserved ret[]);
 

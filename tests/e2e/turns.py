@@ -67,13 +67,13 @@ client.close()
 
 
 class Options(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_char_p) for name in ("url", "ca", "cert", "key")] + [("timeout_s", ctypes.c_double), ("sign", ctypes.c_char_p), ("sources", ctypes.c_char_p), ("sign_found", ctypes.c_bool)]
+    _fields_ = [(name, ctypes.c_char_p) for name in ("url", "ca", "cert", "key")] + [("timeout_s", ctypes.c_double), ("sign", ctypes.c_char_p), ("sources", ctypes.c_char_p), ("sign_found", ctypes.c_bool), ("no_datagrams", ctypes.c_bool)]
 
 
-def submit(ids, on, batch, in_flight):
+def submit(ids, on, batch, in_flight, no_datagrams=False):
     """kh_client_submit, twice, with one client: [(code, amount)] and heights of each."""
     cert, key_file = hub.authority.party(11, "bank")
-    options, handle, why = Options(f"https://127.0.0.1:{hub.port}".encode(), hub.authority.ca.encode(), cert.encode(), key_file.encode(), 30.0), ctypes.c_void_p(), ctypes.create_string_buffer(600)
+    options, handle, why = Options(f"https://127.0.0.1:{hub.port}".encode(), hub.authority.ca.encode(), cert.encode(), key_file.encode(), 30.0, None, None, False, no_datagrams), ctypes.c_void_p(), ctypes.create_string_buffer(600)
     assert library.kh_client_open(ctypes.byref(options), why, ctypes.c_size_t(600), ctypes.byref(handle)) == 0, why.value
     product = ctypes.c_char_p(b"x")
     requests = b"".join(struct.pack("<QQ16sIIH6xQ8x", id_, 1, on[i % len(on)], 11, 101, 840, ctypes.cast(product, ctypes.c_void_p).value) for i, id_ in enumerate(ids))
@@ -89,10 +89,17 @@ def submit(ids, on, batch, in_flight):
     library.kh_client_close(handle)
 
 
-ids = range(6 * 10**8, 6 * 10**8 + 10 * BATCH + 7)
-(first, heights), (again, same) = submit(ids, keys, BATCH, 4)
-tap.same(first, [(0, 1)] * len(ids), f"the library submits {len(ids)} applications, more under way than there are tokens")
-tap.same((again, same, min(heights) > height), (first, heights, True), "and the same again: the same outcomes, of the same heights")
+def of_datagrams():
+    """How many datagrams with operations the hub has taken."""
+    return sum(int(n) for n in re.findall(r"^kanhe_datagram_operations_total(?:{[^}]*})? (\d+)$", hub.call(1, "GET", "/metrics", headers={})[1], re.M))
+
+
+for at, size, alone, way in ((6, 1007, False, "over HTTPS, since they are few"), (7, 2013, True, "over HTTPS alone"), (8, 2013, False, "in datagrams, then over HTTPS")):
+    ids, before = range(at * 10**8, at * 10**8 + size), of_datagrams()
+    (first, heights), (again, same) = submit(ids, keys, BATCH, 4, alone)
+    tap.same(first, [(0, 1)] * len(ids), f"the library submits {size} applications {way}, more under way than there are tokens")
+    tap.same((again, same, min(heights) > height), (first, heights, True), "and the same again: the same outcomes, of the same heights")
+    tap.same(of_datagrams() > before, at == 8, f"{way}: what the hub counted")
 
 client = hub.client(11)
 tap.same(send(client, range(10**9, 10**9 + BURST + 1), keys), 429, "a body that wants more tokens than there can be")

@@ -325,6 +325,76 @@ Test(channel, a_run_that_is_never_answered_is_sent_apart)
     finish(c);
 }
 
+enum { STREAM_N = 3000, STREAM_BATCH = 64, STREAM_BATCHES = 2 };
+typedef struct streamed {
+    uint32_t bad; /* this one is of another party */
+    uint32_t made, answered, most;
+    uint8_t seen[STREAM_N];
+} streamed;
+
+static kh_err stream_frame(void *ctx, uint32_t i, uint8_t *p, size_t cap, size_t *ret_n)
+{
+    streamed *t = ctx;
+    ops_buf b = {0};
+    ops_reserve(&b, 5000 + i, i % FX_DOCS, 10);
+    bool fits = b.n <= cap;
+    if (i == t->bad) kh_store32(b.p + 8, FX_OTHER);
+    if (fits) memcpy(p, b.p, *ret_n = b.n);
+    free(b.p);
+    if (fits && i >= t->made) t->made = i + 1;
+    if (t->made - t->answered > t->most) t->most = t->made - t->answered;
+    return fits ? KH_OK : KH_E_FULL;
+}
+
+static void stream_answer(void *ctx, uint32_t i, const kh_op_answer *a)
+{
+    streamed *t = ctx;
+    cr_assert(a->code == KH_C_OK && a->financing == 5000 + i && a->height > 0 && ++t->seen[i] == 1);
+    t->answered++;
+}
+
+static kh_err stream(kh_channel *c, streamed *t)
+{
+    return kh_channel_stream(c, &(kh_stream){STREAM_N, STREAM_BATCH, STREAM_BATCHES, stream_frame, stream_answer, t});
+}
+
+Test(channel, streams_in_batches)
+{
+    static streamed t = {.bad = UINT32_MAX};
+    kh_channel *c = start(500);
+    cr_assert(stream(c, &t) == KH_OK && t.answered == STREAM_N);
+    cr_assert(t.most == STREAM_BATCH * STREAM_BATCHES, "%u under way", t.most);
+    t.answered = t.made = 0;
+    memset(t.seen, 0, sizeof t.seen);
+    s.lose = 2; /* a few that get lost are sent again */
+    cr_assert(stream(c, &t) == KH_OK);
+    kh_channel_stats st;
+    kh_channel_get_stats(c, &st);
+    cr_assert(st.again > 0 && t.answered <= STREAM_N);
+    cr_assert(kh_channel_stream(c, &(kh_stream){1, 0, 1, stream_frame, stream_answer, &t}) == KH_E_ARG);
+    finish(c);
+}
+
+Test(channel, a_stream_ends_where_one_is_refused)
+{
+    static streamed t = {.bad = 70};
+    kh_channel *c = start(2000);
+    cr_assert(stream(c, &t) == KH_OK);
+    cr_assert(t.seen[64] == 0 && t.seen[70] == 0 && t.seen[0] == 1, "its datagram is refused whole, and no other");
+    cr_assert(t.answered > 0 && t.made < STREAM_N);
+    finish(c);
+}
+
+Test(channel, a_stream_ends_where_many_get_lost)
+{
+    static streamed t = {.bad = UINT32_MAX};
+    s.lose = 7;
+    kh_channel *c = start(150);
+    kh_err err = stream(c, &t);
+    cr_assert(err == KH_E_AGAIN && t.answered > 0 && t.made < STREAM_N);
+    finish(c);
+}
+
 Test(channel, gives_up_after_three_silent_tries)
 {
     s.silent = true;

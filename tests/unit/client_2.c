@@ -63,6 +63,41 @@ Test(runs, each_comes_as_it_was_given)
     close(to);
 }
 
+static uint32_t taken;
+static void take(void *ctx, uint8_t *p, uint32_t n)
+{
+    uint32_t i = taken++;
+    (void)ctx;
+    cr_assert(i < N && n == size_of(i), "datagram %u has %u bytes of %u", i, n, size_of(i));
+    for (uint32_t k = 0; k < n; k++) cr_assert(p[k] == (uint8_t)i);
+    memset(p, 0xee, n); /* lent: what follows must not be touched by that */
+}
+
+Test(runs, what_comes_in_runs_is_cut)
+{
+    int from, to;
+    bool apart = false;
+    pair(&from, &to);
+    kh_inbox *inbox = kh_inbox_new(to);
+    cr_assert(inbox != NULL);
+    make();
+    for (int round = 0; round < 3; round++) {
+        apart = round == 2;
+        taken = 0;
+        kh_runs_send(from, parts, N, &apart);
+        while (taken < N) {
+            struct pollfd ready = {.fd = to, .events = POLLIN};
+            cr_assert(poll(&ready, 1, SOON) == 1, "datagram %u of %u", taken, N);
+            uint32_t before = taken, got = kh_runs_receive(to, inbox, take, NULL);
+            cr_assert(got == taken - before);
+        }
+    }
+    cr_assert(kh_runs_receive(to, inbox, take, NULL) == 0, "nothing has come");
+    kh_inbox_free(inbox);
+    close(from);
+    close(to);
+}
+
 /* A socket without checksums takes no runs (the kernel computes them as it cuts). */
 Test(runs, one_after_another_where_runs_are_refused)
 {

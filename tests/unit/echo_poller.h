@@ -41,7 +41,7 @@ static inline void echo_burst(kh_poller *p, kh_packet *const packets[], uint32_t
     KH_ASSERT(e->running && !e->asleep && n <= KH_BURST_MAX && now_ns > 0);
     for (uint32_t i = 0; i < n; i++) {
         kh_packet *packet = packets[i];
-        KH_ASSERT(packet->cap >= packet->n && packet->cap >= KH_DATAGRAM_MAX_SZ && packet->n <= KH_DATAGRAM_MAX_SZ);
+        KH_ASSERT(packet->cap >= packet->n && packet->n <= KH_DATAGRAM_MAX_SZ);
         if (packet->n == 0) continue;
         if (packet->p[0] == 'l' && e->cnt < ECHO_LATE_MAX) {
             uint32_t at = (e->first + e->cnt++) % ECHO_LATE_MAX;

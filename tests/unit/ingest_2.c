@@ -1,6 +1,7 @@
 /* The two front ends with a poller that echoes: kernel sockets over loopback, DPDK over capture files. */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -177,6 +178,38 @@ Test(udp, runs)
         cr_assert(metric(g, "kanhe_ingest_tx_bytes_total").sum == metric(g, "kanhe_ingest_rx_bytes_total").sum);
         close(a);
         close(b);
+        stop(g, 1);
+    }
+}
+
+/* What a peer sends as one message comes as one: each of its datagrams is answered by itself. */
+Test(udp, runs_that_come_uncut)
+{
+    static char out[63 * 100 + 37], in[2048];
+    static const char *const listens[] = {"127.0.0.1:0", "0.0.0.0:0"};
+    for (size_t i = 0; i < sizeof listens / sizeof listens[0]; i++) {
+        kh_ingest *g;
+        cr_assert(start((kh_ingest_options){.listen = listens[i], .poller_cnt = 1}, &g) == KH_OK, "%s", why);
+        int fd = client(AF_INET, "127.0.0.1", kh_ingest_port(g)), each = 100;
+        cr_assert(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &each, sizeof each) == 0);
+        for (uint32_t k = 0; k < sizeof out; k++) out[k] = k % 100 == 0 ? (k / 100 == 7 ? 'd' : 'x') : (char)(k / 100 + 1);
+        for (int round = 0; round < 20; round++) {
+            cr_assert(send(fd, out, sizeof out, 0) == (ssize_t)sizeof out);
+            for (uint32_t k = 0; k < 64; k++) {
+                struct pollfd ready = {.fd = fd, .events = POLLIN};
+                if (k == 7) continue; /* dropped, and nothing else with it */
+                cr_assert(poll(&ready, 1, SOON) == 1, "reply %u", k);
+                ssize_t got = recv(fd, in, sizeof in, 0);
+                cr_assert(got == (k == 63 ? 37 : 100) && in[0] == 'X', "reply %u has %zd bytes", k, got);
+                for (ssize_t m = 1; m < got; m++) cr_assert(in[m] == (char)(k + 1));
+            }
+        }
+        each = KH_DATAGRAM_MAX_SZ + 1;
+        cr_assert(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &each, sizeof each) == 0);
+        cr_assert(send(fd, out, 2 * (size_t)each, 0) == 2 * each);
+        wait_for(g, "kanhe_ingest_dropped_long_total", 2);
+        cr_assert(metric(g, "kanhe_ingest_rx_total").sum == 20 * 64 + 2 && metric(g, "kanhe_ingest_tx_total").sum == 20 * 63);
+        close(fd);
         stop(g, 1);
     }
 }
