@@ -61,10 +61,10 @@ bool kh_abci_validator_next(const kh_abci_request *request, size_t *at, kh_abci_
 
 typedef struct kh_abci_answer { /* what to write; unused fields zero */
     const char *data, *version; /* INFO */
-    uint64_t app_version;
-    int64_t height;          /* INFO: last block; COMMIT: retain height; QUERY */
-    const uint8_t *app_hash; /* 32 bytes or NULL: INFO, INIT_CHAIN, FINALIZE */
-    const kh_span *txs;      /* PREPARE, REAP_TXS */
+    uint64_t app_version;       /* INFO; FINALIZE: of the blocks from the next on, 0: no change */
+    int64_t height;             /* INFO: last block; COMMIT: retain height; QUERY */
+    const uint8_t *app_hash;    /* 32 bytes or NULL: INFO, INIT_CHAIN, FINALIZE */
+    const kh_span *txs;         /* PREPARE, REAP_TXS */
     uint32_t tx_cnt;
     bool accept;           /* PROCESS, VERIFY_VOTE, OFFER_SNAPSHOT, APPLY_CHUNK */
     const uint16_t *codes; /* FINALIZE: one a transaction */

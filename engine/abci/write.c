@@ -45,6 +45,18 @@ static void out_validators(kh_proto_out *out, const kh_abci_answer *a)
     }
 }
 
+/* ConsensusParams {4: VersionParams {1: app}}: what is not said stays. */
+static void out_version(kh_proto_out *out, const kh_abci_answer *a)
+{
+    kh_proto_out app = {0}, version = {0};
+    if (a->app_version == 0) return;
+    kh_proto_number(&app, 1, a->app_version);
+    kh_proto_head(&version, 4, app.n);
+    kh_proto_head(out, 4, version.n + app.n);
+    kh_proto_head(out, 4, app.n);
+    kh_proto_number(out, 1, a->app_version);
+}
+
 static void out_body(kh_proto_out *out, kh_abci_call call, const kh_abci_answer *a)
 {
     if (a->exception != NULL) {
@@ -79,6 +91,7 @@ static void out_body(kh_proto_out *out, kh_abci_call call, const kh_abci_answer 
     case KH_ABCI_FINALIZE:
         out_results(out, a);
         out_validators(out, a);
+        out_version(out, a);
         kh_proto_bytes(out, 5, hash(a->app_hash));
         break;
     case KH_ABCI_FLUSH:

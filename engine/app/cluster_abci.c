@@ -6,7 +6,6 @@
 #include "app/genesis_json.h"
 #include "proof/comet.h"
 
-#define APP_VERSION 1u
 #define WAIT_MS 100u        /* how long a proposal waits for something urgent; well below timeout_propose */
 #define LAGS_NS KH_NS_PER_S /* blocks whose time is older than this are made again, not now */
 
@@ -16,11 +15,36 @@ static bool refuse(kh_abci_answer *ret, const char *why)
     return false;
 }
 
+typedef struct versions {
+    uint64_t height, from;
+    uint32_t next, ahead;
+} versions;
+
+static void look(void *ctx, kh_order *order)
+{
+    versions *v = ctx;
+    v->next = kh_order_version(order, v->height + 1);
+    v->ahead = kh_order_version_ahead(order, &v->from);
+}
+
+/* In time for who runs this node: it stops where blocks begin that it does not know. */
+static void warn_of_version(kh_cluster *c, const versions *v)
+{
+    if (v->ahead == c->version_ahead) return;
+    c->version_ahead = v->ahead;
+    if (v->ahead <= KH_ORDER_VERSION) return;
+    KH_LOG(c->options.logging, KH_LEVEL_WARNING, "app_version_ahead", {"version", NULL, v->ahead}, {"from_height", NULL, v->from},
+           {"known", NULL, KH_ORDER_VERSION}, {"do", "install a kanhed that knows it before that height", 0});
+}
+
 static bool info(kh_cluster *c, kh_abci_answer *ret)
 {
     static _Thread_local uint8_t hash[32];
     uint64_t height = kh_node_kept_height(c->node, hash);
-    *ret = (kh_abci_answer){.data = "kanhe", .app_version = APP_VERSION, .height = (int64_t)height};
+    versions v = {.height = height};
+    kh_node_read(c->node, look, &v);
+    warn_of_version(c, &v);
+    *ret = (kh_abci_answer){.data = "kanhe", .app_version = v.next, .height = (int64_t)height};
     if (height != 0) ret->app_hash = hash;
     return true;
 }
@@ -143,6 +167,12 @@ static bool finalize(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *re
         c->validators = calloc((size_t)block->validator_cnt + 1, sizeof *c->validators);
         if (c->validators == NULL) err = KH_E_NOMEM;
     }
+    if (err == KH_E_VERSION) {
+        KH_LOG(c->options.logging, KH_LEVEL_ERROR, "app_version_unknown", {"height", NULL, (uint64_t)r->height},
+               {"known", NULL, KH_ORDER_VERSION},
+               {"do", "install a kanhed that knows it, and start both again: nothing is lost", 0});
+        return refuse(ret, "the block's app version is not known: a newer kanhed is wanted");
+    }
     if (err != KH_OK) {
         KH_LOG(c->options.logging, KH_LEVEL_ERROR, "block_not_executed", {"height", NULL, (uint64_t)r->height},
                {"why", kh_err_text(err), 0}, {"do", "restart CometBFT, then kanhed, if this stays", 0});
@@ -152,10 +182,14 @@ static bool finalize(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *re
         memcpy(c->validators[i].public_key, block->validators[i].consensus, 32);
         c->validators[i].power = block->validators[i].votes ? KH_COMET_POWER : 0;
     }
+    versions v = {.height = (uint64_t)r->height};
+    kh_node_read(c->node, look, &v);
+    warn_of_version(c, &v);
     *ret = (kh_abci_answer){.codes = block->codes,
                             .code_cnt = block->tx_cnt,
                             .validators = c->validators,
                             .validator_cnt = block->validator_cnt,
+                            .app_version = block->next_version,
                             .app_hash = block->app_hash};
     return true;
 }

@@ -14,7 +14,8 @@ typedef struct shown_member {
 
 typedef struct shown {
     const kh_cluster_http *of;
-    uint64_t height, attested, checkpoint, next_change;
+    uint64_t height, attested, checkpoint, next_change, version_from;
+    uint32_t version, version_ahead;
     char chain[65], app_hash[65];
     uint32_t officer_k, officer_cnt, member_cnt;
     kh_order_hubs hubs;
@@ -95,6 +96,8 @@ static void copy(void *ctx, kh_order *order)
     s->attested = kh_order_attested(order, posted);
     s->checkpoint = kh_order_checkpoint(order, posted);
     s->next_change = kh_order_change_number(order);
+    s->version = kh_order_version(order, s->height + 1);
+    s->version_ahead = kh_order_version_ahead(order, &s->version_from);
     kh_order_chain(order, digest);
     kh_hex(digest, 32, s->chain);
     kh_order_app_hash(order, digest);
@@ -130,6 +133,9 @@ static kh_result show(void *self, const kh_result_sink *sink)
         number("validator_set", s->validators.set_id),
         number("validators", s->validators.cnt),
         number("validator_quorum", s->validators.quorum),
+        number("app_version", s->version),
+        number("app_version_ahead", s->version_ahead), /* 0: none */
+        number("app_version_from", s->version_from),
         number("officers_needed", s->officer_k),
         rows("officers", s->officer_rows, s->officer_cnt),
         rows("members", s->member_rows, s->member_cnt),

@@ -52,7 +52,8 @@ struct kh_cluster {
     kh_abci_validator *validators;
     kh_tx_span *spans; /* requests */
     uint32_t span_cap;
-    uint64_t seen_height; /* a proposal of this height was made or judged */
+    uint64_t seen_height;   /* a proposal of this height was made or judged */
+    uint32_t version_ahead; /* that was warned of */
     pthread_mutex_t calls;
     /* the beat */
     pthread_t beat;

@@ -100,6 +100,20 @@ static const char *lost(const fields *f, uint8_t *ret, uint32_t *ret_n)
     return NULL;
 }
 
+static const char *version(const fields *f, uint8_t *ret, uint32_t *ret_n)
+{
+    const char *from = said(f, "from");
+    uint32_t value;
+    if (!number(f, "value", &value) || value == 0) return "value: the app version, from 1 on";
+    if (from != NULL && (strspn(from, "0123456789") != strlen(from) || *from == '\0' || strlen(from) > 18))
+        return "from: the height of the first block that has it; left out, with the version in force: what was ordered is "
+               "withdrawn";
+    kh_store32(ret, value);
+    kh_store64(ret + 8, from != NULL ? strtoull(from, NULL, 10) : 0);
+    *ret_n = 16;
+    return NULL;
+}
+
 static const char *officers(const fields *f, uint8_t *ret, uint32_t *ret_n)
 {
     uint32_t k, cnt = 0;
@@ -168,6 +182,7 @@ static const struct {
              {"epoch", KH_CHANGE_EPOCH, epoch},
              {"lost", KH_CHANGE_LOST, lost},
              {"officers", KH_CHANGE_OFFICERS, officers},
+             {"version", KH_CHANGE_VERSION, version},
              {"rule", KH_CHANGE_OPS, rule},
              {"rate", KH_CHANGE_OPS, rate},
              {"party", KH_CHANGE_OPS, party}};
@@ -182,5 +197,5 @@ const char *kh_change_body(const char *kind, const kh_client_param params[], uin
         *ret_kind = kinds[i].kind;
         return kinds[i].encode(&f, ret, ret_n);
     }
-    return "there is no such change: member, validator, epoch, rule, rate, party, lost or officers";
+    return "there is no such change: member, validator, epoch, rule, rate, party, lost, officers or version";
 }

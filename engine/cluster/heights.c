@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HEAD_SZ 32u
 #define SPARSE 64u
 #define COPY_SZ (1u << 20)
 enum { AT_SIZE = 4, AT_CHECK = 8, AT_HEIGHT = 16, AT_ZERO = 24 };
@@ -37,11 +36,11 @@ static kh_err read_exact(const kh_heights *h, uint64_t at, void *p, size_t n)
 
 static kh_err read_head(const kh_heights *h, uint64_t at, head *ret)
 {
-    uint8_t p[HEAD_SZ];
+    uint8_t p[KH_HEIGHTS_HEAD_SZ];
     kh_err err = read_exact(h, at, p, sizeof p);
     if (err != KH_OK) return err;
     *ret = (head){kh_load64(p + AT_HEIGHT), kh_load64(p + AT_CHECK), kh_load32(p + AT_SIZE)};
-    bool good = memcmp(p, h->magic, 4) == 0 && ret->size >= HEAD_SZ && ret->size <= KH_HEIGHTS_RECORD_MAX_SZ &&
+    bool good = memcmp(p, h->magic, 4) == 0 && ret->size >= KH_HEIGHTS_HEAD_SZ && ret->size <= KH_HEIGHTS_RECORD_MAX_SZ &&
                 kh_load64(p + AT_ZERO) == 0;
     return good ? KH_OK : KH_E_DAMAGED;
 }
@@ -131,16 +130,16 @@ void kh_heights_close(kh_heights *h)
 
 kh_err kh_heights_add(kh_heights *h, uint64_t height, const void *a, size_t a_n, const void *b, size_t b_n)
 {
-    if (height <= h->newest || a_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 || b_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 - HEAD_SZ)
+    if (height <= h->newest || a_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 || b_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 - KH_HEIGHTS_HEAD_SZ)
         return KH_E_ARG;
-    size_t n = HEAD_SZ + a_n + b_n;
+    size_t n = KH_HEIGHTS_HEAD_SZ + a_n + b_n;
     uint8_t *p = calloc(1, n);
     if (p == NULL) return KH_E_NOMEM;
     memcpy(p, h->magic, 4);
     kh_store32(p + AT_SIZE, (uint32_t)n);
     kh_store64(p + AT_HEIGHT, height);
-    if (a_n != 0) memcpy(p + HEAD_SZ, a, a_n);
-    if (b_n != 0) memcpy(p + HEAD_SZ + a_n, b, b_n);
+    if (a_n != 0) memcpy(p + KH_HEIGHTS_HEAD_SZ, a, a_n);
+    if (b_n != 0) memcpy(p + KH_HEIGHTS_HEAD_SZ + a_n, b, b_n);
     kh_store64(p + AT_CHECK, kh_xxh3(p + AT_HEIGHT, n - AT_HEIGHT));
     kh_err err = h->disk->write(h->disk->self, h->file, h->end, p, n);
     free(p);
@@ -221,10 +220,10 @@ static kh_err find(kh_heights *h, uint64_t height, bool above, uint64_t *ret_hei
     if (err == KH_OK) err = read_record(h, at, &of, &p);
     (void)pthread_rwlock_unlock(&h->lock);
     if (err != KH_OK) return err;
-    memmove(p, p + HEAD_SZ, of.size - HEAD_SZ);
+    memmove(p, p + KH_HEIGHTS_HEAD_SZ, of.size - KH_HEIGHTS_HEAD_SZ);
     *ret_height = of.height;
     *ret = p;
-    *ret_n = of.size - HEAD_SZ;
+    *ret_n = of.size - KH_HEIGHTS_HEAD_SZ;
     return KH_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "base/effects.h"
 
+#define KH_HEIGHTS_HEAD_SZ 32u
 #define KH_HEIGHTS_RECORD_MAX_SZ (1u << 30)
 #define KH_HEIGHTS_SOUND UINT64_MAX
 

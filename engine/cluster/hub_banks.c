@@ -13,7 +13,7 @@ enum { RECORD_HEAD_SZ = 80, SENT_AT_ONCE = 64 };
 #define AGAIN_LEAST_SZ (INT64_C(64) << 10)    /* of one answer */
 #define PACKAGE_MAX_SZ (63u << 20)            /* its parcel is one message of a link */
 #define DROP_FROM_SZ (32u << 20)              /* of a bank's file, before what was acknowledged is taken away */
-#define POSTS_SZ (64u << 20)
+#define POSTS_SZ (64u << 20)                  /* of what was attested, before that which no bank lacks is taken away */
 #define SYNC_EVERY 256u
 
 static kh_err open_file(kh_hub *h, const char *name, const char magic[4], kh_heights **ret)
@@ -250,6 +250,21 @@ static bool may_ask(kh_bank *bank)
     return bank->left > 0;
 }
 
+/* What no member lacks goes, but for the newest half: a package without what was attested of it is of no use to its bank. Until
+   each has told what it has, all stays. */
+static void drop_posts(kh_hub *h)
+{
+    kh_banks *b = &h->banks;
+    uint64_t bound = h->options.posts_sz != 0 ? h->options.posts_sz : POSTS_SZ, newest = kh_heights_newest(b->posts);
+    uint64_t keep = bound / 2 / (KH_POST_SZ + KH_HEIGHTS_HEAD_SZ), upto = newest > keep ? newest - keep : 0, going = 0;
+    if (kh_heights_bytes(b->posts) <= bound) return;
+    for (uint32_t i = 0; i < b->cnt; i++) /* who is no member any more holds nothing up */
+        if (kh_heights_newest(b->all[i].file) == newest) upto = kh_min64(upto, b->all[i].told);
+    kh_err err = kh_heights_bytes_upto(b->posts, upto, &going);
+    if (err == KH_OK && going >= bound / 4) err = kh_heights_drop(b->posts, upto);
+    (void)err; /* they stay longer */
+}
+
 void kh_banks_answer(kh_hub *h)
 {
     for (uint32_t i = 0; i < h->banks.cnt; i++) {
@@ -260,14 +275,10 @@ void kh_banks_answer(kh_hub *h)
         if (answers) bank->wanted = UINT64_MAX;
         (void)pthread_mutex_unlock(&h->lock);
         if (!answers) continue;
-        bank->acked = above;
+        bank->acked = bank->told = above;
         int64_t sent = (int64_t)send_above(h, bank, above);
         bank->left -= sent > AGAIN_LEAST_SZ ? sent : AGAIN_LEAST_SZ;
         drop_acked(h, bank);
     }
-    if (kh_heights_bytes(h->banks.posts) > POSTS_SZ) {
-        uint64_t newest = kh_heights_newest(h->banks.posts);
-        kh_err err = kh_heights_drop(h->banks.posts, newest > 65536 ? newest - 65536 : 0);
-        (void)err;
-    }
+    drop_posts(h);
 }

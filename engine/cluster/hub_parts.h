@@ -89,7 +89,8 @@ KH_MUST kh_err kh_judge_open(const kh_hub *h, const kh_work *w, const kh_kept_it
 typedef struct kh_bank {
     uint32_t id;
     uint64_t count, wanted; /* wanted: above this height; UINT64_MAX: nothing */
-    uint64_t acked;         /* it has all at or below */
+    uint64_t acked;         /* it has all at or below; 0: so much was dropped */
+    uint64_t told;          /* the same, since the hub's start */
     int64_t left;           /* bytes that it may be sent again; below zero: not now */
     uint64_t left_at_ns;
     uint8_t head[32];

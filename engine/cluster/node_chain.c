@@ -85,6 +85,7 @@ static kh_result *result_of(const kh_order_block *b)
     memcpy(r->app_hash, b->app_hash, 32);
     r->tx_cnt = b->tx_cnt;
     r->validator_cnt = b->validator_cnt;
+    r->next_version = b->next_version;
     r->codes = copy(b->codes, b->tx_cnt * sizeof *b->codes);
     r->digests = copy(b->digests, b->tx_cnt * sizeof *b->digests);
     r->validators = copy(b->validators, b->validator_cnt * sizeof *b->validators);
@@ -120,7 +121,8 @@ static kh_err finalize_again(kh_node *n, uint64_t height, uint64_t time_ns, cons
                                    .codes = r->codes,
                                    .digests = r->digests,
                                    .validator_cnt = r->validator_cnt,
-                                   .validators = r->validators};
+                                   .validators = r->validators,
+                                   .next_version = r->next_version};
     memcpy(c->repeated.app_hash, r->app_hash, 32);
     *ret = &c->repeated;
     return KH_OK;

@@ -211,7 +211,7 @@ typedef struct kh_result { /* of a block above the height that is durable: Comet
     struct kh_result *next;
     uint64_t height;
     uint8_t app_hash[32];
-    uint32_t tx_cnt, validator_cnt;
+    uint32_t tx_cnt, validator_cnt, next_version;
     uint16_t *codes;
     uint8_t (*digests)[32];
     struct kh_order_validator *validators;

@@ -38,6 +38,7 @@ static void digest_of(const kh_tx_span *tx, uint8_t ret[32]) { kh_sha256(tx->n >
 bool kh_order_process(kh_order *o, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n)
 {
     if (o->broken || height != o->height + 1 || time_ns < o->time_ns || n > KH_ORDER_TXS_MAX) return false;
+    if (!kh_order_version_known(o, height)) return false;
     uint8_t(*all)[32] = n > 0 ? malloc((size_t)n * 32) : NULL;
     bool good = n == 0 || all != NULL;
     for (uint32_t i = 0; i < n && good; i++) {
@@ -150,6 +151,7 @@ kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const k
     uint8_t previous[32], entries_root[32], public_root[32];
     if (o->broken) return KH_E_CLOSED;
     if (height != o->height + 1 || time_ns < o->time_ns) return KH_E_ARG;
+    if (!kh_order_version_known(o, height)) return KH_E_VERSION;
     kh_err err = make_room(b, n);
     if (err != KH_OK) return err;
     memcpy(previous, o->app_hash, 32);
@@ -170,6 +172,7 @@ kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const k
         o->entries_height = height;
         kh_apps_add(o, height, o->app_hash);
     }
+    uint32_t next_version = kh_order_version(o, height + 1);
     *ret = (kh_order_block){.height = height,
                             .time_ns = time_ns,
                             .tx_cnt = n,
@@ -180,6 +183,7 @@ kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const k
                             .items = b->items,
                             .validator_cnt = b->validator_cnt,
                             .validators = b->validators,
+                            .next_version = next_version != kh_order_version(o, height) ? next_version : 0,
                             .attested_moved = b->attested_moved,
                             .liar_cnt = b->liar_cnt,
                             .liars = b->liars};

@@ -1,5 +1,5 @@
-/* change: what officers order: members, validators, the key epoch, officers, lost bodies, and the register's, rules' and rates'
- * operations. All of a change takes effect, or nothing. */
+/* change: what officers order: members, validators, the key epoch, officers, lost bodies, the app version, and the register's,
+ * rules' and rates' operations. All of a change takes effect, or nothing. */
 #include "order/inside.h"
 #include "wire/wire.h"
 
@@ -222,6 +222,7 @@ static kh_order_code execute(kh_order *o, kh_at *at, const kh_change *c)
     case KH_CHANGE_EPOCH: return epoch(o, at, c);
     case KH_CHANGE_LOST: return lost(o, at, c);
     case KH_CHANGE_OFFICERS: return officers(o, at, c);
+    case KH_CHANGE_VERSION: return kh_change_version(o, at, c);
     }
     return KH_R_MALFORMED;
 }

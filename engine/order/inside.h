@@ -123,6 +123,10 @@ struct kh_order {
     kh_voters now, before;
     uint64_t validators_changed; /* height of the last change, 0: none yet */
     kh_hub_set hubs;
+    struct kh_version {               /* `before` below height `from`, `then` from there on; from 0: none was ever ordered */
+        uint32_t before, then, known; /* known: the newest that this software executes */
+        uint64_t from;
+    } version;
     uint32_t officer_k, officer_cnt;
     uint8_t officers[KH_OFFICERS_MAX][KH_PUBLIC_SZ];
     uint64_t change_number, attested,
@@ -178,9 +182,12 @@ KH_MUST kh_err kh_public_hubs(kh_order *o);
 KH_MUST kh_err kh_public_seat(kh_order *o, const kh_seat *seat);   /* the member */
 KH_MUST kh_err kh_public_sender(kh_order *o, const kh_seat *seat); /* what comes next from it */
 KH_MUST kh_err kh_public_officers(kh_order *o);
-KH_MUST kh_err kh_public_voters(kh_order *o); /* both sets */
-KH_MUST kh_err kh_public_past(kh_order *o);   /* what is remembered of the past */
+KH_MUST kh_err kh_public_voters(kh_order *o);  /* both sets */
+KH_MUST kh_err kh_public_past(kh_order *o);    /* what is remembered of the past */
+KH_MUST kh_err kh_public_version(kh_order *o); /* nothing before the first change */
 KH_MUST kh_err kh_public_all(kh_order *o);
+bool kh_version_is_leaf(const uint8_t *key, uint8_t key_n);
+bool kh_version_take(kh_order *o, const uint8_t *value, size_t value_n); /* of a saved order: what the leaf says */
 
 /* ---- state ---- */
 kh_seat *kh_seat_find(const kh_order *o, uint32_t id);
@@ -206,6 +213,8 @@ typedef struct kh_at {
 kh_order_code kh_judge(kh_order *o, kh_at *at, const kh_tx_span *tx, const uint8_t digest[32]);
 kh_order_code kh_judge_attestation(kh_order *o, kh_at *at, const kh_tx_span *tx, const uint8_t digest[32]);
 kh_order_code kh_judge_change(kh_order *o, kh_at *at, const kh_tx_span *tx, const uint8_t digest[32]);
+kh_order_code kh_change_version(kh_order *o, kh_at *at, const kh_change *change);
+bool kh_order_version_known(const kh_order *o, uint64_t height);
 kh_order_code kh_change_ops(kh_order *o, kh_at *at, const kh_change *change);
 bool kh_seen_before(const kh_order *o, const uint8_t tx[32], const uint8_t keys[32]);
 void kh_seen_now(kh_order *o, const uint8_t tx[32], const uint8_t keys[32]);

@@ -95,6 +95,7 @@ kh_err kh_order_blank(const uint8_t *genesis_bytes, size_t n, kh_genesis *ret_ge
     kh_sha256_final(&sha, o->chain);
     o->suite = g.suite;
     o->initial_height = g.initial_height;
+    o->version = (struct kh_version){.before = 1, .then = 1, .known = KH_ORDER_VERSION};
     *ret_genesis = g;
     *ret = o;
     return KH_OK;

@@ -16,6 +16,8 @@
 #define KH_OFFICERS_MAX 16u
 #define KH_ORDER_TXS_MAX 4096u
 #define KH_SEALED_AFTER_EPOCH 10000u /* blocks for which batches of the epoch before are still good */
+#define KH_VERSION_NOTICE 10u        /* blocks at least from the order of another app version to its first block */
+#define KH_ORDER_VERSION 1u          /* the newest app version that this software executes */
 #define KH_EXPIRES_MAX_NS (600 * KH_NS_PER_S)
 
 typedef enum kh_member_role {
@@ -114,8 +116,9 @@ typedef struct kh_order_block {
         uint8_t consensus[32];
         bool votes; /* from now on, or no more */
     } * validators;
-    bool attested_moved; /* the highest height with a quorum of attestations rose */
-    uint32_t liar_cnt;   /* hubs that contradicted others or themselves in this block */
+    uint32_t next_version; /* app version of the next block, where it is another; 0: the same */
+    bool attested_moved;   /* the highest height with a quorum of attestations rose */
+    uint32_t liar_cnt;     /* hubs that contradicted others or themselves in this block */
     const struct kh_order_liar {
         uint32_t hub;
         bool
@@ -124,7 +127,8 @@ typedef struct kh_order_block {
     } * liars;
 } kh_order_block;
 /* kh_order_finalize executes a block. *ret lives until the next call. KH_E_ARG: not the next height, or time goes back;
-   KH_E_NOMEM: from then on KH_E_CLOSED, the order must be loaded anew. */
+   KH_E_VERSION: its app version is above KH_ORDER_VERSION: this software cannot go on, and nothing was changed; KH_E_NOMEM: from
+   then on KH_E_CLOSED, the order must be loaded anew. */
 KH_MUST kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n,
                                  kh_order_block *ret);
 
@@ -152,6 +156,10 @@ uint64_t kh_order_checkpoint(const kh_order *o, uint8_t ret_posted[32]);
 /* kh_order_losses: how many bodies were ordered lost, so far, that stand at or below this height, by blocks above it: so many
    times what hubs say of it became void. 0 for most heights, and for good below and above what a loss touches. */
 uint32_t kh_order_losses(const kh_order *o, uint64_t height);
+/* kh_order_version: the app version of the block of a height, as far as it is ordered by now. _ahead: one that was ordered and is
+   not in force in the next block yet, and the height from which on it will be; 0: none. */
+uint32_t kh_order_version(const kh_order *o, uint64_t height);
+uint32_t kh_order_version_ahead(const kh_order *o, uint64_t *ret_from);
 uint64_t kh_order_change_number(const kh_order *o); /* of the officers' next change */
 /* kh_order_public: the leaf of a key, and its path under public_root; false: there is none. */
 bool kh_order_public(kh_order *o, const void *key, uint8_t key_n, kh_public_leaf *ret, uint32_t *ret_index, uint32_t *ret_cnt,

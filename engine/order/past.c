@@ -1,8 +1,8 @@
 /* past: what is remembered of blocks before and decides later results: app hashes, what hubs said, batches above the attested
  * height, losses; and a digest over each list, for the public root.
  *
- * A list's digest is a chain over its elements: H(digest up to it, element's bytes). What is forgotten at the front stays in it as
- * the digest that the rest begins with, so that appending and forgetting cost one hash each; with their number under the root
+ * A list's digest is a chain over its elements: H(digest up to it, element's bytes). What is forgotten at the front stays in it
+ * as the digest that the rest begins with, so that appending and forgetting cost one hash each; with their number under the root
  * too, nobody finds other elements. A word that changes in the middle costs one for each behind it, once a block; most are at the
  * end. A batch that is called lost costs one for each that is there. */
 #include "order/inside.h"

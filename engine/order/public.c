@@ -120,7 +120,7 @@ kh_err kh_public_past(kh_order *o)
         kh_put32(&w, of[i]->cnt);
         kh_put(&w, of[i]->head, 32);
     }
-    return set(o, "p", 1, &w);
+    return set(o, "b", 1, &w);
 }
 
 kh_err kh_public_all(kh_order *o)
@@ -129,6 +129,7 @@ kh_err kh_public_all(kh_order *o)
     if (err == KH_OK) err = kh_public_past(o);
     if (err == KH_OK) err = kh_public_checkpoint(o);
     if (err == KH_OK) err = kh_public_change(o);
+    if (err == KH_OK) err = kh_public_version(o);
     if (err == KH_OK) err = kh_public_hubs(o);
     if (err == KH_OK) err = kh_public_officers(o);
     if (err == KH_OK) err = kh_public_voters(o);

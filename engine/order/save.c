@@ -55,16 +55,20 @@ static void put_members(kh_writer *w, const kh_order *o)
     kh_put(w, o->checkpoint_posted, 32);
 }
 
-static bool is_business(const struct kh_tree_leaf *l) { return l->key[0] == 'r' || l->key[0] == 'x'; }
+/* Leaves that no other part of the saved order says. */
+static bool is_said_here(const struct kh_tree_leaf *l)
+{
+    return l->key[0] == 'r' || l->key[0] == 'x' || kh_version_is_leaf(l->key, l->key_n);
+}
 
 static void put_leaves(kh_writer *w, const kh_order *o)
 {
     uint32_t cnt = 0;
-    for (uint32_t i = 0; i < o->tree.cnt; i++) cnt += is_business(&o->tree.leaves[i]);
+    for (uint32_t i = 0; i < o->tree.cnt; i++) cnt += is_said_here(&o->tree.leaves[i]);
     kh_put32(w, cnt);
     for (uint32_t i = 0; i < o->tree.cnt; i++) {
         const struct kh_tree_leaf *l = &o->tree.leaves[i];
-        if (!is_business(l)) continue;
+        if (!is_said_here(l)) continue;
         kh_put8(w, l->key_n);
         kh_put16(w, l->value_n);
         kh_put(w, l->key, l->key_n);
@@ -195,7 +199,9 @@ static kh_err take_leaves(kh_reader *r, kh_order *o)
         uint8_t key_n = kh_take8(r);
         uint16_t value_n = kh_take16(r);
         const uint8_t *key = kh_take(r, key_n), *value = kh_take(r, value_n);
-        if (key == NULL || value == NULL || key_n > KH_PUBLIC_KEY_MAX || !kh_public_key_sound(key, key_n, value, value_n))
+        if (key == NULL || value == NULL || key_n > KH_PUBLIC_KEY_MAX) return KH_E_FORMAT;
+        if (!(kh_version_is_leaf(key, key_n) ? kh_version_take(o, value, value_n)
+                                             : kh_public_key_sound(key, key_n, value, value_n)))
             return KH_E_FORMAT;
         if (before != NULL && kh_keys_compare(before, before_n, key, key_n) >= 0) return KH_E_FORMAT; /* each goes to the end */
         before = key;

@@ -236,7 +236,7 @@ kh_err kh_change_read(const uint8_t *p, size_t n, kh_change *ret)
     ret->number = kh_take64(&r);
     ret->kind = kh_take32(&r);
     ret->body_sz = kh_take32(&r);
-    if (r.bad || ret->kind < KH_CHANGE_OPS || ret->kind > KH_CHANGE_OFFICERS || ret->body_sz > KH_CHANGE_BODY_MAX)
+    if (r.bad || ret->kind < KH_CHANGE_OPS || ret->kind > KH_CHANGE_VERSION || ret->body_sz > KH_CHANGE_BODY_MAX)
         return KH_E_FORMAT;
     ret->body = kh_take(&r, ret->body_sz);
     if (ret->body == NULL) return KH_E_FORMAT;

@@ -74,7 +74,8 @@ typedef enum kh_change_kind {
     KH_CHANGE_VALIDATOR = 3, /* body: member 4, power 4 (0 or 1): one at a time */
     KH_CHANGE_EPOCH = 4,     /* body: group key 64: the next epoch; the hub set is the hubs that are not expelled */
     KH_CHANGE_LOST = 5,      /* body: digest 32 of an ordered body that nobody has */
-    KH_CHANGE_OFFICERS = 6   /* body: k 4, cnt 4, keys */
+    KH_CHANGE_OFFICERS = 6,  /* body: k 4, cnt 4, keys */
+    KH_CHANGE_VERSION = 7 /* body: app version 4, 0 4, height 8 of the first block that has it; the one in force, 0: as it is */
 } kh_change_kind;
 typedef struct kh_change {
     uint8_t chain[32];

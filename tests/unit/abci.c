@@ -270,6 +270,7 @@ Test(abci, responses_of_the_vectors)
            "0000000000000000000000000000000000000000000000000000000000000000");
     writes(KH_ABCI_FINALIZE, &(kh_abci_answer){.validators = &in, .validator_cnt = 1},
            "aa01311a2f0a220a20" HASH_HEX "10ffffffffffffffffff01");
+    writes(KH_ABCI_FINALIZE, &(kh_abci_answer){.app_version = 300}, "aa01072205220308ac02");
 }
 
 Test(abci, answers_are_bounded_and_appended)

@@ -345,6 +345,10 @@ static void make_finalize(text *t, made *m, kh_abci_answer *a)
         if (v->power != 0) add(t, "      power: %lld\n", (long long)v->power);
         add(t, "    }\n");
     }
+    a->app_version = rnd(2) == 0 ? 0 : any_number() & INT64_MAX;
+    if (a->app_version != 0)
+        add(t, "    consensus_param_updates {\n      version {\n        app: %llu\n      }\n    }\n",
+            (unsigned long long)a->app_version);
     make_hash(t, "app_hash", m, a);
 }
 

@@ -1,5 +1,6 @@
 /* hub: batches in, outputs out: who may say what, what cannot be opened, what banks get, and that nothing of it is the hub's own.
  */
+#include <sys/stat.h>
 #include <time.h>
 #include "hub_fixture.h"
 
@@ -374,6 +375,47 @@ Test(hub, packages_are_sent_again)
         free(p);
     }
     cr_assert(height == first + 5);
+}
+
+static uint64_t posts_bytes(void)
+{
+    char path[128];
+    struct stat st = {0};
+    snprintf(path, sizeof path, "%s/outputs/posts", w.root);
+    (void)stat(path, &st);
+    return (uint64_t)st.st_size;
+}
+
+/* A bank tells that it has all up to a height, and hears what was attested of the `n` above it. */
+static void tells(uint32_t bank, uint64_t height, uint32_t n)
+{
+    uint32_t before = answers();
+    kh_hub_outputs_wanted(w.hub, bank, height);
+    for (uint32_t i = 0; i < 120000 && answers() < before + n; i++) usleep(500);
+    cr_assert_eq(answers(), before + n, "of %u heights", answers() - before);
+}
+
+/* What was attested of a height stays while a member lacks that height, however much comes after it. */
+Test(hub, what_was_attested_stays_until_all_have_it)
+{
+    enum { BLOCKS = 40, KEPT = 8, RECORD_SZ = 132 };
+    uint64_t first = begin_with_papers(), last = 0;
+    world_close();
+    w.posts_sz = 2 * KEPT * RECORD_SZ;
+    world_open();
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        block k = {0};
+        own_applies(&k, BANK_A, 1 + i, 1, i, 100);
+        wait_executed(last = decide(&k));
+    }
+    tells(BANK_B, last - 1, 1); /* of the other it is not known what it has */
+    tells(BANK_A, first + 2, BLOCKS - 2);
+    tells(BANK_B, last - 1, 1);
+    tells(BANK_A, first + 2, BLOCKS - 2);
+    cr_assert(posts_bytes() >= (BLOCKS - 2) * RECORD_SZ);
+    tells(BANK_A, last - 1, 1);
+    tells(BANK_A, last - 1, 1); /* what was done with the first is done */
+    cr_assert_eq(posts_bytes(), KEPT * RECORD_SZ, "%lu", (unsigned long)posts_bytes());
 }
 
 /* A bundle whose operations are all refused need not stand together; one beyond the bound is refused; neither stops anything. */

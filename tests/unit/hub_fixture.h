@@ -163,7 +163,7 @@ typedef struct world {
     kh_store *store;
     kh_kept *kept;
     kh_hub *hub;
-    uint64_t height, time_ns, sequence[5], checkpoint_blocks;
+    uint64_t height, time_ns, sequence[5], checkpoint_blocks, posts_sz;
 } world;
 static world w;
 
@@ -282,6 +282,7 @@ static inline void world_open(void)
                                 .group_secrets = (const uint8_t(*)[KH_SECRET_SZ])w.group_secret,
                                 .epoch_cnt = 1,
                                 .checkpoint_blocks = w.checkpoint_blocks,
+                                .posts_sz = w.posts_sz,
                                 .alert = hub_alert,
                                 .send = hub_send};
     err = kh_hub_start(&hub, &w.hub);

@@ -527,3 +527,79 @@ Test(order_changes, operations_in_the_open)
     cr_assert(c.block.items[0].ops_sz == n + more && memcmp(c.block.items[0].ops, body, n + more) == 0);
     fx_end(&c);
 }
+
+/* ---- the app version ---- */
+
+static uint16_t version_becomes(uint32_t version, uint64_t from)
+{
+    fx_change_version(&c, version, from);
+    return done();
+}
+
+static kh_order *kept(void) /* as a restart finds it */
+{
+    uint8_t *p;
+    size_t n;
+    kh_order *loaded;
+    cr_assert(kh_order_save(c.order, &p, &n) == KH_OK);
+    cr_assert(kh_order_load(c.genesis, c.genesis_n, p, n, &loaded) == KH_OK);
+    free(p);
+    return loaded;
+}
+
+Test(order_changes, an_app_version_is_announced_and_begins_at_its_height)
+{
+    uint64_t from = 0, first;
+    uint8_t leaf[16], body[16] = {2, 0, 0, 0, 1};
+    fx_begin(&c);
+    cr_assert(kh_order_version(c.order, 1) == 1 && kh_order_version_ahead(c.order, &from) == 0 && !leaf_is("p", 1, "", 0));
+    cr_assert(version_becomes(2, kh_order_height(c.order) + KH_VERSION_NOTICE) == KH_R_REFUSED); /* a block too soon */
+    cr_assert(version_becomes(1, kh_order_height(c.order) + 100) == KH_R_REFUSED);
+    cr_assert(version_becomes(1, 0) == KH_R_REFUSED); /* nothing to withdraw */
+    cr_assert(version_becomes(0, kh_order_height(c.order) + 100) == KH_R_MALFORMED);
+    cr_assert(version_becomes(2, UINT64_MAX) == KH_R_MALFORMED);
+    fx_change(&c, KH_CHANGE_VERSION, body, sizeof body);
+    cr_assert(done() == KH_R_MALFORMED);
+    fx_change(&c, KH_CHANGE_VERSION, body, sizeof body - 1);
+    cr_assert(done() == KH_R_MALFORMED);
+
+    cr_assert(version_becomes(3, kh_order_height(c.order) + 50) == KH_R_OK && c.block.next_version == 0);
+    cr_assert(kh_order_version_ahead(c.order, &from) == 3 && from == kh_order_height(c.order) + 49);
+    cr_assert(version_becomes(1, 0) == KH_R_OK && kh_order_version_ahead(c.order, &from) == 0); /* withdrawn */
+    cr_assert(version_becomes(1, 0) == KH_R_REFUSED);
+    first = kh_order_height(c.order) + 1 + KH_VERSION_NOTICE;
+    cr_assert(version_becomes(2, first) == KH_R_OK);
+    kh_store32(leaf, 1), kh_store32(leaf + 4, 2), kh_store64(leaf + 8, first);
+    cr_assert(leaf_is("p", 1, leaf, sizeof leaf)); /* under the app hash */
+
+    while (kh_order_height(c.order) + 2 < first) {
+        fx_next(&c, 1);
+        cr_assert(c.block.next_version == 0);
+    }
+    fx_next(&c, 1);
+    cr_assert(c.block.next_version == 2); /* the block before it says so to CometBFT */
+    cr_assert(kh_order_version(c.order, first - 1) == 1 && kh_order_version(c.order, first) == 2);
+
+    /* This software does not know it: neither a vote nor a block, and the state stays for one that does. */
+    uint8_t before[32], after[32];
+    kh_order_block block;
+    kh_order_app_hash(c.order, before);
+    for (int round = 0; round < 2; round++) {
+        kh_order *o = round == 0 ? c.order : kept();
+        cr_assert(!kh_order_process(o, first, c.time + 1, NULL, 0));
+        cr_assert(kh_order_finalize(o, first, c.time + 1, NULL, 0, &block) == KH_E_VERSION);
+        kh_order_app_hash(o, after);
+        cr_assert(kh_order_height(o) == first - 1 && memcmp(before, after, 32) == 0);
+        if (round == 1) kh_order_free(o);
+    }
+    c.order->version.known = 2;
+    fx_next(&c, 1);
+    cr_assert(kh_order_height(c.order) == first && c.block.next_version == 0);
+    cr_assert(version_becomes(1, 0) == KH_R_REFUSED && version_becomes(2, 0) == KH_R_REFUSED); /* never back */
+    cr_assert(version_becomes(3, kh_order_height(c.order) + 100) == KH_R_OK);
+    cr_assert(kh_order_version(c.order, first) == 2 && kh_order_version(c.order, kh_order_height(c.order) + 99) == 3);
+    kh_order *again = kept();
+    cr_assert(kh_order_version(again, first) == 2 && kh_order_version_ahead(again, &from) == 3);
+    kh_order_free(again);
+    fx_end(&c);
+}

@@ -44,7 +44,7 @@ Test(order_given, every_field_is_under_the_hash)
     begin();
     const kh_order *o = c.order;
     cr_assert(o->app_cnt > 20 && o->word_cnt > 5 && o->unattested_cnt > 5 && o->loss_cnt == 2 && o->validators_changed > 0);
-    cr_assert(o->tree.cnt > 25 && o->before.cnt > 0 && !kh_all_zero(o->unattested_past.base, 32));
+    cr_assert(o->tree.cnt > 25 && o->version.from > 0 && o->before.cnt > 0 && !kh_all_zero(o->unattested_past.base, 32));
     cr_assert(given(saved, saved_n) == KH_OK);
     for (size_t at = 0; at < saved_n; at += at < 200 ? 1 : 5) {
         saved[at] ^= (uint8_t)(1 << at % 8);
@@ -56,11 +56,11 @@ Test(order_given, every_field_is_under_the_hash)
     end();
 }
 
-#define LIES(does, undoes)                     \
-    do {                                       \
-        does;                                  \
-        cr_assert(given_now() == KH_E_FORMAT); \
-        undoes;                                \
+#define LIES(does, undoes)                                                                                                       \
+    do {                                                                                                                         \
+        does;                                                                                                                    \
+        cr_assert(given_now() == KH_E_FORMAT);                                                                                   \
+        undoes;                                                                                                                  \
     } while (0)
 
 /* Who lies keeps to the form: each list with an element less, more or another, its first one hidden in the digest of what was

@@ -84,7 +84,7 @@ static inline void any_change(chain *c, choices *x)
     uint64_t next = 1;
     char text[4] = {(char)('0' + x->pick(x, 10)), 'd', 0};
     kh_op op = {.type = KH_OP_RULE_SET, .rule_set = {kh_text_of("max_age.invoice"), kh_text_of(text)}};
-    switch (x->pick(x, 6)) {
+    switch (x->pick(x, 7)) {
     case 0: fx_change_validator(c, any_id(x), x->pick(x, 2)); break;
     case 1: any_member(c, x); break;
     case 2:
@@ -97,6 +97,9 @@ static inline void any_change(chain *c, choices *x)
         fx_change(c, KH_CHANGE_LOST, body, 32);
         break;
     case 4:
+        fx_change_version(c, 1 + x->pick(x, 2), x->pick(x, 2) * (kh_order_height(c->order) + 9 + 100000 * x->pick(x, 3)));
+        break;
+    case 5:
         if (x->pick(x, 2) == 0) op = (kh_op){.type = KH_OP_PARTY_STATUS, .party_status = {any_id(x), (uint8_t)x->pick(x, 2)}};
         fx_change_op(c, &op);
         break;
@@ -210,6 +213,7 @@ static inline void any_told(chain *c, uint8_t **ret_saved, size_t *ret_n)
         uint64_t height = kh_order_height(c->order);
         fx_batch(c, 11 + i % 4, 1 + i / 4);
         if (i == 1) fx_change_validator(c, 15, 1);
+        if (i == 5) fx_change_version(c, 2, height + 100000);
         if (i > 0) fx_attest(c, 51, height);
         if (i > 0 && i < 20) fx_attest(c, 52, height);
         for (uint32_t hub = 51; i == 10 && hub <= 52; hub++) {

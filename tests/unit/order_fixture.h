@@ -231,6 +231,14 @@ static inline uint32_t fx_change_validator(chain *c, uint32_t id, uint32_t power
     return fx_change(c, KH_CHANGE_VALIDATOR, body, sizeof body);
 }
 
+static inline uint32_t fx_change_version(chain *c, uint32_t version, uint64_t from)
+{
+    uint8_t body[16] = {0};
+    kh_store32(body, version);
+    kh_store64(body + 8, from);
+    return fx_change(c, KH_CHANGE_VERSION, body, sizeof body);
+}
+
 static inline kh_member fx_member_now(const chain *c, uint32_t id)
 {
     const kh_member *m = kh_order_member(c->order, id);

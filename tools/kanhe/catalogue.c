@@ -188,6 +188,11 @@ const command commands[] = {
            "officers: an exchange rate (汇率变更)", ""),
     CHANGE("party", "--id= --status=", "--id N --status frozen|active", "officers: freeze a member, or lift it (冻结成员)", ""),
     CHANGE("lost", "--digest=", "--digest HEX", "officers: an ordered body that nobody has (丢失批次)", ""),
+    CHANGE("version", "--value= --from=", "--value VERSION [--from HEIGHT]",
+           "officers: the app version from a height on (程序版本切换)",
+           "\nNodes whose kanhed does not know it stop at that height, 10 blocks ahead at the least, and go on when they have a "
+           "newer one.\n"
+           "With the version in force and no --from: one that was ordered and has not begun is withdrawn.\n"),
     CHANGE("officers", "--needed= --officer-key=*", "--needed K --officer-key HEX ...", "officers: who they are (变更审批人)",
            ""),
     {"change sign", "--officer= -o=", command_change_sign, true, "change sign FILE --officer N --key KEYFILE [-o FILE]",
