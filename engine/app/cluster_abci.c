@@ -30,11 +30,18 @@ static void look(void *ctx, kh_order *order)
 /* In time for who runs this node: it stops where blocks begin that it does not know. */
 static void warn_of_version(kh_cluster *c, const versions *v)
 {
-    if (v->ahead == c->version_ahead) return;
-    c->version_ahead = v->ahead;
-    if (v->ahead <= KH_ORDER_VERSION) return;
-    KH_LOG(c->options.logging, KH_LEVEL_WARNING, "app_version_ahead", {"version", NULL, v->ahead}, {"from_height", NULL, v->from},
-           {"known", NULL, KH_ORDER_VERSION}, {"do", "install a kanhed that knows it before that height", 0});
+    bool stops = v->next > KH_ORDER_VERSION;
+    uint32_t version = stops ? UINT32_MAX : v->ahead;
+    if (version == c->version_said) return;
+    c->version_said = version;
+    if (stops)
+        KH_LOG(c->options.logging, KH_LEVEL_ERROR, "app_version_unknown", {"height", NULL, v->height + 1},
+               {"version", NULL, v->next}, {"known", NULL, KH_ORDER_VERSION},
+               {"do", "install a kanhed that knows it, and start both again: nothing is lost", 0});
+    else if (version > KH_ORDER_VERSION)
+        KH_LOG(c->options.logging, KH_LEVEL_WARNING, "app_version_ahead", {"version", NULL, version},
+               {"from_height", NULL, v->from}, {"known", NULL, KH_ORDER_VERSION},
+               {"do", "install a kanhed that knows it before that height", 0});
 }
 
 static bool info(kh_cluster *c, kh_abci_answer *ret)
@@ -167,12 +174,7 @@ static bool finalize(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *re
         c->validators = calloc((size_t)block->validator_cnt + 1, sizeof *c->validators);
         if (c->validators == NULL) err = KH_E_NOMEM;
     }
-    if (err == KH_E_VERSION) {
-        KH_LOG(c->options.logging, KH_LEVEL_ERROR, "app_version_unknown", {"height", NULL, (uint64_t)r->height},
-               {"known", NULL, KH_ORDER_VERSION},
-               {"do", "install a kanhed that knows it, and start both again: nothing is lost", 0});
-        return refuse(ret, "the block's app version is not known: a newer kanhed is wanted");
-    }
+    if (err == KH_E_VERSION) return refuse(ret, "the block's app version is not known: a newer kanhed is wanted");
     if (err != KH_OK) {
         KH_LOG(c->options.logging, KH_LEVEL_ERROR, "block_not_executed", {"height", NULL, (uint64_t)r->height},
                {"why", kh_err_text(err), 0}, {"do", "restart CometBFT, then kanhed, if this stays", 0});

@@ -52,8 +52,8 @@ struct kh_cluster {
     kh_abci_validator *validators;
     kh_tx_span *spans; /* requests */
     uint32_t span_cap;
-    uint64_t seen_height;   /* a proposal of this height was made or judged */
-    uint32_t version_ahead; /* that was warned of */
+    uint64_t seen_height;  /* a proposal of this height was made or judged */
+    uint32_t version_said; /* of the app version ahead, last logged; UINT32_MAX: the next block is of one that is not known */
     pthread_mutex_t calls;
     /* the beat */
     pthread_t beat;

@@ -3,7 +3,7 @@
 #include "order/inside.h"
 
 enum { BODY_SZ = 16, LEAF_SZ = 16 };
-static const char leaf_key[] = {'p'};
+static const char leaf_key[] = {'u'};
 
 uint32_t kh_order_version(const kh_order *o, uint64_t height)
 {

@@ -237,9 +237,26 @@ def a_hub_joins():
     tap.ok(town.until(lambda: town.apply(15, 7, "100.00", D[10], wait=20)[0].get("name") == "OK"), "until it is back")
 
 
+def an_app_version_is_not_known():
+    """Officers order another for a height. What is withdrawn stops nobody; else nodes that do not know it say so ahead, and stop there, all in one state."""
+    nodes = ("bank11", "bank12", "bank13", "bank15", "hub1", "hub2")
+    version = lambda: pick(register(), "app_version", "app_version_ahead")
+    tap.same(officers("version", "--value", 2, "--from", register()["height"] + 3), "REFUSED", "another app version needs notice")
+    tap.same(officers("version", "--value", 2, "--from", register()["height"] + 4000), "OK", "and is ordered for a height")
+    tap.ok(all(town.log_says(name, "app_version_ahead") for name in nodes), "every node warns who runs it")
+    tap.same(version(), {"app_version": 1, "app_version_ahead": 2}, "/v1/cluster shows it")
+    tap.same((officers("version", "--value", 1), version()), ("OK", {"app_version": 1, "app_version_ahead": 0}), "it is withdrawn")
+    first_block = register()["height"] + 40
+    tap.same(officers("version", "--value", 2, "--from", first_block), "OK", "and ordered once more, for soon")
+    tap.same(town.apply(15, 8, "100.00", D[13])[0].get("name"), "OK", "until then all goes on")
+    tap.ok(all(town.log_says(name, "app_version_unknown") for name in nodes), "there every node stops, and says why")
+    stopped = lambda: {(said.get("height"), said.get("digest")) for said in town.audits(nodes)}
+    tap.ok(town.until(lambda: {height for height, _ in stopped()} == {first_block - 1} and len(stopped()) == 1), "at one height, in one state, and answers", (first_block, stopped()))
+
+
 try:
     first = begins()
-    for part in (a_bank_joins, a_validator_leaves, a_key_is_another, a_key_changes_while_its_node_is_away, a_key_is_wrong, a_bank_is_expelled, a_configuration_is_wrong, a_link_is_revoked, a_hub_joins):
+    for part in (a_bank_joins, a_validator_leaves, a_key_is_another, a_key_changes_while_its_node_is_away, a_key_is_wrong, a_bank_is_expelled, a_configuration_is_wrong, a_link_is_revoked, a_hub_joins, an_app_version_is_not_known):
         began = time.monotonic()
         part()
         print(f"# {part.__name__}: {time.monotonic() - began:.0f} s")

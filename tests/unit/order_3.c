@@ -552,7 +552,7 @@ Test(order_changes, an_app_version_is_announced_and_begins_at_its_height)
     uint64_t from = 0, first;
     uint8_t leaf[16], body[16] = {2, 0, 0, 0, 1};
     fx_begin(&c);
-    cr_assert(kh_order_version(c.order, 1) == 1 && kh_order_version_ahead(c.order, &from) == 0 && !leaf_is("p", 1, "", 0));
+    cr_assert(kh_order_version(c.order, 1) == 1 && kh_order_version_ahead(c.order, &from) == 0 && !leaf_is("u", 1, "", 0));
     cr_assert(version_becomes(2, kh_order_height(c.order) + KH_VERSION_NOTICE) == KH_R_REFUSED); /* a block too soon */
     cr_assert(version_becomes(1, kh_order_height(c.order) + 100) == KH_R_REFUSED);
     cr_assert(version_becomes(1, 0) == KH_R_REFUSED); /* nothing to withdraw */
@@ -570,7 +570,7 @@ Test(order_changes, an_app_version_is_announced_and_begins_at_its_height)
     first = kh_order_height(c.order) + 1 + KH_VERSION_NOTICE;
     cr_assert(version_becomes(2, first) == KH_R_OK);
     kh_store32(leaf, 1), kh_store32(leaf + 4, 2), kh_store64(leaf + 8, first);
-    cr_assert(leaf_is("p", 1, leaf, sizeof leaf)); /* under the app hash */
+    cr_assert(leaf_is("u", 1, leaf, sizeof leaf)); /* under the app hash */
 
     while (kh_order_height(c.order) + 2 < first) {
         fx_next(&c, 1);
