@@ -135,6 +135,8 @@ static bool start_node(kh_cluster *c, const kh_cluster_keys *k, char *why, size_
     kh_err err = kh_kept_saved(c->kept, &saved, &n);
     if (err == KH_OK) err = kh_node_new(&options, saved, n, &c->node);
     free(saved);
+    if (err == KH_E_VERSION)
+        return kh_cluster_say(why, cap, "%s/order was kept by another version: begin this node anew", c->options.config->data);
     if (err == KH_E_FORMAT || err == KH_E_DAMAGED || err == KH_E_ARG)
         return kh_cluster_say(why, cap, "%s/order is not of the chain that %s begins", c->options.config->data,
                               c->options.config->cluster.genesis);

@@ -29,83 +29,6 @@ void kh_app_next(const uint8_t previous[32], uint64_t height, const uint8_t entr
     kh_sha256_final(&sha, ret);
 }
 
-static void *grow(void *p, uint32_t cnt, uint32_t *cap, size_t size)
-{
-    if (cnt < *cap) return p;
-    uint32_t wanted = *cap == 0 ? 64 : *cap * 2;
-    void *grown = realloc(p, wanted * size);
-    if (grown != NULL) *cap = wanted;
-    return grown;
-}
-
-/* ---- what this chain's hash was ---- */
-
-const uint8_t *kh_apps_find(const kh_order *o, uint64_t height)
-{
-    uint32_t low = 0, high = o->app_cnt;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (o->apps[middle].height <= height) low = middle + 1;
-        else high = middle;
-    }
-    return low > 0 ? o->apps[low - 1].app_hash : NULL;
-}
-
-void kh_apps_add(kh_order *o, uint64_t height, const uint8_t app_hash[32])
-{
-    if (o->app_cnt == KH_APP_HASHES) {
-        o->app_cnt--;
-        memmove(o->apps, o->apps + 1, (size_t)o->app_cnt * sizeof *o->apps);
-    }
-    o->apps[o->app_cnt].height = height;
-    memcpy(o->apps[o->app_cnt++].app_hash, app_hash, 32);
-}
-
-/* ---- batches whose execution no quorum has attested ---- */
-
-kh_err kh_unattested_add(kh_order *o, uint64_t height, const uint8_t digest[32])
-{
-    KH_ASSERT(o->unattested_cnt < KH_UNATTESTED_MAX);
-    if (o->unattested_cnt == o->unattested_cap) {
-        uint32_t cap = o->unattested_cap == 0 ? 256 : o->unattested_cap * 2;
-        void *grown = realloc(o->unattested, (size_t)cap * sizeof *o->unattested);
-        if (grown == NULL) return KH_E_NOMEM;
-        o->unattested = grown;
-        o->unattested_cap = cap;
-    }
-    kh_unattested *u = &o->unattested[o->unattested_cnt++];
-    *u = (kh_unattested){.height = height};
-    memcpy(u->digest, digest, 32);
-    return KH_OK;
-}
-
-void kh_unattested_prune(kh_order *o)
-{
-    uint32_t n = 0;
-    while (n < o->unattested_cnt && o->unattested[n].height <= o->attested) n++;
-    o->unattested_cnt -= n;
-    if (n > 0) memmove(o->unattested, o->unattested + n, (size_t)o->unattested_cnt * sizeof *o->unattested);
-}
-
-/* ---- bodies ordered lost ---- */
-
-kh_err kh_losses_add(kh_order *o, uint64_t height, uint64_t until)
-{
-    if (o->loss_cnt == KH_LOSSES_MAX) memmove(o->losses, o->losses + 1, (size_t)--o->loss_cnt * sizeof *o->losses);
-    void *grown = grow(o->losses, o->loss_cnt, &o->loss_cap, sizeof *o->losses);
-    if (grown == NULL) return KH_E_NOMEM;
-    o->losses = grown;
-    o->losses[o->loss_cnt++] = (kh_loss){height, until};
-    return KH_OK;
-}
-
-uint32_t kh_order_losses(const kh_order *o, uint64_t height)
-{
-    uint32_t cnt = 0;
-    for (uint32_t i = o->loss_cnt; i-- > 0 && o->losses[i].until > height;) cnt += o->losses[i].height <= height;
-    return cnt;
-}
-
 /* ---- before the vote ---- */
 
 static int by_digest(const void *a, const void *b) { return memcmp(a, b, 32); }
@@ -143,7 +66,7 @@ kh_order_code kh_order_offerable(kh_order *o, const uint8_t *tx, size_t n, uint6
 
 kh_err kh_built_item(kh_order *o, const kh_order_item *item)
 {
-    void *grown = grow(o->built.items, o->built.item_cnt, &o->built.item_cap, sizeof *item);
+    void *grown = kh_grow(o->built.items, o->built.item_cnt, &o->built.item_cap, sizeof *item);
     if (grown == NULL) return KH_E_NOMEM;
     o->built.items = grown;
     o->built.items[o->built.item_cnt++] = *item;
@@ -165,7 +88,7 @@ kh_err kh_built_liar(kh_order *o, uint32_t hub, uint64_t height, bool proven)
             b->liars[i].proven |= proven;
             return KH_OK;
         }
-    void *grown = grow(b->liars, b->liar_cnt, &b->liar_cap, sizeof *b->liars);
+    void *grown = kh_grow(b->liars, b->liar_cnt, &b->liar_cap, sizeof *b->liars);
     if (grown == NULL) return KH_E_NOMEM;
     b->liars = grown;
     b->liars[b->liar_cnt++] = (struct kh_order_liar){hub, proven, height};
@@ -214,6 +137,14 @@ static kh_err execute(kh_order *o, uint64_t height, uint64_t time_ns, const kh_t
     return KH_OK;
 }
 
+/* What is remembered of the past is under the public root like the rest; a block without transactions leaves it alone. */
+static kh_err remember(kh_order *o, uint64_t time_ns)
+{
+    kh_apps_turn(o);
+    o->entries_time_ns = time_ns;
+    return kh_public_past(o);
+}
+
 kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n, kh_order_block *ret)
 {
     struct kh_built *b = &o->built;
@@ -225,6 +156,7 @@ kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const k
     if (err != KH_OK) return err;
     memcpy(previous, o->app_hash, 32);
     err = execute(o, height, time_ns, txs, n);
+    if (err == KH_OK && n > 0) err = remember(o, time_ns);
     if (err != KH_OK) {
         o->broken = true;
         return err;

@@ -178,7 +178,7 @@ static kh_order_code lost(kh_order *o, kh_at *at, const kh_change *c)
         if (u->lost || u->height <= o->checkpoint || memcmp(u->digest, c->body, 32) != 0) continue;
         if (!any) height = u->height;
         any = true;
-        if (at->apply) u->lost = true;
+        if (at->apply) u->lost = true, o->unattested_known = false;
     }
     if (!any) return KH_R_REFUSED;
     if (!at->apply) return KH_R_OK;

@@ -66,6 +66,10 @@ typedef struct kh_hub_set {
     uint32_t ids[KH_MEMBERS_MAX];
     uint8_t attest[KH_MEMBERS_MAX][KH_PUBLIC_SZ];
 } kh_hub_set;
+typedef struct kh_past { /* a list that decides later results, as the public root has it */
+    uint32_t cnt;
+    uint8_t base[32], head[32]; /* the digest over what was forgotten at its front; over that and the cnt that stand */
+} kh_past;
 typedef struct kh_app_at {
     uint64_t height;
     uint8_t app_hash[32];
@@ -75,6 +79,7 @@ typedef struct kh_word { /* what a hub said of a height, or of the checkpoint th
     uint64_t height;
     uint32_t hub, flags;
     uint8_t statement[32]; /* its digest; zeros where it lied from the first */
+    uint8_t head[32];      /* the list's digest up to it, where that is known */
 } kh_word;
 /* What a word is about: a height, and behind it the checkpoint there. */
 static inline uint64_t kh_word_about(const kh_word *w) { return w->height << 1 | ((w->flags & KH_WORD_CHECKPOINT) != 0); }
@@ -112,7 +117,7 @@ struct kh_order {
     kh_suite suite;
     uint64_t initial_height, height, time_ns;
     uint8_t app_hash[32], previous[32], entries_root[32]; /* of the last block with transactions; zeros before the first */
-    uint64_t entries_height;                              /* its height, 0: none yet */
+    uint64_t entries_height, entries_time_ns;             /* its height, 0: none yet; its time, or the genesis' */
     uint32_t seat_cnt;
     kh_seat *seats; /* room for KH_MEMBERS_MAX */
     kh_voters now, before;
@@ -134,6 +139,9 @@ struct kh_order {
     kh_unattested *unattested;
     kh_loss *losses;
     uint32_t unattested_cap, loss_cap;
+    kh_past apps_past, words_past, unattested_past, losses_past; /* apps_past: of all but the newest */
+    uint32_t words_known;                                        /* so many words know the digest up to them */
+    bool unattested_known;
     kh_seen *seen;    /* KH_SIGNATURES_SEEN */
     bool broken;      /* memory ran out inside a block: nothing more is said */
     struct kh_built { /* the block's result: arrays that grow */
@@ -148,6 +156,16 @@ struct kh_order {
         bool attested_moved;
     } built;
 };
+
+/* kh_grow: an array with room for one more behind its cnt; NULL: no memory, the array stays. */
+static inline void *kh_grow(void *p, uint32_t cnt, uint32_t *cap, size_t size)
+{
+    if (cnt < *cap) return p;
+    uint32_t wanted = *cap == 0 ? 64 : *cap * 2;
+    void *grown = realloc(p, wanted * size);
+    if (grown != NULL) *cap = wanted;
+    return grown;
+}
 
 /* ---- public leaves ---- */
 /* kh_tree_set puts a leaf, new or in the place of the one with its key. KH_E_FULL, KH_E_NOMEM. */
@@ -165,6 +183,7 @@ KH_MUST kh_err kh_public_seat(kh_order *o, const kh_seat *seat);   /* the member
 KH_MUST kh_err kh_public_sender(kh_order *o, const kh_seat *seat); /* what comes next from it */
 KH_MUST kh_err kh_public_officers(kh_order *o);
 KH_MUST kh_err kh_public_voters(kh_order *o);  /* both sets */
+KH_MUST kh_err kh_public_past(kh_order *o);    /* what is remembered of the past */
 KH_MUST kh_err kh_public_version(kh_order *o); /* nothing before the first change */
 KH_MUST kh_err kh_public_all(kh_order *o);
 bool kh_version_is_leaf(const uint8_t *key, uint8_t key_n);
@@ -202,13 +221,31 @@ void kh_seen_now(kh_order *o, const uint8_t tx[32], const uint8_t keys[32]);
 KH_MUST kh_err kh_built_item(kh_order *o, const kh_order_item *item);
 KH_MUST kh_err kh_built_ops(kh_order *o, const uint8_t *frames, size_t n, uint32_t cnt);
 KH_MUST kh_err kh_built_liar(kh_order *o, uint32_t hub, uint64_t height, bool proven);
+
+/* ---- what is remembered ---- */
+#define KH_APP_SZ 40u /* an element's bytes, saved and under the digest */
+#define KH_WORD_SZ 48u
+#define KH_UNATTESTED_SZ 44u
+#define KH_LOSS_SZ 16u
+void kh_app_bytes(const kh_app_at *app, uint8_t ret[KH_APP_SZ]);
+void kh_word_bytes(const kh_word *word, uint8_t ret[KH_WORD_SZ]);
+void kh_unattested_bytes(const kh_unattested *unattested, uint8_t ret[KH_UNATTESTED_SZ]);
+void kh_loss_bytes(const kh_loss *loss, uint8_t ret[KH_LOSS_SZ]);
 /* kh_apps_find: this chain's app hash as of a height; NULL: older than what is remembered. */
 const uint8_t *kh_apps_find(const kh_order *o, uint64_t height);
-void kh_apps_add(kh_order *o, uint64_t height, const uint8_t app_hash[32]);
+void kh_apps_turn(kh_order *o); /* before an app hash is made: those until now go under it */
+void kh_apps_add(kh_order *o, uint64_t height, const uint8_t app_hash[32]); /* room must be there */
 KH_MUST kh_err kh_unattested_add(kh_order *o, uint64_t height, const uint8_t digest[32]);
 void kh_unattested_prune(kh_order *o);
 KH_MUST kh_err kh_losses_add(kh_order *o, uint64_t height, uint64_t until);
+void kh_words_remember(kh_order *o, const kh_word *word);
+void kh_words_lied(kh_order *o, kh_word *word);
 void kh_words_forget(kh_order *o, uint64_t height); /* all that was said of it and of those above it */
+uint32_t kh_words_place(const kh_order *o, const kh_word *like);
+/* kh_past_all brings the digests up to the lists. kh_past_loaded: after they were read, heads being their bases or what
+   kh_…_add made of these. */
+void kh_past_all(kh_order *o);
+void kh_past_loaded(kh_order *o);
 
 /* ---- making ---- */
 KH_MUST kh_err kh_order_blank(const uint8_t *genesis_bytes, size_t n, kh_genesis *ret_genesis, kh_order **ret);

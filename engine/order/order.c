@@ -104,7 +104,7 @@ kh_err kh_order_blank(const uint8_t *genesis_bytes, size_t n, kh_genesis *ret_ge
 static kh_err begin(kh_order *o, const kh_genesis *g)
 {
     o->height = g->initial_height - 1;
-    o->time_ns = g->time_ns;
+    o->time_ns = o->entries_time_ns = g->time_ns;
     o->officer_k = g->officer_k;
     o->officer_cnt = g->officer_cnt;
     memcpy(o->officers, g->officers, sizeof o->officers);

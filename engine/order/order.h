@@ -167,5 +167,13 @@ bool kh_order_public(kh_order *o, const void *key, uint8_t key_n, kh_public_leaf
 
 /* ---- keeping ---- */
 KH_MUST kh_err kh_order_save(const kh_order *o, uint8_t **ret, size_t *ret_n); /* malloc'ed; canonical */
+/* kh_order_load: what this node itself saved. KH_E_VERSION: bytes of another version. KH_E_FORMAT: not as it was written, or
+   another chain's. */
+#define KH_ORDER_SAVED_MAX_SZ (64u << 20)
 KH_MUST kh_err kh_order_load(const uint8_t *genesis_bytes, size_t genesis_n, const uint8_t *p, size_t n, kh_order **ret);
+/* kh_order_load_given: the same from anybody, however they lie: the app hash after the block of that height, which the caller
+   knows to be this chain's (a light client), fixes every byte. Only as of a block with transactions: behind it height and time
+   go on without a hash. */
+KH_MUST kh_err kh_order_load_given(const uint8_t *genesis_bytes, size_t genesis_n, const uint8_t *p, size_t n, uint64_t height,
+                                   const uint8_t app_hash[32], kh_order **ret);
 #endif

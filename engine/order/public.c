@@ -109,9 +109,24 @@ kh_err kh_public_voters(kh_order *o)
     return set(o, "w", 1, &w);
 }
 
+kh_err kh_public_past(kh_order *o)
+{
+    const kh_past *const of[] = {&o->apps_past, &o->words_past, &o->unattested_past, &o->losses_past};
+    kh_writer w = {0};
+    kh_past_all(o);
+    kh_put64(&w, o->entries_time_ns);
+    kh_put64(&w, o->validators_changed);
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        kh_put32(&w, of[i]->cnt);
+        kh_put(&w, of[i]->head, 32);
+    }
+    return set(o, "b", 1, &w);
+}
+
 kh_err kh_public_all(kh_order *o)
 {
     kh_err err = kh_public_attested(o);
+    if (err == KH_OK) err = kh_public_past(o);
     if (err == KH_OK) err = kh_public_checkpoint(o);
     if (err == KH_OK) err = kh_public_change(o);
     if (err == KH_OK) err = kh_public_version(o);

@@ -1,9 +1,10 @@
 /* save: the whole state to bytes and back. Canonical: what is loaded is written again and must give the same bytes; its public
- * root must give the app hash that it claims. docs/CLUSTER.md has the bytes. */
+ * root must give the app hash that it claims, and every field is under that root or follows from what is, but for the height and
+ * the time of blocks without transactions behind it (docs/CLUSTER.md has the bytes). */
 #include <stdlib.h>
 #include "order/inside.h"
 
-static const uint8_t magic[4] = {'K', 'H', 'O', '3'};
+static const uint8_t magic[4] = {'K', 'H', 'O', '4'};
 #define LEAF_MIN_SZ 3u
 
 /* ---- out ---- */
@@ -18,6 +19,7 @@ static void put_head(kh_writer *w, const kh_order *o)
     kh_put(w, o->previous, 32);
     kh_put(w, o->entries_root, 32);
     kh_put64(w, o->entries_height);
+    kh_put64(w, o->entries_time_ns);
     kh_put64(w, o->validators_changed);
 }
 
@@ -74,31 +76,24 @@ static void put_leaves(kh_writer *w, const kh_order *o)
     }
 }
 
+static void put_past(kh_writer *w, const kh_past *past, uint32_t cnt)
+{
+    kh_put(w, past->base, 32);
+    kh_put32(w, cnt);
+}
+
 static void put_history(kh_writer *w, const kh_order *o)
 {
-    kh_put32(w, o->app_cnt);
-    for (uint32_t i = 0; i < o->app_cnt; i++) {
-        kh_put64(w, o->apps[i].height);
-        kh_put(w, o->apps[i].app_hash, 32);
-    }
-    kh_put32(w, o->word_cnt);
-    for (uint32_t i = 0; i < o->word_cnt; i++) {
-        kh_put64(w, o->words[i].height);
-        kh_put32(w, o->words[i].hub);
-        kh_put32(w, o->words[i].flags);
-        kh_put(w, o->words[i].statement, 32);
-    }
-    kh_put32(w, o->unattested_cnt);
-    for (uint32_t i = 0; i < o->unattested_cnt; i++) {
-        kh_put64(w, o->unattested[i].height);
-        kh_put32(w, o->unattested[i].lost);
-        kh_put(w, o->unattested[i].digest, 32);
-    }
-    kh_put32(w, o->loss_cnt);
-    for (uint32_t i = 0; i < o->loss_cnt; i++) {
-        kh_put64(w, o->losses[i].height);
-        kh_put64(w, o->losses[i].until);
-    }
+    uint8_t bytes[KH_WORD_SZ]; /* the longest */
+    put_past(w, &o->apps_past, o->app_cnt);
+    for (uint32_t i = 0; i < o->app_cnt; i++) kh_app_bytes(&o->apps[i], bytes), kh_put(w, bytes, KH_APP_SZ);
+    put_past(w, &o->words_past, o->word_cnt);
+    for (uint32_t i = 0; i < o->word_cnt; i++) kh_word_bytes(&o->words[i], bytes), kh_put(w, bytes, KH_WORD_SZ);
+    put_past(w, &o->unattested_past, o->unattested_cnt);
+    for (uint32_t i = 0; i < o->unattested_cnt; i++)
+        kh_unattested_bytes(&o->unattested[i], bytes), kh_put(w, bytes, KH_UNATTESTED_SZ);
+    put_past(w, &o->losses_past, o->loss_cnt);
+    for (uint32_t i = 0; i < o->loss_cnt; i++) kh_loss_bytes(&o->losses[i], bytes), kh_put(w, bytes, KH_LOSS_SZ);
 }
 
 kh_err kh_order_save(const kh_order *o, uint8_t **ret, size_t *ret_n)
@@ -120,6 +115,14 @@ kh_err kh_order_save(const kh_order *o, uint8_t **ret, size_t *ret_n)
 
 /* ---- in ---- */
 
+static bool head_sound(const kh_order *o)
+{
+    if (o->height + 1 < o->initial_height || o->height >= INT64_MAX || o->validators_changed > o->height) return false;
+    if (o->entries_height > o->height || o->entries_time_ns > o->time_ns) return false;
+    if (o->entries_height == o->height && o->entries_time_ns != o->time_ns) return false;
+    return o->entries_height != 0 || (kh_all_zero(o->previous, 32) && kh_all_zero(o->entries_root, 32));
+}
+
 static bool take_head(kh_reader *r, kh_order *o)
 {
     const uint8_t *p = kh_take(r, 36);
@@ -130,9 +133,9 @@ static bool take_head(kh_reader *r, kh_order *o)
     kh_take_copy(r, o->previous, 32);
     kh_take_copy(r, o->entries_root, 32);
     o->entries_height = kh_take64(r);
+    o->entries_time_ns = kh_take64(r);
     o->validators_changed = kh_take64(r);
-    return !r->bad && o->height + 1 >= o->initial_height && o->height < INT64_MAX && o->entries_height <= o->height &&
-           o->validators_changed <= o->height;
+    return !r->bad && head_sound(o);
 }
 
 static bool take_seats(kh_reader *r, kh_order *o)
@@ -190,6 +193,8 @@ static kh_err take_leaves(kh_reader *r, kh_order *o)
 {
     uint32_t cnt = kh_take32(r);
     if (r->bad || cnt > KH_PUBLIC_MAX || r->left / LEAF_MIN_SZ < cnt) return KH_E_FORMAT;
+    const uint8_t *before = NULL;
+    uint8_t before_n = 0;
     for (uint32_t i = 0; i < cnt; i++) {
         uint8_t key_n = kh_take8(r);
         uint16_t value_n = kh_take16(r);
@@ -198,29 +203,41 @@ static kh_err take_leaves(kh_reader *r, kh_order *o)
         if (!(kh_version_is_leaf(key, key_n) ? kh_version_take(o, value, value_n)
                                              : kh_public_key_sound(key, key_n, value, value_n)))
             return KH_E_FORMAT;
+        if (before != NULL && kh_keys_compare(before, before_n, key, key_n) >= 0) return KH_E_FORMAT; /* each goes to the end */
+        before = key;
+        before_n = key_n;
         kh_err err = kh_tree_set(&o->tree, key, key_n, value, value_n);
         if (err != KH_OK) return err == KH_E_FULL ? KH_E_FORMAT : err;
     }
     return KH_OK;
 }
 
+/* How many elements follow; more than max: bad. */
+static uint32_t take_past(kh_reader *r, kh_past *past, uint32_t max, size_t size)
+{
+    kh_take_copy(r, past->base, 32);
+    memcpy(past->head, past->base, 32);
+    uint32_t cnt = kh_take32(r);
+    if (cnt > max || r->left / size < cnt) r->bad = true;
+    return r->bad ? 0 : cnt;
+}
+
 static bool take_apps(kh_reader *r, kh_order *o)
 {
-    uint32_t cnt = kh_take32(r);
-    if (r->bad || cnt == 0 || cnt > KH_APP_HASHES) return false;
+    uint32_t cnt = take_past(r, &o->apps_past, KH_APP_HASHES, KH_APP_SZ);
     for (uint32_t i = 0; i < cnt; i++) {
         o->apps[i].height = kh_take64(r);
         kh_take_copy(r, o->apps[i].app_hash, 32);
-        if (o->apps[i].height > o->height || (i > 0 && o->apps[i].height <= o->apps[i - 1].height)) return false;
+        if (i > 0 && o->apps[i].height <= o->apps[i - 1].height) return false;
     }
     o->app_cnt = cnt;
-    return !r->bad && memcmp(o->apps[cnt - 1].app_hash, o->app_hash, 32) == 0;
+    return cnt > 0 && o->apps[cnt - 1].height == (o->entries_height != 0 ? o->entries_height : o->initial_height - 1) &&
+           memcmp(o->apps[cnt - 1].app_hash, o->app_hash, 32) == 0;
 }
 
 static bool take_words(kh_reader *r, kh_order *o)
 {
-    uint32_t cnt = kh_take32(r);
-    if (r->bad || cnt > KH_WORDS_MAX) return false;
+    uint32_t cnt = take_past(r, &o->words_past, KH_WORDS_MAX, KH_WORD_SZ);
     for (uint32_t i = 0; i < cnt; i++) {
         kh_word *w = &o->words[i];
         w->height = kh_take64(r);
@@ -236,9 +253,8 @@ static bool take_words(kh_reader *r, kh_order *o)
 
 static kh_err take_unattested(kh_reader *r, kh_order *o)
 {
-    uint32_t cnt = kh_take32(r);
+    uint32_t cnt = take_past(r, &o->unattested_past, KH_UNATTESTED_MAX, KH_UNATTESTED_SZ);
     uint64_t height = o->attested + 1;
-    if (r->bad || cnt > KH_UNATTESTED_MAX || r->left / 44 < cnt) return KH_E_FORMAT;
     for (uint32_t i = 0; i < cnt; i++) {
         uint64_t at = kh_take64(r);
         uint32_t gone = kh_take32(r);
@@ -248,14 +264,13 @@ static kh_err take_unattested(kh_reader *r, kh_order *o)
         if (err != KH_OK) return err;
         o->unattested[i].lost = gone == 1;
     }
-    return KH_OK;
+    return r->bad ? KH_E_FORMAT : KH_OK;
 }
 
 static kh_err take_losses(kh_reader *r, kh_order *o)
 {
-    uint32_t cnt = kh_take32(r);
+    uint32_t cnt = take_past(r, &o->losses_past, KH_LOSSES_MAX, KH_LOSS_SZ);
     uint64_t least = o->initial_height;
-    if (r->bad || cnt > KH_LOSSES_MAX || r->left != (size_t)cnt * 16) return KH_E_FORMAT;
     for (uint32_t i = 0; i < cnt; i++) {
         uint64_t height = kh_take64(r), until = kh_take64(r);
         if (height < o->initial_height || height > until || until < least || until > o->height) return KH_E_FORMAT;
@@ -263,12 +278,13 @@ static kh_err take_losses(kh_reader *r, kh_order *o)
         kh_err err = kh_losses_add(o, height, until);
         if (err != KH_OK) return err;
     }
-    return KH_OK;
+    return r->bad || r->left != 0 ? KH_E_FORMAT : KH_OK;
 }
 
 static kh_err hash_fits(kh_order *o)
 {
     uint8_t root[32], hash[32];
+    kh_past_loaded(o);
     kh_err err = kh_public_all(o);
     if (err != KH_OK) return err;
     kh_tree_root(&o->tree, root);
@@ -304,6 +320,8 @@ kh_err kh_order_load(const uint8_t *genesis_bytes, size_t genesis_n, const uint8
 {
     kh_genesis g;
     kh_order *o;
+    if (n > KH_ORDER_SAVED_MAX_SZ) return KH_E_FORMAT;
+    if (n >= 4 && memcmp(p, magic, 3) == 0 && p[3] != magic[3]) return KH_E_VERSION;
     kh_err err = kh_order_blank(genesis_bytes, genesis_n, &g, &o);
     if (err != KH_OK) return err;
     kh_genesis_free(&g);
@@ -311,4 +329,14 @@ kh_err kh_order_load(const uint8_t *genesis_bytes, size_t genesis_n, const uint8
     if (err != KH_OK) kh_order_free(o);
     else *ret = o;
     return err;
+}
+
+kh_err kh_order_load_given(const uint8_t *genesis_bytes, size_t genesis_n, const uint8_t *p, size_t n, uint64_t height,
+                           const uint8_t app_hash[32], kh_order **ret)
+{
+    enum { HEIGHT_AT = 36, HASH_AT = 52, ENTRIES_AT = 148, ENTRIES_END = 156 };
+    if (n < ENTRIES_END || kh_load64(p + HEIGHT_AT) != height || kh_load64(p + ENTRIES_AT) != height ||
+        memcmp(p + HASH_AT, app_hash, 32) != 0)
+        return KH_E_FORMAT;
+    return kh_order_load(genesis_bytes, genesis_n, p, n, ret);
 }

@@ -13,22 +13,11 @@ static kh_word blank(const kh_attestation *a, uint32_t hub, uint32_t flags)
         .height = a->height, .hub = hub, .flags = flags | ((a->flags & KH_ATTEST_CHECKPOINT) != 0 ? KH_WORD_CHECKPOINT : 0)};
 }
 
-static uint32_t place_of(const kh_order *o, const kh_word *like)
-{
-    uint32_t low = 0, high = o->word_cnt;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (kh_word_compare(&o->words[middle], like) < 0) low = middle + 1;
-        else high = middle;
-    }
-    return low;
-}
-
 /* The first word about what this attestation is about; NULL: none. after: the next one. */
 static kh_word *first_about(const kh_order *o, const kh_attestation *a)
 {
     const kh_word least = blank(a, 0, 0);
-    uint32_t i = place_of(o, &least);
+    uint32_t i = kh_words_place(o, &least);
     return i < o->word_cnt && kh_word_about(&o->words[i]) == kh_word_about(&least) ? &o->words[i] : NULL;
 }
 
@@ -41,28 +30,8 @@ static kh_word *after(const kh_order *o, kh_word *w)
 static kh_word *word_of(const kh_order *o, const kh_attestation *a)
 {
     const kh_word like = blank(a, a->hub, 0);
-    uint32_t i = place_of(o, &like);
+    uint32_t i = kh_words_place(o, &like);
     return i < o->word_cnt && kh_word_compare(&o->words[i], &like) == 0 ? &o->words[i] : NULL;
-}
-
-/* Remembers a word; where there is no room the lowest height goes, or this one where it is the lowest. */
-static void remember(kh_order *o, const kh_word *word)
-{
-    uint32_t i = place_of(o, word);
-    if (o->word_cnt == KH_WORDS_MAX) {
-        if (i == 0) return;
-        memmove(o->words, o->words + 1, (size_t)--o->word_cnt * sizeof *o->words);
-        i--;
-    }
-    memmove(&o->words[i + 1], &o->words[i], (size_t)(o->word_cnt - i) * sizeof *o->words);
-    o->words[i] = *word;
-    o->word_cnt++;
-}
-
-void kh_words_forget(kh_order *o, uint64_t height)
-{
-    const kh_word like = {.height = height};
-    o->word_cnt = place_of(o, &like);
 }
 
 /* Hubs of the set that said this of it and were not found to lie. */
@@ -107,7 +76,7 @@ static kh_err count(kh_order *o, const kh_attestation *a, const uint8_t statemen
     for (kh_word *w = first_about(o, a); w != NULL && err == KH_OK; w = after(o, w)) {
         if ((w->flags & KH_WORD_LIED) != 0 || memcmp(w->statement, statement, 32) == 0) continue;
         differs = true;
-        if (agreed) w->flags |= KH_WORD_LIED;
+        if (agreed) kh_words_lied(o, w);
         err = kh_built_liar(o, w->hub, a->height, agreed);
     }
     return err == KH_OK && differs && !agreed ? kh_built_liar(o, a->hub, a->height, false) : err;
@@ -118,8 +87,8 @@ static kh_order_code lie(kh_order *o, kh_at *at, const kh_attestation *a, kh_wor
     at->effect = true;
     if (at->apply) {
         const kh_word lied = blank(a, a->hub, KH_WORD_LIED);
-        if (word != NULL) word->flags |= KH_WORD_LIED;
-        else remember(o, &lied);
+        if (word != NULL) kh_words_lied(o, word);
+        else kh_words_remember(o, &lied);
         at->err = kh_built_liar(o, a->hub, a->height, true);
     }
     return KH_R_REFUSED;
@@ -162,7 +131,7 @@ kh_order_code kh_judge_attestation(kh_order *o, kh_at *at, const kh_tx_span *tx,
     uint32_t others = agreeing(o, &a, statement);
     kh_word said = blank(&a, a.hub, KH_WORD_SAID);
     memcpy(said.statement, statement, 32);
-    remember(o, &said);
+    kh_words_remember(o, &said);
     at->err = count(o, &a, statement, others);
     return KH_R_OK;
 }

@@ -253,7 +253,7 @@ Test(order_words, what_is_remembered_is_bounded)
     blocks_to(5);
     kh_attestation old = fx_word(&c, 51, 5);
     memset(old.app_hash, 9, 32); /* not the chain's hash: as long as it is remembered, a lie */
-    for (uint32_t i = 0; i < KH_APP_HASHES; i++) kh_apps_add(c.order, 6, hash);
+    for (uint32_t i = 0; i < KH_APP_HASHES; i++) kh_apps_turn(c.order), kh_apps_add(c.order, 6, hash);
     cr_assert(c.order->app_cnt == KH_APP_HASHES && kh_apps_find(c.order, 5) == NULL);
     fx_next(&c, 10);
     /* Older than the hashes that are remembered: hubs that come from far behind are heard, and nodes check what they keep. */

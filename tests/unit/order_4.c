@@ -63,7 +63,7 @@ Test(order_any, what_is_saved_is_checked)
     for (size_t at = 0; at < n; at += at < 300 ? 1 : 11) { /* a bit altered: seen, or a state of its own that is canonical too */
         p[at] ^= (uint8_t)(1 << at % 8);
         kh_err err = kh_order_load(c.genesis, c.genesis_n, p, n, &loaded);
-        cr_assert(err == KH_OK || err == KH_E_FORMAT);
+        cr_assert(err == KH_OK || err == KH_E_FORMAT || (err == KH_E_VERSION && at == 3));
         if (err == KH_OK) {
             size_t again_n;
             uint8_t *again = saved_of(loaded, &again_n);

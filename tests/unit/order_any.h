@@ -202,4 +202,32 @@ static inline void any_step(chain *c, kh_order **other, choices *x)
     kh_order_free(*other);
     *other = loaded;
 }
+
+/* any_told: a chain on which hubs spoke, bodies were lost and validators changed, with something in each list that the order
+ * remembers; saved as of a block with transactions. */
+static inline void any_told(chain *c, uint8_t **ret_saved, size_t *ret_n)
+{
+    uint8_t digest[32];
+    fx_begin(c);
+    for (uint32_t i = 0; i < 30; i++) {
+        uint64_t height = kh_order_height(c->order);
+        fx_batch(c, 11 + i % 4, 1 + i / 4);
+        if (i == 1) fx_change_validator(c, 15, 1);
+        if (i == 5) fx_change_version(c, 2, height + 100000);
+        if (i > 0) fx_attest(c, 51, height);
+        if (i > 0 && i < 20) fx_attest(c, 52, height);
+        for (uint32_t hub = 51; i == 10 && hub <= 52; hub++) {
+            kh_attestation a = fx_word(c, hub, height);
+            a.flags = KH_ATTEST_CHECKPOINT;
+            fx_add_word(c, &a);
+        }
+        if (i == 24 || i == 27) {
+            fx_digest(11 + (i - 2) % 4, 1, 1 + (i - 2) / 4, digest);
+            fx_change(c, KH_CHANGE_LOST, digest, sizeof digest);
+        }
+        fx_next(c, 50);
+        for (uint32_t k = 0; k < c->block.tx_cnt; k++) KH_ASSERT(c->block.codes[k] == KH_R_OK);
+    }
+    KH_ASSERT(kh_order_save(c->order, ret_saved, ret_n) == KH_OK);
+}
 #endif
