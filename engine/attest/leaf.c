@@ -37,12 +37,6 @@ void kh_leaf_receipt(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], ui
     leaf_receipt(salt, chain, height, output->batch, output->op_index, output->op_digest, payload_digest, ret);
 }
 
-void kh_leaf_of_item(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], uint64_t height, const uint8_t *item,
-                     const uint8_t payload_digest[32], uint8_t ret[KH_LEAF_RECEIPT_SZ])
-{
-    leaf_receipt(salt, chain, height, item + 8, kh_load32(item + 4), item + 40, payload_digest, ret);
-}
-
 void kh_leaf_notice(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], uint64_t height, const uint8_t payload_digest[32],
                     uint8_t ret[KH_LEAF_NOTICE_SZ])
 {
@@ -71,11 +65,34 @@ uint32_t kh_attest_padded(uint32_t output_cnt) { return kh_attest_power(output_c
 
 /* ---- hashes ---- */
 
+void kh_attest_output_leaf(const uint8_t seed[32], uint32_t leaf, const uint8_t chain[32], uint64_t height, kh_output_kind kind,
+                           const uint8_t batch[32], uint32_t op_index, const uint8_t op_digest[32],
+                           const uint8_t payload_digest[32], uint8_t ret[32])
+{
+    uint8_t salt[KH_SALT_SZ], data[KH_LEAF_RECEIPT_SZ];
+    kh_attest_salt(seed, leaf, salt);
+    if (kind == KH_OUTPUT_RECEIPT) {
+        leaf_receipt(salt, chain, height, batch, op_index, op_digest, payload_digest, data);
+        kh_merkle_leaf(data, KH_LEAF_RECEIPT_SZ, ret);
+    } else {
+        kh_leaf_notice(salt, chain, height, payload_digest, data);
+        kh_merkle_leaf(data, KH_LEAF_NOTICE_SZ, ret);
+    }
+}
+
 void kh_attest_head_leaf(const uint8_t seed[32], uint32_t party, uint64_t count, const uint8_t head[32], uint8_t ret[32])
 {
     uint8_t salt[KH_SALT_SZ], data[KH_LEAF_HEAD_SZ];
     kh_attest_salt(seed, 0, salt);
     kh_leaf_head(salt, party, count, head, data);
+    kh_merkle_leaf(data, sizeof data, ret);
+}
+
+void kh_attest_fill_leaf(const uint8_t seed[32], uint32_t leaf, uint8_t ret[32])
+{
+    uint8_t salt[KH_SALT_SZ], data[KH_LEAF_FILL_SZ];
+    kh_attest_salt(seed, leaf, salt);
+    kh_leaf_fill(salt, data);
     kh_merkle_leaf(data, sizeof data, ret);
 }
 

@@ -1,11 +1,10 @@
-/* maker: a height's outputs at a hub: gathered party by party in the bytes that packages hold, hashed in groups as they come. */
+/* maker: a height's outputs at a hub: gathered party by party in the bytes that packages hold, hashed as they come. */
 #include "attest/inside.h"
+#include "crypto/digest.h"
 #include <stdlib.h>
 
 typedef struct party {
     uint32_t id, output_cnt, leaf_cap;
-    uint32_t hashed_cnt; /* outputs that leaves and head have; */
-    size_t hashed_sz;    /* their bytes in body */
     uint64_t count, count_before;
     uint8_t seed[32], head[32], head_before[32];
     uint8_t (*leaves)[32]; /* 0: the head's, at the end */
@@ -70,8 +69,8 @@ void kh_maker_begin(kh_maker *m, const uint8_t chain[32], const uint8_t secret[3
     for (uint32_t i = 0; i < n; i++) {
         party *p = &m->parties[i];
         p->id = parties[i];
-        p->output_cnt = p->hashed_cnt = 0;
-        p->body_sz = p->hashed_sz = 0;
+        p->output_cnt = 0;
+        p->body_sz = 0;
         p->count = p->count_before = counts[i];
         memcpy(p->head, heads[i], 32);
         memcpy(p->head_before, heads[i], 32);
@@ -112,14 +111,6 @@ static kh_err room_for_body(party *p, size_t more)
     return KH_OK;
 }
 
-static void hash_group(const kh_maker *m, party *p)
-{
-    if (p->hashed_cnt == p->output_cnt) return;
-    p->hashed_sz += kh_attest_group(p->seed, p->hashed_cnt + 1, m->chain, m->height, p->body + p->hashed_sz,
-                                    p->output_cnt - p->hashed_cnt, NULL, p->head, p->leaves);
-    p->hashed_cnt = p->output_cnt;
-}
-
 kh_err kh_maker_add(kh_maker *m, uint32_t party_id, const kh_output *output)
 {
     party *p = party_of(m, party_id);
@@ -128,33 +119,34 @@ kh_err kh_maker_add(kh_maker *m, uint32_t party_id, const kh_output *output)
     static const uint8_t zeros[32];
     bool receipt = output->kind == KH_OUTPUT_RECEIPT;
     const uint8_t *batch = receipt ? output->batch : zeros, *op_digest = receipt ? output->op_digest : zeros;
-    uint32_t op_index = receipt ? output->op_index : 0;
+    uint32_t op_index = receipt ? output->op_index : 0, leaf = p->output_cnt + 1;
     size_t n = kh_payload_encode(output, m->payload);
-    m->err = room_for_leaves(p, p->output_cnt + 2);
+    m->err = room_for_leaves(p, leaf + 1);
     if (m->err == KH_OK) m->err = room_for_body(p, KH_PACKAGE_ITEM_SZ + n);
     if (m->err != KH_OK) return m->err;
-    uint8_t *at = p->body + p->body_sz;
+    uint8_t *at = p->body + p->body_sz, digest[32];
     kh_store32(at, output->kind);
     kh_store32(at + 4, op_index);
     memcpy(at + 8, batch, 32);
     memcpy(at + 40, op_digest, 32);
-    kh_store32(at + KH_PACKAGE_SIZE_AT, (uint32_t)n);
+    kh_store32(at + 72, (uint32_t)n);
     memcpy(at + KH_PACKAGE_ITEM_SZ, m->payload, n);
     p->body_sz += KH_PACKAGE_ITEM_SZ + n;
+    kh_sha256(m->payload, n, digest);
+    kh_attest_output_leaf(p->seed, leaf, m->chain, m->height, output->kind, batch, op_index, op_digest, digest, p->leaves[leaf]);
+    kh_output_chain(p->head, digest, p->head);
     p->count++;
     p->output_cnt++;
-    if (p->output_cnt - p->hashed_cnt == KH_ATTEST_GROUP) hash_group(m, p);
     return KH_OK;
 }
 
-static kh_err end_party(const kh_maker *m, party *p, uint8_t ret_root[32])
+static kh_err end_party(party *p, uint8_t ret_root[32])
 {
     uint32_t cnt = kh_attest_padded(p->output_cnt);
     kh_err err = room_for_leaves(p, cnt);
     if (err != KH_OK) return err;
-    hash_group(m, p);
     kh_attest_head_leaf(p->seed, p->id, p->count, p->head, p->leaves[0]);
-    kh_attest_fill(p->seed, p->output_cnt + 1, cnt, p->leaves);
+    for (uint32_t i = p->output_cnt + 1; i < cnt; i++) kh_attest_fill_leaf(p->seed, i, p->leaves[i]);
     kh_merkle_root(p->leaves, cnt, ret_root);
     return KH_OK;
 }
@@ -168,12 +160,13 @@ kh_err kh_maker_end(kh_maker *m, uint8_t ret_root[32])
     }
     for (uint32_t i = 0; i < m->party_cnt; i++) {
         uint8_t root[32];
-        if ((m->err = end_party(m, &m->parties[i], root)) != KH_OK) return m->err;
+        if ((m->err = end_party(&m->parties[i], root)) != KH_OK) return m->err;
         kh_attest_top_leaf(m->parties[i].id, root, m->top[i]);
     }
     for (uint32_t i = m->party_cnt; i < m->top_cnt; i++) kh_attest_top_leaf(0, NULL, m->top[i]);
     uint8_t(*level)[32] = m->top;
-    for (uint32_t n = m->top_cnt; n > 1; level += n, n /= 2) kh_merkle_level((const uint8_t(*)[32])level, n, level + n);
+    for (uint32_t n = m->top_cnt; n > 1; level += n, n /= 2)
+        for (uint32_t i = 0; i < n / 2; i++) kh_merkle_node(level[(size_t)2 * i], level[(size_t)2 * i + 1], level[n + i]);
     memcpy(ret_root, level[0], 32);
     return KH_OK;
 }

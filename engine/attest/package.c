@@ -1,5 +1,6 @@
 /* package: what a bank is given of a height: read, its chain and trees computed anew. */
 #include "attest/inside.h"
+#include "crypto/digest.h"
 #include <stdlib.h>
 
 static bool read_head(const uint8_t *p, size_t n, kh_package *ret)
@@ -29,7 +30,7 @@ static bool read_item(const uint8_t **at, size_t *left, kh_package_item *item)
     const uint8_t *p = *at;
     if (*left < KH_PACKAGE_ITEM_SZ) return false;
     uint32_t kind = kh_load32(p);
-    item->payload_sz = kh_load32(p + KH_PACKAGE_SIZE_AT);
+    item->payload_sz = kh_load32(p + 72);
     item->payload = p + KH_PACKAGE_ITEM_SZ;
     *left -= KH_PACKAGE_ITEM_SZ;
     if (item->payload_sz < 4 || item->payload_sz > *left || kh_load32(item->payload) != kind ||
@@ -44,27 +45,27 @@ static bool read_item(const uint8_t **at, size_t *left, kh_package_item *item)
     return true;
 }
 
-/* take reads the outputs, and computes the chain and the leaves; leaves must have room. */
+/* take reads the outputs, and computes the chain and, where leaves is not NULL, the leaves; leaves must have room. */
 static bool take(const uint8_t *p, size_t n, const uint8_t chain[32], kh_package *ret, uint8_t (*leaves)[32])
 {
     const uint8_t *seed = p + 16, *at = p + KH_PACKAGE_HEAD_SZ + (size_t)32 * ret->top_path_n + 4;
     size_t left = n - (size_t)(at - p);
-    uint8_t salts[KH_ATTEST_GROUP][KH_SALT_SZ];
     memcpy(ret->head, ret->head_before, 32);
-    for (uint32_t i = 0, cnt; i < ret->item_cnt; i += cnt) {
-        const uint8_t *group = at;
-        kh_package_item *items = &ret->items[i];
-        for (cnt = 0; cnt < KH_ATTEST_GROUP && i + cnt < ret->item_cnt; cnt++) {
-            if (!read_item(&at, &left, &items[cnt])) return false;
-            items[cnt].leaf = i + cnt + 1;
-        }
-        (void)kh_attest_group(seed, i + 1, chain, ret->height, group, cnt, salts, ret->head, leaves);
-        for (uint32_t k = 0; k < cnt; k++) memcpy(items[k].salt, salts[k], KH_SALT_SZ);
+    for (uint32_t i = 0; i < ret->item_cnt; i++) {
+        kh_package_item *item = &ret->items[i];
+        if (!read_item(&at, &left, item)) return false;
+        item->leaf = i + 1;
+        kh_attest_salt(seed, item->leaf, item->salt);
+        uint8_t digest[32];
+        kh_sha256(item->payload, item->payload_sz, digest);
+        kh_output_chain(ret->head, digest, ret->head);
+        kh_attest_output_leaf(seed, item->leaf, chain, ret->height, item->kind, item->batch, item->op_index, item->op_digest,
+                              digest, leaves[item->leaf]);
     }
     ret->count = ret->count_before + ret->item_cnt;
     kh_attest_salt(seed, 0, ret->head_salt);
     kh_attest_head_leaf(seed, ret->party, ret->count, ret->head, leaves[0]);
-    kh_attest_fill(seed, ret->item_cnt + 1, kh_attest_padded(ret->item_cnt), leaves);
+    for (uint32_t i = ret->item_cnt + 1; i < kh_attest_padded(ret->item_cnt); i++) kh_attest_fill_leaf(seed, i, leaves[i]);
     return left == 0;
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include "crypto/digest.h"
 
-enum { TYPE_AT = 4, SEQUENCE_AT = 16, BODY_WAIT_MS = 5, FRAME_SMALL_SZ = 64, DIGESTS_AT_ONCE = 32 };
+enum { TYPE_AT = 4, SEQUENCE_AT = 16, BODY_WAIT_MS = 5, FRAME_SMALL_SZ = 64 };
 
 typedef struct feed {
     kh_hub *h;
@@ -143,14 +143,13 @@ static uint32_t hears(const kh_work *w, const batch *b, const kh_section *s)
     return m != NULL && (m->role == KH_MEMBER_REGULATOR || m->role == KH_MEMBER_SOURCE) ? m->id : 0;
 }
 
-static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const kh_sha256_text *text, kh_code code)
+static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const uint8_t *frame, size_t n, kh_code code)
 {
     kh_origin origin = {.batch = b->nth, .op_index = b->op_index++};
-    const uint8_t *frame = text->p;
-    memcpy(origin.digest, text->ret, sizeof origin.digest);
+    kh_sha256(frame, n, origin.digest);
     if (code != KH_C_OK) return refuse(f, hears(f->w, b, s), kh_load64(frame + SEQUENCE_AT), code, &origin);
     if (frame[TYPE_AT] == KH_OP_PARTY_KEY) f->h->key_block = f->w->height;
-    return kh_run_add(f->run, frame, text->n, &origin);
+    return kh_run_add(f->run, frame, n, &origin);
 }
 
 /* Room for a bundle as a whole, and its head in front, which counts what the ledger is given of it; nothing: it need not stand
@@ -167,30 +166,17 @@ static kh_err bundle_head(feed *f, const batch *b, const kh_section *s, bool *re
     return err == KH_OK ? add_op(f, &head, &no_origin) : err;
 }
 
-/* The next frames of a section from *at on, and their digests. */
-static uint32_t digests_of(const kh_section *s, size_t *at, kh_sha256_text texts[DIGESTS_AT_ONCE],
-                           uint8_t digests[DIGESTS_AT_ONCE][32])
-{
-    uint32_t cnt = 0;
-    for (; cnt < DIGESTS_AT_ONCE && *at < s->frames_sz; *at += texts[cnt++].n)
-        texts[cnt] = (kh_sha256_text){s->frames + *at, kh_load32(s->frames + *at), digests[cnt]};
-    kh_sha256_beside(NULL, 0, texts, cnt);
-    return cnt;
-}
-
 static kh_err feed_section(feed *f, batch *b, const kh_section *s)
 {
-    kh_sha256_text texts[DIGESTS_AT_ONCE];
-    uint8_t digests[DIGESTS_AT_ONCE][32];
     bool small = s->kind == KH_SECTION_SIGNED && s->frames_sz <= KH_BUNDLE_MAX_SZ, together = false, good = false;
     kh_err err = small ? kh_judge_bundle(f->h, f->w, s, &good) : KH_OK;
     if (err == KH_OK && good) err = bundle_head(f, b, s, &together);
     for (size_t at = 0; at < s->frames_sz && err == KH_OK;) {
-        uint32_t cnt = digests_of(s, &at, texts, digests);
-        for (uint32_t i = 0; i < cnt && err == KH_OK; i++) {
-            if (!together) err = make_room(f, texts[i].n + FRAME_SMALL_SZ, 1);
-            if (err == KH_OK) err = feed_frame(f, b, s, &texts[i], judge(f, b, s, good, texts[i].p, texts[i].n));
-        }
+        const uint8_t *frame = s->frames + at;
+        size_t n = kh_load32(frame);
+        if (!together) err = make_room(f, n + FRAME_SMALL_SZ, 1);
+        if (err == KH_OK) err = feed_frame(f, b, s, frame, n, judge(f, b, s, good, frame, n));
+        at += n;
     }
     return err;
 }

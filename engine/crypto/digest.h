@@ -13,15 +13,6 @@ void kh_sha256_init(kh_sha256_state *state);
 void kh_sha256_update(kh_sha256_state *state, const void *p, size_t n);
 void kh_sha256_final(kh_sha256_state *state, uint8_t ret[32]);
 void kh_sha256(const void *p, size_t n, uint8_t ret[32]);
-typedef struct kh_sha256_text {
-    const void *p; /* n bytes; n 0: may be NULL */
-    size_t n;
-    uint8_t *ret; /* its digest, 32 bytes */
-} kh_sha256_text;
-/* kh_sha256_beside gives each text's digest, two at a time where the processor has instructions for SHA-256, which takes some two
- * thirds of the time: those of `row` one after another, so that each may hold what those before it gave, and beside them
- * `others`, in any order. */
-void kh_sha256_beside(const kh_sha256_text *row, size_t row_n, const kh_sha256_text *others, size_t n);
 /* kh_hex writes 2n lower-case characters and a NUL. */
 void kh_hex(const uint8_t *p, size_t n, char *buf);
 /* kh_hex_read takes text_n characters as n bytes: lower case, exactly 2n of them. False: they are not; some of ret may be

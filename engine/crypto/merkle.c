@@ -11,40 +11,19 @@ void kh_merkle_leaf(const void *data, size_t n, uint8_t ret[32])
     kh_sha256_final(&state, ret);
 }
 
-enum { NODE_TEXT_SZ = 65, NODES_AT_ONCE = 32 };
-
-static void node_text(const uint8_t left[32], const uint8_t right[32], uint8_t ret[NODE_TEXT_SZ])
-{
-    ret[0] = 1;
-    memcpy(ret + 1, left, 32);
-    memcpy(ret + 33, right, 32);
-}
-
 void kh_merkle_node(const uint8_t left[32], const uint8_t right[32], uint8_t ret[32])
 {
-    uint8_t text[NODE_TEXT_SZ];
-    node_text(left, right, text);
-    kh_sha256(text, sizeof text, ret);
-}
-
-void kh_merkle_level(const uint8_t (*nodes)[32], uint32_t n, uint8_t (*ret)[32])
-{
-    uint8_t texts[NODES_AT_ONCE][NODE_TEXT_SZ];
-    kh_sha256_text all[NODES_AT_ONCE];
-    for (uint32_t at = 0, cnt; at < n / 2; at += cnt) {
-        cnt = n / 2 - at < NODES_AT_ONCE ? n / 2 - at : NODES_AT_ONCE;
-        for (uint32_t i = 0; i < cnt; i++) {
-            node_text(nodes[(size_t)2 * (at + i)], nodes[(size_t)2 * (at + i) + 1], texts[i]);
-            all[i] = (kh_sha256_text){texts[i], NODE_TEXT_SZ, ret[at + i]};
-        }
-        kh_sha256_beside(NULL, 0, all, cnt);
-    }
+    uint8_t buf[65];
+    buf[0] = 1;
+    memcpy(buf + 1, left, 32);
+    memcpy(buf + 33, right, 32);
+    kh_sha256(buf, sizeof buf, ret);
 }
 
 /* One level up; returns how many nodes it has. */
 static uint32_t level_up(uint8_t (*nodes)[32], uint32_t n)
 {
-    kh_merkle_level((const uint8_t(*)[32])nodes, n, nodes);
+    for (uint32_t i = 0; i + 1 < n; i += 2) kh_merkle_node(nodes[i], nodes[i + 1], nodes[i / 2]);
     if (n % 2 == 1) memmove(nodes[n / 2], nodes[n - 1], 32);
     return n / 2 + n % 2;
 }

@@ -8,8 +8,6 @@
 
 void kh_merkle_leaf(const void *data, size_t n, uint8_t ret[32]);
 void kh_merkle_node(const uint8_t left[32], const uint8_t right[32], uint8_t ret[32]);
-/* kh_merkle_level: the nodes above n / 2 pairs; ret may be `nodes` itself. */
-void kh_merkle_level(const uint8_t (*nodes)[32], uint32_t n, uint8_t (*ret)[32]);
 /* kh_merkle_root folds n leaf hashes; leaves are overwritten. */
 void kh_merkle_root(uint8_t (*leaves)[32], uint32_t n, uint8_t ret[32]);
 /* kh_merkle_path writes the neighbours of leaf `index`, from the leaf up; returns their number. leaves are overwritten. */

@@ -1,8 +1,6 @@
 /* Unit tests of crypto: AES-256-GCM by each method against the published vectors (McGrew and Viega, "The Galois/Counter Mode of
  * Operation", test cases 13 to 16, which NIST's GCM submission carries), against the other method, and with every bit altered. */
 #include "crypto/aead.h"
-#include "crypto/digest.h"
-#include "crypto/merkle.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
@@ -116,59 +114,4 @@ Test(crypto, what_is_refused)
     cr_assert(kh_aead_key_new((kh_aead_method)9, key, 1, &k) == KH_E_ARG);
     cr_assert(kh_aead_has(kh_aead_best()));
     kh_aead_key_free(NULL);
-}
-
-/* ---- digests beside each other ---- */
-
-enum { TEXTS_MAX = 24, ROW_TEXT_SZ = 77, ROW_AT = 13 };
-
-/* Lengths around each border of blocks and padding, in every number, against one at a time; and a row whose texts hold the digest
- * of the one before. */
-Test(crypto, digests_beside)
-{
-    static uint8_t bytes[4096];
-    uint8_t made[TEXTS_MAX][32], wanted[32], row_bytes[TEXTS_MAX + 1][ROW_TEXT_SZ], head[32];
-    kh_sha256_text others[TEXTS_MAX], row[TEXTS_MAX];
-    random_bytes(bytes, sizeof bytes);
-    for (uint32_t round = 0; round < 400; round++) {
-        uint32_t n = round % TEXTS_MAX, row_n = round / 3 % TEXTS_MAX;
-        for (uint32_t i = 0; i < n; i++)
-            others[i] = (kh_sha256_text){bytes + i, i % 3 == 0 ? round : (size_t)(round * (i + 1)) % 700, made[i]};
-        random_bytes(head, sizeof head); /* so that nothing of the round before is right by chance */
-        memcpy(row_bytes[0] + ROW_AT, head, 32);
-        for (uint32_t i = 0; i < row_n; i++) {
-            memset(row_bytes[i], (int)i, ROW_AT);
-            memcpy(row_bytes[i] + ROW_AT + 32, bytes + 32 * (size_t)i, 32);
-            row[i] = (kh_sha256_text){row_bytes[i], ROW_TEXT_SZ, row_bytes[i + 1] + ROW_AT};
-        }
-        kh_sha256_beside(row, row_n, others, n);
-        for (uint32_t i = 0; i < n; i++) {
-            kh_sha256(others[i].p, others[i].n, wanted);
-            cr_assert(memcmp(made[i], wanted, 32) == 0, "round %u: text %u of %zu bytes", round, i, others[i].n);
-        }
-        uint8_t text[ROW_TEXT_SZ];
-        memcpy(wanted, head, 32);
-        for (uint32_t i = 0; i < row_n; i++) {
-            memset(text, (int)i, ROW_AT);
-            memcpy(text + ROW_AT, wanted, 32);
-            memcpy(text + ROW_AT + 32, bytes + 32 * (size_t)i, 32);
-            kh_sha256(text, sizeof text, wanted);
-            cr_assert(memcmp(row_bytes[i + 1] + ROW_AT, wanted, 32) == 0, "round %u: %u of the row", round, i);
-        }
-    }
-}
-
-Test(crypto, level_of_a_tree)
-{
-    uint8_t nodes[131][32], above[65][32], wanted[32];
-    for (uint32_t n = 0; n <= 131; n++) {
-        random_bytes(nodes[0], sizeof nodes);
-        kh_merkle_level((const uint8_t(*)[32])nodes, n, above);
-        for (uint32_t i = 0; i < n / 2; i++) {
-            kh_merkle_node(nodes[2 * i], nodes[2 * i + 1], wanted);
-            cr_assert(memcmp(above[i], wanted, 32) == 0, "%u of %u", i, n);
-        }
-        kh_merkle_level((const uint8_t(*)[32])nodes, n, nodes);
-        cr_assert(memcmp(nodes, above, (size_t)n / 2 * 32) == 0, "in place, of %u", n);
-    }
 }

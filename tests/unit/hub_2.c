@@ -166,7 +166,11 @@ Test(hub_restart, inside_a_block)
         node.bodies[body].hidden = true;
         for (uint32_t i = 0; i <= BIG; i++) decide_nth(i);
         uint64_t parts = 0;
-        for (uint32_t i = 0; i < 100; i++) {
+        for (uint32_t i = 0; i < 60000 && (parts <= BIG || kh_store_last_block(w.store) != FIRST_HEIGHT + BIG); i++) {
+            usleep(1000);
+            parts = kh_store_durable_upto(w.store);
+        }
+        for (uint32_t i = 0; i < 500; i++) {
             usleep(1000);
             uint64_t now = kh_store_durable_upto(w.store);
             if (now != parts) parts = now, i = 0;
