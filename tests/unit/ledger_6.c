@@ -193,6 +193,16 @@ static world *from_leaves(const leaf_copy *leaves, const uint8_t *secret)
     return made;
 }
 
+/* The world as it stands, made again under another secret. */
+static world *twin(void)
+{
+    leaf_copy leaves = {.n = 0};
+    leaf_copy_take(&leaves, w->l);
+    world *made = from_leaves(&leaves, (const uint8_t *)"another secret..");
+    leaf_copy_free(&leaves);
+    return made;
+}
+
 static void same_life(world *a, world *b)
 {
     world *all[2] = {a, b};
@@ -248,9 +258,7 @@ Test(ledger_rebuild, who_finds_a_link_group_full_is_left_as_it_was)
     cr_assert(send(corrected) == KH_C_OK);
     cr_assert(send(doc_op(KH_DOC_PUT, KH_KIND_INVOICE, "OLD", "OWNER1", USD, 100)) == KH_C_OK);
     cr_assert(doc_view(w, EXPORT, decl(63), 0).link_group != 0 && doc_view(w, EXPORT, decl(65), 0).link_group == 0);
-    leaf_copy leaves = {.n = 0};
-    leaf_copy_take(&leaves, w->l);
-    world *other = from_leaves(&leaves, (const uint8_t *)"another secret..");
+    world *other = twin();
     world *both[2] = {w, other};
     for (int i = 0; i < 2; i++) {
         w = both[i];
@@ -260,7 +268,6 @@ Test(ledger_rebuild, who_finds_a_link_group_full_is_left_as_it_was)
     w = both[0];
     cr_assert(w->all_outcomes == other->all_outcomes && leaf_ledger_equal(w->l, other->l));
     world_free(other);
-    leaf_copy_free(&leaves);
 }
 
 /* Readers beside the applier ask whether any bank is frozen before they look whether theirs is. */
@@ -268,9 +275,7 @@ Test(ledger_rebuild, a_frozen_bank_is_answered_as_one)
 {
     declare(w, 1, USD, 100);
     cr_assert(freeze(w, 2, true) == KH_C_OK);
-    leaf_copy leaves = {.n = 0};
-    leaf_copy_take(&leaves, w->l);
-    world *other = from_leaves(&leaves, (const uint8_t *)"another secret..");
+    world *other = twin();
     kh_question q = {.key = key_of(EXPORT, decl(1)), .amount = 100, .currency = USD, .want = ALL, .bank = 2, .kind = EXPORT};
     q.owner_check = kh_owner_check(kh_text_of("OWNER1"));
     kh_verdict verdict[2];
@@ -280,7 +285,6 @@ Test(ledger_rebuild, a_frozen_bank_is_answered_as_one)
     kh_ledger_verify(other->l, &q, 1, &verdict[1]);
     cr_assert(verdict[0].code == KH_C_FROZEN && verdict[1].code == KH_C_FROZEN);
     world_free(other);
-    leaf_copy_free(&leaves);
 }
 
 /* More than an entry lets go: what is left of it goes on in the next, at the same financing. */
@@ -298,9 +302,7 @@ Test(ledger_rebuild, holds_of_who_was_expelled_go_on_lapsing_where_they_stood)
     kh_op expelled = {.type = KH_OP_EXPELLED, .expelled = {2}};
     cr_assert(send(expelled) == KH_C_OK);
     cr_assert(kh_ledger_next_due(w->l) == kh_ledger_time(w->l), "nothing is left to lapse");
-    leaf_copy leaves = {.n = 0};
-    leaf_copy_take(&leaves, w->l);
-    world *other = from_leaves(&leaves, (const uint8_t *)"another secret..");
+    world *other = twin();
     world *both[2] = {w, other};
     for (int i = 0; i < 2; i++) {
         w = both[i];
@@ -310,7 +312,6 @@ Test(ledger_rebuild, holds_of_who_was_expelled_go_on_lapsing_where_they_stood)
     w = both[0];
     cr_assert(w->all_outcomes == other->all_outcomes && leaf_ledger_equal(w->l, other->l));
     world_free(other);
-    leaf_copy_free(&leaves);
 }
 
 /* ---- leaves that are not as they were ---- */
