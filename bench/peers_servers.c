@@ -4,6 +4,7 @@
 #include <hiredis/hiredis.h>
 #include <libpq-fe.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,9 +51,10 @@ double peer_redis(const char *dir, uint32_t rows, uint32_t batch, double seconds
             while (n-- > 0 && redisGetReply(c, (void **)&r) == REDIS_OK) freeReplyObject(r);
         }
         uint64_t seed = 5, id = 0, done = 0;
+        bool refused = false;
         enum { PIPELINE = 256 };
         double began = peer_now();
-        while (peer_now() - began < seconds) {
+        while (!refused && peer_now() - began < seconds) {
             /* one reserve a call, PIPELINE calls in flight; or the whole batch in one script */
             uint32_t calls = batch == 1 ? PIPELINE : 4;
             for (uint32_t k = 0; k < calls; k++) {
@@ -74,13 +76,14 @@ double peer_redis(const char *dir, uint32_t rows, uint32_t batch, double seconds
             for (uint32_t k = 0; k < calls; k++) {
                 if (redisGetReply(c, (void **)&r) != REDIS_OK) {
                     fprintf(stderr, "peers: redis: %s\n", c->errstr);
+                    refused = true;
                     break;
                 }
-                if (r->type != REDIS_REPLY_INTEGER) fprintf(stderr, "peers: redis: %s\n", r->str);
+                if (r->type != REDIS_REPLY_INTEGER) refused = true, fprintf(stderr, "peers: redis: %s\n", r->str);
                 freeReplyObject(r);
             }
         }
-        rate = (double)done / (peer_now() - began);
+        if (!refused) rate = (double)done / (peer_now() - began);
         redisFree(c);
     } else fprintf(stderr, "peers: redis did not start\n");
     kill(pid, SIGKILL);
