@@ -5,6 +5,7 @@
 #include "host/host.h"
 #include "keys.h"
 #include "peers.h"
+#include "window.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -33,7 +34,7 @@ static void figure(const char *name, double value, const char *against, double r
 
 typedef struct flow {
     _Atomic uint64_t done;
-    _Atomic uint32_t waiting;
+    window batches;
 } flow;
 typedef struct ticket {
     flow *f;
@@ -51,7 +52,7 @@ static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
         return;
     }
     atomic_fetch_add(&t->f->done, t->n);
-    atomic_fetch_sub(&t->f->waiting, 1);
+    window_leave(&t->f->batches);
     free(t);
 }
 
@@ -60,15 +61,15 @@ static double ours(kh_store *s, const kh_key *keys, uint32_t rows, uint32_t batc
     flow f = {0};
     ops_buf b = {0};
     uint64_t seed = *id + 7, wait = 0;
+    window_open(&f.batches, depth);
     double began = peer_now();
     while (peer_now() - began < seconds) {
         b.n = b.cnt = 0;
         for (uint32_t i = 0; i < batch; i++)
             ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, ++*id, keys[peer_random(&seed) % rows], 1);
-        while (atomic_load(&f.waiting) >= depth) usleep(5);
+        window_enter(&f.batches);
         ticket *t = malloc(sizeof *t);
         *t = (ticket){&f, batch};
-        atomic_fetch_add(&f.waiting, 1);
         if (kh_store_submit(s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt, .reply = answered, .ctx = t},
                             &wait) != KH_OK)
             exit(1);

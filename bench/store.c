@@ -8,6 +8,7 @@
  */
 #include "host/host.h"
 #include "keys.h"
+#include "window.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -62,10 +63,10 @@ static kh_store *open_store(kh_disk *disk, bool inline_engine)
 typedef struct sender {
     kh_store *s;
     uint64_t id, id_step;
-    uint32_t batch, depth;
+    uint32_t batch;
     double until;
     _Atomic uint64_t done;
-    _Atomic uint32_t waiting;
+    window batches;
     double *times; /* of batches */
     uint32_t time_cnt, time_max;
 } sender;
@@ -85,7 +86,7 @@ static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     sender *from = b->from;
     if (from->time_cnt < from->time_max) from->times[from->time_cnt++] = now_s() - b->at;
     atomic_fetch_add_explicit(&from->done, b->n, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&from->waiting, 1, memory_order_release);
+    window_leave(&from->batches);
     free(b);
 }
 
@@ -105,15 +106,14 @@ static void *send_all(void *arg)
         b.n = b.cnt = 0;
         for (uint32_t i = 0; i < me->batch; i++, me->id++)
             ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, me->id, keys[mixed(me->id) % doc_cnt], 1);
-        while (atomic_load_explicit(&me->waiting, memory_order_acquire) >= me->depth) usleep(5);
+        window_enter(&me->batches);
         sent *x = malloc(sizeof *x);
         *x = (sent){me, now_s(), me->batch};
-        atomic_fetch_add_explicit(&me->waiting, 1, memory_order_relaxed);
         if (kh_store_submit(me->s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt, .reply = answered, .ctx = x},
                             &ticket) != KH_OK)
             break;
     }
-    while (atomic_load_explicit(&me->waiting, memory_order_acquire) != 0) usleep(100);
+    window_drain(&me->batches);
     free(b.p);
     return NULL;
 }
@@ -136,7 +136,8 @@ static double run(kh_store *s, uint64_t *id, uint32_t threads, uint32_t batch, u
     for (uint32_t i = 0; i < threads; i++) {
         memset(&senders[i], 0, sizeof senders[i]);
         senders[i] =
-            (sender){.s = s, .id = *id + (uint64_t)i * 1000000000, .batch = batch, .depth = depth, .until = began + seconds};
+            (sender){.s = s, .id = *id + (uint64_t)i * 1000000000, .batch = batch, .until = began + seconds};
+        window_open(&senders[i].batches, depth);
         senders[i].times = malloc((senders[i].time_max = 4000000) * sizeof(double));
         pthread_create(&ids[i], NULL, send_all, &senders[i]);
     }
