@@ -11,4 +11,19 @@ static inline kh_key *keys_make(uint32_t cnt)
     for (uint32_t i = 0; i < cnt; i++) keys[i] = ops_key(i);
     return keys;
 }
+
+static inline uint32_t keys_place(uint32_t cnt, uint64_t id)
+{
+    id = (id ^ id >> 31) * UINT64_C(0x9E3779B97F4A7C15);
+    id = (id ^ id >> 29) * UINT64_C(0xBF58476D1CE4E5B9);
+    return (uint32_t)((id >> 32) * cnt >> 32);
+}
+
+/* keys_of: the key for an id, as good as random. Who goes through ids in turn does not wait for the table's memory: that of the
+ * one 16 further is fetched meanwhile. */
+static inline kh_key keys_of(const kh_key *keys, uint32_t cnt, uint64_t id)
+{
+    __builtin_prefetch(&keys[keys_place(cnt, id + 16)]);
+    return keys[keys_place(cnt, id)];
+}
 #endif

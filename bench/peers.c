@@ -60,13 +60,13 @@ static double ours(kh_store *s, const kh_key *keys, uint32_t rows, uint32_t batc
 {
     flow f = {0};
     ops_buf b = {0};
-    uint64_t seed = *id + 7, wait = 0;
+    uint64_t wait = 0;
     window_open(&f.batches, depth);
     double began = peer_now();
     while (peer_now() - began < seconds) {
         b.n = b.cnt = 0;
         for (uint32_t i = 0; i < batch; i++)
-            ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, ++*id, keys[peer_random(&seed) % rows], 1);
+            ++*id, ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, *id, keys_of(keys, rows, *id), 1);
         window_enter(&f.batches);
         ticket *t = malloc(sizeof *t);
         *t = (ticket){&f, batch};

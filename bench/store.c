@@ -90,13 +90,6 @@ static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     free(b);
 }
 
-static uint64_t mixed(uint64_t x)
-{
-    x ^= x >> 31;
-    x *= UINT64_C(0x9E3779B97F4A7C15);
-    return x ^ x >> 29;
-}
-
 static void *send_all(void *arg)
 {
     sender *me = arg;
@@ -105,7 +98,7 @@ static void *send_all(void *arg)
         uint64_t ticket;
         b.n = b.cnt = 0;
         for (uint32_t i = 0; i < me->batch; i++, me->id++)
-            ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, me->id, keys[mixed(me->id) % doc_cnt], 1);
+            ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, me->id, keys_of(keys, doc_cnt, me->id), 1);
         window_enter(&me->batches);
         sent *x = malloc(sizeof *x);
         *x = (sent){me, now_s(), me->batch};
