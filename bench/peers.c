@@ -65,8 +65,7 @@ static double ours(kh_store *s, const kh_key *keys, uint32_t rows, uint32_t batc
     double began = peer_now();
     while (peer_now() - began < seconds) {
         b.n = b.cnt = 0;
-        for (uint32_t i = 0; i < batch; i++)
-            ++*id, ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, *id, keys_of(keys, rows, *id), 1);
+        for (uint32_t i = 0; i < batch; i++) ++*id, ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, *id, keys_of(keys, rows, *id), 1);
         window_enter(&f.batches);
         ticket *t = malloc(sizeof *t);
         *t = (ticket){&f, batch};

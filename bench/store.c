@@ -128,8 +128,7 @@ static double run(kh_store *s, uint64_t *id, uint32_t threads, uint32_t batch, u
     uint64_t total = 0;
     for (uint32_t i = 0; i < threads; i++) {
         memset(&senders[i], 0, sizeof senders[i]);
-        senders[i] =
-            (sender){.s = s, .id = *id + (uint64_t)i * 1000000000, .batch = batch, .until = began + seconds};
+        senders[i] = (sender){.s = s, .id = *id + (uint64_t)i * 1000000000, .batch = batch, .until = began + seconds};
         window_open(&senders[i].batches, depth);
         senders[i].times = malloc((senders[i].time_max = 4000000) * sizeof(double));
         pthread_create(&ids[i], NULL, send_all, &senders[i]);

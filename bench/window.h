@@ -1,6 +1,6 @@
-/* window: how many batches of one sender are under way. Who would send more than `most` sleeps until an eighth of them is answered:
- * a sender that looks again and again takes from the engine, on few processors, what it measures. One thread enters and drains,
- * one other leaves; most is at least 2. */
+/* window: how many batches of one sender are under way. Who would send more than `most` sleeps until an eighth of them is
+ * answered: a sender that looks again and again takes from the engine, on few processors, what it measures. One thread enters and
+ * drains, one other leaves; most is at least 2. */
 #ifndef KH_BENCH_WINDOW_H
 #define KH_BENCH_WINDOW_H
 #include <semaphore.h>
