@@ -1,5 +1,6 @@
 """tools/hub: up makes all that a trial needs and says it in env.json; down leaves no process; up again goes on, after a SIGKILL too."""
 import signal
+import socket
 import time
 from hub import *
 
@@ -70,6 +71,7 @@ try:
     os.kill(e["pid"], signal.SIGKILL)
     tap.ok(gone(e["pid"]), "killed")
     tap.same(tool("up", where, "--banks", "4")[0], 0, "up after a SIGKILL, with one bank more")
+    tap.same(env()["url"], e["url"], "at the address that it had")
     tap.ok(env()["pid"] != e["pid"] and len(env()["parties"]) == len(e["parties"]) + 1, "a new daemon, a new party")
     tap.same(json.loads(kanhe(14, "verify", os.path.join(root, "d.csv")).stdout.splitlines()[0])["name"], "OK", "its data is there, for the new bank too")
     tap.same(tool("cert", where, "999", "bank", "stranger")[0], 0, "a certificate for nobody")
@@ -77,6 +79,16 @@ try:
     tap.same(tool("down", where)[0], 0, "down")
     tap.ok(gone(pid), "leaves no process")
     tap.same(tool("down", where)[0], 0, "down where it is down")
+    port = int(e["url"].rpartition(":")[2])
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        status, said = tool("up", where)
+        moved = env()["url"]
+        tap.ok(status == 0 and moved != e["url"] and f"another program has tcp port {port}" in said, "where another program has its port, up takes another one and says so", said)
+        tap.same(kanhe(11, "party", "list").returncode, 0, "and serves there")
+    tap.same([tool("down", where)[0], tool("up", where)[0], env()["url"]], [0, 0, moved], "which it keeps, too")
 finally:
     tool("down", where)
     shutil.rmtree(root, ignore_errors=True)
