@@ -2,6 +2,7 @@
 #include "link_town.h"
 #include <criterion/criterion.h>
 #include <poll.h>
+#include <sys/wait.h>
 
 TestSuite(link_strangers, .init = setup, .fini = teardown);
 
@@ -244,4 +245,27 @@ Test(link_strangers, somebody_who_says_nothing_is_shown_out)
     WAIT_FOR(atomic_load(&nodes[1].received[11]) == 1, 20000);
     cr_assert(atomic_load(&nodes[1].received[11]) == 1);
     town_stop(nodes, 2);
+}
+
+/* What a test is given to listen at stays free until it does: the kernel gives it to no connection, and no other test is given it. */
+Test(link_ports, are_given_once)
+{
+    enum { PORTS = 50 };
+    uint16_t mine[PORTS], theirs[PORTS];
+    int pipes[2], status;
+    cr_assert(pipe(pipes) == 0);
+    for (uint32_t i = 0; i < PORTS; i++) mine[i] = free_port();
+    pid_t child = fork();
+    if (child == 0) {
+        for (uint32_t i = 0; i < PORTS; i++) theirs[i] = free_port();
+        _exit(write(pipes[1], theirs, sizeof theirs) == (ssize_t)sizeof theirs ? 0 : 1);
+    }
+    cr_assert(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    cr_assert(read(pipes[0], theirs, sizeof theirs) == (ssize_t)sizeof theirs);
+    for (uint32_t i = 0; i < PORTS; i++) {
+        cr_assert(mine[i] >= FIRST_PORT && mine[i] <= LAST_PORT);
+        for (uint32_t k = 0; k < PORTS; k++) cr_assert(mine[i] != theirs[k] && (i == k || mine[i] != mine[k]));
+    }
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
 }

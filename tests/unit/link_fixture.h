@@ -9,9 +9,11 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,14 +102,39 @@ static credentials make_credentials(const char *file, const char *cn, const auth
     return c;
 }
 
+/* The ports of tests: below those that the kernel gives to outgoing connections (32768 and on, unless it is told otherwise), and beside those of the
+ * programs' own tests. */
+enum { FIRST_PORT = 20000, LAST_PORT = 29999 };
+
+/* claim_port: the port is this process's until it ends: other processes that ask so are refused, whether or not something listens there yet. */
+static bool claim_port(uint16_t port)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int n = snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "kanhe-test-port-%u", port); /* an abstract address: the kernel forgets it */
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    KH_ASSERT(fd >= 0 && n > 0);
+    if (bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0) return true;
+    (void)close(fd);
+    return false;
+}
+
+/* free_port returns a port of loopback that nobody listens at, never the same twice, to no two processes: what is free now would else be somebody's
+ * outgoing connection, or another test's listener, by the time that the caller listens. */
 static uint16_t free_port(void)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    KH_ASSERT(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && getsockname(fd, (struct sockaddr *)&a, &n) == 0);
-    (void)close(fd);
-    return ntohs(a.sin_port);
+    static uint32_t tried;
+    for (uint32_t begin = (uint32_t)getpid() * 37; tried <= LAST_PORT - FIRST_PORT; tried++) {
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        uint16_t port = (uint16_t)(FIRST_PORT + (begin + tried) % (LAST_PORT - FIRST_PORT + 1));
+        a.sin_port = htons(port);
+        if (!claim_port(port)) continue;
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        KH_ASSERT(fd >= 0);
+        bool good = bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
+        (void)close(fd);
+        if (good) return port;
+    }
+    KH_ASSERT(!"a port that is free");
 }
 
 static uint64_t now_ms(void)
