@@ -209,6 +209,7 @@ static bool start_hub(kh_cluster *c, char *why, size_t cap)
                                     .group_secrets = k->group_secrets,
                                     .epoch_cnt = k->epoch_cnt,
                                     .group_wanted = group_wanted,
+                                    .body_lacks = kh_cluster_body_lacks,
                                     .alert = kh_cluster_alert,
                                     .send = kh_cluster_send,
                                     .ctx = c};

@@ -4,6 +4,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "app/cluster_parts.h"
+#include "crypto/digest.h"
+
+/* How long a body may lack before it is said, and until it is said again: others are asked all the while, and most answer in moments. */
+#define BODY_FIRST_NS UINT64_C(10000000000)
+#define BODY_AGAIN_NS UINT64_C(600000000000)
 
 void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err)
 {
@@ -50,6 +55,24 @@ static uint64_t monotonic(void *self)
 {
     const kh_clock *clock = ((kh_cluster *)self)->options.clock;
     return clock->monotonic(clock->self);
+}
+
+void kh_cluster_body_lacks(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height)
+{
+    kh_cluster *c = ctx;
+    uint64_t at = monotonic(c);
+    char hex[65];
+    if (memcmp(c->body_lacks.digest, digest, 32) != 0) {
+        memcpy(c->body_lacks.digest, digest, 32);
+        c->body_lacks.since_ns = at;
+        c->body_lacks.told = false;
+    }
+    if (at - c->body_lacks.since_ns < (c->body_lacks.told ? BODY_AGAIN_NS : BODY_FIRST_NS)) return;
+    c->body_lacks.told = true;
+    c->body_lacks.since_ns = at;
+    kh_hex(digest, 32, hex);
+    KH_LOG(c->options.logging, KH_LEVEL_ERROR, "body_missing", {"digest", hex, 0}, {"sender", NULL, sender}, {"height", NULL, height},
+           {"do", "execution waits for this body: bring back a node that holds it; where nobody does, officers order it lost (change lost)", 0});
 }
 
 static kh_err entropy(void *self, void *p, size_t n)

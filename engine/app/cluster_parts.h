@@ -70,6 +70,11 @@ struct kh_cluster {
     uint32_t rekeyed_cnt;
     atomic_ullong alerts;
     uint32_t group_told; /* the epoch whose key was said to be missing; the hub's thread */
+    struct {
+        uint8_t digest[32];
+        uint64_t since_ns; /* on the monotonic clock: when it began to lack, then when that was said last */
+        bool told;
+    } body_lacks; /* the body that execution waits for; the hub's thread */
 };
 
 /* kh_cluster_know_self: true with `follows` set, and why it is so in why: it is not this member yet. */
@@ -93,6 +98,8 @@ void kh_cluster_effects_fill(kh_cluster *c);
 /* kh_cluster_fail: once; nothing more is answered to CometBFT. */
 void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err);
 void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t height);
+/* kh_cluster_body_lacks says so after 10 seconds with one body, then every 10 minutes. The hub's thread. */
+void kh_cluster_body_lacks(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height);
 void kh_cluster_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
 bool kh_cluster_call(void *self, const kh_abci_request *request, kh_abci_answer *ret);
 void kh_cluster_lost(void *self);

@@ -182,18 +182,20 @@ static kh_err feed_section(feed *f, batch *b, const kh_section *s)
 }
 
 /* What is ready meanwhile goes on; nothing, where the batch is ordered lost or the hub stops. */
-static kh_err wait_body(feed *f, const uint8_t digest[32], uint8_t **ret, size_t *ret_n)
+static kh_err wait_body(feed *f, const kh_kept_item *item, uint8_t **ret, size_t *ret_n)
 {
+    const kh_hub_options *o = &f->h->options;
     for (;;) {
         kh_lost *lost = NULL;
-        kh_err err = kh_hub_lost(f->h, digest, &lost);
+        kh_err err = kh_hub_lost(f->h, item->digest, &lost);
         if (lost != NULL) lost->executed = true;
         if (err != KH_OK || lost != NULL) return err;
-        err = kh_node_body(f->h->options.node, digest, ret, ret_n);
+        err = kh_node_body(o->node, item->digest, ret, ret_n);
         if (err != KH_E_AGAIN) return err;
         err = kh_hub_settle(f->h, KH_RUNS_MAX);
         if (err != KH_OK) return err;
         if (kh_hub_stops(f->h)) return KH_E_CLOSED;
+        if (o->body_lacks != NULL) o->body_lacks(o->ctx, item->digest, item->sender, f->w->height);
         kh_hub_sleep(f->h, BODY_WAIT_MS);
     }
 }
@@ -205,7 +207,7 @@ static kh_err feed_batch(feed *f, const kh_kept_item *item)
     size_t n = 0, text_n = 0, at = 0;
     bool good = false;
     kh_err err = note_batch(f->h, f->w, item->digest, &b.nth);
-    if (err == KH_OK) err = wait_body(f, item->digest, &body, &n);
+    if (err == KH_OK) err = wait_body(f, item, &body, &n);
     if (err != KH_OK) return err;
     if (body == NULL) return refuse_whole(f, &b, KH_C_BODY_LOST);
     err = kh_judge_open(f->h, f->w, item, body, n, &good, &text, &text_n);
