@@ -313,8 +313,9 @@ static kh_result run(kh_engine *engine, const char *as, const kh_input *input, b
         err = events ? kh_rows_open(&source.source, event_columns, sizeof event_columns / sizeof event_columns[0], &rows)
                      : kh_rows_open(&source.source, request_columns, sizeof request_columns / sizeof request_columns[0], &rows);
     kh_row_view row;
-    for (uint64_t read = 1; rows != NULL && err == KH_OK && kh_rows_next(rows, &row, &err); read++) {
-        if (read % 8192 == 0 && sink->progress != NULL) sink->progress(sink->ctx, input->name, source.done, input->size);
+    uint64_t read = 0;
+    while (rows != NULL && err == KH_OK && kh_rows_next(rows, &row, &err)) {
+        if (++read % 8192 == 0 && sink->progress != NULL) sink->progress(sink->ctx, input->name, source.done, input->size);
         kh_err step = events ? event_row(r, &row) : request_row(r, q, &row, partial);
         if (step != KH_OK) err = step;
     }
@@ -324,6 +325,7 @@ static kh_result run(kh_engine *engine, const char *as, const kh_input *input, b
         result = kh_embed_fail(engine, KH_MISUSE, "%s: its first line does not name the columns (docs/CLI.md)", input->name);
     else if (result == KH_DONE && err != KH_OK) result = kh_embed_write_failed(engine, err);
     if (result == KH_DONE && r->not_ok) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "some lines are not OK");
+    if (result == KH_DONE && read == 0) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "%s: the file holds no line", input->name);
     if (rows != NULL) kh_rows_close(rows);
     if (r != NULL) {
         kh_batch_release(&r->batch);

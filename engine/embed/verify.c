@@ -23,7 +23,7 @@ typedef struct checker {
     const kh_result_sink *sink;
     uint64_t line_offset;
     uint32_t n;
-    bool not_ok;
+    bool not_ok, empty;
     kh_question questions[GROUP];
     kh_verdict verdicts[GROUP];
     asked asked[GROUP];
@@ -213,6 +213,7 @@ static kh_err read_all(checker *c, const kh_input *input)
             c->sink->progress(c->sink->ctx, input->name, source.done, input->size);
     }
     if (err == KH_OK) answer(c);
+    c->empty = read == 0;
     kh_rows_close(rows);
     return err;
 }
@@ -239,6 +240,7 @@ kh_result kh_verify_input(kh_engine *engine, const kh_input *input, const char *
                                    input->name);
         else if (err != KH_OK) result = kh_embed_environment(engine, err, "verify");
         else if (c->not_ok) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "some lines are not OK");
+        else if (c->empty) result = kh_embed_fail(engine, KH_DONE_NOT_OK, "%s: the file holds no line", input->name);
     }
     free(c);
     return result;

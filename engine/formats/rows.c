@@ -146,6 +146,23 @@ static bool is_blank(const char *p, size_t n)
     return true;
 }
 
+/* A carriage return outside quotes that ends neither a CRLF nor the record: a line end of old Macintosh systems, which are not read. */
+static bool has_bare_cr(const char *p, size_t n)
+{
+    bool quoted = false;
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (p[i] == '"') quoted = !quoted;
+        if (!quoted && p[i] == '\r' && p[i + 1] != '\n') return true;
+    }
+    return false;
+}
+
+static bool say_bare_cr(kh_rows *r)
+{
+    snprintf(r->why, sizeof r->why, "A line ends with CR alone, as on old Macintosh systems: save the file with LF or CRLF.");
+    return false;
+}
+
 /* Some write semicolons, tabs or bars: without a comma, what the header has most of outside quotes. */
 static char delimiter_of(const char *p, size_t n)
 {
@@ -181,6 +198,7 @@ static char separator_line(const char *p, size_t n, size_t *ret_n)
 static bool read_header(kh_rows *r, const kh_text cells[], uint32_t cnt)
 {
     uint64_t seen = 0;
+    if (has_bare_cr(r->record.p, r->record.n)) return say_bare_cr(r);
     r->cell_cnt = cnt;
     for (uint32_t i = 0; i < cnt; i++) {
         kh_number_form form;
@@ -228,6 +246,7 @@ static bool take_cells(kh_rows *r, const kh_text cells[], uint32_t cnt)
 {
     while (cnt > r->cell_cnt && cells[cnt - 1].n == 0) cnt--;
     if (cnt > r->cell_cnt || cnt < r->named_cnt) { /* cells under no name may be left out at the end */
+        if (has_bare_cr(r->record.p, r->record.n)) return say_bare_cr(r);
         snprintf(r->why, sizeof r->why, "The line has %u cells, the header %u.", cnt, r->cell_cnt);
         return false;
     }
@@ -255,7 +274,8 @@ static bool too_long(kh_rows *r, kh_row_view *ret, const char *p, size_t n)
 {
     r->record = (kh_text){p, (uint32_t)(n <= KH_LINE_MAX_SZ ? n : KH_LINE_MAX_SZ + 1)};
     r->record_offset = kh_input_offset(r->input);
-    snprintf(r->why, sizeof r->why, "The line is longer than %u bytes.", KH_LINE_MAX_SZ);
+    if (!r->json && !r->header_read && has_bare_cr(p, r->record.n)) (void)say_bare_cr(r);
+    else snprintf(r->why, sizeof r->why, "The line is longer than %u bytes.", KH_LINE_MAX_SZ);
     refuse(r, ret, r->line, p, n);
     r->skipping = true;
     return true;

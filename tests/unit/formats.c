@@ -185,6 +185,27 @@ Test(text_csv, a_bad_line_is_refused_alone)
                 "3:bill_of_lading B1 X1 USD1.00 \n20:bill_of_lading B13 X1 \n");
 }
 
+/* Lines that end with CR alone: a file of them is refused whole, one among others alone; within quotes it is a blank. */
+Test(text_csv, a_carriage_return_alone_ends_no_line)
+{
+    static const char *const old[] = {"kind,number,owner_id,currency,amount,date\rbill_of_lading,B1,X1,USD,1,\r",
+                                      "sep=;\rkind;number;owner_id;currency;amount;date\rbill_of_lading;B1;X1;USD;1;\r",
+                                      HEAD "bill_of_lading,B1,X1,USD,1,\rbill_of_lading,B2,X1,USD,1,\nbill_of_lading,B3,X1,USD,1,\n"};
+    for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) {
+        text_bytes bytes = {old[i], strlen(old[i]), 0, 0};
+        kh_bytes_source source = {text_read, &bytes};
+        kh_reader *r = NULL;
+        kh_err err = KH_OK;
+        kh_item item;
+        cr_assert(kh_reader_open(&source, KH_FORMAT_CSV, KH_KIND_ANY, NULL, &r) == KH_OK && kh_reader_next(r, &item, &err));
+        cr_assert(item.code == KH_C_FORMAT && item.line == (i < 2 ? 1 : 2) && strstr(item.why, "CR alone") != NULL, "%s", item.why);
+        cr_assert(kh_reader_next(r, &item, &err) == (i == 2) && err == KH_OK);
+        kh_reader_close(r);
+    }
+    expect("\"kind\",number,owner_id,currency,amount,date,\"of\rwhat\"\r\nbill_of_lading,B1,X1,USD,1,,\"a\rb\"\r",
+           "2:bill_of_lading B1 X1 USD1.00 \n! Columns that mean nothing here and are ignored: of\rwhat\n");
+}
+
 Test(text_csv, a_nul_in_a_column_that_is_ignored)
 {
     static const char text[] =

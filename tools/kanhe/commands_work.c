@@ -35,10 +35,10 @@ kh_result command_verify(command_context *c)
     const char *as = args_get(c->given, "--as"), *out = args_get(c->given, "-o");
     csv_out verdicts;
     if (out == NULL) return kh_verify(c->engine, c->words[0], as, c->sink);
-    if (!csv_verdicts_begin(&verdicts, out, c->sink)) return command_usage(c, "%s cannot be written", out);
+    if (!csv_verdicts_begin(&verdicts, c->words[0], out, c->sink)) return command_usage(c, "%s", verdicts.why);
     kh_result result = kh_verify(c->engine, c->words[0], as, &verdicts.sink);
     if (csv_verdicts_end(&verdicts, result)) return result;
-    (void)snprintf(c->message, sizeof c->message, "%s could not be written whole", out);
+    (void)snprintf(c->message, sizeof c->message, "%s", verdicts.why);
     return KH_FAILED;
 }
 

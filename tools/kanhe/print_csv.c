@@ -1,5 +1,6 @@
 /* print_csv: see print_csv.h. RFC 4180. */
 #include "print_csv.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,22 +77,44 @@ static void on_verdict(void *ctx, const kh_result_row *row)
     (void)fprintf(c->f, ",%s\n", text_of(row, "watermark"));
 }
 
-bool csv_verdicts_begin(csv_out *c, const char *out, const kh_result_sink *next)
+static bool is_same(const char *one, const struct stat *other)
+{
+    struct stat about;
+    return stat(one, &about) == 0 && about.st_dev == other->st_dev && about.st_ino == other->st_ino && S_ISREG(about.st_mode);
+}
+
+bool csv_verdicts_begin(csv_out *c, const char *file, const char *out, const kh_result_sink *next)
 {
     struct stat about;
     *c = (csv_out){.sink = {.row = on_verdict, .progress = pass_progress, .ctx = c}, .next = next};
     c->was_there = stat(out, &about) == 0;
+    if (c->was_there && is_same(file, &about)) {
+        (void)snprintf(c->why, sizeof c->why, "-o %s is the file that is verified", out);
+        return false;
+    }
     (void)snprintf(c->path, sizeof c->path, "%s", out);
     int fd = open(out, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) (void)snprintf(c->why, sizeof c->why, "%s cannot be written: %s", out, strerror(errno));
     if (fd >= 0 && (c->f = fdopen(fd, "w")) == NULL) (void)close(fd);
     return c->f != NULL;
+}
+
+/* Writes what is left; false, and why in c->error, where not all of it was. */
+static bool close_whole(csv_out *c)
+{
+    bool whole = fflush(c->f) == 0 && ferror(c->f) == 0;
+    if (!whole) c->error = errno;
+    if (fclose(c->f) == 0 || !whole) return whole;
+    c->error = errno;
+    return false;
 }
 
 bool csv_verdicts_end(csv_out *c, kh_result result)
 {
     if (result == KH_DONE || result == KH_DONE_NOT_OK) verdicts_head(c);
-    bool whole = fclose(c->f) == 0;
-    if (!c->begun && !c->was_there) (void)remove(c->path);
+    bool whole = close_whole(c);
+    if (!whole) (void)snprintf(c->why, sizeof c->why, "%s could not be written whole: %s", c->path, strerror(c->error));
+    if (!c->begun && !c->was_there) (void)unlink(c->path);
     return whole;
 }
 
@@ -105,7 +128,10 @@ static void on_imported(void *ctx, const kh_result_row *row)
         return;
     }
     if (!c->begun && !c->lost && c->path[0] != '\0') {
-        c->f = fopen(c->path, "we");
+        /* nor does it wait for whoever reads a pipe */
+        int fd = open(c->path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
+        c->error = fd < 0 ? errno : 0;
+        if (fd >= 0 && (c->f = fdopen(fd, "w")) == NULL) (void)close(fd);
         c->begun = c->f != NULL;
         if (c->begun) (void)fputs("line,byte,code,name,why,text\n", c->f);
         else c->lost = true;
@@ -134,17 +160,12 @@ void csv_refused_begin(csv_out *c, const char *file, const kh_result_sink *next)
 
 void csv_refused_end(csv_out *c, kh_result result, const char *said, char *ret_message, size_t cap)
 {
-    bool whole = !c->lost;
-    if (c->f != NULL) {
-        whole = ferror(c->f) == 0;
-        whole = fclose(c->f) == 0 && whole;
-    }
-    if (!c->begun && !c->lost && c->path[0] != '\0' && (result == KH_DONE || result == KH_DONE_NOT_OK)) (void)remove(c->path);
+    bool whole = !c->lost, done = result == KH_DONE || result == KH_DONE_NOT_OK;
+    if (c->f != NULL) whole = close_whole(c);
+    if (!c->begun && !c->lost && c->path[0] != '\0' && done && unlink(c->path) != 0 && errno != ENOENT)
+        (void)fprintf(stderr, "kanhe: %s is not of this import, and could not be removed: %s\n", c->path, strerror(errno));
     if (result == KH_DONE) return;
-    bool names = (c->begun || c->lost) && result == KH_DONE_NOT_OK;
-    (void)snprintf(ret_message, cap, "%s%s%s%s", said,
-                   !names  ? ""
-                   : whole ? "; see "
-                           : "; ",
-                   names ? c->path : "", !names || whole ? "" : " could not be written whole");
+    if ((!c->begun && !c->lost) || !done) (void)snprintf(ret_message, cap, "%s", said);
+    else if (whole) (void)snprintf(ret_message, cap, "%s; see %s", said, c->path);
+    else (void)snprintf(ret_message, cap, "%s; %s could not be written whole: %s", said, c->path, strerror(c->error));
 }

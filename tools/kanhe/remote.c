@@ -235,10 +235,10 @@ static kh_result with_verdicts(command_context *c, const remote_library *l, kh_c
                                const char *out)
 {
     csv_out verdicts;
-    if (!csv_verdicts_begin(&verdicts, out, c->sink)) return command_usage(c, "%s cannot be written", out);
+    if (!csv_verdicts_begin(&verdicts, request->file, out, c->sink)) return command_usage(c, "%s", verdicts.why);
     kh_result result = l->call(client, request, &verdicts.sink);
     if (csv_verdicts_end(&verdicts, result)) return result;
-    (void)snprintf(c->message, sizeof c->message, "%s could not be written whole", out);
+    (void)snprintf(c->message, sizeof c->message, "%s", verdicts.why);
     return KH_FAILED;
 }
 
