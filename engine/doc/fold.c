@@ -134,6 +134,12 @@ uint32_t kh_fold_case(uint32_t c, uint32_t ret[KH_FOLD_MAX])
 
 bool kh_fold_is_blank(uint32_t c) { return c == ' ' || c == '\t' || c == 0x200b || c == 0xfeff || c == 0x3000; }
 
+bool kh_fold_is_unseen(uint32_t c)
+{
+    return c == 0xad || c == 0x34f || c == 0x61c || c == 0x180e || (c >= 0x200c && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
+           (c >= 0x2060 && c <= 0x206f) || (c >= 0xfe00 && c <= 0xfe0f) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
 bool kh_fold_is_letter(uint32_t c)
 {
     if (c < 0xc0) return c == 0xaa || c == 0xb5 || c == 0xba;

@@ -218,6 +218,26 @@ static bool read_message(kh_edifact *e, const kh_edifact_segment *unh, kh_item *
     return kh_edifact_invoice_item(e, item) || give_refused(e, item, unh->byte);
 }
 
+/* Segments of a message where none began, up to its UNT: what its damaged UNH began is refused as one. */
+static bool refuse_headless(kh_edifact *e, const kh_edifact_segment *first, kh_item *item)
+{
+    kh_edifact_segment s = *first;
+    kh_item_begin(item, first->line, first->byte, &e->feed);
+    e->message_cnt++;
+    while (!kh_edifact_is(&s, "UNT")) {
+        size_t before = e->at;
+        uint64_t before_line = e->line;
+        if (!next_segment(e, &s)) break;
+        if (kh_edifact_is(&s, "UNH") || kh_edifact_is(&s, "UNZ") || kh_edifact_is(&s, "UNB")) {
+            e->at = before;
+            e->line = before_line;
+            break;
+        }
+    }
+    kh_item_refuse(item, &e->texts, KH_C_FORMAT, "Segments stand where no message has begun (UNH): send the message again whole.");
+    return give_refused(e, item, first->byte);
+}
+
 bool kh_edifact_next(kh_edifact *e, kh_item *ret)
 {
     kh_edifact_segment s;
@@ -235,6 +255,9 @@ bool kh_edifact_next(kh_edifact *e, kh_item *ret)
         } else if (kh_edifact_is(&s, "UNH")) {
             e->given++;
             return read_message(e, &s, ret);
+        } else if (s.tag[0] != 'U') { /* no service segment */
+            e->given++;
+            return refuse_headless(e, &s, ret);
         }
     }
     if (e->ended) return false;

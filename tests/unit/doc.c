@@ -23,6 +23,9 @@ Test(doc, chinese_declaration_numbers)
     cr_assert(number(KH_KIND_RECEIVABLE, "123456789") == KH_C_OK, "of a declaration only");
     cr_assert(number(KH_KIND_EXPORT_DECLARATION, "") == KH_C_FORMAT);
     cr_assert(number(KH_KIND_EXPORT_DECLARATION, " \xe3\x80\x80 ") == KH_C_FORMAT, "blanks are nothing");
+    cr_assert(number(KH_KIND_EXPORT_DECLARATION, "\u202a2201\u200f2026\u00ad0123\ufe0f456789\u202c") == KH_C_OK);
+    cr_assert_str_eq(out, "220120260123456789", "what nobody sees makes no other number");
+    cr_assert(number(KH_KIND_EXPORT_DECLARATION, "\u200d\u2060") == KH_C_FORMAT);
     cr_assert(number(KH_KIND_EXPORT_DECLARATION, "A\x01") == KH_C_FORMAT);
     cr_assert(number(KH_KIND_EXPORT_DECLARATION, "A\xff") == KH_C_FORMAT);
     cr_assert(number(KH_KIND_EXPORT_DECLARATION, "i2018/ab-1.x") == KH_C_OK);

@@ -189,6 +189,15 @@ Test(text_edifact, one_bad_message_harms_no_other)
            SAID("1") "1:FORMAT\n1:FORMAT\n" SAID("4") "! The interchange says that it has 7 messages (UNZ); it has 4.\n");
 }
 
+/* A UNH that something stands before: its message is refused as one, up to its UNT or where the next begins. */
+Test(text_edifact, segments_where_no_message_began)
+{
+    expect(HEAD PLAIN("1") "\xEF\xBB\xBF" PLAIN("2") PLAIN("3") "UNZ+3+1'", SAID("1") "1:FORMAT\n" SAID("3"));
+    expect(HEAD PLAIN("1") "BGM+380+2+9'MOA+9:1'" PLAIN("3") "UNZ+3+1'", SAID("1") "1:FORMAT\n" SAID("3"));
+    expect(HEAD PLAIN("1") "BGM+380+2+9'UNZ+2+1'", SAID("1") "1:FORMAT\n");
+    expect(HEAD PLAIN("1") "UNT+10+2'" PLAIN("3") "UNZ+2+1'", SAID("1") SAID("3"));
+}
+
 Test(text_edifact, the_envelope_counts_groups_where_there_are_some)
 {
 #define GROUP "UNG+INVOIC+S+R+260101:1200+1+UN+D:96A'" PLAIN("1") PLAIN("2") "UNE+2+1'"
