@@ -231,6 +231,7 @@ enum MHD_Result kh_answer_queue(kh_request *r)
     char seconds[16];
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (r->closes) (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (r->allow[0] != '\0') (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, r->allow);
     if (r->retry_after_s > 0) {
         (void)snprintf(seconds, sizeof seconds, "%u", r->retry_after_s);

@@ -249,6 +249,7 @@ struct kh_request {
     char *asked;      /* the same, whole; where questions are forwarded */
     char *path[KH_HTTP_PATH_PARAMS];
     char *query[KH_HTTP_PARAMS]; /* by the route's params */
+    bool closes; /* the connection ends with the answer */
     uint8_t *body;
     size_t body_n, body_cap;
     json_t *json;
@@ -273,6 +274,8 @@ struct kh_request {
 };
 /* request.c: libmicrohttpd's call-backs, and what a worker does. */
 void *kh_request_uri(void *ctx, const char *uri, struct MHD_Connection *mhd);
+/* kh_headers_fit refuses (false) what another reader on the way could take otherwise, and compressed bodies. */
+bool kh_headers_fit(kh_request *r);
 enum MHD_Result kh_request_access(void *ctx, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
                                   const char *data, size_t *data_n, void **request);
 void kh_request_completed(void *ctx, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode code);

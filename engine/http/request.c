@@ -77,24 +77,11 @@ static bool content_type_fits(kh_request *r)
     return false;
 }
 
-static enum MHD_Result count_lengths(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    (void)kind, (void)value;
-    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) ++*(uint32_t *)ctx;
-    return MHD_YES;
-}
-
 /* length_fits reads Content-Length into body_cap. */
 static bool length_fits(kh_request *r)
 {
     const char *length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
     uint64_t n = 0;
-    uint32_t lengths = 0;
-    (void)MHD_get_connection_values(r->mhd, MHD_HEADER_KIND, count_lengths, &lengths);
-    if (lengths > 1) {
-        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "Content-Length", "Content-Length is given twice");
-        return false;
-    }
     if (header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL) {
         kh_answer_refuse(r, MHD_HTTP_LENGTH_REQUIRED, "Content-Length", "the body's length must be said; chunks are not taken");
         return false;
@@ -155,7 +142,7 @@ static bool check(kh_request *r, const char *method)
     char *query = strchr(r->uri, '?'), allow[64];
     if (query != NULL) *query++ = '\0';
     r->route = kh_route_find(r, method, r->uri, allow, &why);
-    if (!known(r)) return false;
+    if (!known(r) || !kh_headers_fit(r)) return false;
     if (why != NULL) kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, NULL, "%s", why);
     else if (r->route == NULL && allow[0] == '\0') kh_answer_refuse(r, MHD_HTTP_NOT_FOUND, NULL, "there is no such path");
     else if (r->route == NULL) {
@@ -314,7 +301,7 @@ static enum MHD_Result begin(kh_request *r, struct MHD_Connection *mhd, const ch
         const char *text = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
         bool waits = header(r, MHD_HTTP_HEADER_EXPECT) != NULL || header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
         if (text != NULL && !kh_number_parse(text, strlen(text), &length)) waits = true;
-        if (waits || length > drain) return answer(r);
+        if (waits || r->closes || length > drain) return answer(r);
         r->body_cap = length;
     }
     kh_connections_phase(h->connections, r->conn, KH_PH_BODY, r->body_cap);

@@ -305,6 +305,14 @@ for name, data in (("no HTTP", b"\x00\x01\x02\r\n\r\n"), ("HTTP/9", b"GET /v1/me
     except (ValueError, KeyError):
         sound = False
     tap.ok(sound, f"{name}: {status[0].decode() if status else 'closed'}", answer[-300:])
+# what two readers on the way could take for one request or two: refused, and what follows on the connection is not read
+for name, line in (("two lengths", "Content-Length: 2\r\nContent-Length: 2"), ("two hosts", "Host: b\r\nContent-Length: 2"), ("a blank before the colon", "Content-Length : 2\r\nContent-Length: 2")):
+    plain = socket.create_connection((hub.host, hub.port), timeout=20)
+    with hub.tls(11).wrap_socket(plain, server_hostname="127.0.0.1") as s:
+        s.sendall(f"POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\n{line}\r\n\r\nabGET /v1/me HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: s.recv(65536), b""))
+    tap.same(re.findall(rb"HTTP/1.1 (\d+)", answer), [b"400"], f"{name}: refused, and the connection is over")
+tap.same(hub.call(11, "POST", "/v1/verify", HEADER, kind="text/csv", headers={"Content-Encoding": "gzip"})[0], 415, "compressed bodies are not taken")
 client = hub.client(11)
 client.connection.putrequest("POST", "/v1/verify")
 client.connection.putheader("Content-Type", "text/csv")
