@@ -29,9 +29,16 @@ for words, env in ((("--connect", "https://127.0.0.1:1", "--cert", "x", "--key",
     empty = tempfile.mkdtemp(dir=d.root)
     done = subprocess.run([COMMAND, *words, "init"], capture_output=True, text=True, cwd=empty, env={**os.environ, **env})
     tap.ok((done.returncode, os.listdir(empty)) == (2, []) and "leave --connect" in done.stderr, f"init makes no directory where a hub is asked {'by the environment' if env else ''}", done.stderr)
-for words in (("--help",), ("import", "--help"), ("help", "finance", "apply"), ("--version",), ("finance", "repay", "--help")):
+for words in (("--help",), ("import", "--help"), ("help", "finance", "apply"), ("--version",), ("finance", "repay", "--help"), ("finance", "--help"), ("help", "risk")):
     done = d.raw(*words)
     tap.ok(done.returncode == 0 and done.stdout and not done.stderr, "help: " + " ".join(words), done.stderr)
+shown = d.raw("grant", "--help").stdout
+tap.same([line.split()[1] for line in shown.splitlines() if line.startswith("  grant ")], ["add", "revoke", "list", "lookups"], "a group's help has its commands")
+tap.ok("finance" not in shown, "and no others", shown)
+for tool in ("bench", "chaos", "check_format", "cluster", "hub", "install", "quickstart", "test"):
+    for word, wanted in (("--help", 0), ("--frobnicate", 2)):
+        done = subprocess.run([os.path.join(os.environ["KH_SOURCE_ROOT"], "tools", tool), word], capture_output=True, text=True, timeout=20)
+        tap.ok(done.returncode == wanted and (word != "--help" or f"tools/{tool}" in done.stdout), f"tools/{tool} {word} does nothing else", (done.returncode, done.stdout[:300], done.stderr[:300]))
 
 # ---- parties
 row, status = d.row("party", "add", "--id", 11, "--role", "bank", "--name", "Other")

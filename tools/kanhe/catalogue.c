@@ -98,7 +98,8 @@ const command commands[] = {
      "REQUESTS.csv) [--allow-partial]",
      "apply for a financing (申请): hold balance on its documents",
      "\n  --id N                the bank's own number of the financing; again with the same content it is harmless\n"
-     "  --enterprise ID       the applicant: id, name or USCC (at a hub: id or USCC)\n"
+     "  --enterprise ID       the applicant (申请企业): id, name or USCC (at a hub: id or USCC)\n"
+     "  --product P           the kind of business (融资产品), a word of the bank's own; rules ratio_bp.product.P may limit it\n"
      "  --doc KIND:NUMBER[@ISSUER][/CUR][=ALLOCATED]   again for each document; the parts add up to the amount, or are all left "
      "out\n"
      "  --allow-partial       take the documents that pass; else all or nothing\n"

@@ -45,6 +45,20 @@ static void help_of(const command *cmd, FILE *to)
     (void)fprintf(to, "usage: kanhe %s\n\n%s\n%s", cmd->usage, cmd->about, cmd->help);
 }
 
+/* group_help lists the commands that begin with `word`: "finance"; false: none does. */
+static bool group_help(const char *word, FILE *to)
+{
+    size_t n = strlen(word);
+    bool any = false;
+    for (size_t i = 0; i < command_cnt; i++) {
+        if (strncmp(commands[i].name, word, n) != 0 || commands[i].name[n] != ' ') continue;
+        if (!any) (void)fprintf(to, "usage: kanhe %s COMMAND ... (kanhe %s COMMAND --help explains one)\n\n", word, word);
+        any = true;
+        (void)fprintf(to, "  %-18s %s\n", commands[i].name, commands[i].about);
+    }
+    return any;
+}
+
 /* find_command matches the longest name: "finance apply" before "finance". *ret_used: words of the name. */
 static const command *find_command(const args *a, size_t *ret_used)
 {
@@ -163,8 +177,9 @@ int main(int argc, char *argv[])
             args rest = {.words = given.words + 1, .word_cnt = given.word_cnt - 1};
             cmd = find_command(&rest, &used);
         }
+        const char *word = given.word_cnt > 0 ? given.words[given.word_cnt > 1 && strcmp(given.words[0], "help") == 0] : "";
         if (cmd != NULL) help_of(cmd, stdout);
-        else overview(stdout);
+        else if (!group_help(word, stdout)) overview(stdout);
     } else if (cmd == NULL) {
         if (given.word_cnt == 0 && parsed) {
             overview(stderr);
