@@ -33,7 +33,18 @@ def asks(bank, id_, number):
     return row.get("code"), row.get("attested"), status
 
 
+def older_certificates():
+    """Those that are made from here on are a day old: else a clock that is behind has them not valid yet."""
+    folder = os.path.join(root, "bin")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "openssl"), "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\nLD_PRELOAD={os.environ["WRONG_CLOCK"]} WRONG_CLOCK_S=-86400 exec {shutil.which("openssl")} "$@"\n')
+    os.chmod(f.name, 0o755)
+    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
+
+
 def begins():
+    older_certificates()
     if not town.well(tap, "up", "up"):
         tap.end()
     town.look()

@@ -124,6 +124,21 @@ d.rows("import", second)
 tap.same((d.row("import", first)[0]["unchanged"], d.row("balance", "export_declaration:" + declaration(50))[0]["base"]), (1, "9.00"), "an earlier version coming again undoes nothing")
 tap.same((d.row("import", first, "--force")[0]["amended"], d.row("balance", "export_declaration:" + declaration(50))[0]["base"]), (1, "10.00"), "unless --force")
 
+# ---- a code that alone does not say why
+d.status("import", d.file("parts.csv", HEADER + "".join(f"export_declaration,{declaration(7100 + i)},{USCC_A},USD,100.00,2026-11-01\n" for i in range(2))))
+parts = [f"export_declaration:{declaration(7100 + i)}" for i in range(2)]
+for documents, id_, wanted in (((parts[0] + "=10", parts[1] + "=20"), 7001, "add up"), ((parts[0],), 7000, "another financing")):
+    d.apply(11, 7000, "30.00", parts[0] + "=10", parts[1] + "=20")
+    d.apply(11, id_, "40.00", *documents)
+    tap.ok(wanted in d.stderr, f"an application that is refused says what is wrong: {wanted}", d.stderr)
+for event in ("accept", "approve"):
+    d.event(event, 11, 7000)
+for words, wanted in (((parts[0],), "=AMOUNT"), ((parts[0] + "=5", parts[0] + "=5"), "once"), ((parts[0] + "=11",), "more than it has left")):
+    row, status = d.event("disburse", 11, 7000, *(word for one in words for word in ("--allot", one)))
+    tap.ok(status == 1 and wanted in d.stderr, f"so does an event: {wanted}", (row.get("name"), d.stderr))
+row, status = d.event("disburse", 11, 7000, "--allot", parts[1] + "=20")
+tap.same((status, row.get("amount")), (0, "20.00"), "without an amount it is the sum of what is allotted")
+
 # ---- files that are no files of ours
 for name, data in (("empty.csv", b""), ("noise.bin", bytes(range(256)) * 50), ("cut.xml", b"<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>"), ("nul.csv", HEADER.encode() + b"\0" * 100)):
     rows, status = d.rows("import", d.file(name, data))
