@@ -31,6 +31,12 @@ bool kh_cii_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *texts, kh_i
     uint32_t document = kh_xml_child(t, root, "ExchangedDocument"), trade = kh_xml_child(t, root, "SupplyChainTradeTransaction");
     uint32_t agreement = kh_xml_child(t, trade, "ApplicableHeaderTradeAgreement");
     uint32_t settlement = kh_xml_child(t, trade, "ApplicableHeaderTradeSettlement");
+    if (!kh_xml_stands_once(t, root, "ExchangedDocument SupplyChainTradeTransaction", texts, item) ||
+        !kh_xml_stands_once(t, document, "ID TypeCode IssueDateTime", texts, item) ||
+        !kh_xml_stands_once(t, trade, "ApplicableHeaderTradeAgreement ApplicableHeaderTradeSettlement", texts, item) ||
+        !kh_xml_stands_once(t, agreement, "SellerTradeParty", texts, item) ||
+        !kh_xml_stands_once(t, settlement, "InvoiceCurrencyCode", texts, item))
+        return false;
     kh_invoice v = {.number = kh_xml_path_text(t, document, "ID"),
                     .type_code = kh_xml_path_text(t, document, "TypeCode"),
                     .date = kh_xml_path_text(t, document, "IssueDateTime/DateTimeString"),

@@ -69,6 +69,9 @@ bool kh_decmessage_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *text
     uint64_t line = item->line, ignored;
     d->action = KH_DOC_PUT;
     if (head == 0) return kh_item_refuse(item, texts, KH_C_FORMAT, "The DecMessage has no DecHead.");
+    if (!kh_xml_stands_once(t, root, "DecHead DecLists", texts, item) ||
+        !kh_xml_stands_once(t, head, "EntryId SeqNo IEFlag TradeCoScc", texts, item))
+        return false;
     kh_text owner = FIRST_OF(t, head, "TradeCoScc", "TradeCode"), agent = FIRST_OF(t, head, "AgentCodeScc", "AgentCode");
     kh_text day = FIRST_OF(t, head, "IEDate", "DDate", "DeclDate");
     if (owner.n == 0)

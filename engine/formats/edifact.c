@@ -234,7 +234,8 @@ static bool refuse_headless(kh_edifact *e, const kh_edifact_segment *first, kh_i
             break;
         }
     }
-    kh_item_refuse(item, &e->texts, KH_C_FORMAT, "Segments stand where no message has begun (UNH): send the message again whole.");
+    kh_item_refuse(item, &e->texts, KH_C_FORMAT,
+                   "Segments stand where no message has begun (UNH): send the message again whole.");
     return give_refused(e, item, first->byte);
 }
 

@@ -146,7 +146,8 @@ static bool is_blank(const char *p, size_t n)
     return true;
 }
 
-/* A carriage return outside quotes that ends neither a CRLF nor the record: a line end of old Macintosh systems, which are not read. */
+/* A carriage return outside quotes that ends neither a CRLF nor the record: a line end of old Macintosh systems, which are not
+ * read. */
 static bool has_bare_cr(const char *p, size_t n)
 {
     bool quoted = false;

@@ -21,7 +21,13 @@ static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
 
 bool kh_ubl_item(const kh_xml_tree *t, uint32_t root, bool credit_note, kh_item_texts *texts, kh_item *item)
 {
-    uint32_t payable = kh_xml_path(t, root, "LegalMonetaryTotal/PayableAmount");
+    uint32_t total = kh_xml_child(t, root, "LegalMonetaryTotal"), payable = kh_xml_child(t, total, "PayableAmount");
+    if (!kh_xml_stands_once(
+            t, root,
+            "ID IssueDate InvoiceTypeCode CreditNoteTypeCode DocumentCurrencyCode AccountingSupplierParty LegalMonetaryTotal",
+            texts, item) ||
+        !kh_xml_stands_once(t, total, "PayableAmount", texts, item))
+        return false;
     kh_invoice v = {.number = kh_xml_path_text(t, root, "ID"),
                     .date = kh_xml_path_text(t, root, "IssueDate"),
                     .credit_note = credit_note,

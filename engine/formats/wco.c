@@ -207,6 +207,7 @@ static bool original(const kh_xml_tree *t, uint32_t declaration, kh_item_texts *
         return kh_item_refuse(item, texts, KH_C_FORMAT, "The declaration names no %s with an ID and no Declarant.",
                               way == DIRECTION_EXPORT ? "Exporter" : "Importer");
     if (!kh_item_owner(item, texts, owner, way == DIRECTION_EXPORT ? "The Exporter's ID" : "The Importer's ID")) return false;
+    if (!kh_xml_stands_once(t, declaration, "ID FunctionalReferenceID InvoiceAmount", texts, item)) return false;
     if (!kh_item_declaration_number(item, texts, kh_xml_path_text(t, declaration, "ID"),
                                     kh_xml_path_text(t, declaration, "FunctionalReferenceID"),
                                     declarant.n != 0 ? declarant : owner))
@@ -225,6 +226,7 @@ static bool message(const kh_xml_tree *t, uint32_t declaration, kh_doc_action ac
     kh_op_document *d = &item->document;
     d->action = (uint8_t)action;
     d->kind = KH_KIND_ANY;
+    if (!kh_xml_stands_once(t, declaration, "ID FunctionalReferenceID InvoiceAmount", texts, item)) return false;
     if (!kh_item_declaration_number(item, texts, kh_xml_path_text(t, declaration, "ID"),
                                     kh_xml_path_text(t, declaration, "FunctionalReferenceID"),
                                     kh_xml_path_text(t, declaration, "Declarant/ID")))

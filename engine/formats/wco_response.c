@@ -71,6 +71,7 @@ bool kh_wco_response_item(const kh_xml_tree *t, uint32_t root, uint32_t *step, b
     d->action = amending ? KH_DOC_AMEND : KH_DOC_STATUS;
     if (!kh_when_parse(at, 0, &ignored, &d->issue_time))
         return kh_item_refuse(item, texts, KH_C_FORMAT, "The IssueDateTime is not a date and time (20191113172216Z).");
+    if (!kh_xml_stands_once(t, named, "ID FunctionalReferenceID", texts, item)) return false;
     if (!kh_item_declaration_number(item, texts, kh_xml_path_text(t, named, "ID"),
                                     kh_xml_path_text(t, named, "FunctionalReferenceID"),
                                     kh_xml_path_text(t, named, "Declarant/ID")))

@@ -16,6 +16,13 @@ struct kh_xml {
     size_t n;
 };
 
+bool kh_xml_stands_once(const kh_xml_tree *t, uint32_t node, const char *names, kh_item_texts *texts, kh_item *item)
+{
+    const char *twice = kh_xml_given_twice(t, node, names);
+    return twice == NULL || kh_item_refuse(item, texts, KH_C_FORMAT, "%s stands twice in %s: which one counts is not known.",
+                                           twice, kh_xml_at(t, node)->name);
+}
+
 kh_err kh_xml_open(const uint8_t *p, size_t n, kh_format hint, const kh_feed *feed, kh_xml **ret)
 {
     kh_xml *x = calloc(1, sizeof *x);

@@ -16,6 +16,9 @@ bool kh_decresult_item(const kh_xml_tree *t, uint32_t root, const kh_feed *feed,
 bool kh_wco_response_item(const kh_xml_tree *t, uint32_t root, uint32_t *step, bool *ret_more, kh_item_texts *texts,
                           kh_item *item);
 
+/* kh_xml_stands_once refuses the item (false) where one of names (kh_xml_given_twice) stands twice under node. */
+bool kh_xml_stands_once(const kh_xml_tree *t, uint32_t node, const char *names, kh_item_texts *texts, kh_item *item);
+
 /* kh_wco_amounts adds the amounts that a declaration states. partial: it is an amendment, which may state only some items: they
    count only where they can be all there are (see wco.c); else refused. False: refused. */
 bool kh_wco_amounts(const kh_xml_tree *t, uint32_t declaration, bool partial, kh_item_texts *texts, kh_item *item);

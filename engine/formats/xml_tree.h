@@ -57,6 +57,9 @@ uint32_t kh_xml_child(const kh_xml_tree *t, uint32_t node, const char *name);   
 uint32_t kh_xml_again(const kh_xml_tree *t, uint32_t node);                         /* the next sibling of the same name */
 uint32_t kh_xml_path(const kh_xml_tree *t, uint32_t node, const char *path);        /* "A/B/C": first A's first B's first C */
 uint32_t kh_xml_loose_child(const kh_xml_tree *t, uint32_t node, const char *name); /* ignoring case and underscores */
+/* kh_xml_given_twice: the first of names (words with a blank between) that node has more than one child of, with another text or
+   with children; NULL: none. Whoever reads such a file may take either. */
+const char *kh_xml_given_twice(const kh_xml_tree *t, uint32_t node, const char *names);
 const kh_xml_node *kh_xml_at(const kh_xml_tree *t, uint32_t node);
 kh_text kh_xml_text(const kh_xml_tree *t, uint32_t node); /* blanks around cut */
 kh_text kh_xml_path_text(const kh_xml_tree *t, uint32_t node, const char *path);

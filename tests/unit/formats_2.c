@@ -37,6 +37,40 @@ Test(xml_invoice, one_invoice_in_two_syntaxes_is_one_document)
     cr_assert_eq(outcome.format, KH_FORMAT_CII);
 }
 
+/* What a document has once stands there twice, in front of what it has: refused, by name; the same text again is no harm. */
+Test(xml_invoice, what_counts_stands_once)
+{
+    static const struct {
+        const char *file, *before, *text, *name;
+    } twice[] = {
+        {"ubl_invoice.xml", "<b:PayableAmount ", "<b:PayableAmount currencyID=\"EUR\">1.00</b:PayableAmount>", "PayableAmount"},
+        {"ubl_invoice.xml", "<b:PayableAmount ", "<b:PayableAmount currencyID=\"EUR\"> 1125.5 </b:PayableAmount>", NULL},
+        {"cii_invoice.xml", "<m:InvoiceCurrencyCode>", "<m:InvoiceCurrencyCode>USD</m:InvoiceCurrencyCode>",
+         "InvoiceCurrencyCode"},
+        {"cii_invoice.xml", "<m:SellerTradeParty>", "<m:SellerTradeParty><m:Name>X</m:Name></m:SellerTradeParty>",
+         "SellerTradeParty"},
+    };
+    const char *root = getenv("KH_SOURCE_ROOT");
+    for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++) {
+        char path[1024];
+        size_t n = 0, more = strlen(twice[i].text);
+        snprintf(path, sizeof path, "%s/tests/golden/formats/%s", root != NULL ? root : ".", twice[i].file);
+        uint8_t *p = xml_slurp(path, &n);
+        cr_assert(p != NULL && (p = realloc(p, n + more + 1)) != NULL);
+        p[n] = 0;
+        char *at = strstr((char *)p, twice[i].before);
+        cr_assert(at != NULL, "%s", twice[i].before);
+        memmove(at + more, at, n - (size_t)(at - (char *)p));
+        memcpy(at, twice[i].text, more);
+        xml_read(p, n + more, KH_FORMAT_AUTO, NULL, &outcome);
+        cr_assert_eq(outcome.refused, twice[i].name != NULL);
+        if (twice[i].name != NULL)
+            cr_assert(strncmp(outcome.why, twice[i].name, strlen(twice[i].name)) == 0 && strstr(outcome.why, "twice") != NULL,
+                      "%s", outcome.why);
+        free(p);
+    }
+}
+
 Test(xml_invoice, credit_notes_corrections_and_refusals)
 {
     golden("ubl_credit_notes.xml", KH_FORMAT_AUTO, NULL);
