@@ -6,7 +6,8 @@
 #include "app/cluster_parts.h"
 #include "crypto/digest.h"
 
-/* How long a body may lack before it is said, and until it is said again: others are asked all the while, and most answer in moments. */
+/* How long a body may lack before it is said, and until it is said again: others are asked all the while, and most answer in
+ * moments. */
 #define BODY_FIRST_NS UINT64_C(10000000000)
 #define BODY_AGAIN_NS UINT64_C(600000000000)
 
@@ -71,8 +72,12 @@ void kh_cluster_body_lacks(void *ctx, const uint8_t digest[32], uint32_t sender,
     c->body_lacks.told = true;
     c->body_lacks.since_ns = at;
     kh_hex(digest, 32, hex);
-    KH_LOG(c->options.logging, KH_LEVEL_ERROR, "body_missing", {"digest", hex, 0}, {"sender", NULL, sender}, {"height", NULL, height},
-           {"do", "execution waits for this body: bring back a node that holds it; where nobody does, officers order it lost (change lost)", 0});
+    KH_LOG(c->options.logging, KH_LEVEL_ERROR, "body_missing", {"digest", hex, 0}, {"sender", NULL, sender},
+           {"height", NULL, height},
+           {"do",
+            "execution waits for this body: bring back a node that holds it; where nobody does, officers order it lost (change "
+            "lost)",
+            0});
 }
 
 static kh_err entropy(void *self, void *p, size_t n)

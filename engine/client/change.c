@@ -124,7 +124,9 @@ kh_result kh_client_change_make(kh_client *c, const char *kind, const kh_client_
     kh_result result = kh_client_call(c, &(kh_client_request){.method = "GET", .path = "/v1/cluster"}, &sink);
     if (result != KH_DONE) return result;
     if (!n.chain && !n.suite && !n.number)
-        return kh_client_say(c, KH_MISUSE, "%s is of no cluster: rules, rates and parties of its own are set with kanhe rule, rate and party", c->url);
+        return kh_client_say(c, KH_MISUSE,
+                             "%s is of no cluster: rules, rates and parties of its own are set with kanhe rule, rate and party",
+                             c->url);
     if (!n.chain || !n.suite || !n.number) return kh_client_say(c, KH_FAILED, "%s does not say of which chain it is", c->url);
     char *text = write_text(&t);
     if (text == NULL) return kh_client_say(c, KH_FAILED, "out of memory");

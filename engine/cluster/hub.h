@@ -32,7 +32,8 @@ typedef struct kh_hub_options {
     /* group_wanted, from the hub's thread: is the key of an epoch that groups lack there by now, in groups and group_secrets?
        NULL: never. Execution waits for it. */
     bool (*group_wanted)(void *ctx, uint32_t epoch);
-    /* body_lacks, from the hub's thread, again and again while execution waits for an ordered body that is not here; NULL: nobody asks. */
+    /* body_lacks, from the hub's thread, again and again while execution waits for an ordered body that is not here; NULL: nobody
+     * asks. */
     void (*body_lacks)(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height);
     uint64_t checkpoint_blocks; /* 0: KH_CHECKPOINT_BLOCKS, and nothing else where there are other hubs that must say the same */
     uint64_t posts_sz;          /* bytes of DIR/outputs/posts from which on what no bank lacks goes; 0: 64 MiB */

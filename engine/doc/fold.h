@@ -14,8 +14,8 @@ bool kh_fold_next(kh_text text, uint32_t *at, uint32_t ret[KH_FOLD_MAX], uint32_
 bool kh_fold_put(uint32_t c, char *buf, uint32_t max, uint32_t *n);
 uint32_t kh_fold_case(uint32_t c, uint32_t ret[KH_FOLD_MAX]);
 bool kh_fold_is_blank(uint32_t c);
-/* kh_fold_is_unseen: marks of direction, joiners, soft hyphens, variation selectors and tags, which come along when a number is copied out of a
-   document or a window, and would make another number that looks the same. */
+/* kh_fold_is_unseen: marks of direction, joiners, soft hyphens, variation selectors and tags, which come along when a number is
+   copied out of a document or a window, and would make another number that looks the same. */
 bool kh_fold_is_unseen(uint32_t c);
 bool kh_fold_is_letter(uint32_t c); /* beyond ASCII: not punctuation, a symbol or a blank */
 /* kh_utf8_valid: well-formed (no overlong forms, no surrogates). */

@@ -11,8 +11,8 @@ static bool is_plain(kh_text text, uint32_t at)
     return text.p[at] > 0x20 && text.p[at] < 0x7f && (at + 1 == text.n || (unsigned char)text.p[at + 1] < 0x80);
 }
 
-/* strip folds compatibility forms, drops blanks and characters that nobody sees, and raises ASCII letters; false on control characters, bad UTF-8 or
-   beyond max. */
+/* strip folds compatibility forms, drops blanks and characters that nobody sees, and raises ASCII letters; false on control
+   characters, bad UTF-8 or beyond max. */
 static bool strip(kh_text text, char *buf, uint32_t max, uint32_t *n)
 {
     for (uint32_t at = 0; at < text.n;) {

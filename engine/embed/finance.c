@@ -37,7 +37,8 @@ static const char *hint_of(const kh_op *op, kh_code code)
     bool apply = op->type == KH_OP_APPLY;
     if (code == KH_C_FORMAT)
         return apply ? ": either no document states a part, or the parts add up to the amount; each document stands once"
-                     : ": each document of the financing is allotted a part once at most, written =AMOUNT, and the parts add up to the amount";
+                     : ": each document of the financing is allotted a part once at most, written =AMOUNT, and the parts add up "
+                       "to the amount";
     if (code != KH_C_BAD_STATE) return "";
     return apply ? ": another financing has this number, or the amount is 0"
                  : ": not in this state or version of the financing, or more than it has left";
@@ -53,8 +54,9 @@ static kh_result give_last(kh_engine *e, kh_batch *b, const kh_op *op, const kh_
     if (err == KH_OK) err = kh_batch_wait(e, b);
     if (err != KH_OK) return kh_embed_write_failed(e, err);
     kh_code code = kh_embed_give_receipt(e, op->party, &b->answers[b->op_cnt - 1], asked, sink);
-    return kh_embed_code_ok(code) ? KH_DONE
-                                  : kh_embed_fail(e, KH_DONE_NOT_OK, "%s (%s)%s", kh_code_name(code), kh_code_term_zh(code), hint_of(op, code));
+    return kh_embed_code_ok(code)
+               ? KH_DONE
+               : kh_embed_fail(e, KH_DONE_NOT_OK, "%s (%s)%s", kh_code_name(code), kh_code_term_zh(code), hint_of(op, code));
 }
 
 kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, const kh_result_sink *sink)

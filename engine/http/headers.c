@@ -1,5 +1,5 @@
-/* headers: what would make of one request's bytes two requests, or another body, where somebody on the way reads them otherwise (RFC 9112, 3.2, 5.1,
- * 6.3): refused, and the connection ends with the answer. */
+/* headers: what would make of one request's bytes two requests, or another body, where somebody on the way reads them otherwise
+ * (RFC 9112, 3.2, 5.1, 6.3): refused, and the connection ends with the answer. */
 #include <ctype.h>
 #include "http/inside.h"
 
@@ -38,7 +38,8 @@ bool kh_headers_fit(kh_request *r)
     else if (s.lengths > 1) kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "Content-Length", "Content-Length is given twice");
     else if (s.hosts > 1) kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "Host", "Host is given twice");
     else if (s.encoding != NULL)
-        kh_answer_refuse(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "Content-Encoding", "bodies are taken as they are, not compressed: leave Content-Encoding out");
+        kh_answer_refuse(r, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "Content-Encoding",
+                         "bodies are taken as they are, not compressed: leave Content-Encoding out");
     else return true;
     return false;
 }

@@ -249,7 +249,7 @@ struct kh_request {
     char *asked;      /* the same, whole; where questions are forwarded */
     char *path[KH_HTTP_PATH_PARAMS];
     char *query[KH_HTTP_PARAMS]; /* by the route's params */
-    bool closes; /* the connection ends with the answer */
+    bool closes;                 /* the connection ends with the answer */
     uint8_t *body;
     size_t body_n, body_cap;
     json_t *json;

@@ -86,7 +86,10 @@ static kh_err note_record(const walk *w, const kh_body_record *record)
 
 static kh_err damaged(const walk *w, char *why, size_t cap)
 {
-    (void)snprintf(why, cap, "%s at byte %llu: a stored body is not what was written; put this file aside: what was in it is asked of the other nodes", w->path, (unsigned long long)w->at);
+    (void)snprintf(
+        why, cap,
+        "%s at byte %llu: a stored body is not what was written; put this file aside: what was in it is asked of the other nodes",
+        w->path, (unsigned long long)w->at);
     return KH_E_DAMAGED;
 }
 

@@ -310,7 +310,11 @@ for name, line in (("two lengths", "Content-Length: 2\r\nContent-Length: 2"), ("
     plain = socket.create_connection((hub.host, hub.port), timeout=20)
     with hub.tls(11).wrap_socket(plain, server_hostname="127.0.0.1") as s:
         s.sendall(f"POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\n{line}\r\n\r\nabGET /v1/me HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        answer = b"".join(iter(lambda: s.recv(65536), b""))
+        answer = b""
+        try:
+            answer = b"".join(iter(lambda: s.recv(65536), b""))
+        except socket.timeout:
+            pass  # still open
     tap.same(re.findall(rb"HTTP/1.1 (\d+)", answer), [b"400"], f"{name}: refused, and the connection is over")
 tap.same(hub.call(11, "POST", "/v1/verify", HEADER, kind="text/csv", headers={"Content-Encoding": "gzip"})[0], 415, "compressed bodies are not taken")
 client = hub.client(11)

@@ -114,6 +114,14 @@ def all_die():
     town.well(tap, "down", "down")
     tap.same([alive(town.path(n["home"])) for n in town.env()["nodes"]], [[]] * 5, "down leaves no process")
     tap.same([n["pids"] for n in town.env()["nodes"]], [[]] * 5, "and says so")
+    address = town.urls["bank12"].removeprefix("https://").rpartition(":")[0]
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((address, 26656))
+        other.listen()
+        status, said = town.tool("up")
+        tap.ok(status == 3 and f"bank12: another program has {address}:26656" in said, "up where another program has a node's port says so", said)
+        tap.same([alive(town.path(n["home"])) for n in town.env()["nodes"]], [[]] * 5, "and starts nothing")
 
 
 def moves_up():

@@ -1,5 +1,6 @@
-/* wrong_clock: preloaded (LD_PRELOAD) into a program, a wall clock that is WRONG_CLOCK_S seconds ahead, or behind where that is negative. Clocks that do
- * not tell the day are left alone; so are programs that ask the kernel without the C library, as CometBFT does. */
+/* wrong_clock: preloaded (LD_PRELOAD) into a program, a wall clock that is WRONG_CLOCK_S seconds ahead, or behind where that is
+ * negative. Clocks that do not tell the day are left alone; so are programs that ask the kernel without the C library, as
+ * CometBFT does. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <sys/time.h>

@@ -190,7 +190,8 @@ Test(text_csv, a_carriage_return_alone_ends_no_line)
 {
     static const char *const old[] = {"kind,number,owner_id,currency,amount,date\rbill_of_lading,B1,X1,USD,1,\r",
                                       "sep=;\rkind;number;owner_id;currency;amount;date\rbill_of_lading;B1;X1;USD;1;\r",
-                                      HEAD "bill_of_lading,B1,X1,USD,1,\rbill_of_lading,B2,X1,USD,1,\nbill_of_lading,B3,X1,USD,1,\n"};
+                                      HEAD
+                                      "bill_of_lading,B1,X1,USD,1,\rbill_of_lading,B2,X1,USD,1,\nbill_of_lading,B3,X1,USD,1,\n"};
     for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) {
         text_bytes bytes = {old[i], strlen(old[i]), 0, 0};
         kh_bytes_source source = {text_read, &bytes};
@@ -198,7 +199,8 @@ Test(text_csv, a_carriage_return_alone_ends_no_line)
         kh_err err = KH_OK;
         kh_item item;
         cr_assert(kh_reader_open(&source, KH_FORMAT_CSV, KH_KIND_ANY, NULL, &r) == KH_OK && kh_reader_next(r, &item, &err));
-        cr_assert(item.code == KH_C_FORMAT && item.line == (i < 2 ? 1 : 2) && strstr(item.why, "CR alone") != NULL, "%s", item.why);
+        cr_assert(item.code == KH_C_FORMAT && item.line == (i < 2 ? 1 : 2) && strstr(item.why, "CR alone") != NULL, "%s",
+                  item.why);
         cr_assert(kh_reader_next(r, &item, &err) == (i == 2) && err == KH_OK);
         kh_reader_close(r);
     }

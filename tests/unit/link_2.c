@@ -247,7 +247,8 @@ Test(link_strangers, somebody_who_says_nothing_is_shown_out)
     town_stop(nodes, 2);
 }
 
-/* What a test is given to listen at stays free until it does: the kernel gives it to no connection, and no other test is given it. */
+/* What a test is given to listen at stays free until it does: the kernel gives it to no connection, and no other test is given
+ * it. */
 Test(link_ports, are_given_once)
 {
     enum { PORTS = 50 };

@@ -102,15 +102,17 @@ static credentials make_credentials(const char *file, const char *cn, const auth
     return c;
 }
 
-/* The ports of tests: below those that the kernel gives to outgoing connections (32768 and on, unless it is told otherwise), and beside those of the
- * programs' own tests. */
+/* The ports of tests: below those that the kernel gives to outgoing connections (32768 and on, unless it is told otherwise), and
+ * beside those of the programs' own tests. */
 enum { FIRST_PORT = 20000, LAST_PORT = 29999 };
 
-/* claim_port: the port is this process's until it ends: other processes that ask so are refused, whether or not something listens there yet. */
+/* claim_port: the port is this process's until it ends: other processes that ask so are refused, whether or not something listens
+ * there yet. */
 static bool claim_port(uint16_t port)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    int n = snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "kanhe-test-port-%u", port); /* an abstract address: the kernel forgets it */
+    int n = snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "kanhe-test-port-%u",
+                     port); /* an abstract address: the kernel forgets it */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     KH_ASSERT(fd >= 0 && n > 0);
     if (bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0) return true;
@@ -118,8 +120,8 @@ static bool claim_port(uint16_t port)
     return false;
 }
 
-/* free_port returns a port of loopback that nobody listens at, never the same twice, to no two processes: what is free now would else be somebody's
- * outgoing connection, or another test's listener, by the time that the caller listens. */
+/* free_port returns a port of loopback that nobody listens at, never the same twice, to no two processes: what is free now would
+ * else be somebody's outgoing connection, or another test's listener, by the time that the caller listens. */
 static uint16_t free_port(void)
 {
     static uint32_t tried;

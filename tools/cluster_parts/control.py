@@ -12,7 +12,7 @@ import sys
 import time
 
 from . import comet, conf, keys, network, register
-from .plan import PORTS, ROOT, Cluster, Trouble, build, check_length, choose_addresses, make_tag, write_file
+from .plan import PORTS, ROOT, Cluster, Trouble, build, check_length, choose_addresses, make_tag, taken_port, write_file
 
 FIRST_HUB = 901
 START_S, STOP_S = 600, 90
@@ -191,10 +191,12 @@ def up(given):
 
 
 def begin(nodes):
-    for node in nodes:
-        if serves(node):
-            continue
+    away = [node for node in nodes if not serves(node)]
+    for node in away:
         kill_all(node)  # what a killed supervisor may have left
+        if not node.namespace and (port := taken_port(node.address)) is not None:
+            raise Trouble(f"{node.name}: another program has {node.address}:{port}, where the others and clients look for this node; end it, then try again")
+    for node in away:
         with contextlib.suppress(FileNotFoundError):
             os.remove(node.path("status.json"))
         launch(node)

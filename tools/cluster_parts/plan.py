@@ -149,15 +149,16 @@ def check_length(directory, names):
         raise Trouble(f"{directory} is {longest - SOCKET_PATH_MAX} characters too long for the sockets under it")
 
 
-def is_free(address):
+def taken_port(address):
+    """A node's port there that another program has; None: all are free."""
     for port in PORTS.values():
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 s.bind((address, port))
             except OSError:
-                return False
-    return True
+                return port
+    return None
 
 
 def choose_addresses(directory, count, netns):
@@ -166,7 +167,7 @@ def choose_addresses(directory, count, netns):
     for shift in range(64):
         x, y = 1 + (digest[0] + shift) % 250, digest[1]
         addresses = [f"{'10' if netns else '127'}.{x}.{y}.{2 + i}" for i in range(count)]
-        if netns or all(is_free(address) for address in addresses):
+        if netns or all(taken_port(address) is None for address in addresses):
             return addresses
     raise Trouble("no free addresses were found in 127.0.0.0/8")
 
@@ -176,7 +177,7 @@ def next_address(cluster):
     first, _, last = cluster.addresses[-1].rpartition(".")
     for number in range(int(last) + 1, 255):
         address = f"{first}.{number}"
-        if cluster.netns or is_free(address):
+        if cluster.netns or taken_port(address) is None:
             return address
     raise Trouble(f"{cluster.addresses[0]} and on: no address is left")
 

@@ -14,7 +14,7 @@
 #define EVENT_OPTIONS "--as= --amount= --allot=* --source= --reason= --expect="
 #define EVENT_HELP                                                                                                               \
     "\n  --as BANK              the bank whose financing it is\n"                                                                \
-    "  --amount A             disburse, repay: how much; else the sum of --allot, else all that is approved or owed\n"            \
+    "  --amount A             disburse, repay: how much; else the sum of --allot, else all that is approved or owed\n"           \
     "  --allot KIND:NUMBER[@ISSUER][/CUR]=A   which document takes which part; else in the order of the request's lines\n"       \
     "  --source collection|own-funds          repay: the buyer paid (收汇: the balance does not come back), or own funds "     \
     "(自有资金: it does)\n"                                                                                                  \
