@@ -157,6 +157,7 @@ static const char *rate(const fields *f, uint8_t *ret, uint32_t *ret_n)
         return "a rate is set by from, to, value, date and source";
     if (!kh_currency_of_text(kh_text_of(from), &op.rate_set.from) || !kh_currency_of_text(kh_text_of(to), &op.rate_set.to))
         return "from, to: ISO 4217 currencies";
+    if (op.rate_set.from == op.rate_set.to) return "from, to: two currencies";
     if (!kh_rate_parse(kh_text_of(value), &op.rate_set.rate)) return "value: an exact decimal above 0, at most 18 digits";
     if (!kh_date_parse(kh_text_of(date), &op.rate_set.date) || op.rate_set.date == 0) return "date: 2026-11-24";
     op.rate_set.source = kh_text_of(source);

@@ -16,9 +16,11 @@ static kh_result bank_of(kh_engine *e, const char *as, uint64_t id, const kh_res
     kh_store_read_end(e->store);
     if (result != KH_DONE) return result;
     *ret = who;
-    if (asked.code == KH_C_OK) return KH_DONE;
+    if (asked.code == KH_C_OK && !kh_embed_is_elsewhere(e, &who)) return KH_DONE;
+    const char *why = asked.code == KH_C_OK ? "this node is another bank's: ask your own" : "only a bank finances (无权操作)";
+    if (asked.code == KH_C_OK) asked.code = KH_C_NOT_AUTHORISED;
     (void)kh_embed_give_receipt(e, who.party, NULL, &asked, sink);
-    return kh_embed_fail(e, KH_DONE_NOT_OK, "%s: only a bank finances (无权操作)", kh_code_name(asked.code));
+    return kh_embed_fail(e, KH_DONE_NOT_OK, "%s: %s", kh_code_name(asked.code), why);
 }
 
 static bool parse_line(const char *text, const char *owner, kh_currency currency, kh_paper_name *paper, kh_op_line *ret,

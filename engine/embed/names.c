@@ -64,6 +64,11 @@ kh_result kh_embed_refuse(kh_engine *e, kh_code code, const kh_result_sink *sink
                                                     : "a party of this role may not ask or do this (无权操作)");
 }
 
+bool kh_embed_is_elsewhere(const kh_engine *e, const kh_principal *who)
+{
+    return kh_viewed(e) && who->role == KH_ROLE_BANK && who->party != kh_viewed_party(e);
+}
+
 kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret)
 {
     kh_code code;
@@ -74,6 +79,8 @@ kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, con
     kh_store_read_end(e->store);
     bool of_hubs = ask == KH_ASK_GRANT || ask == KH_ASK_CREDIT || ask == KH_DO_GRANT || ask == KH_DO_IMPORT;
     if (kh_viewed(e) && code == KH_C_OK && of_hubs) code = KH_C_NOT_CHECKED;
+    if (result == KH_DONE && (ask == KH_DO_FINANCE || ask == KH_DO_RISK) && kh_embed_is_elsewhere(e, ret))
+        code = KH_C_NOT_AUTHORISED;
     if (result != KH_DONE || code == KH_C_OK) return result;
     return kh_embed_refuse(e, code, sink);
 }

@@ -19,6 +19,8 @@ static kh_result write_one(kh_engine *e, kh_op *op, const char *why, kh_row_buil
         kh_code code = a->receipt.code;
         kh_row_code(b, code);
         kh_row_number(b, "height", a->height);
+        if (code == KH_C_NOT_AUTHORISED)
+            why = "in a cluster officers order rules, rates and members (kanhe change), and parties sign what is theirs";
         if (code != KH_C_OK) result = kh_embed_fail(e, KH_DONE_NOT_OK, "%s: %s", kh_code_name(code), why);
         if (sink->row != NULL) kh_row_give(b, what, sink);
     }

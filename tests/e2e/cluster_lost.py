@@ -56,6 +56,15 @@ def begins():
     tap.same((row.get("code"), row.get("attested")), (0, True), "a bank is granted what it asks")
 
 
+def elsewhere():
+    """A bank at another bank's node."""
+    row, status = town.row("bank12", 11, "finance", "apply", "--id", 1, "--enterprise", 101, "--product", "p", "--amount", "1.00", "--currency", "USD", "--doc", f"export_declaration:{declaration(1)}")
+    tap.same((row.get("name"), status), ("NOT_AUTHORISED", 1), "a bank is told that the node is another's")
+    tap.ok("another bank's" in town.said, "in so many words", town.said)
+    row, status = town.row("hub1", 1, "rule", "set", "hold_ttl_applied", "10h")
+    tap.ok((row.get("name"), status) == ("NOT_AUTHORISED", 1) and "officers order" in town.said, "and the regulator who orders rules", town.said)
+
+
 def ordered(*words):
     """A change that two officers sign; its row."""
     change = os.path.join(root, "change.json")
@@ -120,6 +129,7 @@ def same():
 
 try:
     begins()
+    elsewhere()
     lost()
     same()
 finally:
