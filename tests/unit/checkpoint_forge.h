@@ -15,7 +15,7 @@ typedef struct forge_bytes {
 static inline kh_err forge_write(void *ctx, const void *p, size_t n)
 {
     forge_bytes *b = ctx;
-    if (b->cap - b->n < n) b->p = realloc(b->p, b->cap = 2 * (b->n + n) + 64);
+    if (b->p == NULL || b->cap - b->n < n) b->p = realloc(b->p, b->cap = 2 * (b->n + n) + 64);
     KH_ASSERT(b->p != NULL);
     memcpy(b->p + b->n, p, n);
     b->n += n;
