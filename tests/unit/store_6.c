@@ -382,3 +382,23 @@ Test(store_6, a_running_engine_gives_that_of_an_earlier_entry)
     cr_assert(begin(&w.f, &w.forged, w.dir, &c) == KH_OK);
     world_teardown(&w);
 }
+
+/* The format itself: what was written stays readable, and is written again so. */
+Test(store_6, golden_bytes)
+{
+    const char *root = getenv("KH_SOURCE_ROOT");
+    char path[4000];
+    world w;
+    kh_checkpoint c;
+    static uint8_t golden[65536];
+    world_setup(&w);
+    snprintf(path, sizeof path, "%s/tests/golden/checkpoint_v1/checkpoint", root != NULL ? root : ".");
+    FILE *f = fopen(path, "rb");
+    cr_assert(f != NULL, "%s", path);
+    bytes old = {.p = golden, .n = fread(golden, 1, sizeof golden, f)};
+    (void)fclose(f);
+    kh_err err = begin(&w.f, &old, w.dir, &c);
+    cr_assert(err == KH_OK, "%s: %s", w.f.report.where, w.f.report.why);
+    cr_assert(old.n == w.stream.n && memcmp(old.p, w.stream.p, old.n) == 0, "written otherwise");
+    world_teardown(&w);
+}
