@@ -224,7 +224,7 @@ Test(store_6, forged_journals_are_refused)
     forge_journals(&head, &w.body);
     forged_is_refused(&w, &head, "links to one that is not before it");
     kh_store64(touch, kh_load64(touch) - 100);
-    /* one outcome fewer than its block says; another operation's number */
+    /* another operation's number */
     kh_store32(item + 8, 9);
     forge_journals(&head, &w.body);
     forged_is_refused(&w, &head, "order of their operations");
@@ -241,7 +241,17 @@ Test(store_6, forged_journals_are_refused)
     head = w.head;
     forge_journals(&head, &w.body);
     cr_assert(memcmp(&head, &w.head, sizeof head) == 0);
-    /* the last block left out; its time another; the whole of it twice */
+    /* a head that is not the journals' */
+    head.chain[31] ^= 1;
+    forged_is_refused(&w, &head, "the outcome chain of the journals");
+    head = w.head;
+    head.log_digest[0] ^= 1;
+    forged_is_refused(&w, &head, "the log's digest is not the last block's");
+    head = w.head;
+    head.number++;
+    forged_is_refused(&w, &head, "not of the head's entry");
+    head = w.head;
+    /* the last block left out; its time another; time that goes back */
     w.body.n -= n;
     head.blocks_sz -= n;
     forged_is_refused(&w, &head, "end before the checkpoint's entry");
