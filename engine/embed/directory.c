@@ -88,6 +88,7 @@ kh_result kh_audit_at(kh_engine *engine, uint64_t height, const kh_result_sink *
     kh_row_bool(&b, "ok", audit.ok);
     kh_row_number(&b, "entries", audit.entries);
     kh_row_number(&b, "height", audit.height);
+    if (audit.begins != 0) kh_row_number(&b, "begins", audit.begins);
     kh_row_hex(&b, "log_digest", audit.log_digest, 32);
     kh_row_hex(&b, "digest", audit.digest, 32);
     kh_row_hex(&b, "content_digest", audit.content_digest, 32);

@@ -78,6 +78,8 @@ void kh_embed_options(kh_engine *e, kh_store_options *ret);
 kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, kh_ask ask, kh_principal *ret, kh_code *ret_code);
 /* kh_embed_is_elsewhere: a bank at another bank's node, which does nothing for it. */
 bool kh_embed_is_elsewhere(const kh_engine *e, const kh_principal *who);
+/* kh_embed_creation_failed says why a directory could not be made. */
+kh_result kh_embed_creation_failed(kh_engine *e, kh_err err, const kh_store_report *report);
 /* kh_embed_enter opens for reading or writing, resolves and refuses: on a refusal the row {code name} was given. */
 kh_result kh_embed_enter(kh_engine *e, int mode, const char *as, kh_ask ask, const kh_result_sink *sink, kh_principal *ret);
 /* kh_embed_refuse gives the row {code name} and KH_DONE_NOT_OK, with a sentence in the message. A bank's node answers NOT_CHECKED

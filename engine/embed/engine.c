@@ -240,6 +240,12 @@ static kh_result rule_lines(kh_engine *e, const char *rules)
     return KH_DONE;
 }
 
+kh_result kh_embed_creation_failed(kh_engine *e, kh_err err, const kh_store_report *report)
+{
+    if (err != KH_E_EXISTS) return opening_failed(e, err, report);
+    return kh_embed_fail(e, KH_FAILED, "%s is not empty: `init` makes a new directory or fills an empty one", e->dir);
+}
+
 kh_result kh_create(const kh_options *options, const char *rules, const uint8_t *secret, char *ret_message, size_t cap)
 {
     kh_engine *e;
@@ -252,9 +258,7 @@ kh_result kh_create(const kh_options *options, const char *rules, const uint8_t 
     kh_embed_options(e, &store_options);
     kh_store_report report = {0};
     kh_err err = kh_store_create(&store_options, e->dir, secret, &report);
-    if (err == KH_E_EXISTS)
-        result = kh_embed_fail(e, KH_FAILED, "%s is not empty: `init` makes a new directory or fills an empty one", e->dir);
-    else if (err != KH_OK) result = opening_failed(e, err, &report);
+    if (err != KH_OK) result = kh_embed_creation_failed(e, err, &report);
     else if (rules != NULL) result = rule_lines(e, rules);
     (void)snprintf(ret_message, cap, "%s", e->message);
     kh_engine_close(e);

@@ -266,6 +266,8 @@ typedef struct kh_leaf_fault {
     const char *why;   /* NULL: nothing was wrong */
 } kh_leaf_fault;
 KH_MUST kh_err kh_ledger_rebuild(kh_ledger *l, const kh_leaf_source *from, kh_leaf_fault *ret_fault);
+/* kh_ledger_newest gives the newest outcome of each chain that outcomes join (kh_touch's what and key), in no order. [S] */
+void kh_ledger_newest(const kh_ledger *l, void (*each)(void *ctx, uint8_t what, const kh_key *key, kh_place place), void *ctx);
 /* kh_ledger_check: the running check (keyed, cheap): equal states reached by equal logs have equal checks. */
 uint64_t kh_ledger_check(const kh_ledger *l);
 /* kh_ledger_verify_invariants walks everything (tests, audit): NULL, or a sentence that names what is broken. [S] */

@@ -38,6 +38,24 @@ kh_err kh_log_create(const kh_disk *disk, const char *dir)
     return err;
 }
 
+kh_err kh_log_create_behind(const kh_disk *disk, const char *dir, uint64_t height, uint64_t time_ns, const uint8_t digest[32])
+{
+    kh_log *log;
+    if (height == 0) return KH_E_ARG;
+    kh_err err = new_log(disk, dir, &log);
+    if (err != KH_OK) return err;
+    err = kh_wal_segment_make(log, 0);
+    log->end = (kh_wal_cursor){
+        .at = {.segment = 0, .offset = KH_WAL_BLOCK_SZ}, .height = height, .time_ns = time_ns, .sequence = 0, .epoch = 1};
+    memcpy(log->end.digest, digest, 32);
+    atomic_store_explicit(&log->durable_upto, height, memory_order_relaxed);
+    if (err == KH_OK) err = kh_wal_mark_write(log);
+    kh_wal_free(log);
+    return err;
+}
+
+const uint8_t *kh_log_begin_digest(const kh_log *log) { return log->begin.digest; }
+
 kh_err kh_log_open(const kh_disk *disk, const char *dir, bool read_only, kh_log_open_report *report, kh_log **ret)
 {
     kh_log *log;

@@ -66,6 +66,7 @@ struct kh_log {
     bool failed;
     kh_wal_segment *segments;
     uint64_t segment_cnt, segment_cap;
+    kh_wal_cursor begin;  /* before the first record; of a log made behind an entry, after that entry's mark */
     kh_wal_cursor end;    /* of all that was submitted */
     kh_wal_cursor *index; /* sparse: the chain as it stood before some records, for finding a height without reading all */
     uint64_t index_cnt, index_cap;
@@ -135,8 +136,9 @@ KH_MUST kh_err kh_wal_walk_next(kh_wal_walk *walk, kh_entry *ret, bool *ret_end)
 /* kh_wal_pipe gives all of a walk's entries to `each`, in order and on the caller's thread, until its first error; a thread of
    its own reads and checks those to come. */
 KH_MUST kh_err kh_wal_pipe(kh_wal_walk *walk, kh_err (*each)(void *ctx, const kh_entry *entry), void *ctx);
-/* kh_wal_first is the cursor before the first record of a log. */
-kh_wal_cursor kh_wal_first(void);
+/* kh_wal_begin finds the cursor at which a log begins: its first record, or behind it where that is the mark of an entry that is
+ * not there. */
+KH_MUST kh_err kh_wal_begin(kh_wal_window *window, kh_wal_cursor *ret);
 /* kh_wal_index_add remembers the chain before a record, if it is a step behind the last one. Running out of memory is no error.
  */
 void kh_wal_index_add(kh_log *log, const kh_wal_cursor *before);

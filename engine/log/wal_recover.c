@@ -33,6 +33,26 @@ static bool cursor_of_segment(kh_wal_window *w, uint64_t number, kh_wal_cursor *
     return true;
 }
 
+/* The log's beginning must be the one that the caller knows of: else it is not looked at any further, nor written to. */
+static kh_err find_begin(kh_log *log, uint64_t height, kh_log_open_report *report)
+{
+    kh_wal_window w;
+    kh_err err = kh_wal_window_init(&w, log, KH_WAL_BLOCK_SZ);
+    if (err != KH_OK) return err;
+    err = kh_wal_begin(&w, &log->begin);
+    kh_wal_window_free(&w);
+    if (err != KH_OK || log->begin.height == height) return err;
+    char why[sizeof report->why];
+    if (log->begin.height == 0)
+        (void)snprintf(why, sizeof why, "the mark of height %llu, which this log begins behind, is not there",
+                       (unsigned long long)height);
+    else
+        (void)snprintf(why, sizeof why, "the log begins behind height %llu, and should behind %llu",
+                       (unsigned long long)log->begin.height, (unsigned long long)height);
+    kh_wal_say(log, report, why, (kh_wal_place){.segment = 0, .offset = KH_WAL_BLOCK_SZ});
+    return KH_E_DAMAGED;
+}
+
 /* Where to begin reading: the last segment whose first record lies at or below what is known to be durable anyway. All before
    it is checked by whoever replays it. Fills the index with the segments' starts up to there. */
 static kh_err find_start(kh_log *log, uint64_t floor, bool cuts, kh_wal_cursor *ret)
@@ -46,7 +66,7 @@ static kh_err find_start(kh_log *log, uint64_t floor, bool cuts, kh_wal_cursor *
         return KH_E_NOMEM;
     }
     uint64_t cnt = 0, known = 0, durable;
-    starts[cnt++] = kh_wal_first();
+    starts[cnt++] = log->begin;
     for (uint64_t i = 1; i < log->segment_cnt; i++) {
         kh_wal_cursor c;
         if (!cursor_of_segment(&w, i, &c, &durable)) continue;
@@ -180,12 +200,13 @@ static kh_err settle(kh_log *log, kh_wal_window *w, uint64_t from, const tail *t
 kh_err kh_wal_recover(kh_log *log, kh_log_open_report *report)
 {
     kh_wal_window w;
-    kh_wal_cursor cursor = kh_wal_first();
+    kh_wal_cursor cursor;
     kh_wal_break end_of_chain = {.why = "the log ends here"};
     tail t = {0};
     uint64_t floor = report->durable_floor;
     bool upto_floor = log->read_only && floor > 0;
     kh_err err = kh_wal_segments_load(log, report);
+    if (err == KH_OK) err = find_begin(log, report->begins, report);
     if (err == KH_OK) err = find_start(log, floor, report->cuts, &cursor);
     if (err != KH_OK) return err;
     uint64_t from = cursor.at.segment;

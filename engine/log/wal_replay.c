@@ -45,10 +45,10 @@ static kh_err one_by_one(kh_wal_walk *walk, kh_err (*each)(void *ctx, const kh_e
 kh_err kh_log_replay(kh_log *log, uint64_t from, uint64_t upto, kh_err (*each)(void *ctx, const kh_entry *entry), void *ctx,
                      kh_log_open_report *report)
 {
-    kh_wal_walk walk = {.from = kh_max64(from, 1), .last = kh_min64(upto, log->end.height)};
+    kh_wal_walk walk = {.from = kh_max64(from, log->begin.height + 1), .last = kh_min64(upto, log->end.height)};
     if (walk.from > walk.last) return KH_OK;
     const kh_wal_cursor *near = kh_wal_index_find(log, walk.from);
-    walk.cursor = near != NULL ? *near : kh_wal_first();
+    walk.cursor = near != NULL ? *near : log->begin;
     kh_err err = kh_wal_window_init(&walk.window, log, REPLAY_STEP_SZ);
     if (err != KH_OK) return err;
     walk.window.uncached = log->uncached;
@@ -61,6 +61,7 @@ kh_err kh_log_replay(kh_log *log, uint64_t from, uint64_t upto, kh_err (*each)(v
 
 uint64_t kh_log_bytes_since(const kh_log *log, uint64_t from)
 {
+    from = kh_max64(from, log->begin.height);
     if (from >= log->end.height) return 0;
     uint64_t end = kh_wal_bytes_upto(log, log->end.at);
     const kh_wal_cursor *near = kh_wal_index_find(log, from + 1);

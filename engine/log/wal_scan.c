@@ -160,7 +160,29 @@ kh_err kh_wal_next(kh_wal_window *window, kh_wal_depth depth, kh_wal_cursor *cur
     return KH_OK;
 }
 
-kh_wal_cursor kh_wal_first(void) { return (kh_wal_cursor){.at = {.segment = 0, .offset = KH_WAL_BLOCK_SZ}, .epoch = 1}; }
+kh_err kh_wal_begin(kh_wal_window *window, kh_wal_cursor *ret)
+{
+    const uint8_t *bytes;
+    kh_wal_header h;
+    kh_wal_cursor c = {.at = {.segment = 0, .offset = KH_WAL_BLOCK_SZ}, .epoch = 1};
+    kh_err err = kh_wal_window_get(window, c.at, KH_WAL_BLOCK_SZ, &bytes);
+    if (err != KH_OK) return err;
+    bool is_mark = kh_wal_header_decode(bytes, &h) == KH_OK && h.kind == KH_WAL_MARK && h.height != 0 && h.sequence == 1 &&
+                   h.epoch == c.epoch && h.durable_upto == h.height && h.position == c.at.offset && h.body_sz == 0 &&
+                   memcmp(h.digest, h.previous, 32) == 0 &&
+                   padding_end(bytes, KH_WAL_HEADER_SZ, KH_WAL_BLOCK_SZ) == KH_WAL_BLOCK_SZ;
+    if (is_mark) {
+        c = (kh_wal_cursor){.at = {.segment = 0, .offset = 2 * KH_WAL_BLOCK_SZ},
+                            .height = h.height,
+                            .time_ns = h.time_ns,
+                            .sequence = h.sequence,
+                            .epoch = h.epoch,
+                            .marked = true};
+        memcpy(c.digest, h.digest, 32);
+    }
+    *ret = c;
+    return KH_OK;
+}
 
 void kh_wal_index_add(kh_log *log, const kh_wal_cursor *before)
 {

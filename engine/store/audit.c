@@ -1,8 +1,11 @@
 /* audit: the whole log from nothing into a fresh state, beside whoever writes. What it makes on the way must be what lies on the
- * disk: every journal block byte by byte, every image's digests; and every file's own checksums must hold. */
+ * disk: every journal block byte by byte, every image's digests; and every file's own checksums must hold. Of a directory that
+ * begins behind an entry: from that entry's image, whose state must have the checkpoint digest, and the journals through it are
+ * vetted. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "store/parts.h"
+#include "store/vet.h"
 
 #define IMAGES_MAX 16u
 
@@ -137,30 +140,71 @@ static uint64_t word_of_head(const kh_home *home)
     return upto;
 }
 
+/* Where a directory begins: the state of the first image, and the journals through it. */
+static kh_err vet_start(audit *a)
+{
+    char path[KH_PATH_MAX];
+    uint8_t digest[32];
+    const kh_start *start = &a->home.start;
+    kh_vet v;
+    kh_err err = kh_machine_checkpoint_digest(a->m.ledger, digest);
+    if (err != KH_OK) return err;
+    if (memcmp(digest, start->checkpoint, 32) != 0) {
+        kh_say(a->report, kh_image_path(&a->home, start->number, path),
+               "the state has not the checkpoint digest that the directory begins with");
+        return KH_E_DAMAGED;
+    }
+    err = a->blocks != NULL && a->table != NULL ? kh_vet_begin(&v, a->home.secret) : KH_E_NOT_FOUND;
+    if (err != KH_OK) return err;
+    uint64_t at = 0;
+    while (err == KH_OK && v.height < start->number) {
+        uint8_t *p;
+        size_t n;
+        err = kh_journal_block_load(a->home.disk, a->blocks, a->table, v.height + 1, &p, &n, &at);
+        if (err == KH_OK) {
+            if (at == a->block_at) err = kh_vet_block(&v, p, n);
+            else err = KH_E_DAMAGED;
+            free(p);
+        }
+        if (err == KH_OK) a->block_at += n;
+        if (err == KH_OK && a->progress != NULL && v.height % 64 == 0) a->progress(a->progress_ctx, v.height, a->upto);
+    }
+    if (err == KH_OK) err = kh_vet_end(&v, start, a->m.ledger);
+    if (err == KH_E_DAMAGED)
+        kh_say(a->report, kh_home_path(&a->home, "journal/blocks", path), "byte %llu: %s", (unsigned long long)a->block_at,
+               v.why != NULL ? v.why : "no block where the table has one");
+    memcpy(a->chain, v.chain, 32);
+    kh_vet_free(&v);
+    return err;
+}
+
 static kh_err replay(audit *a, kh_audit_result *ret)
 {
     char path[KH_PATH_MAX];
     kh_log *log = NULL;
-    uint64_t ops = 0;
+    uint64_t ops = 0, bytes;
+    const kh_start *start = &a->home.start;
     kh_image_stand stand = {0};
     const kh_replay_each each = {before, after, a};
     kh_err err = check_images(a);
     kh_log_open_report r = {.durable_floor = word_of_head(&a->home)};
-    if (err == KH_OK) err = kh_log_open(a->home.disk, kh_home_path(&a->home, "log", path), true, &r, &log);
-    if (err != KH_OK) {
-        kh_say(a->report, r.where[0] != '\0' ? r.where : path, "%s", r.why[0] != '\0' ? r.why : kh_err_text(err));
-        return err;
-    }
+    if (err == KH_OK) err = kh_home_log(&a->home, true, &r, a->report, &log);
+    if (err != KH_OK) return err;
     a->upto = r.durable_floor != 0 ? kh_min64(r.durable_floor, r.height) : r.height;
     if (a->newest_image > a->upto) {
-        kh_say(a->report, path, "the log ends at height %llu; an image stands for height %llu", (unsigned long long)a->upto,
-               (unsigned long long)a->newest_image);
+        kh_say(a->report, kh_home_path(&a->home, "log", path), "the log ends at height %llu; an image stands for height %llu",
+               (unsigned long long)a->upto, (unsigned long long)a->newest_image);
         err = KH_E_DAMAGED;
     }
     if (err == KH_OK) err = open_journal(a);
-    if (err == KH_OK) err = kh_machine_reserve(&a->m);
-    if (err == KH_OK) err = kh_machine_start(&a->m, a->home.secret);
+    if (err == KH_OK && start->number != 0)
+        err = kh_replay_base(&a->home, start->number, false, &a->m, &stand, &bytes, a->report);
+    else if (err == KH_OK) {
+        err = kh_machine_reserve(&a->m);
+        if (err == KH_OK) err = kh_machine_start(&a->m, a->home.secret);
+    }
     if (err == KH_OK) kh_index_reclaim_none(a->m.index); /* nobody else reads this state */
+    if (err == KH_OK && start->number != 0) err = vet_start(a);
     if (err == KH_OK) err = kh_replay_tail(log, &a->m, &stand, a->upto, &each, &ops, a->report);
     kh_log_close(log);
     if (err != KH_OK) return err;
@@ -170,6 +214,7 @@ static kh_err replay(audit *a, kh_audit_result *ret)
         return KH_E_DAMAGED;
     }
     ret->entries = ret->height = a->upto;
+    ret->begins = start->number;
     memcpy(ret->log_digest, stand.log_digest, 32);
     memcpy(ret->digest, a->chain, 32);
     err = kh_machine_content_digest(a->m.ledger, ret->content_digest);

@@ -11,6 +11,7 @@ kh_err kh_store_go_back(kh_store *s, uint64_t number)
     char from[KH_PATH_MAX], to[KH_PATH_MAX];
     uint8_t bytes[BACK_SZ] = {0};
     kh_file *f;
+    if (number < s->home.start.number) return KH_E_ARG;
     memcpy(bytes, magic, sizeof magic);
     kh_store64(bytes + 8, number);
     kh_store64(bytes + CHECK_AT, kh_xxh3(bytes, CHECK_AT));

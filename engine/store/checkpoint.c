@@ -81,7 +81,8 @@ static void make_digest(kh_store *s, kh_follower *warm)
 kh_err kh_store_checkpoint_at(kh_store *s, uint64_t number, uint8_t ret[32])
 {
     if (s->options.read_only) return KH_E_ARG;
-    if (number == 0 || number > atomic_load_explicit(&s->applied, memory_order_acquire)) return KH_E_NOT_FOUND;
+    if (number == 0 || number < s->home.start.number || number > atomic_load_explicit(&s->applied, memory_order_acquire))
+        return KH_E_NOT_FOUND;
     if (!s->checkpoint_runs) return make(s, number, ret, NULL);
     (void)pthread_mutex_lock(&s->side_lock);
     kh_err err = s->digest_made == number ? s->digest_err : KH_E_AGAIN;

@@ -64,7 +64,6 @@ static kh_err after(void *ctx, const kh_entry *entry)
 
 static kh_err begin(kh_store *s, kh_follower *f, uint64_t height)
 {
-    char path[KH_PATH_MAX];
     uint64_t bytes;
     kh_log_open_report report = {.durable_floor = height, .uncached = true};
     kh_home home = s->home;
@@ -73,7 +72,7 @@ static kh_err begin(kh_store *s, kh_follower *f, uint64_t height)
     kh_err err = kh_replay_base(&home, height, false, &f->machine, &f->stand, &bytes, NULL);
     if (err != KH_OK) return err;
     kh_index_reclaim_none(f->machine.index); /* nobody else reads this state */
-    return kh_log_open(s->options.disk, kh_home_path(&s->home, "log", path), true, &report, &f->log);
+    return kh_home_log(&s->home, true, &report, NULL, &f->log);
 }
 
 kh_err kh_follow_to(kh_store *s, kh_follower *f, uint64_t height)

@@ -6,6 +6,8 @@
 
 #define FORMAT_SZ 128u
 #define FORMAT_VERSION 1u
+#define FORMAT_VERSION_START 2u /* of a directory that begins behind an entry */
+enum { AT_VERSION = 8, AT_ID = 16, AT_SECRET = 32, AT_START = 64 };
 static const char magic[8] = {'K', 'A', 'N', 'H', 'E', 'D', 'I', 'R'};
 
 void kh_say(kh_store_report *report, const char *where, const char *why, ...)
@@ -56,29 +58,126 @@ static kh_err read_whole(const kh_home *home, const char *name, void *p, size_t 
     return err;
 }
 
-kh_err kh_home_make(kh_home *home, const kh_entropy *entropy, const uint8_t *secret, kh_store_report *report)
+static void count_name(void *ctx, const char *name)
 {
-    uint8_t format[FORMAT_SZ] = {0};
-    char path[KH_PATH_MAX], from[KH_PATH_MAX];
-    static const char *const dirs[] = {"log", "journal", "image", "lookups"};
-    kh_err err = entropy->fill(entropy->self, home->id, sizeof home->id);
+    (void)name;
+    ++*(uint32_t *)ctx;
+}
+
+static const char *const folders[] = {"log", "journal", "image", "lookups"};
+
+kh_err kh_home_make(const kh_store_options *options, const char *dir, const uint8_t *secret, kh_store_report *report,
+                    kh_home *ret)
+{
+    char path[KH_PATH_MAX];
+    uint32_t names = 0;
+    const kh_entropy *entropy = options->entropy;
+    kh_home *home = ret;
+    *home = (kh_home){.disk = options->disk, .clock = options->clock, .private_disk = options->private_disk};
+    if (strlen(dir) == 0 || strlen(dir) >= KH_DIR_MAX) return KH_E_ARG;
+    memcpy(home->dir, dir, strlen(dir) + 1);
+    kh_err err = home->disk->make_dir(home->disk->self, dir);
+    if (err == KH_E_EXISTS) {
+        err = home->disk->list(home->disk->self, dir, count_name, &names);
+        if (err == KH_OK && names != 0) err = KH_E_EXISTS;
+        if (err == KH_E_EXISTS) kh_say(report, dir, "the directory is not empty");
+    }
+    if (err != KH_OK) {
+        kh_say(report, dir, "%s", kh_err_text(err));
+        return err;
+    }
+    err = entropy->fill(entropy->self, home->id, sizeof home->id);
     if (err == KH_OK && secret != NULL) memcpy(home->secret, secret, sizeof home->secret);
     if (err == KH_OK && secret == NULL) err = entropy->fill(entropy->self, home->secret, sizeof home->secret);
-    for (size_t i = 0; err == KH_OK && i < sizeof dirs / sizeof dirs[0]; i++)
-        err = home->disk->make_dir(home->disk->self, kh_home_path(home, dirs[i], path));
-    if (err == KH_OK) err = kh_log_create(home->disk, kh_home_path(home, "log", path));
+    for (size_t i = 0; err == KH_OK && i < sizeof folders / sizeof folders[0]; i++)
+        err = home->disk->make_dir(home->disk->self, kh_home_path(home, folders[i], path));
     if (err == KH_OK) err = write_new(home, "secret", home->secret, sizeof home->secret, true);
+    if (err != KH_OK) kh_say(report, home->dir, "cannot be made a data directory: %s", kh_err_text(err));
+    return err;
+}
+
+/* The directory's own name lasts too. */
+static kh_err sync_parent(const kh_home *home)
+{
+    char parent[KH_DIR_MAX];
+    size_t n = strlen(home->dir);
+    while (n > 1 && home->dir[n - 1] == '/') n--;
+    while (n > 0 && home->dir[n - 1] != '/') n--;
+    if (n == 0) return home->disk->sync_dir(home->disk->self, home->private_disk ? "" : ".");
+    memcpy(parent, home->dir, n);
+    parent[n] = '\0';
+    return home->disk->sync_dir(home->disk->self, parent);
+}
+
+kh_err kh_home_seal(const kh_home *home, kh_store_report *report)
+{
+    uint8_t format[FORMAT_SZ] = {0}, start[KH_START_SZ];
+    char path[KH_PATH_MAX], from[KH_PATH_MAX];
+    bool starts = home->start.number != 0;
+    kh_err err = KH_OK;
     memcpy(format, magic, sizeof magic);
-    kh_store32(format + 8, FORMAT_VERSION);
-    memcpy(format + 16, home->id, sizeof home->id);
-    kh_sha256(home->secret, sizeof home->secret, format + 32);
+    kh_store32(format + AT_VERSION, starts ? FORMAT_VERSION_START : FORMAT_VERSION);
+    memcpy(format + AT_ID, home->id, sizeof home->id);
+    kh_sha256(home->secret, sizeof home->secret, format + AT_SECRET);
+    if (starts) {
+        kh_start_encode(&home->start, start);
+        kh_sha256(start, sizeof start, format + AT_START);
+        err = write_new(home, "start", start, sizeof start, false);
+    }
     kh_store64(format + FORMAT_SZ - 8, kh_xxh3(format, FORMAT_SZ - 8));
     if (err == KH_OK) err = write_new(home, "format.new", format, sizeof format, false);
     /* A directory is one from the moment that it has a format. */
     if (err == KH_OK)
         err = home->disk->rename(home->disk->self, kh_home_path(home, "format.new", from), kh_home_path(home, "format", path));
     if (err == KH_OK) err = home->disk->sync_dir(home->disk->self, home->dir);
+    if (err == KH_OK) err = sync_parent(home);
     if (err != KH_OK) kh_say(report, home->dir, "cannot be made a data directory: %s", kh_err_text(err));
+    return err;
+}
+
+void kh_home_clear(const kh_home *home)
+{
+    static const char *const files[] = {"journal/blocks",           "journal/table", "image/new.tmp", "log/0000000000000000.wal",
+                                        "log/0000000000000000.new", "secret",        "start",         "format.new"};
+    char path[KH_PATH_MAX];
+    const kh_disk *d = home->disk;
+    kh_err err = KH_OK; /* what cannot be taken away is left to whoever looks at the directory */
+    if (home->start.number != 0) err = d->remove(d->self, kh_image_path(home, home->start.number, path));
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) err = d->remove(d->self, kh_home_path(home, files[i], path));
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        err = d->remove(d->self, kh_home_path(home, folders[i], path));
+    (void)err;
+}
+
+static kh_err load_start(kh_home *home, const uint8_t digest[32], kh_store_report *report)
+{
+    char path[KH_PATH_MAX];
+    uint8_t bytes[KH_START_SZ], own[32];
+    kh_err err = read_whole(home, "start", bytes, sizeof bytes);
+    if (err == KH_OK) kh_sha256(bytes, sizeof bytes, own);
+    if (err == KH_OK && memcmp(own, digest, 32) != 0) err = KH_E_DAMAGED;
+    if (err == KH_OK) err = kh_start_decode(bytes, &home->start);
+    if (err == KH_E_DAMAGED) kh_say(report, kh_home_path(home, "start", path), "byte 0: the file is not as it was written");
+    else if (err != KH_OK) kh_say(report, kh_home_path(home, "start", path), "%s", kh_err_text(err));
+    return err;
+}
+
+kh_err kh_home_log(const kh_home *home, bool read_only, kh_log_open_report *opening, kh_store_report *report, kh_log **ret)
+{
+    char path[KH_PATH_MAX];
+    kh_log *log = NULL;
+    opening->begins = home->start.number;
+    kh_err err = kh_log_open(home->disk, kh_home_path(home, "log", path), read_only, opening, &log);
+    if (err == KH_OK && home->start.number != 0 && memcmp(kh_log_begin_digest(log), home->start.log_digest, 32) != 0) {
+        kh_say(report, path, "the log begins behind another entry %llu than this directory",
+               (unsigned long long)home->start.number);
+        kh_log_close(log);
+        return KH_E_DAMAGED;
+    }
+    if (err == KH_OK) *ret = log;
+    else
+        kh_say(report, opening->where[0] != '\0' ? opening->where : path, "%s",
+               opening->why[0] != '\0' ? opening->why : kh_err_text(err));
     return err;
 }
 
@@ -95,20 +194,24 @@ kh_err kh_home_load(const kh_store_options *options, const char *dir, kh_store_r
     if (err == KH_OK && kh_load64(format + FORMAT_SZ - 8) != kh_xxh3(format, FORMAT_SZ - 8)) err = KH_E_DAMAGED;
     if (err == KH_OK && memcmp(format, magic, sizeof magic) != 0) err = KH_E_DAMAGED;
     if (err == KH_E_DAMAGED) kh_say(report, where, "byte 0: the file is not as it was written");
-    if (err == KH_OK && kh_load32(format + 8) != FORMAT_VERSION) {
-        kh_say(report, where, "byte 8: layout version %u; this program knows version %u", kh_load32(format + 8), FORMAT_VERSION);
+    uint32_t version = err == KH_OK ? kh_load32(format + AT_VERSION) : 0;
+    if (err == KH_OK && version != FORMAT_VERSION && version != FORMAT_VERSION_START) {
+        kh_say(report, where, "byte 8: layout version %u; this program knows versions up to %u", version, FORMAT_VERSION_START);
         err = KH_E_VERSION;
     }
     if (err != KH_OK) {
         kh_say(report, where, "%s", kh_err_text(err));
         return err;
     }
-    memcpy(ret->id, format + 16, sizeof ret->id);
+    memcpy(ret->id, format + AT_ID, sizeof ret->id);
     err = read_whole(ret, "secret", ret->secret, sizeof ret->secret);
     where = kh_home_path(ret, "secret", path);
     kh_sha256(ret->secret, sizeof ret->secret, digest);
-    if (err == KH_OK && memcmp(digest, format + 32, sizeof digest) != 0) err = KH_E_DAMAGED;
+    if (err == KH_OK && memcmp(digest, format + AT_SECRET, sizeof digest) != 0) err = KH_E_DAMAGED;
     if (err == KH_E_DAMAGED) kh_say(report, where, "byte 0: not the secret that this directory was made with");
-    if (err != KH_OK) kh_say(report, where, "%s", kh_err_text(err));
-    return err;
+    if (err != KH_OK) {
+        kh_say(report, where, "%s", kh_err_text(err));
+        return err;
+    }
+    return version == FORMAT_VERSION_START ? load_start(ret, format + AT_START, report) : KH_OK;
 }

@@ -146,6 +146,7 @@ kh_err kh_image_publish(const kh_home *home, uint64_t height)
     if (err == KH_OK) err = d->sync_dir(d->self, kh_home_path(home, "image", from));
     if (err == KH_OK) err = kh_image_heights(home, heights, 16, &n);
     /* Two stay: a reader may be about to open the older one, and it is what remains if a bit of the newer one rots. */
-    for (uint32_t i = 2; i < n && err == KH_OK; i++) err = d->remove(d->self, kh_image_path(home, heights[i], to));
+    for (uint32_t i = 2; i < n && err == KH_OK; i++)
+        if (heights[i] != home->start.number) err = d->remove(d->self, kh_image_path(home, heights[i], to));
     return err;
 }

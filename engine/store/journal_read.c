@@ -148,6 +148,39 @@ static kh_err block_copy(kh_journal *j, uint64_t height, uint8_t **ret, size_t *
     return KH_E_DAMAGED;
 }
 
+kh_err kh_journal_whole(kh_journal *j, uint64_t height, uint8_t **ret, size_t *ret_n)
+{
+    uint64_t at;
+    (void)pthread_mutex_lock(&j->lock);
+    bool in_file = height != 0 && height <= j->written;
+    const kh_block *b = in_file ? NULL : pending(j, height);
+    uint8_t *p = b != NULL && b->sealed ? malloc(b->size) : NULL; /* sealed and pending: a reader's, whom nobody writes beside */
+    if (p != NULL) memcpy(p, b->bytes, *ret_n = b->size);
+    (void)pthread_mutex_unlock(&j->lock);
+    if (!in_file) {
+        if (p != NULL) *ret = p;
+        return p != NULL ? KH_OK : b != NULL && b->sealed ? KH_E_NOMEM : KH_E_NOT_FOUND;
+    }
+    kh_err err = kh_journal_block_load(j->disk, j->blocks, j->table, height, ret, ret_n, &at);
+    if (err != KH_OK || kh_block_check(*ret, *ret_n) == NULL) return err;
+    free(*ret);
+    return KH_E_DAMAGED;
+}
+
+kh_err kh_journal_bytes(kh_journal *j, uint64_t height, uint64_t *ret)
+{
+    uint8_t row[KH_TABLE_ROW_SZ] = {0};
+    uint64_t pending_sz = 0;
+    (void)pthread_mutex_lock(&j->lock);
+    uint64_t in_file = kh_min64(height, j->written);
+    for (const kh_block *b = j->first; b != NULL && b->height <= height; b = b->next)
+        if (b->height > in_file) pending_sz += b->size;
+    (void)pthread_mutex_unlock(&j->lock);
+    kh_err err = in_file == 0 ? KH_OK : read_exact(j->disk, j->table, (in_file - 1) * KH_TABLE_ROW_SZ, row, sizeof row);
+    if (err == KH_OK) *ret = kh_load64(row) + kh_load64(row + 8) + pending_sz;
+    return err;
+}
+
 kh_err kh_journal_scan(kh_journal *j, uint64_t from, uint64_t upto, kh_err (*each)(void *ctx, const kh_journal_item *item),
                        void *ctx)
 {

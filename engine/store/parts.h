@@ -10,6 +10,12 @@
  *   replay    image + log = machine                                       replay.c
  *   engine    queue -> entry -> log -> decided -> applied -> answered     engine.c, queue.c
  *   driven    entries that are executed for a cluster, and its heights    driven.c
+ *   start     the entry that a directory begins behind                    start.c
+ *   leaf_tree a state's leaves as a tree, and its digest                  leaf_tree.c, digests.c
+ *   pieces    a checkpoint as a stream of pieces                          pieces.c
+ *   export    a checkpoint of a state and its journals                    export.c
+ *   begin     a data directory made from a checkpoint                     begin.c
+ *   vet       journals that are carried, held against chain and state     vet.c
  *   follow    the state beside the engine's that images are made of       follow.c
  *   checkpoint who makes images, and when                                 checkpoint.c */
 #ifndef KH_STORE_PARTS_H
@@ -22,6 +28,15 @@
 #define KH_DIR_MAX 900u
 #define KH_PATH_MAX 1024u
 
+/* ---- start ---- */
+typedef struct kh_start { /* the entry that a directory begins behind: its log has nothing up to it; number 0: none */
+    uint64_t number, time_ns;
+    uint8_t log_digest[32], chain[32], checkpoint[32];
+} kh_start;
+#define KH_START_SZ 256u
+void kh_start_encode(const kh_start *start, uint8_t ret[KH_START_SZ]);
+KH_MUST kh_err kh_start_decode(const uint8_t p[KH_START_SZ], kh_start *ret);
+
 /* ---- home ---- */
 typedef struct kh_home {
     const kh_disk *disk;
@@ -31,10 +46,20 @@ typedef struct kh_home {
     char dir[KH_DIR_MAX];
     uint8_t id[16];
     uint8_t secret[16];
+    kh_start start;
 } kh_home;
 /* kh_home_path writes DIR/name. */
 const char *kh_home_path(const kh_home *home, const char *name, char ret[KH_PATH_MAX]);
-KH_MUST kh_err kh_home_make(kh_home *home, const kh_entropy *entropy, const uint8_t *secret, kh_store_report *report);
+/* kh_home_make makes the directory `dir`, which is not there or is empty, with its folders, a secret (NULL: random) and no log;
+ * kh_home_seal makes it a data directory, durably, once all else is there: one that begins behind home->start. */
+KH_MUST kh_err kh_home_make(const kh_store_options *options, const char *dir, const uint8_t *secret, kh_store_report *report,
+                            kh_home *ret);
+KH_MUST kh_err kh_home_seal(const kh_home *home, kh_store_report *report);
+/* kh_home_clear takes away what kh_home_make and its caller made in a directory that was not sealed. */
+void kh_home_clear(const kh_home *home);
+/* kh_home_log opens DIR/log, which must begin where the directory does; report may be NULL. */
+KH_MUST kh_err kh_home_log(const kh_home *home, bool read_only, kh_log_open_report *opening, kh_store_report *report,
+                           kh_log **ret);
 KH_MUST kh_err kh_home_load(const kh_store_options *options, const char *dir, kh_store_report *report, kh_home *ret);
 /* kh_say fills in the report's where and why (report may be NULL); the first sentence stays. */
 __attribute__((format(printf, 3, 4))) void kh_say(kh_store_report *report, const char *where, const char *why, ...);
@@ -176,6 +201,9 @@ KH_MUST kh_err kh_journal_scan(kh_journal *j, uint64_t from, uint64_t upto,
 KH_MUST kh_err kh_journal_block_load(const kh_disk *disk, kh_file *blocks, kh_file *table, uint64_t height, uint8_t **ret,
                                      size_t *ret_n, uint64_t *ret_at);
 KH_MUST kh_err kh_journal_chain_at(kh_journal *j, uint64_t height, uint8_t ret[32]);
+/* kh_journal_whole: a copy of a height's block as the file has it or will have it, malloc'ed; after a flush through it. */
+KH_MUST kh_err kh_journal_whole(kh_journal *j, uint64_t height, uint8_t **ret, size_t *ret_n);
+KH_MUST kh_err kh_journal_bytes(kh_journal *j, uint64_t height, uint64_t *ret); /* of all blocks through a height; likewise */
 
 /* ---- image ---- */
 #define KH_CHUNK_SZ 65536u
@@ -201,7 +229,8 @@ const char *kh_image_path(const kh_home *home, uint64_t height, char ret[KH_PATH
 /* kh_image_write writes a machine's regions as the image of stand->height, under a temporary name, durable. bytes_per_s 0: no
  * limit. */
 KH_MUST kh_err kh_image_write(const kh_home *home, const kh_machine *m, const kh_image_stand *stand, uint64_t bytes_per_s);
-/* kh_image_publish gives it its name, makes that durable, and removes all but the newest two. */
+/* kh_image_publish gives it its name, makes that durable, and removes all but the newest two and that of the directory's start.
+ */
 KH_MUST kh_err kh_image_publish(const kh_home *home, uint64_t height);
 void kh_image_clean(const kh_home *home); /* a writer at opening: what an interrupted one left */
 /* kh_image_load puts an image into a reserved, not yet started machine; every chunk is checked. map: a private map instead of a
@@ -217,7 +246,8 @@ typedef struct kh_replay_each { /* called before and after each entry is applied
     kh_err (*after)(void *ctx, const kh_entry *entry);
     void *ctx;
 } kh_replay_each;
-/* kh_replay_base starts a machine from the newest sound image of at most max_height, else empty. *ret: what it stands for. */
+/* kh_replay_base starts a machine from the newest sound image of at most max_height, else empty; KH_E_DAMAGED where the directory
+ * begins behind an entry. *ret: what it stands for. */
 KH_MUST kh_err kh_replay_base(const kh_home *home, uint64_t max_height, bool map, kh_machine *m, kh_image_stand *ret,
                               uint64_t *ret_image_bytes, kh_store_report *report);
 /* kh_replay_tail applies the log's entries above stand->height through upto; *stand moves along (its chain does not). */

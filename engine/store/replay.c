@@ -4,6 +4,12 @@
 
 #define GROW_NAP_NS 200000L
 
+static bool stands_for(const kh_manifest *image, const kh_start *start)
+{
+    return image->time_ns == start->time_ns && memcmp(image->log_digest, start->log_digest, 32) == 0 &&
+           memcmp(image->chain, start->chain, 32) == 0;
+}
+
 kh_err kh_replay_base(const kh_home *home, uint64_t max_height, bool map, kh_machine *m, kh_image_stand *ret,
                       uint64_t *ret_image_bytes, kh_store_report *report)
 {
@@ -22,6 +28,12 @@ kh_err kh_replay_base(const kh_home *home, uint64_t max_height, bool map, kh_mac
             kh_say(report, kh_image_path(home, heights[i], path), "byte 96: the running check is not the state's");
             err = KH_E_DAMAGED;
         }
+        if (err == KH_OK && home->start.number == heights[i] && !stands_for(&manifest, &home->start)) {
+            char path[KH_PATH_MAX];
+            kh_say(report, kh_image_path(home, heights[i], path),
+                   "byte 24: not the image of the entry that the directory begins behind");
+            err = KH_E_DAMAGED;
+        }
         if (err == KH_OK) {
             *ret = (kh_image_stand){.height = manifest.height, .time_ns = manifest.time_ns};
             memcpy(ret->log_digest, manifest.log_digest, 32);
@@ -36,6 +48,12 @@ kh_err kh_replay_base(const kh_home *home, uint64_t max_height, bool map, kh_mac
     }
     memset(ret, 0, sizeof *ret);
     *ret_image_bytes = 0;
+    if (home->start.number != 0) {
+        kh_say(report, home->dir,
+               "no sound image is left; the directory begins behind height %llu, and nothing before it can be replayed",
+               (unsigned long long)home->start.number);
+        return KH_E_DAMAGED;
+    }
     err = kh_machine_reserve(m);
     if (err == KH_OK) err = kh_machine_start(m, home->secret);
     return err;

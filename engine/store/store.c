@@ -8,45 +8,16 @@
 #define GROW_TAIL_SZ (UINT64_C(4) << 20)    /* a tail that is worth a thread which makes memory ready */
 #define CLOSE_IMAGE_TAIL_SZ (UINT64_C(1) << 20)
 
-static void count_name(void *ctx, const char *name)
-{
-    (void)name;
-    ++*(uint32_t *)ctx;
-}
-
-/* The directory's own name lasts too. */
-static kh_err sync_parent(const kh_home *home)
-{
-    char parent[KH_DIR_MAX];
-    size_t n = strlen(home->dir);
-    while (n > 1 && home->dir[n - 1] == '/') n--;
-    while (n > 0 && home->dir[n - 1] != '/') n--;
-    if (n == 0) return home->disk->sync_dir(home->disk->self, home->private_disk ? "" : ".");
-    memcpy(parent, home->dir, n);
-    parent[n] = '\0';
-    return home->disk->sync_dir(home->disk->self, parent);
-}
-
 kh_err kh_store_create(const kh_store_options *options, const char *dir, const uint8_t *secret, kh_store_report *report)
 {
-    kh_home home = {.disk = options->disk, .clock = options->clock, .private_disk = options->private_disk};
-    uint32_t names = 0;
+    kh_home home;
+    char path[KH_PATH_MAX];
     if (report != NULL) memset(report, 0, sizeof *report);
-    if (strlen(dir) == 0 || strlen(dir) >= KH_DIR_MAX) return KH_E_ARG;
-    memcpy(home.dir, dir, strlen(dir) + 1);
-    kh_err err = home.disk->make_dir(home.disk->self, dir);
-    if (err == KH_E_EXISTS) {
-        err = home.disk->list(home.disk->self, dir, count_name, &names);
-        if (err == KH_OK && names != 0) err = KH_E_EXISTS;
-        if (err == KH_E_EXISTS) kh_say(report, dir, "the directory is not empty");
-    }
-    if (err != KH_OK) {
-        kh_say(report, dir, "%s", kh_err_text(err));
-        return err;
-    }
-    err = kh_home_make(&home, options->entropy, secret, report);
-    if (err == KH_OK) err = sync_parent(&home);
-    return err;
+    kh_err err = kh_home_make(options, dir, secret, report, &home);
+    if (err != KH_OK) return err;
+    err = kh_log_create(home.disk, kh_home_path(&home, "log", path));
+    if (err != KH_OK) kh_say(report, dir, "cannot be made a data directory: %s", kh_err_text(err));
+    return err == KH_OK ? kh_home_seal(&home, report) : err;
 }
 
 /* A reader takes the word as it is where that is of this boot and not below the images; else somebody must recover the log first.
@@ -94,10 +65,17 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
     kh_image_stand stand;
     uint64_t listed, bytes = 0, ops = 0;
     uint8_t chain[32];
+    char path[KH_PATH_MAX];
     kh_err err = kh_journal_open(&s->journal, &s->home, s->options.read_only, report);
     if (err != KH_OK) return err;
     s->journal_open = true;
     err = kh_journal_length(&s->journal, &listed);
+    if (err == KH_OK && listed < s->home.start.number) {
+        kh_say(report, kh_home_path(&s->home, "journal/table", path),
+               "the journals end at height %llu; this directory begins behind %llu, and nothing makes those before it anew",
+               (unsigned long long)listed, (unsigned long long)s->home.start.number);
+        err = KH_E_DAMAGED;
+    }
     bool map = !s->options.long_running;
     for (uint64_t max = kh_min64(upto, listed); err == KH_OK;) {
         err = kh_replay_base(&s->home, max, map, &s->machine, &stand, &bytes, report);
@@ -149,13 +127,9 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
 
 static kh_err open_log(kh_store *s, uint64_t floor, bool cuts, kh_store_report *report, uint64_t *ret_height)
 {
-    char path[KH_PATH_MAX];
     kh_log_open_report r = {.durable_floor = floor, .cuts = cuts, .reads_ahead = !s->home.private_disk};
-    kh_err err = kh_log_open(s->options.disk, kh_home_path(&s->home, "log", path), s->options.read_only, &r, &s->log);
-    if (err != KH_OK) {
-        kh_say(report, r.where[0] != '\0' ? r.where : path, "%s", r.why[0] != '\0' ? r.why : kh_err_text(err));
-        return err;
-    }
+    kh_err err = kh_home_log(&s->home, s->options.read_only, &r, report, &s->log);
+    if (err != KH_OK) return err;
     if (report != NULL) report->cut_bytes = r.cut_bytes;
     s->last_time = r.time_ns;
     *ret_height = r.height;

@@ -4,7 +4,8 @@
  * placement DIR/log/          the write-ahead log (log.h)                              DIR/lock     flock of the writer, with its
  * pid DIR/journal/      receipts and notices, one block an entry, and the       DIR/head     durable_upto, mapped shared, with
  * the boot id sparse table height -> block                             DIR/lookups/ the regulator's look-ups, append only
- *   DIR/image/        the newest image(s) of the state
+ *   DIR/image/        the newest image(s) of the state                    DIR/start    of a directory made from a checkpoint: the
+ * entry that its log begins behind, whose image stays
  *
  * Threads  a writer store has its own engine thread(s): applier + log, digests, reclaiming, checkpointer. Any number of threads
  * may submit and look up. A reader store takes no lock and sees the state as of its opening. Order    a ticket is done only when
@@ -49,6 +50,33 @@ typedef struct kh_store_report { /* what opening found; also on failure */
 /* kh_store_create makes a data directory; KH_E_EXISTS if dir holds anything. secret may be NULL (random). */
 KH_MUST kh_err kh_store_create(const kh_store_options *options, const char *dir, const uint8_t *secret, kh_store_report *report);
 KH_MUST kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_report *report, kh_store **ret);
+
+/* ---- checkpoints: a directory without its log (docs/FORMAT.md, "Checkpoint") ---- */
+typedef struct kh_checkpoint {                     /* its head */
+    uint64_t number, time_ns;                      /* of the entry behind which it is the state */
+    uint8_t log_digest[32], chain[32], digest[32]; /* of the log and the outcome chain after it; the checkpoint digest */
+    uint64_t leaf_cnt, leaves_sz, blocks_sz;       /* the state's leaves, and the journals through it, in bytes of the body */
+} kh_checkpoint;
+typedef struct kh_checkpoint_sink { /* takes a checkpoint's bytes in order; its first error ends the writing */
+    KH_MUST kh_err (*write)(void *ctx, const void *p, size_t n);
+    void *ctx;
+} kh_checkpoint_sink;
+typedef struct kh_checkpoint_source {
+    KH_MUST kh_err (*read)(void *ctx, void *p, size_t n, size_t *ret_n); /* *ret_n 0: there is no more */
+    void *ctx;
+} kh_checkpoint_source;
+/* kh_store_export writes the checkpoint of an applied entry: of a reader and an inline engine, of the newest (0: that one);
+   else of any that an image lies before, made beside by a replay: neither readers nor execution wait, the caller's thread does.
+   Memory: a piece, the largest leaf and the largest block; with a replay, a second state. KH_E_NOT_FOUND: no such entry. */
+KH_MUST kh_err kh_store_export(kh_store *s, uint64_t number, const kh_checkpoint_sink *to, kh_checkpoint *ret);
+/* kh_store_begin makes a data directory from a checkpoint: the same answers, journals and digests, under a secret of its own
+   (NULL: random), its log beginning behind that entry. Nothing in the checkpoint is believed: KH_E_DAMAGED, with the place in
+   report, where it is not whole, is no state, or has not the digests that its head says. chain, digest: what the outcome chain
+   and the checkpoint digest must be, by who is trusted; NULL: as the head says. On failure nothing is left in dir. Memory: the
+   state's, 24 bytes a financing, a piece and the largest block. */
+KH_MUST kh_err kh_store_begin(const kh_store_options *options, const char *dir, const uint8_t *secret,
+                              const kh_checkpoint_source *from, const uint8_t *chain, const uint8_t *digest, kh_checkpoint *ret,
+                              kh_store_report *report);
 /* kh_store_announce leaves the URL at which this writer answers beside its pid in DIR/lock, for who finds it locked. */
 KH_MUST kh_err kh_store_announce(kh_store *s, const char *url);
 /* kh_store_close: everything acknowledged stays; commit mark; an image if the tail is over 1 MiB and long_running. */
@@ -106,7 +134,7 @@ typedef struct kh_store_execution {
 /* kh_store_execute queues one entry; several may be under way. ops is copied. */
 KH_MUST kh_err kh_store_execute(kh_store *s, const kh_store_execution *execution);
 /* kh_store_go_back orders, durably, that the next opening for writing takes the entries above a number away, acknowledged or not:
-   what was executed is executed anew, as the order now says. */
+   what was executed is executed anew, as the order now says. KH_E_ARG: the directory begins behind a later one. */
 KH_MUST kh_err kh_store_go_back(kh_store *s, uint64_t number);
 /* kh_store_block_of: the height that users are told for an entry: of its KH_OP_BLOCK, or its own number. */
 uint64_t kh_store_block_of(kh_store *s, uint64_t number);
@@ -148,11 +176,12 @@ KH_MUST kh_err kh_store_journal_scan(kh_store *s, uint64_t from_height, kh_err (
 typedef struct kh_audit_result {
     bool ok;
     uint64_t entries, height;
+    uint64_t begins; /* the entry that the directory begins behind: up to it outcomes are vetted, not made anew; 0: none */
     uint8_t log_digest[32], digest[32], content_digest[32], checkpoint_digest[32]; /* digest: the outcome chain */
     char at[160], why[256];
 } kh_audit_result;
-/* kh_store_audit replays the whole log from nothing into a fresh state, recomputes chain, outcomes and content, compares with
-   journals, images and the live state. Takes no lock. */
+/* kh_store_audit replays the whole log from nothing (or from the image that the directory begins with) into a fresh state,
+   recomputes chain, outcomes and content, compares with journals, images and the live state. Takes no lock. */
 KH_MUST kh_err kh_store_audit(const kh_store_options *options, const char *dir,
                               void (*progress)(void *ctx, uint64_t done, uint64_t of), void *ctx, kh_audit_result *ret);
 /* kh_store_snapshot makes an image now and waits for it. */

@@ -29,6 +29,15 @@ typedef struct kh_options {
 KH_API kh_options kh_options_default(const char *dir);
 /* kh_create makes a data directory. rules: lines "NAME VALUE", or NULL; secret: 16 bytes or NULL (random). */
 KH_API kh_result kh_create(const kh_options *options, const char *rules, const uint8_t *secret, char *ret_message, size_t cap);
+/* kh_create_from makes one from a checkpoint (kh_checkpoint_to): it answers as the one that was taken of does, and its log begins
+   behind that. What does not hold is refused with its place, and nothing is left. A row "checkpoint", as there. */
+typedef struct kh_origin {
+    const char *path;              /* the checkpoint's file; "-": stdin */
+    const char *digest;            /* what the outcome chain must be, in hexadecimal, as kh_audit gave it there; NULL: not said */
+    const char *checkpoint_digest; /* likewise of the state */
+} kh_origin;
+KH_API kh_result kh_create_from(const kh_options *options, const kh_origin *origin, const uint8_t *secret,
+                                const kh_result_sink *sink, char *ret_message, size_t cap);
 /* kh_engine_new binds to a directory without touching it: each function opens it as it needs (reading, or writing under the
  * lock). */
 KH_API kh_result kh_engine_new(const kh_options *options, kh_engine **ret);
@@ -172,6 +181,9 @@ KH_API kh_result kh_audit(kh_engine *engine, const kh_result_sink *sink);
 /* kh_audit_at: in a cluster the order's digest (app hash) as of an earlier height; 0: now, as kh_audit. */
 KH_API kh_result kh_audit_at(kh_engine *engine, uint64_t height, const kh_result_sink *sink);
 KH_API kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink);
+/* kh_checkpoint_to writes all that the directory holds, without its log, into a file: for kh_create_from. A row "checkpoint":
+   {height time log_digest digest checkpoint_digest state_bytes journal_bytes}. The operator's alone. */
+KH_API kh_result kh_checkpoint_to(kh_engine *engine, const char *path, const kh_result_sink *sink);
 /* kh_gen writes `count` sound lines of "declarations", "invoices" or "requests" to path (NULL: stdout); same seed, same lines. */
 KH_API kh_result kh_gen(const char *what, uint64_t count, uint64_t seed, const char *path, char *ret_message, size_t cap);
 

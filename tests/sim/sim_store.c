@@ -6,7 +6,10 @@
  * After each: every acknowledged batch is there, none is half there, what was ordered away is gone as a whole, the audit finds
  * nothing, and the directory can be written on.
  *
- * sim_store [--lie] [--seed N] [--cut K]     prints what failed with the line that repeats it, and "N passed, M failed". */
+ * begun    the same of a directory that is made from a checkpoint instead of from nothing
+ *
+ * sim_store [--begun] [--lie] [--seed N] [--cut K]     prints what failed with the line that repeats it, and "N passed, M
+ * failed". */
 #include "../unit/store_ops.h"
 #include "sim_disk.h"
 
@@ -15,7 +18,11 @@
 #define BATCH 5u
 #define START_NS (UINT64_C(1790000000) * KH_NS_PER_S)
 
+#define BEGUN_BATCHES 3u /* of reserves, that a checkpoint has */
+
 static uint64_t passed, failed, now_ns;
+static uint8_t checkpoint[1u << 20]; /* what directories are begun from */
+static size_t checkpoint_sz, checkpoint_at;
 static uint64_t sim_now(void *self) { return *(uint64_t *)self; }
 static kh_err sim_fill(void *self, void *p, size_t n)
 {
@@ -104,13 +111,44 @@ static void all_away(scenario *r, kh_store *s)
     kh_store_read_end(s);
 }
 
+static kh_err checkpoint_write(void *ctx, const void *p, size_t n)
+{
+    (void)ctx;
+    if (sizeof checkpoint - checkpoint_sz < n) return KH_E_NOSPACE;
+    memcpy(checkpoint + checkpoint_sz, p, n);
+    checkpoint_sz += n;
+    return KH_OK;
+}
+
+static kh_err checkpoint_read(void *ctx, void *p, size_t n, size_t *ret_n)
+{
+    (void)ctx;
+    *ret_n = kh_min64(n, checkpoint_sz - checkpoint_at);
+    memcpy(p, checkpoint + checkpoint_at, *ret_n);
+    checkpoint_at += *ret_n;
+    return KH_OK;
+}
+
+static kh_err make(scenario *r, kh_store_report *report)
+{
+    kh_checkpoint c;
+    const kh_checkpoint_source from = {checkpoint_read, NULL};
+    if (checkpoint_sz == 0) return kh_store_create(&r->options, DIR, NULL, report);
+    checkpoint_at = 0;
+    kh_err err = kh_store_begin(&r->options, DIR, NULL, &from, NULL, NULL, &c, report);
+    if (err != KH_OK) return err;
+    r->documents = true;
+    r->submitted = r->acked = BEGUN_BATCHES;
+    return KH_OK;
+}
+
 /* The program under test; ends at the first error. */
 static void run(scenario *r)
 {
     kh_store_report report;
     kh_store *s;
     uint64_t height;
-    if (kh_store_create(&r->options, DIR, NULL, &report) != KH_OK) return;
+    if (make(r, &report) != KH_OK) return;
     r->created = true;
     for (int round = 0; round < 3; round++) {
         kh_err err = kh_store_open(&r->options, DIR, &report, &s);
@@ -199,8 +237,8 @@ static void finish(scenario *r, const char *what)
         return;
     }
     failed++;
-    printf("# failed: %s (%s); repeat: sim_store --seed %llu %s %llu\n", r->wrong, r->detail, (unsigned long long)r->seed, what,
-           (unsigned long long)r->k);
+    printf("# failed: %s (%s); repeat: sim_store%s --seed %llu %s %llu\n", r->wrong, r->detail,
+           checkpoint_sz != 0 ? " --begun" : "", (unsigned long long)r->seed, what, (unsigned long long)r->k);
 }
 
 static uint64_t calls_of_a_run(uint64_t seed)
@@ -243,19 +281,42 @@ static void fault_round(uint64_t seed, uint64_t k)
     finish(&r, "--fault");
 }
 
+/* The checkpoint that directories are begun from, of one on another disk. */
+static void prepare(uint64_t seed)
+{
+    scenario r;
+    kh_store_report report;
+    kh_store *s;
+    kh_checkpoint c;
+    ops_buf b = {0};
+    answer a;
+    const kh_checkpoint_sink to = {checkpoint_write, NULL};
+    start(&r, seed, 0, false);
+    if (kh_store_create(&r.options, DIR, NULL, &report) != KH_OK || kh_store_open(&r.options, DIR, &report, &s) != KH_OK) abort();
+    ops_parties(&b);
+    for (uint32_t i = 0; i < DOCS; i++) ops_declaration(&b, i, 1000000);
+    if (send(&r, s, &b, &a) != KH_OK || reserves(&r, s, BEGUN_BATCHES) != KH_OK) abort();
+    if (kh_store_export(s, 0, &to, &c) != KH_OK) abort();
+    kh_store_close(s);
+    free(b.p);
+    finish(&r, "--begun");
+}
+
 int main(int argc, char **argv)
 {
     uint64_t seed = 1, only = UINT64_MAX, only_fault = UINT64_MAX, every = 1;
-    bool lie = false;
+    bool lie = false, begun = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--lie") == 0) lie = true;
+        else if (strcmp(argv[i], "--begun") == 0) begun = true;
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) seed = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--cut") == 0 && i + 1 < argc) only = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--fault") == 0 && i + 1 < argc) only_fault = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--every") == 0 && i + 1 < argc) every = kh_max64(1, strtoull(argv[++i], NULL, 0));
-        else return fprintf(stderr, "usage: sim_store [--lie] [--seed N] [--every N | --cut K | --fault K]\n"), 2;
+        else return fprintf(stderr, "usage: sim_store [--begun] [--lie] [--seed N] [--every N | --cut K | --fault K]\n"), 2;
     }
     printf("# seed %llu\n", (unsigned long long)seed);
+    if (begun) prepare(seed);
     uint64_t calls = calls_of_a_run(seed);
     if (only != UINT64_MAX) cut_round(seed, only, lie);
     else if (only_fault != UINT64_MAX) fault_round(seed, only_fault);

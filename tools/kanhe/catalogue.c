@@ -42,11 +42,15 @@
     }
 
 const command commands[] = {
-    {"init", "--rules= --secret=", command_init, true, "init [--rules FILE] [--secret FILE]",
+    {"init", "--rules= --secret= --from= --digest= --checkpoint-digest=", command_init, true,
+     "init [--rules FILE | --from CHECKPOINT [--digest HEX] [--checkpoint-digest HEX]] [--secret FILE]",
      "make a data directory (建立数据目录); refuses one that is not empty",
      "\n  --rules FILE    lines NAME VALUE: the rules to begin with (kanhe rule list shows the names)\n"
      "  --secret FILE   16 bytes or 32 hexadecimal digits: the key of the index's placement; random when not given\n"
-     "\nexample:\n  kanhe --data /var/lib/kanhe init\n"},
+     "  --from FILE     begin where a checkpoint (检查点) ends: `kanhe checkpoint` makes one; - is standard input\n"
+     "  --digest HEX, --checkpoint-digest HEX   what `audit` must print of these in the new directory; else it is refused\n"
+     "\nexample:\n  kanhe --data /var/lib/kanhe init\n"
+     "  kanhe --data OLD checkpoint -o c && kanhe --data NEW init --from c && kanhe --data NEW audit\n"},
     {"party add", "--id= --role= --name= --uscc=", command_party_add, false,
      "party add --id N --role regulator|bank|enterprise|source --name TEXT [--uscc CODE]", "register a party (登记主体)",
      "\n  --id N        its number, 1 and up\n  --role        regulator 监管, bank 银行, enterprise 企业, source 数据源\n"
@@ -167,6 +171,13 @@ const command commands[] = {
      "  -o RECEIPT.json   else standard output\n"
      "\nexample:\n  kanhe prove 1 -o receipt.json && kanhe check receipt.json --genesis genesis.json\n"},
     {"snapshot", "", command_snapshot, false, "snapshot", "write an image of the state now (快照)", ""},
+    {"checkpoint", "-o=", command_checkpoint, false, "checkpoint -o FILE",
+     "all that the directory holds, without its log, into a file (检查点)",
+     "\nthe state and every outcome up to now: `kanhe init --from FILE` makes a directory of it, here or on another machine, "
+     "that\n"
+     "answers the same, under a secret of its own, and whose log begins there. It holds every party's business: mode 0600.\n"
+     "The digests that it prints are those of `audit`. Of a directory of this machine, while it is served too.\n"
+     "\nexample:\n  kanhe --data OLD checkpoint -o c && kanhe --data NEW init --from c\n"},
     {"gen", "--count= --seed= -o=", command_gen, true, "gen declarations|invoices|requests --count N --seed S [-o FILE]",
      "make up sound, distinct lines to try with",
      "\n`requests` finance the `declarations` of the same count and seed; `verify` reads the other two.\n"

@@ -46,6 +46,7 @@ kh_result command_stats(command_context *c);
 kh_result command_audit(command_context *c);
 kh_result command_prove(command_context *c);
 kh_result command_snapshot(command_context *c);
+kh_result command_checkpoint(command_context *c);
 kh_result command_gen(command_context *c);
 kh_result command_check(command_context *c);
 /* commands_work.c */

@@ -58,9 +58,15 @@ static bool secret_of(const char *text, size_t n, uint8_t ret[16])
 kh_result command_init(command_context *c)
 {
     const char *rules_path = args_get(c->given, "--rules"), *secret_path = args_get(c->given, "--secret");
+    const kh_origin origin = {.path = args_get(c->given, "--from"),
+                              .digest = args_get(c->given, "--digest"),
+                              .checkpoint_digest = args_get(c->given, "--checkpoint-digest")};
     char *rules = NULL, *secret_text = NULL;
     uint8_t secret[16];
     size_t n;
+    if (origin.path != NULL && rules_path != NULL) return command_usage(c, "with --from the rules are the checkpoint's");
+    if (origin.path == NULL && (origin.digest != NULL || origin.checkpoint_digest != NULL))
+        return command_usage(c, "a digest to be held against goes with --from");
     if (rules_path != NULL && (rules = read_file(c, rules_path, 1u << 20, &n)) == NULL) return KH_MISUSE;
     if (secret_path != NULL) {
         secret_text = read_file(c, secret_path, 64, &n);
@@ -73,7 +79,9 @@ kh_result command_init(command_context *c)
             return KH_MISUSE;
         }
     }
-    kh_result result = kh_create(c->options, rules, secret_path != NULL ? secret : NULL, c->message, sizeof c->message);
+    const uint8_t *own = secret_path != NULL ? secret : NULL;
+    kh_result result = origin.path != NULL ? kh_create_from(c->options, &origin, own, c->sink, c->message, sizeof c->message)
+                                           : kh_create(c->options, rules, own, c->message, sizeof c->message);
     free(rules);
     return result;
 }
@@ -138,6 +146,12 @@ kh_result command_prove(command_context *c)
     return command_usage(c, "receipts that prove are made by a cluster's node: ask it with --connect");
 }
 kh_result command_snapshot(command_context *c) { return kh_snapshot(c->engine, c->sink); }
+
+kh_result command_checkpoint(command_context *c)
+{
+    const char *path = command_need(c, "-o");
+    return path != NULL ? kh_checkpoint_to(c->engine, path, c->sink) : KH_MISUSE;
+}
 
 kh_result command_gen(command_context *c)
 {
