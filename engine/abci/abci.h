@@ -38,6 +38,11 @@ typedef struct kh_abci_validator { /* ed25519 only */
     uint8_t public_key[32];
     int64_t power;
 } kh_abci_validator;
+typedef struct kh_abci_snapshot { /* what a state sync is offered; format, hash and metadata are the application's */
+    uint64_t height;
+    uint32_t format, chunks;
+    kh_span hash, metadata;
+} kh_abci_snapshot;
 typedef struct kh_abci_request {
     kh_abci_call call;
     int64_t height, max_tx_bytes, initial_height;
@@ -47,7 +52,10 @@ typedef struct kh_abci_request {
     uint32_t tx_field;                       /* its field number */
     kh_span hash, proposer;                  /* proposer: 20 bytes */
     kh_span chain_id, app_state, validators; /* INIT_CHAIN; validators: walk with kh_abci_validator_next */
-    kh_span data, path;                      /* QUERY; ECHO, CHECK_TX, INSERT_TX: data */
+    kh_span data, path;                      /* QUERY; ECHO, CHECK_TX, INSERT_TX, APPLY_CHUNK: data */
+    kh_abci_snapshot snapshot;               /* OFFER_SNAPSHOT; LOAD_CHUNK: its height and format. hash: the app hash, verified */
+    uint32_t chunk;                          /* LOAD_CHUNK, APPLY_CHUNK: which, from 0 */
+    kh_span sender;                          /* APPLY_CHUNK: the peer that gave it */
 } kh_abci_request;
 /* kh_abci_frame: the length of the frame that begins at p, whole or not. KH_E_AGAIN: not even its length is; KH_E_FORMAT.
  *ret_head: bytes of the varint in front. */
@@ -59,6 +67,16 @@ KH_MUST kh_err kh_abci_read(const uint8_t *p, size_t n, kh_abci_request *ret);
 bool kh_abci_tx_next(const kh_abci_request *request, size_t *at, kh_span *ret);
 bool kh_abci_validator_next(const kh_abci_request *request, size_t *at, kh_abci_validator *ret);
 
+typedef enum kh_abci_verdict { /* of OFFER_SNAPSHOT and APPLY_CHUNK, as on the wire; 0: KH_ABCI_ABORT */
+                               KH_ABCI_ACCEPT = 1,
+                               KH_ABCI_ABORT = 2, /* the state sync as a whole */
+                               KH_ABCI_OFFER_REJECT = 3,
+                               KH_ABCI_OFFER_REJECT_FORMAT = 4,
+                               KH_ABCI_OFFER_REJECT_SENDER = 5,
+                               KH_ABCI_CHUNK_RETRY = 3,
+                               KH_ABCI_CHUNK_RETRY_SNAPSHOT = 4,
+                               KH_ABCI_CHUNK_REJECT_SNAPSHOT = 5
+} kh_abci_verdict;
 typedef struct kh_abci_answer { /* what to write; unused fields zero */
     const char *data, *version; /* INFO */
     uint64_t app_version;       /* INFO; FINALIZE: of the blocks from the next on, 0: no change */
@@ -66,12 +84,18 @@ typedef struct kh_abci_answer { /* what to write; unused fields zero */
     const uint8_t *app_hash;    /* 32 bytes or NULL: INFO, INIT_CHAIN, FINALIZE */
     const kh_span *txs;         /* PREPARE, REAP_TXS */
     uint32_t tx_cnt;
-    bool accept;           /* PROCESS, VERIFY_VOTE, OFFER_SNAPSHOT, APPLY_CHUNK */
+    bool accept;           /* PROCESS, VERIFY_VOTE */
     const uint16_t *codes; /* FINALIZE: one a transaction */
     uint32_t code_cnt;
     const kh_abci_validator *validators; /* FINALIZE: updates */
     uint32_t validator_cnt;
-    kh_span value;         /* QUERY, ECHO, LOAD_CHUNK */
+    kh_span value;                     /* QUERY, ECHO, LOAD_CHUNK: empty: there is none */
+    kh_abci_verdict verdict;           /* OFFER_SNAPSHOT, APPLY_CHUNK */
+    const kh_abci_snapshot *snapshots; /* LIST_SNAPSHOTS */
+    uint32_t snapshot_cnt;
+    const uint32_t *refetch;       /* APPLY_CHUNK: chunks to be fetched again */
+    const kh_span *reject_senders; /* APPLY_CHUNK: peers that nothing more is taken from */
+    uint32_t refetch_cnt, reject_cnt;
     uint32_t code;         /* QUERY, CHECK_TX, INSERT_TX */
     const char *exception; /* not NULL: this call is answered by an exception */
 } kh_abci_answer;

@@ -15,7 +15,11 @@ typedef enum meaning {
     APP_STATE,
     VALIDATORS,
     DATA,
-    PATH
+    PATH,
+    SNAPSHOT,
+    FORMAT,
+    CHUNK,
+    SENDER
 } meaning;
 
 #define FIELDS_MAX 9u
@@ -37,9 +41,9 @@ static const call_fields calls[] = {
     [KH_ABCI_CHECK_TX] = {true, {[1] = DATA}},
     [KH_ABCI_COMMIT] = {true, {0}},
     [KH_ABCI_LIST_SNAPSHOTS] = {true, {0}},
-    [KH_ABCI_OFFER_SNAPSHOT] = {true, {0}},
-    [KH_ABCI_LOAD_CHUNK] = {true, {0}},
-    [KH_ABCI_APPLY_CHUNK] = {true, {0}},
+    [KH_ABCI_OFFER_SNAPSHOT] = {true, {[1] = SNAPSHOT, [2] = HASH}},
+    [KH_ABCI_LOAD_CHUNK] = {true, {[1] = HEIGHT, [2] = FORMAT, [3] = CHUNK}},
+    [KH_ABCI_APPLY_CHUNK] = {true, {[1] = CHUNK, [2] = DATA, [3] = SENDER}},
     [KH_ABCI_PREPARE] = {true, {[1] = MAX_TX_BYTES, [2] = TXS, [5] = HEIGHT, [6] = TIME, [8] = PROPOSER}},
     [KH_ABCI_PROCESS] = {true, BLOCK_FIELDS},
     [KH_ABCI_EXTEND_VOTE] = {true, {[1] = HASH, [2] = HEIGHT, [3] = TIME, [4] = TXS, [8] = PROPOSER}},
@@ -49,7 +53,14 @@ static const call_fields calls[] = {
     [KH_ABCI_REAP_TXS] = {true, {0}},
 };
 
-static bool is_number(meaning m) { return m == HEIGHT || m == MAX_TX_BYTES || m == INITIAL_HEIGHT; }
+static bool is_number(meaning m) { return m == HEIGHT || m == MAX_TX_BYTES || m == INITIAL_HEIGHT || m == FORMAT || m == CHUNK; }
+
+static kh_err number32(const kh_proto_field *field, uint32_t *ret)
+{
+    if (field->value > UINT32_MAX) return KH_E_FORMAT;
+    *ret = (uint32_t)field->value;
+    return KH_OK;
+}
 
 /* Timestamp {1: seconds, 2: nanoseconds}; what is before 1970 (Go's zero time) is 0. */
 static kh_err read_time(kh_span message, uint64_t *ret)
@@ -107,6 +118,26 @@ static kh_err read_validator(kh_span message, kh_abci_validator *ret)
     return KH_OK;
 }
 
+/* Snapshot {1: height, 2: format, 3: chunks, 4: hash, 5: metadata}. */
+static kh_err read_snapshot(kh_span message, kh_abci_snapshot *ret)
+{
+    kh_abci_snapshot s = {0};
+    size_t at = 0;
+    kh_proto_field field;
+    kh_err err;
+    while ((err = kh_proto_next(message, &at, &field)) == KH_OK) {
+        if (field.number > 5) continue;
+        if (field.type != (field.number <= 3 ? KH_PROTO_VARINT : KH_PROTO_BYTES)) return KH_E_FORMAT;
+        if (field.number == 1) s.height = field.value;
+        else if (field.number == 4) s.hash = field.bytes;
+        else if (field.number == 5) s.metadata = field.bytes;
+        else if (number32(&field, field.number == 2 ? &s.format : &s.chunks) != KH_OK) return KH_E_FORMAT;
+    }
+    if (err != KH_E_NOT_FOUND) return err;
+    *ret = s;
+    return KH_OK;
+}
+
 static kh_err take(kh_abci_request *r, meaning m, const kh_proto_field *field)
 {
     kh_abci_validator validator;
@@ -125,6 +156,10 @@ static kh_err take(kh_abci_request *r, meaning m, const kh_proto_field *field)
     case VALIDATORS: return read_validator(field->bytes, &validator);
     case DATA: r->data = field->bytes; break;
     case PATH: r->path = field->bytes; break;
+    case SNAPSHOT: return read_snapshot(field->bytes, &r->snapshot);
+    case FORMAT: return number32(field, &r->snapshot.format);
+    case CHUNK: return number32(field, &r->chunk);
+    case SENDER: r->sender = field->bytes; break;
     default: break;
     }
     return KH_OK;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 enum { EXCEPTION_FIELD = 1 };
-enum { ACCEPT = 1, PROPOSAL_REJECT = 2, VOTE_REJECT = 2, SNAPSHOT_REJECT = 3, CHUNK_ABORT = 2 };
+enum { ACCEPT = 1, PROPOSAL_REJECT = 2, VOTE_REJECT = 2 };
 
 static kh_span text(const char *s) { return (kh_span){(const uint8_t *)s, s != NULL ? strlen(s) : 0}; }
 static kh_span hash(const uint8_t *p) { return (kh_span){p, p != NULL ? 32 : 0}; }
@@ -57,6 +57,42 @@ static void out_version(kh_proto_out *out, const kh_abci_answer *a)
     kh_proto_number(out, 1, a->app_version);
 }
 
+/* Snapshot {1: height, 2: format, 3: chunks, 4: hash, 5: metadata}. */
+static void out_snapshot(kh_proto_out *out, const kh_abci_snapshot *s)
+{
+    kh_proto_number(out, 1, s->height);
+    kh_proto_number(out, 2, s->format);
+    kh_proto_number(out, 3, s->chunks);
+    kh_proto_bytes(out, 4, s->hash);
+    kh_proto_bytes(out, 5, s->metadata);
+}
+
+static void out_snapshots(kh_proto_out *out, const kh_abci_answer *a)
+{
+    for (uint32_t i = 0; i < a->snapshot_cnt; i++) {
+        kh_proto_out size = {0};
+        out_snapshot(&size, &a->snapshots[i]);
+        kh_proto_head(out, 1, size.n);
+        out_snapshot(out, &a->snapshots[i]);
+    }
+}
+
+static void out_verdict(kh_proto_out *out, const kh_abci_answer *a)
+{
+    kh_proto_number(out, 1, a->verdict != 0 ? a->verdict : KH_ABCI_ABORT);
+}
+
+/* ApplySnapshotChunk {1: verdict, 2: chunks to fetch again, packed, 3: senders to be rejected}. */
+static void out_applied(kh_proto_out *out, const kh_abci_answer *a)
+{
+    kh_proto_out size = {0};
+    out_verdict(out, a);
+    for (uint32_t i = 0; i < a->refetch_cnt; i++) kh_proto_varint(&size, a->refetch[i]);
+    if (size.n != 0) kh_proto_head(out, 2, size.n);
+    for (uint32_t i = 0; i < a->refetch_cnt; i++) kh_proto_varint(out, a->refetch[i]);
+    for (uint32_t i = 0; i < a->reject_cnt; i++) kh_proto_element(out, 3, a->reject_senders[i]);
+}
+
 static void out_body(kh_proto_out *out, kh_abci_call call, const kh_abci_answer *a)
 {
     if (a->exception != NULL) {
@@ -81,9 +117,10 @@ static void out_body(kh_proto_out *out, kh_abci_call call, const kh_abci_answer 
     case KH_ABCI_CHECK_TX:
     case KH_ABCI_INSERT_TX: kh_proto_number(out, 1, a->code); break;
     case KH_ABCI_COMMIT: kh_proto_number(out, 3, (uint64_t)a->height); break;
-    case KH_ABCI_OFFER_SNAPSHOT: kh_proto_number(out, 1, a->accept ? ACCEPT : SNAPSHOT_REJECT); break;
+    case KH_ABCI_LIST_SNAPSHOTS: out_snapshots(out, a); break;
+    case KH_ABCI_OFFER_SNAPSHOT: out_verdict(out, a); break;
     case KH_ABCI_LOAD_CHUNK: kh_proto_bytes(out, 1, a->value); break;
-    case KH_ABCI_APPLY_CHUNK: kh_proto_number(out, 1, a->accept ? ACCEPT : CHUNK_ABORT); break;
+    case KH_ABCI_APPLY_CHUNK: out_applied(out, a); break;
     case KH_ABCI_PREPARE:
     case KH_ABCI_REAP_TXS: out_txs(out, a); break;
     case KH_ABCI_PROCESS: kh_proto_number(out, 1, a->accept ? ACCEPT : PROPOSAL_REJECT); break;
@@ -95,7 +132,6 @@ static void out_body(kh_proto_out *out, kh_abci_call call, const kh_abci_answer 
         kh_proto_bytes(out, 5, hash(a->app_hash));
         break;
     case KH_ABCI_FLUSH:
-    case KH_ABCI_LIST_SNAPSHOTS:
     case KH_ABCI_EXTEND_VOTE: break;
     }
 }

@@ -14,9 +14,20 @@ static void within(kh_span part, const uint8_t *p, size_t n)
 
 static void answers(const kh_abci_request *r, const kh_span *txs, const uint16_t *codes)
 {
-    static const kh_abci_call calls[] = {KH_ABCI_ECHO, KH_ABCI_QUERY, KH_ABCI_PREPARE, KH_ABCI_FINALIZE};
-    const kh_abci_answer a = {
-        .txs = txs, .tx_cnt = r->tx_cnt, .codes = codes, .code_cnt = r->tx_cnt, .value = r->data, .height = r->height};
+    static const kh_abci_call calls[] = {KH_ABCI_ECHO,           KH_ABCI_QUERY,          KH_ABCI_PREPARE,    KH_ABCI_FINALIZE,
+                                         KH_ABCI_LIST_SNAPSHOTS, KH_ABCI_OFFER_SNAPSHOT, KH_ABCI_LOAD_CHUNK, KH_ABCI_APPLY_CHUNK};
+    const kh_abci_answer a = {.txs = txs,
+                              .tx_cnt = r->tx_cnt,
+                              .codes = codes,
+                              .code_cnt = r->tx_cnt,
+                              .value = r->data,
+                              .height = r->height,
+                              .snapshots = &r->snapshot,
+                              .snapshot_cnt = 1,
+                              .refetch = &r->chunk,
+                              .refetch_cnt = 1,
+                              .reject_senders = &r->sender,
+                              .reject_cnt = 1};
     kh_abci_buffer b = {0};
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         size_t head = 0, n = 0, at = 0;
@@ -41,7 +52,8 @@ static void request(const uint8_t *p, size_t n)
     size_t at = 0;
     uint32_t cnt = 0;
     if (kh_abci_read(p, n, &r) != KH_OK) return;
-    const kh_span parts[] = {r.txs, r.hash, r.proposer, r.chain_id, r.app_state, r.validators, r.data, r.path};
+    const kh_span parts[] = {r.txs,  r.hash, r.proposer,      r.chain_id,          r.app_state, r.validators,
+                             r.data, r.path, r.snapshot.hash, r.snapshot.metadata, r.sender};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) within(parts[i], p, n);
     kh_span *txs = malloc((r.tx_cnt + 1) * sizeof *txs);
     uint16_t *codes = calloc(r.tx_cnt + 1, sizeof *codes);

@@ -95,6 +95,25 @@ Test(abci, init_chain_and_its_validators)
     cr_assert(read_hex("2a0422021001", &r) == KH_E_FORMAT);
 }
 
+Test(abci, snapshots)
+{
+    kh_abci_request r;
+    cr_assert(read_hex("6a2f0a0d0807100118022202aabb2a01cc121e", &r) == KH_E_FORMAT); /* cut */
+    cr_assert(read_hex("6a0f0a0d0807100118022202aabb2a01cc", &r) == KH_OK);
+    cr_assert(r.call == KH_ABCI_OFFER_SNAPSHOT && r.snapshot.height == 7 && r.snapshot.format == 1 && r.snapshot.chunks == 2);
+    cr_assert(r.snapshot.hash.n == 2 && r.snapshot.hash.p[1] == 0xbb && r.snapshot.metadata.n == 1 && r.hash.n == 0);
+    cr_assert(read_hex("720608071001180a", &r) == KH_OK);
+    cr_assert(r.call == KH_ABCI_LOAD_CHUNK && r.height == 7 && r.snapshot.format == 1 && r.chunk == 10);
+    cr_assert(read_hex("7a0908031202aabb1a0170", &r) == KH_OK);
+    cr_assert(r.call == KH_ABCI_APPLY_CHUNK && r.chunk == 3 && r.data.n == 2 && same(r.sender, "p"));
+    /* An app hash of another size; numbers of more than 32 bits; a snapshot's height that is bytes. */
+    cr_assert(read_hex("6a041202aabb", &r) == KH_E_FORMAT);
+    cr_assert(read_hex("720610ffffffff1f", &r) == KH_E_FORMAT);
+    cr_assert(read_hex("7a0608ffffffff1f", &r) == KH_E_FORMAT);
+    cr_assert(read_hex("6a080a0618ffffffff1f", &r) == KH_E_FORMAT);
+    cr_assert(read_hex("6a040a020a00", &r) == KH_E_FORMAT);
+}
+
 Test(abci, numbers_below_zero)
 {
     kh_abci_request r;
@@ -257,8 +276,19 @@ Test(abci, responses_of_the_vectors)
     writes(KH_ABCI_PROCESS, &(kh_abci_answer){0}, "9201020802"); /* 0 would be UNKNOWN: consensus would stop */
     writes(KH_ABCI_EXTEND_VOTE, &(kh_abci_answer){0}, "9a0100");
     writes(KH_ABCI_VERIFY_VOTE, &(kh_abci_answer){.accept = true}, "a201020801");
-    writes(KH_ABCI_OFFER_SNAPSHOT, &(kh_abci_answer){0}, "72020803");
+    writes(KH_ABCI_OFFER_SNAPSHOT, &(kh_abci_answer){0}, "72020802"); /* nothing said: abort */
+    writes(KH_ABCI_OFFER_SNAPSHOT, &(kh_abci_answer){.verdict = KH_ABCI_OFFER_REJECT}, "72020803");
     writes(KH_ABCI_APPLY_CHUNK, &(kh_abci_answer){0}, "8201020802");
+    static const uint32_t refetch[] = {3, 300};
+    const kh_span sender = {(const uint8_t *)"p", 1};
+    writes(KH_ABCI_APPLY_CHUNK,
+           &(kh_abci_answer){
+               .verdict = KH_ABCI_CHUNK_RETRY, .refetch = refetch, .refetch_cnt = 2, .reject_senders = &sender, .reject_cnt = 1},
+           "82010a0803120303ac021a0170");
+    writes(KH_ABCI_LOAD_CHUNK, &(kh_abci_answer){0}, "7a00"); /* there is none */
+    const kh_abci_snapshot snapshot = {.height = 7, .format = 1, .chunks = 2, .hash = txs[0], .metadata = txs[1]};
+    writes(KH_ABCI_LIST_SNAPSHOTS, &(kh_abci_answer){.snapshots = &snapshot, .snapshot_cnt = 1},
+           "6a0f0a0d0807100118022202aabb2a01cc");
     writes(KH_ABCI_FINALIZE, &(kh_abci_answer){.codes = codes, .code_cnt = 2, .app_hash = hash32()},
            "aa0128120012020801"
            "2a20" HASH_HEX);

@@ -82,6 +82,10 @@ typedef struct expected {
     size_t data_n, path_n, proposer_n, hash_n, tx_n[8];
     uint32_t tx_cnt, validator_cnt;
     kh_abci_validator validators[4];
+    uint64_t snapshot_height;
+    uint32_t format, chunks, chunk;
+    uint8_t snapshot_hash[64], metadata[64];
+    size_t snapshot_hash_n, metadata_n;
 } expected;
 
 static size_t random_bytes(uint8_t *p, size_t max)
@@ -164,6 +168,34 @@ static void add_init_chain(text *t, expected *e)
     add_height(t, "initial_height", &e->initial_height);
 }
 
+static void add_offer(text *t, expected *e)
+{
+    e->snapshot_height = (uint64_t)any_number();
+    e->format = (uint32_t)any_number(), e->chunks = (uint32_t)any_number();
+    e->snapshot_hash_n = random_bytes(e->snapshot_hash, 64);
+    e->metadata_n = random_bytes(e->metadata, 64);
+    add(t, "snapshot { height: %llu format: %u chunks: %u\n", (unsigned long long)e->snapshot_height, e->format, e->chunks);
+    add_bytes(t, "hash", e->snapshot_hash, e->snapshot_hash_n);
+    add_bytes(t, "metadata", e->metadata, e->metadata_n);
+    add(t, "}\n");
+    add_hash(t, "app_hash", e->hash, 32, &e->hash_n);
+}
+
+static void add_chunk(text *t, expected *e)
+{
+    e->chunk = (uint32_t)any_number();
+    if (e->call == KH_ABCI_LOAD_CHUNK) {
+        e->format = (uint32_t)any_number();
+        e->height = any_number() & INT64_MAX;
+        add(t, "height: %lld format: %u chunk: %u\n", (long long)e->height, e->format, e->chunk);
+        return;
+    }
+    e->data_n = random_bytes(e->data, 64);
+    add(t, "index: %u\n", e->chunk);
+    add_bytes(t, "chunk", e->data, e->data_n);
+    add_text(t, "sender", e->path, &e->path_n);
+}
+
 static const struct {
     kh_abci_call call;
     const char *name;
@@ -208,9 +240,9 @@ static void add_request(text *t, expected *e, size_t which)
         add_bytes(t, "tx", e->data, e->data_n);
         add(t, "type: 1\n");
         break;
-    case KH_ABCI_OFFER_SNAPSHOT: add(t, "snapshot { height: 5 hash: \"h\" } app_hash: \"a\"\n"); break;
-    case KH_ABCI_LOAD_CHUNK: add(t, "height: 5 format: 1 chunk: 9\n"); break;
-    case KH_ABCI_APPLY_CHUNK: add(t, "index: 5 chunk: \"c\" sender: \"s\"\n"); break;
+    case KH_ABCI_OFFER_SNAPSHOT: add_offer(t, e); break;
+    case KH_ABCI_LOAD_CHUNK:
+    case KH_ABCI_APPLY_CHUNK: add_chunk(t, e); break;
     case KH_ABCI_PREPARE:
         add_height(t, "max_tx_bytes", &e->max_tx_bytes);
         add_txs(t, e);
@@ -248,12 +280,15 @@ static void compare(const kh_abci_request *r, const expected *e)
     size_t at = 0;
     kh_span tx;
     kh_abci_validator v;
-    bool init = e->call == KH_ABCI_INIT_CHAIN;
+    bool init = e->call == KH_ABCI_INIT_CHAIN, applies = e->call == KH_ABCI_APPLY_CHUNK;
     cr_assert(r->call == e->call && r->height == e->height && r->max_tx_bytes == e->max_tx_bytes, "%d", (int)e->call);
     cr_assert(r->initial_height == e->initial_height && r->time_ns == e->time_ns, "%d", (int)e->call);
     cr_assert(equal(init ? r->app_state : r->data, e->data, e->data_n));
-    cr_assert(equal(init ? r->chain_id : r->path, e->path, e->path_n));
+    cr_assert(equal(init ? r->chain_id : applies ? r->sender : r->path, e->path, e->path_n));
     cr_assert(equal(r->proposer, e->proposer, e->proposer_n) && equal(r->hash, e->hash, e->hash_n));
+    cr_assert(r->snapshot.height == e->snapshot_height && r->snapshot.format == e->format && r->snapshot.chunks == e->chunks);
+    cr_assert(equal(r->snapshot.hash, e->snapshot_hash, e->snapshot_hash_n));
+    cr_assert(equal(r->snapshot.metadata, e->metadata, e->metadata_n) && r->chunk == e->chunk);
     cr_assert(r->tx_cnt == e->tx_cnt);
     for (uint32_t i = 0; i < e->tx_cnt; i++) cr_assert(kh_abci_tx_next(r, &at, &tx) && equal(tx, e->txs[i], e->tx_n[i]));
     cr_assert(!kh_abci_tx_next(r, &at, &tx));
@@ -293,6 +328,8 @@ typedef struct made {
     uint16_t codes[6];
     kh_span spans[4];
     kh_abci_validator validators[3];
+    kh_abci_snapshot snapshots[3];
+    uint32_t refetch[4];
 } made;
 
 /* As protoc --decode prints: two blanks a level, what is zero left out. */
@@ -358,6 +395,45 @@ static void make_value(text *t, const char *name, made *m, kh_abci_answer *a)
     say_bytes(t, name, m->value, a->value.n);
 }
 
+static void make_snapshots(text *t, made *m, kh_abci_answer *a)
+{
+    a->snapshots = m->snapshots;
+    for (a->snapshot_cnt = 0; a->snapshot_cnt < 3 && rnd(4) != 0; a->snapshot_cnt++) {
+        kh_abci_snapshot *s = &m->snapshots[a->snapshot_cnt];
+        *s = (kh_abci_snapshot){.height = (uint64_t)any_number(), .format = (uint32_t)rnd(3), .chunks = (uint32_t)any_number()};
+        s->hash = (kh_span){m->hash, rnd(33)};
+        s->metadata = (kh_span){m->value, rnd(65)};
+    }
+    (void)random_bytes(m->hash, 32), (void)random_bytes(m->value, 64);
+    for (uint32_t i = 0; i < a->snapshot_cnt; i++) {
+        const kh_abci_snapshot *s = &m->snapshots[i];
+        add(t, "    snapshots {\n");
+        if (s->height != 0) add(t, "      height: %llu\n", (unsigned long long)s->height);
+        if (s->format != 0) add(t, "      format: %u\n", s->format);
+        if (s->chunks != 0) add(t, "      chunks: %u\n", s->chunks);
+        if (s->hash.n != 0) add(t, "      "), add_bytes(t, "hash", s->hash.p, s->hash.n);
+        if (s->metadata.n != 0) add(t, "      "), add_bytes(t, "metadata", s->metadata.p, s->metadata.n);
+        add(t, "    }\n");
+    }
+}
+
+static void make_applied(text *t, made *m, kh_abci_answer *a)
+{
+    a->verdict = (kh_abci_verdict)rnd(6);
+    say_number(t, "result", a->verdict != 0 ? (int64_t)a->verdict : 2);
+    a->refetch = m->refetch;
+    for (a->refetch_cnt = 0; a->refetch_cnt < 4 && rnd(3) != 0; a->refetch_cnt++) {
+        m->refetch[a->refetch_cnt] = (uint32_t)any_number();
+        add(t, "    refetch_chunks: %u\n", m->refetch[a->refetch_cnt]);
+    }
+    a->reject_senders = m->spans;
+    for (a->reject_cnt = 0; a->reject_cnt < 4 && rnd(3) != 0; a->reject_cnt++) {
+        m->spans[a->reject_cnt] = (kh_span){(const uint8_t *)"a peer's id", rnd(11)};
+        add(t, "    ");
+        add_bytes(t, "reject_senders", m->spans[a->reject_cnt].p, m->spans[a->reject_cnt].n);
+    }
+}
+
 static void make_answer(text *t, made *m, kh_abci_answer *a, size_t which)
 {
     kh_abci_call call = calls[which].call;
@@ -391,9 +467,13 @@ static void make_answer(text *t, made *m, kh_abci_answer *a, size_t which)
     case KH_ABCI_CHECK_TX:
     case KH_ABCI_INSERT_TX: a->code = (uint32_t)rnd(40000), say_number(t, "code", a->code); break;
     case KH_ABCI_COMMIT: a->height = any_number(), say_number(t, "retain_height", a->height); break;
-    case KH_ABCI_OFFER_SNAPSHOT: say_number(t, "result", a->accept ? 1 : 3); break;
+    case KH_ABCI_LIST_SNAPSHOTS: make_snapshots(t, m, a); break;
+    case KH_ABCI_OFFER_SNAPSHOT:
+        a->verdict = (kh_abci_verdict)rnd(6);
+        say_number(t, "result", a->verdict != 0 ? (int64_t)a->verdict : 2);
+        break;
     case KH_ABCI_LOAD_CHUNK: make_value(t, "chunk", m, a); break;
-    case KH_ABCI_APPLY_CHUNK:
+    case KH_ABCI_APPLY_CHUNK: make_applied(t, m, a); break;
     case KH_ABCI_PROCESS:
     case KH_ABCI_VERIFY_VOTE: say_number(t, "result", a->accept ? 1 : 2); break;
     case KH_ABCI_PREPARE:
