@@ -23,6 +23,7 @@ static bool open_disk(kh_cluster *c, char *why, size_t cap)
     why[0] = '\0';
     err = kh_bodies_open(&c->disk, path, BODIES_QUOTA, false, why, cap, &c->bodies);
     if (err == KH_OK) err = kh_kept_open(&c->disk, data, why, cap, &c->kept);
+    if (err == KH_OK) err = kh_snapshots_open(&c->disk, data, why, cap, &c->snapshots);
     if (err != KH_OK && why[0] == '\0') return kh_cluster_say(why, cap, "%s: %s", data, kh_err_text(err));
     return err == KH_OK;
 }
@@ -131,6 +132,7 @@ static bool start_node(kh_cluster *c, const kh_cluster_keys *k, char *why, size_
                                      .ack = k->ack,
                                      .attest = k->attest,
                                      .box = k->box,
+                                     .adopted = kh_kept_base(c->kept),
                                      .effects = &c->effects};
     kh_err err = kh_kept_saved(c->kept, &saved, &n);
     if (err == KH_OK) err = kh_node_new(&options, saved, n, &c->node);
@@ -243,12 +245,29 @@ static bool start_view(kh_cluster *c, char *why, size_t cap)
     return true;
 }
 
+typedef struct opening {
+    kh_cluster *cluster;
+    kh_err err;
+} opening;
+
+static void open_register(void *ctx, kh_order *order)
+{
+    opening *o = ctx;
+    kh_cluster *c = o->cluster;
+    o->err = kh_register_open(c->options.store, c->kept, c->options.genesis, order, &c->members);
+}
+
 static bool start_own(kh_cluster *c, char *why, size_t cap)
 {
+    opening o = {.cluster = c};
     if (c->follows) return true;
+    if (c->self.role == KH_MEMBER_HUB && kh_kept_base(c->kept) != 0)
+        return kh_cluster_say(
+            why, cap, "%s/order began with a snapshot, and a hub needs all blocks: begin this node anew, without [statesync]",
+            c->options.config->data);
     if (c->self.role == KH_MEMBER_HUB) return start_hub(c, why, cap);
-    kh_err err = kh_register_open(c->options.store, c->kept, c->options.genesis, &c->members);
-    if (err != KH_OK) return kh_cluster_say(why, cap, "the members' register: %s", kh_err_text(err));
+    kh_node_read(c->node, open_register, &o);
+    if (o.err != KH_OK) return kh_cluster_say(why, cap, "the members' register: %s", kh_err_text(o.err));
     return c->self.role != KH_MEMBER_BANK || start_view(c, why, cap);
 }
 
@@ -268,6 +287,8 @@ static bool init(kh_cluster *c, char *why, size_t cap)
 {
     pthread_condattr_t attr;
     (void)pthread_mutex_init(&c->calls, NULL);
+    (void)pthread_mutex_init(&c->saving, NULL);
+    (void)pthread_mutex_init(&c->due_lock, NULL);
     (void)pthread_mutex_init(&c->beat_lock, NULL);
     (void)pthread_mutex_init(&c->changes_lock, NULL);
     (void)pthread_mutex_init(&c->peers_lock, NULL);
@@ -335,6 +356,10 @@ void kh_cluster_stop(kh_cluster *c)
     kh_changes_free(c->officers);
     kh_node_free(c->node);
     kh_kept_close(c->kept);
+    kh_snapshots_close(c->snapshots);
+    kh_taking_free(c->sync.taking);
+    free(c->sync.chunk);
+    free(c->due);
     if (c->has_view_disk) kh_host_disk_close(&c->view_disk);
     if (c->has_disk) kh_host_disk_close(&c->disk);
     (void)pthread_cond_destroy(&c->beat_end);
@@ -345,6 +370,8 @@ void kh_cluster_stop(kh_cluster *c)
     free(c->rekeyed);
     free(c->changes);
     (void)pthread_mutex_destroy(&c->calls);
+    (void)pthread_mutex_destroy(&c->saving);
+    (void)pthread_mutex_destroy(&c->due_lock);
     free(c->genesis);
     free(c->txs);
     free(c->validators);

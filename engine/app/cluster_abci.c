@@ -222,10 +222,14 @@ static bool answer(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *ret)
     case KH_ABCI_PROCESS: return process(c, r, ret);
     case KH_ABCI_FINALIZE: return finalize(c, r, ret);
     case KH_ABCI_COMMIT: return commit(c, ret);
+    case KH_ABCI_LIST_SNAPSHOTS:
+    case KH_ABCI_OFFER_SNAPSHOT:
+    case KH_ABCI_LOAD_CHUNK:
+    case KH_ABCI_APPLY_CHUNK: return kh_cluster_snapshot_call(c, r, ret);
     case KH_ABCI_QUERY:
     case KH_ABCI_CHECK_TX:
     case KH_ABCI_INSERT_TX: ret->code = 1; return true; /* nothing comes in this way */
-    default: return true;                               /* no snapshots, no vote extensions */
+    default: return true;                               /* no vote extensions */
     }
 }
 

@@ -11,7 +11,7 @@
 /* ---- saving ---- */
 
 /* kept_height moves with it: CometBFT replays what is above. */
-void kh_cluster_save(kh_cluster *c, uint64_t now)
+static void save(kh_cluster *c, uint64_t now)
 {
     uint8_t *saved = NULL;
     size_t n = 0;
@@ -28,6 +28,14 @@ void kh_cluster_save(kh_cluster *c, uint64_t now)
         if (entries) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
         if (err != KH_E_AGAIN) kh_cluster_fail(c, "order", err); /* AGAIN: between finalize and commit */
     }
+}
+
+void kh_cluster_save(kh_cluster *c, uint64_t now)
+{
+    (void)pthread_mutex_lock(&c->saving);
+    kh_cluster_snapshot_write(c);
+    save(c, now);
+    (void)pthread_mutex_unlock(&c->saving);
 }
 
 static void consider_saving(kh_cluster *c)

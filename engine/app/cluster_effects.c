@@ -161,6 +161,7 @@ static void decided(void *self, const kh_order_block *block)
         break;
     }
     if (block->tx_cnt != 0) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
+    if (block->tx_cnt != 0) kh_cluster_snapshot(c);
     if (c->officers != NULL) kh_changes_decided(c->officers, block);
     if (c->follows) kh_cluster_look_again(c);
     if (c->view != NULL && !atomic_load(&c->failed)) kh_view_decided(c->view);

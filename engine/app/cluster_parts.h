@@ -5,7 +5,8 @@
  *   links             to other nodes                                    cluster_links.c
  *   beat              ticks, saving                                     cluster_beat.c
  *   effects           what the node asks of bodies, link, hub, view     cluster_effects.c
- *   abci              what CometBFT asks                                cluster_abci.c */
+ *   abci              what CometBFT asks                                cluster_abci.c
+ *   sync              snapshots for others, and one for itself          cluster_sync.c */
 #ifndef KH_APP_CLUSTER_PARTS_H
 #define KH_APP_CLUSTER_PARTS_H
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include "app/cluster.h"
 #include "cluster/changes.h"
 #include "cluster/register.h"
+#include "cluster/snapshots.h"
 
 struct kh_cluster {
     kh_cluster_options options;
@@ -55,6 +57,22 @@ struct kh_cluster {
     uint64_t seen_height;  /* a proposal of this height was made or judged */
     uint32_t version_said; /* of the app version ahead, last logged; UINT32_MAX: the next block is of one that is not known */
     pthread_mutex_t calls;
+    kh_snapshots *snapshots;
+    struct kh_cluster_sync { /* what CometBFT's snapshot connection is answered with, and what it brings */
+        kh_snapshot listed[KH_SNAPSHOTS_KEPT];
+        kh_abci_snapshot shown[KH_SNAPSHOTS_KEPT];
+        uint8_t *chunk;
+        kh_taking *taking;
+        uint8_t app_hash[32]; /* that it must have */
+        uint32_t refetch;
+        kh_span sender;
+        char sender_text[80];
+    } sync;
+    pthread_mutex_t saving; /* over kept's saving; taken before the node's lock */
+    pthread_mutex_t due_lock;
+    uint8_t *due; /* under due_lock: the order of a block that a snapshot is due of, not written yet */
+    size_t due_n;
+    uint64_t due_height;
     /* the beat */
     pthread_t beat;
     bool beats, ending; /* ending: under beat_lock */
@@ -101,6 +119,12 @@ void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t hei
 /* kh_cluster_body_lacks says so after 10 seconds with one body, then every 10 minutes. The hub's thread. */
 void kh_cluster_body_lacks(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height);
 void kh_cluster_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
+/* kh_cluster_snapshot looks, after each block, whether a snapshot is due, and kh_cluster_snapshot_write writes it: before the
+   order is saved, so that CometBFT gives the block again where a crash came between. */
+void kh_cluster_snapshot(kh_cluster *c);
+void kh_cluster_snapshot_write(kh_cluster *c);
+/* kh_cluster_snapshot_call: CometBFT's four calls of state sync. */
+KH_MUST bool kh_cluster_snapshot_call(kh_cluster *c, const kh_abci_request *request, kh_abci_answer *ret);
 bool kh_cluster_call(void *self, const kh_abci_request *request, kh_abci_answer *ret);
 void kh_cluster_lost(void *self);
 #endif

@@ -1,6 +1,6 @@
 /* kept: a node's own record of the order: the saved order state and, for each block with entries, what execution, audit and
  * proofs need of it, and the members each time that they changed. DIR/order/state, DIR/order/blocks and DIR/order/members (append
- * only; docs/CLUSTER.md). CometBFT replays what is above the saved
+ * only), DIR/order/given where it did not begin at the first block (docs/CLUSTER.md). CometBFT replays what is above the saved
  * height. Threads: one that adds, one that saves; readers any. */
 #ifndef KH_CLUSTER_KEPT_H
 #define KH_CLUSTER_KEPT_H
@@ -37,6 +37,19 @@ KH_MUST kh_err kh_kept_add(kh_kept *k, const kh_order_block *block, kh_order *or
 /* kh_kept_save makes everything added so far durable, then the saved order: as of after the block of that height; blocks above it
    may have been added meanwhile. */
 KH_MUST kh_err kh_kept_save(kh_kept *k, const uint8_t *saved, size_t n, uint64_t height);
+/* kh_kept_begin takes an order that was given (kh_order_load_given), and its bytes, for the beginning: nothing was kept before
+   but another beginning, no later one, else KH_E_EXISTS. Durable when it returns; a crash within leaves what was before. */
+KH_MUST kh_err kh_kept_begin(kh_kept *k, const kh_order *order, const uint8_t *saved, size_t n);
+uint64_t kh_kept_base_changes(kh_kept *k); /* by it, the number of the officers' next change */
+uint64_t kh_kept_base(kh_kept *k); /* the height of the order that was given: blocks are there from the next on; 0: all are */
+typedef struct kh_kept_hash {
+    uint64_t height, time_ns; /* of the block with entries that made it; its time, 0: not known */
+    uint8_t app_hash[32];
+    bool base; /* below the order that was given, which remembers it: no other block with entries is between */
+} kh_kept_hash;
+/* kh_kept_hash_at: the app hash as of a height, of kept blocks or, below these, of what the given order remembers. KH_E_AGAIN: no
+   block is here yet; KH_E_NOT_FOUND: older than what is remembered. */
+KH_MUST kh_err kh_kept_hash_at(kh_kept *k, uint64_t height, kh_kept_hash *ret);
 /* kh_kept_at: the newest block with entries at or below height; KH_E_NOT_FOUND. */
 KH_MUST kh_err kh_kept_at(kh_kept *k, uint64_t height, kh_kept_block **ret);
 /* kh_kept_after: the first above height. */

@@ -158,6 +158,8 @@ kh_err kh_node_new(const kh_node_options *options, const uint8_t *saved, size_t 
     n->suite = kh_order_suite(n->order);
     kh_order_chain(n->order, n->chain_id);
     kh_order_app_hash(n->order, n->chain.kept_hash);
+    n->begins = options->genesis->initial_height - 1;
+    n->adopted = options->adopted;
     if (saved_n != 0) n->chain.kept_height = kh_order_height(n->order);
     n->last_tick_ns = kh_node_monotonic(n);
     kh_node_look(n);

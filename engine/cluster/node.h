@@ -74,6 +74,7 @@ typedef struct kh_node_options {
     const kh_signer *sender, *ack, *attest; /* NULL: this member has none */
     const kh_box *box;
     uint64_t expires_ns; /* 0: 60 s; <= KH_EXPIRES_MAX_NS */
+    uint64_t adopted;    /* the height of the order that this node began with (kh_node_adopt); 0: the genesis */
     const kh_node_effects *effects;
 } kh_node_options;
 typedef struct kh_node kh_node;
@@ -105,6 +106,14 @@ void kh_node_kept(kh_node *node, uint64_t height);
 KH_MUST kh_err
 kh_node_save(kh_node *node, uint8_t **ret, size_t *ret_n,
              uint64_t *ret_height); /* the order as committed; KH_E_AGAIN: a block is finalized and not committed yet */
+
+/* kh_node_adopt takes a saved order that anybody gave (kh_order_load_given) in place of this node's own, which has no block yet,
+   or was given too and has none behind: then begin is called with it, with the lock held, to make it durable. Own submissions
+   that wait are sealed anew behind it. KH_E_FORMAT: it is not the order of that height and app hash; KH_E_EXISTS: there are
+   blocks, or it is older; KH_E_CLOSED: this member is a hub by it: execution cannot begin there; else what begin said. In all
+   these cases nothing has changed. */
+KH_MUST kh_err kh_node_adopt(kh_node *node, const uint8_t *saved, size_t n, uint64_t height, const uint8_t app_hash[32],
+                             kh_err (*begin)(void *ctx, kh_order *order), void *ctx);
 
 /* ---- peers ---- */
 void kh_node_received(kh_node *node, uint32_t from, uint8_t type, const uint8_t *p, size_t n);

@@ -29,6 +29,15 @@ void kh_attests_hash(kh_node *n, uint64_t height, const uint8_t app_hash[32])
     memcpy(t->hashes[t->hash_cnt++].app_hash, app_hash, 32);
 }
 
+void kh_attests_order(kh_node *n)
+{
+    uint64_t height;
+    uint8_t hash[32];
+    n->attests.hash_cnt = 0;
+    for (uint32_t i = 0; kh_order_app_at(n->order, i, &height, hash); i++) kh_attests_hash(n, height, hash);
+    n->attests.upto = kh_order_height(n->order);
+}
+
 /* NULL: not known (any more). */
 static const uint8_t *own_hash(const kh_attests *t, uint64_t height)
 {

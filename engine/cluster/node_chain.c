@@ -205,3 +205,56 @@ kh_err kh_node_save(kh_node *n, uint8_t **ret, size_t *ret_n, uint64_t *ret_heig
     kh_node_leave(n);
     return err;
 }
+
+/* ---- an order that was given ---- */
+
+static bool may_adopt(const kh_node *n, const kh_order *given)
+{
+    const kh_chain *c = &n->chain;
+    return !c->open && c->first == NULL && kh_order_height(n->order) == (n->adopted != 0 ? n->adopted : n->begins) &&
+           kh_order_height(given) >= kh_order_height(n->order);
+}
+
+static bool executes(const kh_node *n, const kh_order *given)
+{
+    const kh_member *m = kh_order_member(given, n->options.self);
+    return m != NULL && (m->role & KH_MEMBER_HUB) != 0;
+}
+
+/* Bodies above the attested height are those that a hub may still ask for. */
+static void want_unattested(kh_node *n)
+{
+    uint8_t digest[32];
+    bool lost;
+    for (uint32_t i = 0; kh_order_unattested_at(n->order, i, digest, &lost); i++)
+        if (!lost && !n->fx->body_has(n->fx->self, digest)) kh_wants_add(n, digest, 0, NULL);
+}
+
+static void take_order(kh_node *n, kh_order *given)
+{
+    kh_order_free(n->order);
+    n->order = given;
+    n->adopted = n->chain.kept_height = kh_order_height(given);
+    kh_order_app_hash(given, n->chain.kept_hash);
+    kh_node_look(n);
+    kh_attests_order(n);
+    for (uint32_t i = 0; i < n->member_cnt; i++) n->members[i]->acked_cnt = 0, n->members[i]->acked_sz = 0;
+    kh_acks_load(n);
+    kh_own_adopted(n);
+    want_unattested(n);
+}
+
+kh_err kh_node_adopt(kh_node *n, const uint8_t *saved, size_t sz, uint64_t height, const uint8_t app_hash[32],
+                     kh_err (*begin)(void *ctx, kh_order *order), void *ctx)
+{
+    kh_order *given = NULL;
+    const kh_node_options *o = &n->options;
+    kh_err err = kh_order_load_given(o->genesis_bytes, o->genesis_sz, saved, sz, height, app_hash, &given);
+    if (err != KH_OK) return err == KH_E_VERSION ? KH_E_FORMAT : err;
+    kh_node_enter(n);
+    err = executes(n, given) ? KH_E_CLOSED : may_adopt(n, given) ? begin(ctx, given) : KH_E_EXISTS;
+    if (err == KH_OK) take_order(n, given);
+    kh_node_leave(n);
+    if (err != KH_OK) kh_order_free(given);
+    return err;
+}

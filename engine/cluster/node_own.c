@@ -54,7 +54,7 @@ static int by_sequence(const void *a, const void *b)
     return x->sequence < y->sequence ? -1 : x->sequence > y->sequence;
 }
 
-kh_err kh_own_load(kh_node *n)
+static kh_err look_at_store(kh_node *n)
 {
     kh_sender *s = &n->own;
     look l = {.n = n};
@@ -64,8 +64,36 @@ kh_err kh_own_load(kh_node *n)
     if (l.no_memory) return KH_E_NOMEM;
     if (s->stored_cnt != 0) qsort(s->stored, s->stored_cnt, sizeof *s->stored, by_sequence);
     s->lost = l.next > KH_FIRST_SEQUENCE && !l.last_seen;
-    kh_own_refill(n);
     return KH_OK;
+}
+
+kh_err kh_own_load(kh_node *n)
+{
+    kh_err err = look_at_store(n);
+    if (err == KH_OK && n->options.sender != NULL) kh_own_refill(n);
+    return err;
+}
+
+/* What was submitted since the start is not in the order that was given: unless it goes on there by chance, it takes new
+ * sequences behind an INCARNATION. What the store brought before that order is looked at anew; behind the former, at the next
+ * start. */
+void kh_own_adopted(kh_node *n)
+{
+    kh_sender *s = &n->own;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->window_cnt; i++) {
+        if (s->window[i].tag_cnt != 0) s->window[kept++] = s->window[i];
+        else kh_own_drop(&s->window[i]);
+    }
+    s->window_cnt = kept;
+    s->stored_cnt = s->stored_at = 0;
+    s->incarnation_at_ns = 0;
+    uint32_t incarnation = 0;
+    uint64_t next = 0;
+    if (look_at_store(n) != KH_OK) s->lost = true;
+    if (kept == 0 || !kh_order_next(n->order, n->options.self, &incarnation, &next)) return;
+    s->stored_cnt = 0;
+    s->lost = s->lost || s->window[0].incarnation != incarnation || s->window[0].sequence != next;
 }
 
 static kh_err read_stored(kh_node *n, const uint8_t digest[32], kh_own *own, uint32_t *ret_epoch)

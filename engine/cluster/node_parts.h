@@ -67,6 +67,7 @@ typedef struct kh_sender {
     uint64_t incarnation_at_ns;
 } kh_sender;
 KH_MUST kh_err kh_own_load(kh_node *n);
+void kh_own_adopted(kh_node *n); /* the order is another one, further on */
 void kh_own_free(kh_node *n);
 void kh_own_tick(kh_node *n);
 void kh_own_seal_waiting(kh_node *n);
@@ -205,6 +206,8 @@ void kh_attests_tick(kh_node *n);
 void kh_attests_free(kh_node *n);
 /* kh_attests_hash notes what this node's own app hash is from this height on. */
 void kh_attests_hash(kh_node *n, uint64_t height, const uint8_t app_hash[32]);
+/* kh_attests_order notes those of the order as of now, in place of what was noted. */
+void kh_attests_order(kh_node *n);
 
 /* ---- chain ---- */
 typedef struct kh_result { /* of a block above the height that is durable: CometBFT may ask for it again */
@@ -243,7 +246,8 @@ struct kh_node {
     kh_suite suite;
     uint8_t chain_id[32];
     uint64_t next_token, last_tick_ns;
-    kh_done *done; /* under done_lock */
+    uint64_t begins, adopted; /* height of the genesis' order; of the one that was given instead, 0: none */
+    kh_done *done;            /* under done_lock */
     uint32_t done_cnt, done_cap;
     /* what the order says, looked up anew after each block */
     kh_order_validators set;

@@ -8,6 +8,7 @@
 struct kh_register {
     kh_store *store;
     uint64_t first, done; /* the first height there is; the newest whose operations are queued */
+    bool begun;           /* the store has an entry, or one is queued */
     bool only_genesis;    /* nothing but the genesis is queued: `done` is open for more */
     uint8_t *ops;
     size_t ops_sz, ops_cap;
@@ -20,15 +21,17 @@ struct kh_register {
 
 /* ---- what the genesis says ---- */
 
-static kh_err party(const kh_member *m, kh_err (*each)(void *ctx, const kh_op *op), void *ctx)
+/* whole: what a store may know otherwise is said, too: that a member is not frozen. */
+static kh_err party(const kh_member *m, bool whole, kh_err (*each)(void *ctx, const kh_op *op), void *ctx)
 {
     const kh_op add = {.type = KH_OP_PARTY_ADD, .party_add = {m->id, m->role, {m->name, m->name_n}, {m->uscc, m->uscc_n}}};
-    const kh_op freeze = {.type = KH_OP_PARTY_STATUS, .party_status = {m->id, 1}};
+    bool frozen = (m->flags & KH_MEMBER_FROZEN) != 0;
+    const kh_op freeze = {.type = KH_OP_PARTY_STATUS, .party_status = {m->id, frozen}};
     const kh_op expel = {.type = KH_OP_EXPELLED, .expelled = {m->id}};
     if (m->role == KH_MEMBER_HUB) return KH_OK;
     kh_err err = each(ctx, &add);
     if (err == KH_OK && (m->flags & KH_MEMBER_EXPELLED) != 0) return each(ctx, &expel);
-    return err == KH_OK && (m->flags & KH_MEMBER_FROZEN) != 0 ? each(ctx, &freeze) : err;
+    return err == KH_OK && (frozen || whole) ? each(ctx, &freeze) : err;
 }
 
 static kh_err leaf(const kh_public_leaf *l, kh_err (*each)(void *ctx, const kh_op *op), void *ctx)
@@ -51,8 +54,24 @@ static kh_err leaf(const kh_public_leaf *l, kh_err (*each)(void *ctx, const kh_o
 kh_err kh_genesis_ops(const kh_genesis *genesis, kh_err (*each)(void *ctx, const kh_op *op), void *ctx)
 {
     kh_err err = KH_OK;
-    for (uint32_t i = 0; i < genesis->member_cnt && err == KH_OK; i++) err = party(&genesis->members[i], each, ctx);
+    for (uint32_t i = 0; i < genesis->member_cnt && err == KH_OK; i++) err = party(&genesis->members[i], false, each, ctx);
     for (uint32_t i = 0; i < genesis->public_cnt && err == KH_OK; i++) err = leaf(&genesis->publics[i], each, ctx);
+    return err;
+}
+
+static bool is_said(const kh_public_leaf *l) /* a rule or a rate */
+{
+    return (l->key[0] == 'r' && l->key_n > 1) || (l->key[0] == 'x' && l->key_n == 7);
+}
+
+static kh_err order_ops(const kh_order *order, kh_err (*each)(void *ctx, const kh_op *op), void *ctx)
+{
+    kh_err err = KH_OK;
+    const kh_member *m;
+    kh_public_leaf l;
+    for (uint32_t i = 0; err == KH_OK && (m = kh_order_member_at(order, i)) != NULL; i++) err = party(m, true, each, ctx);
+    for (uint32_t i = 0; err == KH_OK && kh_order_leaf_at(order, i, &l); i++)
+        if (is_said(&l)) err = leaf(&l, each, ctx);
     return err;
 }
 
@@ -181,8 +200,20 @@ static kh_err begin_with(kh_register *r, const kh_genesis *genesis)
     return err == KH_OK ? execute(r, genesis->time_ns) : err;
 }
 
-kh_err kh_register_open(kh_store *store, kh_kept *kept, const kh_genesis *genesis, kh_register **ret)
+kh_err kh_register_given(kh_register *r, const kh_order *order)
 {
+    uint64_t height = kh_order_height(order);
+    if (r->begun && was_done(r, height)) return KH_OK;
+    kh_err err = begin(r, height);
+    if (err == KH_OK) err = order_ops(order, add_op, r);
+    if (err == KH_OK) err = finish(r, height, kh_order_time(order));
+    if (err == KH_OK) r->begun = true;
+    return err;
+}
+
+kh_err kh_register_open(kh_store *store, kh_kept *kept, const kh_genesis *genesis, const kh_order *order, kh_register **ret)
+{
+    uint64_t base = kh_kept_base(kept);
     kh_store_stats stats;
     kh_store_get_stats(store, &stats);
     kh_register *r = calloc(1, sizeof *r);
@@ -193,7 +224,12 @@ kh_err kh_register_open(kh_store *store, kh_kept *kept, const kh_genesis *genesi
     r->done = stats.height == 0 ? r->first : kh_store_last_block(store);
     (void)pthread_mutex_init(&r->lock, NULL);
     (void)pthread_cond_init(&r->idle, NULL);
-    kh_err err = stats.height == 0 ? begin_with(r, genesis) : KH_OK;
+    r->begun = stats.height != 0;
+    bool given = base != 0 && (!r->begun || r->done < base);
+    kh_err err = KH_OK;
+    if (given) err = order != NULL ? kh_register_given(r, order) : KH_E_ARG;
+    else if (!r->begun) err = begin_with(r, genesis);
+    r->begun = r->begun || err == KH_OK;
     if (err == KH_OK) err = catch_up(r, kept);
     if (!wait_idle(r) && err == KH_OK) err = KH_E_CLOSED;
     if (err == KH_OK) *ret = r;

@@ -214,3 +214,90 @@ Test(kept, records_are_dropped_from_the_front_and_cut_from_the_back)
     cr_assert(kh_heights_open(&w.disk, path, "TEST", KH_HEIGHTS_SOUND, &at, &h) == KH_OK && kh_heights_newest(h) == 800);
     kh_heights_close(h);
 }
+
+/* ---- an order that was given ---- */
+
+static uint8_t given_bytes[64];
+static void begin_with_given(void) /* as of the world's order: FIRST_HEIGHT - 1, with one app hash */
+{
+    memset(given_bytes, 7, sizeof given_bytes);
+    cr_assert(kh_kept_begin(w.kept, node.order, given_bytes, sizeof given_bytes) == KH_OK);
+}
+
+static void begins_there(uint64_t base)
+{
+    kh_kept_hash hash;
+    kh_kept_block *b = NULL;
+    kh_kept_member *m = NULL;
+    uint32_t cnt = 0;
+    uint8_t own[32];
+    kh_order_app_hash(node.order, own);
+    cr_assert(kh_kept_base(w.kept) == base && kh_kept_at(w.kept, base, &b) == KH_E_NOT_FOUND);
+    cr_assert(kh_kept_hash_at(w.kept, base, &hash) == KH_OK && memcmp(hash.app_hash, own, 32) == 0 && hash.height == base);
+    cr_assert(!hash.base && hash.time_ns == kh_order_time(node.order));
+    cr_assert(kh_kept_hash_at(w.kept, base - 1, &hash) == KH_E_NOT_FOUND); /* older than all that it remembers */
+    cr_assert(kh_kept_members(w.kept, base, &m, &cnt) == KH_OK && cnt == 5);
+    free(m);
+}
+
+Test(kept, begins_with_an_order_that_was_given)
+{
+    kh_kept_hash hash;
+    kh_kept_block *b = NULL;
+    uint8_t *p = NULL;
+    size_t n = 0;
+    const uint64_t base = kh_order_height(node.order);
+    cr_assert(reopen() == KH_OK && kh_kept_base(w.kept) == 0 && kh_kept_hash_at(w.kept, 5, &hash) == KH_E_AGAIN);
+    begin_with_given();
+    begins_there(base);
+    cr_assert(kh_kept_hash_at(w.kept, base + 5, &hash) == KH_OK && hash.height == base && !hash.base);
+    cr_assert(reopen() == KH_OK && kh_kept_saved(w.kept, &p, &n) == KH_OK && n == sizeof given_bytes);
+    free(p);
+    begins_there(base);
+    begin_with_given(); /* again: CometBFT had not come through */
+    for (uint64_t h = base + 1; h <= base + 20; h++) add_one(h, (uint32_t)(h % 5), h == base + 3);
+    cr_assert(kh_kept_begin(w.kept, node.order, given_bytes, sizeof given_bytes) == KH_E_EXISTS);
+    save(base + 20);
+    cr_assert(reopen() == KH_OK);
+    begins_there(base);
+    for (uint64_t h = base + 1; h <= base + 20; h++) check(h);
+    cr_assert(kh_kept_after(w.kept, 0, &b) == KH_OK && b->height == base + 1);
+    kh_kept_block_free(b);
+    cr_assert(kh_kept_hash_at(w.kept, base + 7, &hash) == KH_OK && hash.height == base + 7 &&
+              kh_load64(hash.app_hash) == base + 7);
+    cr_assert(kh_kept_begin(w.kept, node.order, given_bytes, sizeof given_bytes) == KH_E_EXISTS);
+}
+
+Test(kept, who_began_at_the_first_block_does_not_begin_anew)
+{
+    cr_assert(reopen() == KH_OK);
+    add_one(5, 0, false);
+    cr_assert(kh_kept_begin(w.kept, node.order, given_bytes, sizeof given_bytes) == KH_E_EXISTS);
+    save(5);
+    cr_assert(reopen() == KH_OK && kh_kept_base(w.kept) == 0);
+    cr_assert(kh_kept_begin(w.kept, node.order, given_bytes, sizeof given_bytes) == KH_E_EXISTS);
+}
+
+/* A crash between its two files leaves what was before. */
+Test(kept, a_beginning_that_was_cut_off)
+{
+    char command[600];
+    uint8_t *p = NULL;
+    size_t n = 0;
+    cr_assert(reopen() == KH_OK);
+    begin_with_given();
+    snprintf(command, sizeof command, "rm %s/order/state", w.root);
+    cr_assert(system(command) == 0 && reopen() == KH_OK && kh_kept_base(w.kept) == 0);
+    cr_assert(kh_kept_saved(w.kept, &p, &n) == KH_OK && n == 0);
+    add_one(5, 0, false);
+    save(1000); /* it began at the first block after all: the file is gone */
+    cr_assert(reopen() == KH_OK && kh_kept_base(w.kept) == 0);
+    check(5);
+    snprintf(command, sizeof command, "rm -r %s/order", w.root);
+    cr_assert(system(command) == 0 && reopen() == KH_OK);
+    begin_with_given();
+    int fd = open_of("given");
+    cr_assert(ftruncate(fd, lseek(fd, 0, SEEK_END) - 1) == 0);
+    close(fd);
+    cr_assert(reopen() == KH_E_DAMAGED && strstr(why, "given") != NULL);
+}

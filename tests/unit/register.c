@@ -1,6 +1,7 @@
 /* register: members, rules and rates in the store of a node that executes nothing else. */
 #include "cluster/register.h"
 #include "hub_fixture.h"
+#include "order/inside.h"
 
 static kh_register *members;
 
@@ -9,7 +10,7 @@ static void open_store(void)
     kh_store_report report;
     const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .driven = true};
     cr_assert(kh_store_open(&options, w.store_dir, &report, &w.store) == KH_OK, "%s", report.why);
-    cr_assert(kh_register_open(w.store, w.kept, &w.genesis, &members) == KH_OK);
+    cr_assert(kh_register_open(w.store, w.kept, &w.genesis, NULL, &members) == KH_OK);
 }
 static void close_store(void)
 {
@@ -177,4 +178,74 @@ Test(members, nothing_else_writes_there)
     const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true};
     cr_assert(kh_store_open(&options, w.store_dir, &report, &w.store) == KH_OK);
     cr_assert(kh_store_submit(w.store, &batch, &ticket) == KH_E_CLOSED);
+}
+
+/* ---- an order that was given ---- */
+
+static kh_register *opens_with(kh_order *order)
+{
+    kh_register_close(members);
+    members = NULL;
+    cr_assert(kh_register_open(w.store, w.kept, &w.genesis, order, &members) == KH_OK);
+    return members;
+}
+
+/* The order says of bank A that it is frozen, whatever the store has heard. */
+static void freeze_in_order(bool frozen)
+{
+    kh_member *m = (kh_member *)kh_order_member(node.order, BANK_A);
+    m->flags = (uint8_t)(frozen ? m->flags | KH_MEMBER_FROZEN : m->flags & ~KH_MEMBER_FROZEN);
+}
+
+Test(members, an_order_that_was_given_is_executed_over_what_is_there)
+{
+    kh_party_view p;
+    static const uint8_t saved[8] = {1};
+    kh_order_block b = frozen_block(FIRST_HEIGHT, BANK_B, 1);
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    wait_entries(2);
+    cr_assert(party(BANK_B, &p) && p.frozen);
+    freeze_in_order(true); /* and B thawed meanwhile */
+    node.order->height = FIRST_HEIGHT + 50;
+    node.order->time_ns = GENESIS_NS + FIRST_HEIGHT + 50;
+    cr_assert(kh_register_given(members, node.order) == KH_OK);
+    wait_entries(3);
+    cr_assert(party(BANK_A, &p) && p.frozen && party(BANK_B, &p) && !p.frozen && party(SOURCE, &p));
+    cr_assert(kh_store_last_block(w.store) == FIRST_HEIGHT + 50);
+    cr_assert(kh_register_given(members, node.order) == KH_OK && entries() == 3); /* once */
+    b = frozen_block(FIRST_HEIGHT + 51, BANK_A, 0);
+    cr_assert(kh_register_decided(members, &b) == KH_OK);
+    wait_entries(4);
+    cr_assert(party(BANK_A, &p) && !p.frozen);
+    /* Where the entry was lost in a crash a start makes up for it; where it is there nothing is done. */
+    cr_assert(kh_kept_begin(w.kept, node.order, saved, sizeof saved) == KH_OK && opens_with(node.order) != NULL &&
+              entries() == 4);
+    freeze_in_order(false);
+}
+
+Test(members, an_empty_store_begins_with_the_order_that_was_given)
+{
+    char command[400];
+    kh_party_view p;
+    static const uint8_t saved[8] = {1};
+    freeze_in_order(true);
+    node.order->height = FIRST_HEIGHT + 50;
+    node.order->time_ns = GENESIS_NS + FIRST_HEIGHT + 50;
+    cr_assert(kh_kept_begin(w.kept, node.order, saved, sizeof saved) == KH_OK);
+    for (int round = 0; round < 2; round++) { /* with the genesis in the store, then with nothing */
+        opens_with(node.order);
+        wait_entries(round == 0 ? 2 : 1);
+        cr_assert(party(BANK_A, &p) && p.frozen && party(REGULATOR, &p) && !party(HUB, &p));
+        cr_assert(kh_store_last_block(w.store) == FIRST_HEIGHT + 50);
+        if (round == 1) break;
+        close_store();
+        (void)snprintf(command, sizeof command, "rm -rf %s", w.store_dir);
+        cr_assert(system(command) == 0);
+        const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy};
+        cr_assert(kh_store_create(&options, w.store_dir, NULL, NULL) == KH_OK);
+        kh_store_report report;
+        const kh_store_options driven = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .driven = true};
+        cr_assert(kh_store_open(&driven, w.store_dir, &report, &w.store) == KH_OK);
+        cr_assert(kh_register_open(w.store, w.kept, &w.genesis, NULL, &members) == KH_E_ARG);
+    }
 }
