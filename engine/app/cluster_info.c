@@ -127,6 +127,10 @@ static kh_err gather(kh_cluster *c, uint64_t financing, gathered *g, kh_prove_op
     uint64_t height = 0;
     if (rpc[0] == '\0') return KH_E_CLOSED;
     kh_err err = kh_view_proof(kh_cluster_view(c), financing, &height, &ret->item, &g->package, &ret->package_n);
+    uint64_t base = kh_kept_base(kh_cluster_kept(c));
+    kh_view_gap gap;
+    if (err == KH_E_NOT_FOUND && !kh_view_whole(kh_cluster_view(c), &gap)) err = gap.coming ? KH_E_AGAIN : KH_E_ARG;
+    if (err == KH_OK && base != 0 && (height <= base || kh_kept_base_changes(kh_cluster_kept(c)) > 1)) err = KH_E_ARG;
     if (err == KH_OK) err = kh_kept_at(kh_cluster_kept(c), height, &g->block);
     if (err == KH_OK && g->block->height != height) err = KH_E_DAMAGED;
     if (err == KH_OK) err = read_genesis(config->cluster.genesis, g);

@@ -39,7 +39,7 @@ void kh_view_forget(kh_view *v)
     v->alerts = NULL;
     v->places = NULL;
     v->alert_cnt = v->alert_cap = v->place_cnt = v->place_cap = v->saved_cnt = 0;
-    v->height = v->count = 0;
+    v->height = v->count = v->begins = 0;
     memset(v->head, 0, sizeof v->head);
 }
 
@@ -203,6 +203,16 @@ uint64_t kh_view_height(kh_view *v)
     uint64_t height = v->height;
     (void)pthread_mutex_unlock(&v->lock);
     return height;
+}
+
+bool kh_view_whole(kh_view *v, kh_view_gap *ret)
+{
+    ret->base = kh_kept_base(v->options.kept);
+    (void)pthread_mutex_lock(&v->lock);
+    ret->coming = v->height < ret->base;
+    ret->lacking = v->begins;
+    (void)pthread_mutex_unlock(&v->lock);
+    return !ret->coming && ret->lacking == 0;
 }
 
 static void show(kh_view *v, kh_view_fin *f, kh_view_financing *ret)

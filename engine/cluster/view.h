@@ -2,10 +2,10 @@
  * answers to its own submissions.
  *
  * A package that a hub sent is taken when q hubs attested its root for that height, its app hash is this node's own, the chain
- * goes on without a gap, and each own operation that was ordered at that height has its receipt: else an alert names the hub and
- * nothing is taken. In memory in the clear; on disk sealed under keys of its own, one a record (DIR/view/, append only, a
- * snapshot now and then; docs/CLUSTER.md). What was taken and is not on disk yet is asked of the hubs again, who keep it until
- * then.
+ * goes on without a gap (but see kh_view_whole), and each own operation that was ordered at that height has its receipt: else an
+ * alert names the hub and nothing is taken. In memory in the clear; on disk sealed under keys of its own, one a record
+ * (DIR/view/, append only, a snapshot now and then; docs/CLUSTER.md). What was taken and is not on disk yet is asked of the hubs
+ * again, who keep it until then.
  *
  * Threads  any; a lock inside, and a thread of its own that opens, checks and takes packages and writes them. kh_view_outputs,
  * kh_view_attested, kh_view_ordered and kh_view_decided take no lock of the node: they may be called from its effects; the others
@@ -61,6 +61,15 @@ const kh_store_driver *kh_view_driver(kh_view *v); /* submissions of the bank: k
 /* ---- what is asked ---- */
 uint32_t kh_view_party(const kh_view *v);
 uint64_t kh_view_height(kh_view *v); /* the attested height that it stands for */
+/* kh_view_whole: false: what the view does not hold may all the same have been: this node began with a given order, and not all
+   that its bank was told up to there is here. coming: it may come yet. lacking: so many outputs at the front are gone for good:
+   no hub had them any more, and the view, which was empty, began behind them. */
+typedef struct kh_view_gap {
+    uint64_t base; /* height of the given order; 0: none */
+    uint64_t lacking;
+    bool coming;
+} kh_view_gap;
+bool kh_view_whole(kh_view *v, kh_view_gap *ret);
 typedef struct kh_view_line {
     kh_paper_text paper; /* number_n 0: not told, the key names it */
     kh_receipt_line line;

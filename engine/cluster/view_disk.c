@@ -308,6 +308,7 @@ static kh_err replay_one(kh_view *v, kh_view_place place, const uint8_t *text, s
     if (place.height <= v->height) return KH_OK; /* written twice, a write having failed */
     kh_err err = kh_package_read(text + TEXT_HEAD_SZ, place.size, v->chain, &package);
     if (err != KH_OK) return err == KH_E_NOMEM ? err : KH_E_DAMAGED;
+    if (package.count_before > v->count && kh_view_may_begin(v)) kh_view_begin(v, &package);
     bool goes_on = package.party == v->options.party && package.height == place.height && package.count_before == v->count &&
                    memcmp(package.head_before, v->head, 32) == 0;
     err = goes_on ? kh_view_apply(v, &package, place.time_ns) : KH_E_DAMAGED;
@@ -339,6 +340,26 @@ static kh_err replay(kh_view *v, uint32_t segment, uint64_t *ret_at)
     return err == KH_E_NOT_FOUND || err == KH_E_AGAIN ? KH_OK : err;
 }
 
+/* Where a snapshot's view begins its first package says. */
+static kh_err find_beginning(kh_view *v)
+{
+    kh_package package;
+    uint8_t *p = NULL;
+    size_t n = 0;
+    uint64_t time_ns;
+    if (kh_kept_base(v->options.kept) == 0) return KH_OK;
+    v->begins = v->count;
+    if (v->place_cnt == 0) return KH_OK;
+    kh_err err = kh_view_package_at(v, v->places[0].height, &p, &n, &time_ns);
+    if (err == KH_OK && kh_package_read(p, n, v->chain, &package) != KH_OK) err = KH_E_DAMAGED;
+    else if (err == KH_OK) {
+        v->begins = package.count_before;
+        kh_package_free(&package);
+    }
+    free(p);
+    return err == KH_E_NOT_FOUND ? KH_E_DAMAGED : err;
+}
+
 kh_err kh_view_recover(kh_view *v, char *why, size_t cap)
 {
     const kh_disk *d = v->options.disk;
@@ -353,6 +374,7 @@ kh_err kh_view_recover(kh_view *v, char *why, size_t cap)
     if (err == KH_OK) {
         err = kh_view_snapshot_load(v, &covered);
         if (err == KH_E_NOT_FOUND) err = KH_OK;
+        else if (err == KH_OK) err = find_beginning(v);
     }
     if (all.cnt > 0) qsort(all.of, all.cnt, sizeof *all.of, by_number);
     uint32_t segment = 0;

@@ -3,16 +3,18 @@
 #include <stdlib.h>
 #include "cluster/view_parts.h"
 
-/* own_hash: KH_OK: the app hash of this height is this node's own, and *ret_time its block's; KH_E_AGAIN: the block is not here
-   yet; KH_E_DAMAGED: it is another. */
+/* own_hash: KH_OK: the app hash of this height is this node's own, and *ret_time its block's, 0 where it is not known;
+   KH_E_AGAIN: the block is not here yet; KH_E_DAMAGED: it is another. Of blocks before all that a node knows which began with a
+   given order, the quorum of hubs alone speaks. */
 static kh_err own_hash(kh_view *v, const kh_attestation *a, uint64_t *ret_time_ns)
 {
-    kh_kept_block *at = NULL, *behind = NULL;
-    kh_err err = kh_kept_at(v->options.kept, a->height, &at);
-    if (err != KH_OK) return err == KH_E_NOT_FOUND ? KH_E_AGAIN : err;
-    bool same = memcmp(at->app_hash, a->app_hash, 32) == 0, there = at->height == a->height;
-    *ret_time_ns = at->time_ns;
-    kh_kept_block_free(at);
+    kh_kept_hash at;
+    kh_kept_block *behind = NULL;
+    *ret_time_ns = 0;
+    kh_err err = kh_kept_hash_at(v->options.kept, a->height, &at);
+    if (err != KH_OK) return err == KH_E_NOT_FOUND ? KH_OK : err;
+    bool same = memcmp(at.app_hash, a->app_hash, 32) == 0, there = at.height == a->height || at.base;
+    *ret_time_ns = at.time_ns;
     if (same) return KH_OK;
     if (!there && kh_kept_after(v->options.kept, a->height, &behind) == KH_OK) {
         kh_kept_block_free(behind);

@@ -135,6 +135,7 @@ struct kh_view {
     bool has_thread, closing, save_due, ask_now;
     /* what is known */
     uint64_t height, count, highest; /* highest: of the statements told */
+    uint64_t begins;                 /* so many outputs at the front lack for good */
     uint8_t head[32];
     kh_view_table fins;
     kh_view_told **alerts;
@@ -187,6 +188,11 @@ void kh_view_statement_add(kh_view *v, const kh_attestation *a);
 typedef enum kh_view_verdict { KH_VIEW_TAKE, KH_VIEW_WAIT, KH_VIEW_GAP, KH_VIEW_DROP } kh_view_verdict;
 /* kh_view_judge: may this package be taken now? DROP: *ret_word says why; NULL: that names nobody. *ret_time: of its block. */
 kh_view_verdict kh_view_judge(kh_view *v, const kh_view_held *held, const char **ret_word, uint64_t *ret_time_ns);
+
+/* kh_view_may_begin: it is empty, behind an order that was given: outputs that no hub has any more need not come first.
+   kh_view_begin begins with a package whose statement is there. */
+bool kh_view_may_begin(const kh_view *v);
+void kh_view_begin(kh_view *v, const kh_package *package);
 
 /* ---- answer ---- */
 void kh_view_answer_start(kh_view *v);

@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include "cluster/view_parts.h"
 
-#define GAP_TICKS 20u /* that a gap may stay open before who sent what is behind it is named */
+#define GAP_TICKS 20u    /* that a gap may stay open before who sent what is behind it is named */
+#define BEGIN_TICKS 100u /* that hubs are asked for what is before an empty view's first package, each many times */
 
 void kh_view_warn(kh_view *v, const char *word, uint32_t member, uint64_t height)
 {
@@ -157,6 +158,28 @@ static void take(kh_view *v, uint32_t i, uint64_t time_ns)
     kh_view_held_drop(v, i);
 }
 
+/* ---- an empty view behind an order that was given ---- */
+
+bool kh_view_may_begin(const kh_view *v)
+{
+    return v->count == 0 && v->place_cnt == 0 && v->height < kh_kept_base(v->options.kept);
+}
+
+void kh_view_begin(kh_view *v, const kh_package *package)
+{
+    v->begins = v->count = package->count_before;
+    memcpy(v->head, package->head_before, sizeof v->head);
+    v->height = kh_max64(v->height, package->height - 1); /* receipts of before are with what lacks */
+    for (uint32_t i = 0; i < v->held_cnt; i++) v->held[i].gap_ticks = 0;
+}
+
+static bool is_lowest(const kh_view *v, uint32_t nth)
+{
+    for (uint32_t i = 0; i < v->held_cnt; i++)
+        if (v->held[i].package.height < v->held[nth].package.height) return false;
+    return true;
+}
+
 /* step takes or drops one package; false: there is nothing to do. */
 static bool step(kh_view *v)
 {
@@ -173,6 +196,11 @@ static bool step(kh_view *v)
             return v->failed == KH_OK;
         }
         v->held[i].gap = verdict == KH_VIEW_GAP;
+        if (verdict == KH_VIEW_GAP && kh_view_may_begin(v)) {
+            if (v->held[i].gap_ticks <= BEGIN_TICKS || !is_lowest(v, i)) continue;
+            kh_view_begin(v, &v->held[i].package);
+            return true;
+        }
         if (verdict == KH_VIEW_GAP && v->held[i].gap_ticks > GAP_TICKS) {
             verdict = KH_VIEW_DROP;
             word = "WITHHELD_OUTPUTS";

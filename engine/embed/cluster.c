@@ -66,6 +66,11 @@ kh_result kh_finance_prove(kh_engine *e, uint64_t financing, void (*give)(void *
     kh_err err = e->cluster->prove(e->cluster->self, who.party, financing, give, ctx);
     if (err == KH_E_NOT_FOUND)
         return kh_embed_fail(e, KH_DONE_NOT_OK, "NOT_FOUND: there is no such financing, or it was granted before genesis");
+    if (err == KH_E_ARG)
+        return kh_embed_fail(
+            e, KH_DONE_NOT_OK,
+            "NOT_HERE: this node began with a snapshot: the blocks before it, and changes of officers in them, are not "
+            "here, and this receipt needs them (docs/OPERATIONS.md, \"A node without its past\")");
     if (err == KH_E_AGAIN)
         return kh_embed_fail(e, KH_DONE_NOT_OK, "NOT_READY: the block that proves it is not there yet; ask again");
     if (err != KH_OK) return kh_embed_environment(e, err, "make the receipt");

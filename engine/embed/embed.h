@@ -19,7 +19,8 @@ typedef struct kh_cluster_info {
     /* state: now (height 0), or the app hash as of an earlier height: KH_E_NOT_FOUND: before genesis, or not yet. */
     KH_MUST kh_err (*state)(void *self, uint64_t height, kh_cluster_state *ret);
     /* prove gives the receipt of a bank's financing: KH_E_NOT_FOUND: there is none; KH_E_AGAIN: the headers that it needs are not
-       there yet; KH_E_CLOSED: whoever has them cannot be reached. */
+       there yet; KH_E_ARG: they are of before the snapshot that this node began with; KH_E_CLOSED: whoever has them cannot be
+       reached. */
     KH_MUST kh_err (*prove)(void *self, uint32_t bank, uint64_t financing, void (*give)(void *ctx, const char *text, size_t n),
                             void *ctx);
     /* enterprise asks a hub for the id of a USCC: KH_E_NOT_FOUND; KH_E_CLOSED: no hub answers. NULL at a hub. */

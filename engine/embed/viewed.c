@@ -14,6 +14,18 @@ static bool may_see(const kh_engine *e, const kh_principal *who)
     return kh_access_may_see_financing(who, kh_viewed_party(e), 0) && (who->party == 0 || who->party == kh_viewed_party(e));
 }
 
+/* What lacks is not answered as if it had never been. */
+static kh_result not_whole(kh_engine *e, const kh_view_gap *gap, const kh_result_sink *sink)
+{
+    kh_result result = kh_embed_refuse(e, KH_C_NOT_READY, sink);
+    if (result != KH_DONE_NOT_OK) return result;
+    return kh_embed_fail(
+        e, result,
+        "NOT_READY: this node began with a snapshot of height %llu, and what its bank was told before is not all here%s "
+        "(docs/OPERATIONS.md, \"A node without its past\")",
+        (unsigned long long)gap->base, gap->coming ? " yet" : ", nor at any hub: ask a hub");
+}
+
 static void text_of(const char *p, uint32_t n, char *ret)
 {
     memcpy(ret, p, n);
@@ -178,11 +190,15 @@ kh_result kh_viewed_show(kh_engine *e, const kh_principal *who, uint64_t id, con
 {
     build b;
     char number[24];
+    kh_view_gap gap;
+    bool whole = kh_view_whole(e->view, &gap);
+    if (gap.coming) return not_whole(e, &gap, sink);
     bool well = build_begin(&b, e, KH_FIN_NONE);
     if (well && may_see(e, who)) (void)kh_view_find(e->view, id, build_one, &b);
     build_end(&b);
     if (!well || b.err != KH_OK) return kh_embed_environment(e, KH_E_NOMEM, "look");
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)id);
+    if (b.n == 0 && !whole && may_see(e, who)) return not_whole(e, &gap, sink);
     if (b.n == 0) return kh_embed_financing_not_found(e, number, id, KH_C_NOT_FOUND, sink);
     kh_embed_give_financing(b.rows[0], sink);
     return KH_DONE;
@@ -200,6 +216,8 @@ kh_result kh_viewed_list(kh_engine *e, const kh_principal *who, kh_fin_state sta
                          const kh_result_sink *sink)
 {
     build b;
+    kh_view_gap gap;
+    if (!kh_view_whole(e->view, &gap)) return not_whole(e, &gap, sink);
     if (!build_begin(&b, e, state)) {
         build_end(&b);
         return kh_embed_environment(e, KH_E_NOMEM, "list");
@@ -256,6 +274,8 @@ static void give_alert(const kh_view_alert *a, uint64_t as_of, const kh_result_s
 
 kh_result kh_viewed_alerts(kh_engine *e, const kh_principal *who, uint64_t after, kh_page *page, const kh_result_sink *sink)
 {
+    kh_view_gap gap;
+    if (!kh_view_whole(e->view, &gap) && (gap.coming || after < gap.lacking)) return not_whole(e, &gap, sink);
     gathered *g = malloc(sizeof *g);
     if (g == NULL) return kh_embed_environment(e, KH_E_NOMEM, "list");
     uint64_t given = 0, as_of = kh_view_height(e->view);

@@ -157,6 +157,7 @@ static unsigned http_status_of(const kh_request *r, kh_result result)
         if (r->first_is_code_alone && (r->first_code == KH_C_NOT_AUTHORISED || r->first_code == KH_C_FROZEN))
             return MHD_HTTP_FORBIDDEN;
         if (r->first_is_code_alone && r->first_code == KH_C_RATE_LIMITED) return MHD_HTTP_TOO_MANY_REQUESTS;
+        if (r->first_is_code_alone && r->first_code == KH_C_NOT_READY) return MHD_HTTP_SERVICE_UNAVAILABLE;
         if ((r->route->flags & KH_R_ONE) != 0 && r->first_code == KH_C_NOT_FOUND) return MHD_HTTP_NOT_FOUND;
     }
     return MHD_HTTP_OK;
@@ -176,7 +177,8 @@ void kh_answer_end(kh_request *r, kh_result result, const char *message, const c
         message = "the hub could not do this; its operator's log says why";
     }
     r->status = http_status_of(r, result);
-    if (r->status == MHD_HTTP_TOO_MANY_REQUESTS) r->retry_after_s = 1;
+    if (r->status == MHD_HTTP_TOO_MANY_REQUESTS || (r->status == MHD_HTTP_SERVICE_UNAVAILABLE && result == KH_DONE_NOT_OK))
+        r->retry_after_s = 1;
     close_text(r, result, result == KH_DONE ? "" : message, NULL, next);
     if (r->out.too_long)
         kh_answer_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, NULL,

@@ -1,15 +1,6 @@
 /* view, hubs that lie and packages out of order: what is not taken and whom that names, what is waited for. */
 #include "view_fixture.h"
 
-static void expect_alert(const char *word, uint32_t hub, uint64_t height)
-{
-    cr_assert_eq(alert_cnt, 1, "%u alerts", alert_cnt);
-    cr_assert_str_eq(alerts[0].word, word);
-    cr_assert_eq(alerts[0].member, hub);
-    cr_assert_eq(alerts[0].height, height);
-    alert_cnt = 0;
-}
-
 Test(view, an_altered_package_is_not_taken)
 {
     begin();

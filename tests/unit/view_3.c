@@ -248,3 +248,101 @@ Test(view, snapshots)
     cr_assert_eq(state_sum(), sum);
     end();
 }
+
+/* ---- behind an order that was given ---- */
+
+/* It remembers blocks 4 and 8, and is of block 10; the view has nothing yet. */
+static void begin_given(void)
+{
+    begin();
+    static const uint64_t heights[] = {4, 8, 10};
+    for (uint32_t i = 0; i < 3; i++) {
+        kh_kept_hash *h = &fake.given[fake.given_cnt++];
+        *h = (kh_kept_hash){.height = heights[i]};
+        memset(h->app_hash, (int)heights[i], 32);
+    }
+}
+
+static made one_output(uint64_t height, uint64_t id)
+{
+    height_begin(height);
+    put(notice(KH_NOTICE_LAPSED, id, KH_FIN_LAPSED, 1));
+    return height_end(height, true);
+}
+
+Test(view, what_was_before_a_given_order_is_taken_from_hubs)
+{
+    kh_view_gap gap;
+    begin_given();
+    cr_assert(!kh_view_whole(v, &gap) && gap.base == 10 && gap.coming);
+    static const uint64_t heights[] = {2, 4, 8, 10}; /* 2: older than what is remembered: the hubs' word */
+    for (uint32_t i = 0; i < 4; i++) {
+        made m = one_output(heights[i], i);
+        cr_assert(!kh_view_whole(v, &gap));
+        attest(&m);
+        deliver(&m, HUB);
+        kh_view_tick(v);
+        cr_assert(kh_view_height(v) == heights[i], "%llu", (unsigned long long)heights[i]);
+        forget(&m);
+    }
+    cr_assert(kh_view_whole(v, &gap) && alert_cnt == 0);
+    end();
+}
+
+Test(view, a_given_order_that_remembers_another_hash_is_believed_before_hubs)
+{
+    begin_given();
+    made m = one_output(8, 1);
+    kh_attestation a = attestation(&m);
+    a.app_hash[0] ^= 1;
+    kh_view_attested(v, &a);
+    deliver(&m, HUB);
+    kh_view_tick(v);
+    expect_alert("DIFFERING_APP_HASH", HUB, 8);
+    forget(&m);
+    end();
+}
+
+/* What hubs have given up stays away: asked for long enough, an empty view begins behind it, and goes on saying so. */
+Test(view, what_no_hub_has_any_more_lacks_for_good)
+{
+    kh_view_gap gap;
+    given g;
+    snapshot_sz = 1;
+    begin_given();
+    made gone = one_output(2, 1), first = one_output(8, 2), second = one_output(12, 3);
+    fake_block(12);
+    attest(&second), deliver(&second, HUB);
+    attest(&first), deliver(&first, HUB);
+    for (int i = 0; i < 100; i++) kh_view_tick(v);
+    cr_assert(kh_view_height(v) == 0 && !kh_view_whole(v, &gap) && gap.coming && gap.lacking == 0);
+    for (int i = 0; i < 5; i++) kh_view_tick(v);
+    for (int round = 0; round < 3; round++) { /* in memory, then from what is on disk */
+        cr_assert(kh_view_height(v) == 12 && !kh_view_whole(v, &gap) && !gap.coming && gap.lacking == 1, "%d: %llu %llu %d",
+                  round, (unsigned long long)kh_view_height(v), (unsigned long long)gap.lacking, gap.coming);
+        kh_view_close(v);
+        snapshot_sz = round == 0 ? UINT64_MAX : 1;
+        open_view();
+    }
+    made third = one(13, 4, &g);
+    kh_view_tick(v);
+    cr_assert(kh_view_height(v) == 13 && alert_cnt == 0 && g.done == 1 && g.lost == 0);
+    forget(&gone), forget(&first), forget(&second), forget(&third);
+    snapshot_sz = 0;
+    end();
+}
+
+/* One that has something waits for what is between. */
+Test(view, what_is_there_is_gone_on_from)
+{
+    kh_view_gap gap;
+    begin_given();
+    made first = one_output(2, 1), between = one_output(4, 2), last = one_output(8, 3);
+    attest(&first), deliver(&first, HUB);
+    attest(&last), deliver(&last, HUB);
+    for (int i = 0; i < 120; i++) kh_view_tick(v);
+    cr_assert(kh_view_height(v) == 2 && !kh_view_whole(v, &gap) && gap.coming && gap.lacking == 0);
+    expect_alert("WITHHELD_OUTPUTS", HUB, 8);
+    forget(&first), forget(&between), forget(&last);
+    end();
+}

@@ -103,6 +103,27 @@ kh_err kh_kept_after(kh_kept *k, uint64_t height, kh_kept_block **ret)
     *ret = copy_of(best);
     return KH_OK;
 }
+uint64_t kh_kept_base(kh_kept *k)
+{
+    (void)k;
+    return fake.given_cnt != 0 ? fake.given[fake.given_cnt - 1].height : 0;
+}
+kh_err kh_kept_hash_at(kh_kept *k, uint64_t height, kh_kept_hash *ret)
+{
+    kh_kept_block *b = NULL;
+    uint32_t at = fake.given_cnt;
+    if (kh_kept_at(k, height, &b) == KH_OK) {
+        *ret = (kh_kept_hash){.height = b->height, .time_ns = b->time_ns};
+        memcpy(ret->app_hash, b->app_hash, 32);
+        free(b);
+        return KH_OK;
+    }
+    while (at > 0 && fake.given[at - 1].height > height) at--;
+    if (at == 0) return fake.given_cnt != 0 ? KH_E_NOT_FOUND : KH_E_AGAIN;
+    *ret = fake.given[at - 1];
+    ret->base = height < kh_kept_base(k);
+    return KH_OK;
+}
 void kh_kept_block_free(kh_kept_block *b) { free(b); }
 
 /* ---- parcels: {party, height, package, XXH3}, in the clear ---- */

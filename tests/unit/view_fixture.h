@@ -117,6 +117,15 @@ static inline void end(void)
     cr_assert_eq(system(line), 0);
 }
 
+static inline void expect_alert(const char *word, uint32_t hub, uint64_t height)
+{
+    cr_assert_eq(alert_cnt, 1, "%u alerts", alert_cnt);
+    cr_assert_str_eq(alerts[0].word, word);
+    cr_assert_eq(alerts[0].member, hub);
+    cr_assert_eq(alerts[0].height, height);
+    alert_cnt = 0;
+}
+
 /* ---- the hub ---- */
 static uint64_t counts[2];
 static uint8_t heads[2][32];
