@@ -4,6 +4,8 @@ import re
 
 from .plan import write_file
 
+SNAPSHOT_BLOCKS = 100  # between two snapshots of the order; trial clusters are young
+
 CONFIG = """\
 # {name}, a {role}'s node of a trial cluster. conf/node.conf explains every key; relative paths begin at this file's folder.
 data = "data";
@@ -22,6 +24,7 @@ cluster = {{
     keys = "keys";
     abci = "abci.sock";
     cometbft_rpc = "http://{rpc}";
+    snapshot_blocks = {snapshot_blocks};
     links = {{
         listen = "{links}";
         ca = "links.pem";
@@ -51,7 +54,7 @@ def write(cluster):
         write_file(node.path("node.conf"), CONFIG.format(
             name=node.name, role=node.role, member=node.member, https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers_of(cluster, node),
             datagrams=f'datagrams = {{ listen = "{node.at("datagrams")}"; }};\n' if node.role == "hub" else "",
-            hubs=hubs_of(cluster, node)))
+            hubs=hubs_of(cluster, node), snapshot_blocks=SNAPSHOT_BLOCKS))
 
 
 def renew(cluster, node):

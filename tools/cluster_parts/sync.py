@@ -1,0 +1,94 @@
+"""sync: a bank's node that begins with a snapshot of its peers, by CometBFT's state sync: without the blocks before it."""
+import json
+import os
+import shutil
+import time
+
+from . import comet, conf, control, supervise
+from .plan import Trouble, write_file
+
+SNAPSHOTS_AFTER = 2 * conf.SNAPSHOT_BLOCKS  # blocks that a cluster has at least before this is tried: it may have no snapshot before
+TRUST_BACK = 1000  # blocks below the newest, of the one that is trusted: no snapshot that peers keep is far from it
+
+SECTION = """
+[statesync]
+enable = true
+rpc_servers = "{servers}"
+trust_height = {height}
+trust_hash = "{hash}"
+trust_period = "168h0m0s"
+discovery_time = "5s"
+chunk_request_timeout = "10s"
+chunk_fetchers = "2"
+"""
+
+
+def trusted(peers):
+    """(height, hash) that all peers which answer tell alike; two at least."""
+    heights = {peer: supervise.sync_of(peer)[0] for peer in peers}
+    heights = {peer: height for peer, height in heights.items() if height}
+    if len(heights) < 2:
+        raise Trouble("two other nodes must serve: what is taken of the one is held against the other")
+    initial = min(int((supervise.rpc(peer, "/genesis") or {"genesis": {"initial_height": "1"}})["genesis"]["initial_height"]) for peer in heights)
+    newest = min(heights.values())
+    if newest - initial < SNAPSHOTS_AFTER:
+        raise Trouble(f"the cluster has {newest - initial} blocks: peers have a snapshot for sure from {SNAPSHOTS_AFTER} on; `start` takes all blocks")
+    height = max(initial, newest - TRUST_BACK)
+    hashes = {}
+    for peer in heights:
+        said = supervise.rpc(peer, f"/commit?height={height}")
+        if said:
+            hashes[peer] = said["signed_header"]["commit"]["block_id"]["hash"]
+    if len(hashes) < 2 or len(set(hashes.values())) != 1:
+        raise Trouble(f"the other nodes do not tell one hash of block {height}: {', '.join(f'{peer.name} {hash[:16]}' for peer, hash in hashes.items())}")
+    return height, next(iter(hashes.values())), list(hashes)
+
+
+def signed_so_far(peers):
+    """A lost node may have voted in every round that its peers have come to: it must not vote in one of them again."""
+    rounds = [(0, 0)]
+    for peer in peers:
+        said = supervise.rpc(peer, "/consensus_state")
+        if said:
+            height, round_, _ = said["round_state"]["height/round/step"].split("/")
+            rounds.append((int(height), int(round_)))
+    height, round_ = max(rounds)
+    return {"height": str(height), "round": round_, "step": 3}
+
+
+def put_aside(node, peers):
+    """What goes on from the first block goes aside; what its bank was told, and the register, go on from where they are. What it has signed
+    stays, or is taken from what its peers have come to."""
+    stamp = f"gone-{time.time_ns()}"
+    for folder in (*(node.path("data", name) for name in ("order", "bodies", "snapshots")), os.path.join(node.comet, "data")):
+        if os.path.exists(folder):
+            os.makedirs(node.path(stamp), mode=0o700, exist_ok=True)
+            os.rename(folder, node.path(stamp, "comet" if folder.startswith(node.comet) else os.path.basename(folder)))
+    os.makedirs(os.path.join(node.comet, "data"), mode=0o700)
+    before, signed = node.path(stamp, "comet", "priv_validator_state.json"), os.path.join(node.comet, "data/priv_validator_state.json")
+    if os.path.exists(before):
+        shutil.copy2(before, signed)
+    else:
+        write_file(signed, json.dumps(signed_so_far(peers)), 0o600)
+
+
+def start(cluster, node):
+    if node.role != "bank":
+        raise Trouble(f"{node.name} is a hub: a snapshot has no state of the ledger; `replace-hub` begins one anew", 2)
+    peers = [peer for peer in cluster.nodes if peer is not node]
+    with control.locked(cluster.dir):
+        height, block, servers = trusted(peers)
+        control.kill_all(node)
+        put_aside(node, servers)
+        comet.homes(cluster, node)
+        config = os.path.join(node.comet, "config/config.toml")
+        with open(config) as f:
+            plain = f.read()
+        # CometBFT v0.40.0 asks its mempool for what the "nop" one does not have, before it begins state sync. Nothing comes in by another, either.
+        write_file(config, plain.replace('type = "nop"', 'type = "flood"') + SECTION.format(servers=",".join(f"http://{peer.at('rpc')}" for peer in servers), height=height, hash=block))
+        shutil.copy(cluster.path("genesis.json"), os.path.join(node.comet, "config/genesis.json"))
+        control.begin([node])
+        write_file(config, plain)  # it goes on from what it has
+        control.write_env(cluster)
+    print(f"cluster: {node.name} began with its peers' snapshot and serves, height {node.state()['height']}")
+    return 0
