@@ -22,16 +22,15 @@ static void look(void *ctx, kh_order *order)
 static kh_err state(void *self, uint64_t height, kh_cluster_state *ret)
 {
     kh_cluster_state s = {0};
-    kh_kept_block *block = NULL;
+    kh_kept_hash then;
     kh_cluster *c = ((kh_daemon *)self)->cluster;
     kh_node_read(kh_cluster_node(c), look, &s);
     if (height != 0 && height != s.height) {
         if (height > s.height) return KH_E_NOT_FOUND;
-        kh_err err = kh_kept_at(kh_cluster_kept(c), height, &block); /* blocks without entries leave the hash as it is */
-        if (err != KH_OK) return err;
+        kh_err err = kh_kept_hash_at(kh_cluster_kept(c), height, &then); /* blocks without entries leave the hash as it is */
+        if (err != KH_OK) return err == KH_E_AGAIN ? KH_E_NOT_FOUND : err;
         s.height = height;
-        memcpy(s.app_hash, block->app_hash, 32);
-        kh_kept_block_free(block);
+        memcpy(s.app_hash, then.app_hash, 32);
     }
     *ret = s;
     return KH_OK;

@@ -20,8 +20,10 @@ void kh_row_final(kh_row_builder *b, const kh_final *final)
 static kh_result not_there(kh_engine *e, kh_err err, uint64_t height)
 {
     if (err != KH_E_NOT_FOUND) return kh_embed_environment(e, err, "look at the order");
-    return kh_embed_fail(e, KH_MISUSE, "there is no block %llu here: it lies before genesis, or is not decided yet",
-                         (unsigned long long)height);
+    return kh_embed_fail(
+        e, KH_MISUSE,
+        "there is no block %llu here: it lies before genesis, or before what this node remembers, or is not decided yet",
+        (unsigned long long)height);
 }
 
 kh_result kh_embed_audit_cluster(kh_engine *e, uint64_t height, const kh_audit_result *replayed, const kh_result_sink *sink)

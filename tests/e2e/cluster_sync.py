@@ -80,6 +80,8 @@ def loses_all():
     first = int(rpc("bank12", "/status")["sync_info"]["earliest_block_height"])
     tap.ok(taken and first == taken[0]["height"] + 1, "and has no block before it", (first, taken))
     tap.ok(town.until(one_digest), "one digest at all nodes")
+    past = taken[0]["height"] - 20 if taken else 0
+    tap.same(town.audit("bank12", past).get("digest"), town.audit("bank11", past).get("digest"), "of before, too, as far as the order remembers")
     tap.ok(town.until(lambda: financings(12) == before, 60), "its bank's view is there again, from the hub", (financings(12), before, town.said))
     tap.same(town.alerts(), [], "and nobody is called a liar")
     return taken[0]["height"] if taken else 0
@@ -143,6 +145,27 @@ def was_away():
     tap.ok(town.until(one_digest), "one digest at all nodes")
 
 
+def joins_and_loses_all():
+    """One that is no member at the genesis, and is one by the snapshot."""
+    town.must("add", "bank", "--name", "Bank Late")
+    town.look()
+    number = next(applied)
+    tap.same(town.apply(15, number, "10.00", D[number])[0].get("name"), "OK", "a bank joins and applies")
+    height = int(rpc("bank11", "/status")["sync_info"]["latest_block_height"])
+    while max(snapshots("bank11")) <= height:
+        tap.same(apply(11)[1][0].get("name"), "OK", "others apply, while blocks come")
+        time.sleep(2)
+    town.must("kill", "bank15")
+    shutil.rmtree(town.home("bank15", "data"))
+    shutil.rmtree(town.home("bank15", "cometbft", "data"))
+    town.must("start", "bank15", "--from-peers")
+    tap.same(len(said("bank15", "snapshot_taken")), 1, "its disk is lost, and its node begins with a snapshot")
+    tap.ok(town.until(lambda: [row["id"] for row in financings(15) or []] == [number], 400), "it comes to know itself, and its bank's view is there", (financings(15), town.said))
+    tap.ok(town.until(one_digest), "one digest at all nodes")
+    done = town.raw("bank15", 15, "prove", number, "-o", os.path.join(root, "late.json"))
+    tap.ok(done.returncode == 1 and "NOT_HERE" in done.stderr, "officers changed something before: it proves nothing", (done.returncode, done.stderr))
+
+
 try:
     begins()
     height = loses_all()
@@ -151,6 +174,7 @@ try:
     is_killed()
     takes_part("after a restart")
     was_away()
+    joins_and_loses_all()
     status, words = town.tool("start", "hub1", "--from-peers")
     tap.ok(status == 2 and "hub" in words, "a hub is not begun so", (status, words))
     tap.same(town.alerts(), [], "nobody was called a liar")
