@@ -100,7 +100,7 @@ static kh_result begin(kh_engine *e, const kh_origin *origin, const uint8_t *sec
     if (err == KH_OK) give_row(&c, sink);
     if (err == KH_OK) return KH_DONE;
     if (err == KH_E_DAMAGED || err == KH_E_VERSION)
-        return kh_embed_fail(e, KH_FAILED, "%s does not hold at %s: %s; no directory was made of it", origin->path, report.where,
+        return kh_embed_fail(e, KH_FAILED, "%s does not hold at %s: %s; nothing was made of it", origin->path, report.where,
                              report.why);
     return kh_embed_creation_failed(e, err, &report);
 }

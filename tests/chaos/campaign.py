@@ -24,7 +24,7 @@ class Campaign:
     def __init__(self, given):
         self.given, self.seed, self.minutes = given, given.seed, given.minutes
         self.rnd, self.lock, self.began = random.Random(f"{given.seed} campaign"), threading.Lock(), time.monotonic()
-        self.busy, self.wrong, self.town = set(), [], None
+        self.busy, self.wrong, self.town, self.workers = set(), [], None, []
 
     # ---- what hands and clients share
 
@@ -60,6 +60,7 @@ class Campaign:
     def run(self):
         print(f"chaos: seed {self.seed}: {self.command()}", flush=True)
         faulthandler.register(signal.SIGUSR1)  # where do its threads stand?
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # the cluster goes, too
         folder = self.given.keep and os.path.realpath(self.given.keep) or tempfile.mkdtemp(prefix="kanhe-chaos-")
         os.makedirs(folder, exist_ok=True)
         if os.listdir(folder):
@@ -73,6 +74,10 @@ class Campaign:
             self.failed(str(trouble))
         finally:
             if self.town is not None:
+                for worker in self.workers:
+                    worker.ending.set()
+                for worker in self.workers:
+                    worker.join(HEAL_S if worker.is_alive() else 0)
                 self.resume()
                 self.town.down()
                 Full.restore_all()
@@ -82,6 +87,7 @@ class Campaign:
         load = Load(self.town, self.seed, os.path.join(folder, "history"), self.given.lanes, DOCUMENTS, HOT, BRING_EVERY_S)
         workers, unlucky, left_out = hands(self)
         self.say(f"{len(load.clients) - 1} clients of {len(self.town.banks)} banks; bodies are lost by {', '.join(unlucky) or 'nobody'}; left out: {'; '.join(left_out) or 'nothing'}")
+        self.workers = workers
         for worker in workers:
             worker.start()
         until, told_before = time.monotonic() + 60 * self.minutes, 0
