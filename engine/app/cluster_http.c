@@ -1,6 +1,7 @@
 /* cluster_http: the order as one row, copied under the node's lock and given without. */
 #include "app/cluster_http.h"
 #include "crypto/digest.h"
+#include "ledger/ledger.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -145,10 +146,27 @@ static kh_result show(void *self, const kh_result_sink *sink)
     return KH_DONE;
 }
 
+/* Of what no hub's ledger takes: the order knows no rules by name, and would hold it as in force. NULL: nothing is. */
+static const char *unfit_rule(const uint8_t *tx, size_t n)
+{
+    kh_change c;
+    kh_op op;
+    kh_op_scratch scratch;
+    if (kh_change_read(tx, n, &c) != KH_OK || c.kind != KH_CHANGE_OPS) return NULL;
+    for (size_t at = 0, frame_n = 0; at < c.body_sz; at += frame_n) {
+        if (kh_op_decode(c.body + at, c.body_sz - at, &scratch, &op, &frame_n) != KH_OK) return NULL;
+        kh_code code = op.type == KH_OP_RULE_SET ? kh_ledger_rule_fits(op.rule_set.name, op.rule_set.value) : KH_C_OK;
+        if (code != KH_C_OK) return kh_code_name(code);
+    }
+    return NULL;
+}
+
 static kh_err change(void *self, const uint8_t *tx, size_t n, const char **ret_word, uint64_t *ret_height)
 {
     const kh_cluster_http *h = self;
     kh_order_code code = KH_R_OK;
+    *ret_height = 0;
+    if ((*ret_word = unfit_rule(tx, n)) != NULL) return KH_OK;
     kh_err err = kh_changes_put(h->changes, tx, n, CHANGE_WAIT_NS, &code, ret_height);
     if (err == KH_E_ARG) {
         code = KH_R_MALFORMED;

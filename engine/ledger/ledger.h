@@ -134,6 +134,8 @@ bool kh_ledger_party_next(const kh_ledger *l, uint64_t *cursor, kh_party_view *r
 /* kh_ledger_party_key: an enterprise's own key, the newest first: *cursor starts at 0, *ret_since is the height of the entry that
    registered it; all zeros: from there on it had none. False: there was none before. */
 bool kh_ledger_party_key(const kh_ledger *l, uint32_t id, uint64_t *cursor, uint64_t *ret_since, uint8_t ret[KH_PARTY_KEY_SZ]);
+/* kh_ledger_rule_fits: what RULE_SET would come to, but for room: OK, FORMAT, or NOT_FOUND: no rule has this name. Pure. */
+kh_code kh_ledger_rule_fits(kh_text name, kh_text value);
 /* kh_ledger_rule_next: rules in name order with their value as text and whether it is the default. */
 bool kh_ledger_rule_next(const kh_ledger *l, uint64_t *cursor, char ret_name[KH_RULE_TEXT_MAX + 1],
                          char ret_value[KH_RULE_TEXT_MAX + 1], bool *ret_is_default, uint64_t *ret_since_height);

@@ -148,16 +148,47 @@ void kh_rules_init(kh_ledger *l, uint32_t first, uint32_t end)
     }
 }
 
-static kh_code set_product(kh_ledger *l, kh_text product, kh_text value)
+typedef struct named_rule { /* what a name and a value come to */
+    uint32_t rule;          /* KH_RULE_CNT: a product's ratio */
+    form form;
+    kh_rule parsed;
+    kh_text product;
+    uint64_t ratio, currencies[16];
+} named_rule;
+
+static kh_code name_rule(kh_text name, kh_text value, named_rule *ret)
 {
-    uint64_t ratio = UINT64_MAX;
-    if (product.n == 0 || product.n > KH_PRODUCT_MAX) return KH_C_FORMAT;
-    if (!is_word(value, "none") && !number(value, 10000, &ratio)) return KH_C_FORMAT;
-    if (!kh_texts_room(l, product.n + value.n)) return KH_C_CAPACITY;
-    uint32_t name = kh_texts_find(l, product), row = 1, cnt = (uint32_t)l->state->regions[KH_R_PRODUCT].row_cnt;
+    kh_text product = text_of(ratio_product);
+    *ret = (named_rule){.rule = KH_RULE_CNT, .ratio = UINT64_MAX};
+    if (name.n > KH_RULE_TEXT_MAX || value.n > KH_RULE_TEXT_MAX || value.n == 0) return KH_C_FORMAT;
+    if (name.n > product.n && memcmp(name.p, product.p, product.n) == 0) {
+        ret->product = (kh_text){name.p + product.n, name.n - product.n};
+        bool fits = ret->product.n <= KH_PRODUCT_MAX && (is_word(value, "none") || number(value, 10000, &ret->ratio));
+        return fits ? KH_C_OK : KH_C_FORMAT;
+    }
+    for (uint32_t i = 0; i < KH_RULE_CNT; i++) {
+        char word[KH_RULE_TEXT_MAX + 1];
+        const char *usual;
+        if (!describe(i, word, &usual, &ret->form) || !is_word(name, word)) continue;
+        ret->rule = i;
+        return parse(ret->form, value, &ret->parsed.value, &ret->parsed.value_2, ret->currencies) ? KH_C_OK : KH_C_FORMAT;
+    }
+    return KH_C_NOT_FOUND;
+}
+
+kh_code kh_ledger_rule_fits(kh_text name, kh_text value)
+{
+    named_rule named;
+    return name_rule(name, value, &named);
+}
+
+static kh_code set_product(kh_ledger *l, const named_rule *named, kh_text value)
+{
+    if (!kh_texts_room(l, named->product.n + value.n)) return KH_C_CAPACITY;
+    uint32_t name = kh_texts_find(l, named->product), row = 1, cnt = (uint32_t)l->state->regions[KH_R_PRODUCT].row_cnt;
     while (row < cnt && (name == 0 || l->product[row].name != name)) row++;
     if (row == cnt && kh_rows_take(l, KH_R_PRODUCT) == 0) return KH_C_CAPACITY;
-    l->product[row] = (kh_product){kh_texts_intern(l, product), kh_texts_intern(l, value), ratio, l->head->height};
+    l->product[row] = (kh_product){kh_texts_intern(l, named->product), kh_texts_intern(l, value), named->ratio, l->head->height};
     return KH_C_OK;
 }
 
@@ -175,27 +206,18 @@ static bool new_queue(kh_ledger *l, uint32_t *current)
 
 kh_code kh_rules_set(kh_ledger *l, const kh_op_rule_set *op)
 {
-    kh_text product = text_of(ratio_product);
-    if (op->name.n > KH_RULE_TEXT_MAX || op->value.n > KH_RULE_TEXT_MAX || op->value.n == 0) return KH_C_FORMAT;
-    if (op->name.n > product.n && memcmp(op->name.p, product.p, product.n) == 0)
-        return set_product(l, (kh_text){op->name.p + product.n, op->name.n - product.n}, op->value);
-    for (uint32_t i = 0; i < KH_RULE_CNT; i++) {
-        char name[KH_RULE_TEXT_MAX + 1];
-        const char *usual;
-        form f;
-        if (!describe(i, name, &usual, &f) || !is_word(op->name, name)) continue;
-        kh_rule parsed = {.since = l->head->height};
-        uint64_t currencies[16] = {0};
-        if (!parse(f, op->value, &parsed.value, &parsed.value_2, currencies)) return KH_C_FORMAT;
-        if (!kh_texts_room(l, op->value.n)) return KH_C_CAPACITY;
-        if (i == KH_RULE_TTL_APPLIED && !new_queue(l, &l->head->queue_applied)) return KH_C_CAPACITY;
-        if (i == KH_RULE_TTL_ACCEPTED && !new_queue(l, &l->head->queue_accepted)) return KH_C_CAPACITY;
-        parsed.text = kh_texts_intern(l, op->value);
-        if (f == CURRENCIES) memcpy(l->head->currencies, currencies, sizeof currencies);
-        *rule_at(l, i) = parsed;
-        return KH_C_OK;
-    }
-    return KH_C_NOT_FOUND;
+    named_rule named;
+    kh_code code = name_rule(op->name, op->value, &named);
+    if (code != KH_C_OK) return code;
+    if (named.rule == KH_RULE_CNT) return set_product(l, &named, op->value);
+    if (!kh_texts_room(l, op->value.n)) return KH_C_CAPACITY;
+    if (named.rule == KH_RULE_TTL_APPLIED && !new_queue(l, &l->head->queue_applied)) return KH_C_CAPACITY;
+    if (named.rule == KH_RULE_TTL_ACCEPTED && !new_queue(l, &l->head->queue_accepted)) return KH_C_CAPACITY;
+    named.parsed.since = l->head->height;
+    named.parsed.text = kh_texts_intern(l, op->value);
+    if (named.form == CURRENCIES) memcpy(l->head->currencies, named.currencies, sizeof named.currencies);
+    *rule_at(l, named.rule) = named.parsed;
+    return KH_C_OK;
 }
 
 uint64_t kh_rules_product_ratio(const kh_ledger *l, kh_text product)

@@ -246,6 +246,8 @@ def an_app_version_is_not_known():
     """Officers order another for a height. What is withdrawn stops nobody; else nodes that do not know it say so ahead, and stop there, all in one state."""
     nodes = ("bank11", "bank12", "bank13", "bank15", "hub1", "hub2")
     version = lambda: pick(register(), "app_version", "app_version_ahead")
+    for words, name in ((("nosuch", "1"), "NOT_FOUND"), (("hold_ttl_applied", "36x"), "FORMAT")):
+        tap.same(officers("rule", "--name", words[0], "--value", words[1]), name, f"what no ledger takes is not offered: rule {words[0]} {words[1]}")
     tap.same(officers("version", "--value", 2, "--from", register()["height"] + 3), "REFUSED", "another app version needs notice")
     tap.same(officers("version", "--value", 2, "--from", register()["height"] + 4000), "OK", "and is ordered for a height")
     tap.ok(all(town.log_says(name, "app_version_ahead") for name in nodes), "every node warns who runs it")

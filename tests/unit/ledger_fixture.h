@@ -148,7 +148,9 @@ static inline kh_code freeze(world *w, uint32_t id, bool frozen)
 static inline kh_code rule(world *w, const char *name, const char *value)
 {
     kh_op op = {.type = KH_OP_RULE_SET, .rule_set = {kh_text_of(name), kh_text_of(value)}};
-    return world_one(w, &op)->code;
+    kh_code code = world_one(w, &op)->code;
+    cr_assert(code == KH_C_CAPACITY || code == kh_ledger_rule_fits(op.rule_set.name, op.rule_set.value));
+    return code;
 }
 static inline kh_code rate(world *w, kh_currency from, kh_currency to, const char *value, kh_date date)
 {
