@@ -118,10 +118,12 @@ static const kh_snapshot *find(const kh_snapshots *s, uint64_t height)
     return NULL;
 }
 
+/* A directory of ours has KH_SNAPSHOTS_KEPT and what a crash left; where somebody put more, those beyond are left for another
+ * opening. */
+enum { NAMES_MAX = 64 };
 typedef struct names {
-    uint64_t *of;
-    uint32_t cnt, cap;
-    bool no_memory;
+    uint64_t of[NAMES_MAX];
+    uint32_t cnt;
 } names;
 
 static void take_name(void *ctx, const char *name)
@@ -131,15 +133,7 @@ static void take_name(void *ctx, const char *name)
     uint64_t height = strtoull(name, &end, 10);
     (void)snprintf(again, sizeof again, "%llu", (unsigned long long)height);
     if (height == 0 || (strcmp(name, again) != 0 && strcmp(end, ".new") != 0)) return; /* none of ours */
-    if (all->cnt == all->cap) {
-        uint32_t cap = all->cap != 0 ? 2 * all->cap : 16;
-        uint64_t *more = realloc(all->of, cap * sizeof *more);
-        all->no_memory = all->no_memory || more == NULL;
-        if (more == NULL) return;
-        all->of = more;
-        all->cap = cap;
-    }
-    all->of[all->cnt++] = height;
+    if (all->cnt < NAMES_MAX) all->of[all->cnt++] = height;
 }
 
 static kh_err look_at(kh_snapshots *s, uint64_t height)
@@ -163,7 +157,7 @@ static kh_err look_at(kh_snapshots *s, uint64_t height)
 
 kh_err kh_snapshots_open(const kh_disk *disk, const char *dir, char *why, size_t cap, kh_snapshots **ret)
 {
-    names all = {0};
+    names all = {.cnt = 0};
     kh_snapshots *s = calloc(1, sizeof *s);
     if (s == NULL) return KH_E_NOMEM;
     s->disk = disk;
@@ -172,9 +166,7 @@ kh_err kh_snapshots_open(const kh_disk *disk, const char *dir, char *why, size_t
     kh_err err = len > 0 && (size_t)len < sizeof s->dir ? disk->make_dir(disk->self, s->dir) : KH_E_ARG;
     if (err == KH_E_EXISTS) err = KH_OK;
     if (err == KH_OK) err = disk->list(disk->self, s->dir, take_name, &all);
-    if (all.no_memory) err = KH_E_NOMEM;
     for (uint32_t i = 0; i < all.cnt && err == KH_OK; i++) err = look_at(s, all.of[i]);
-    free(all.of);
     if (err == KH_OK) *ret = s;
     else {
         (void)snprintf(why, cap, "%s/snapshots: %s", dir, kh_err_text(err));
