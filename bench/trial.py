@@ -2,10 +2,12 @@
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD, QUICK = os.path.abspath(sys.argv[1]), "--quick" in sys.argv
@@ -47,6 +49,16 @@ class Trial:
             env = json.load(open(os.path.join(self.dir, "env.json")))
             self.url, self.ca, self.pid = env["url"], os.path.join(self.dir, env["ca"]), env["pid"]
             self.identities = {p["id"]: (os.path.join(self.dir, p["cert"]), os.path.join(self.dir, p["key"])) for p in env["parties"]}
+
+    def prepared(self):
+        """Waits until the memory that its configuration prepares is ready."""
+        context = ssl.create_default_context(cafile=self.ca)
+        context.load_cert_chain(*self.identities[1])
+        while True:
+            with urllib.request.urlopen(self.url + "/metrics", context=context, timeout=20) as answer:
+                if b"\nkanhe_memory_unprepared_bytes 0\n" in answer.read():
+                    return
+            time.sleep(0.1)
 
     def close(self):
         self.hub("down")

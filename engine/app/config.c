@@ -20,6 +20,8 @@ static const kh_config_key top_keys[] = {
     {"workers", V_COUNT, AT(workers), 1, 256, false},
     {"max_body", V_COUNT, AT(max_body), 4096, UINT64_C(1) << 30, false},
     {"queue", V_COUNT, AT(queue), 1, 1000000, false},
+    {"prepare_documents", V_COUNT, AT(prepare_documents), 0, UINT32_MAX, false},
+    {"prepare_financings", V_COUNT, AT(prepare_financings), 0, UINT32_MAX, false},
     {"metrics_listen", V_ADDRESS, AT(metrics_listen), 0, 0, false},
     {"openapi", V_PATH, AT(openapi), 0, 0, false},
     {"user", V_TEXT, AT(user), 0, 0, false},

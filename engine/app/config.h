@@ -38,11 +38,12 @@ typedef struct kh_config {
         char probe[32], query[32], operation[32], address[32]; /* "BURST/PER_SECOND" or "off" */
     } limits;
     uint32_t max_connections, max_connections_per_address, idle_s, max_body, queue;
-    uint32_t workers;                           /* 0: http's own choice */
-    char metrics_listen[KH_CONFIG_ADDRESS_MAX]; /* "": none */
-    char openapi[KH_CONFIG_PATH_MAX];           /* "": none */
-    char user[64];                              /* "": stay who we are */
-    char log[KH_CONFIG_PATH_MAX];               /* "": stderr */
+    uint32_t prepare_documents, prepare_financings; /* for which memory is made ready at the start */
+    uint32_t workers;                               /* 0: http's own choice */
+    char metrics_listen[KH_CONFIG_ADDRESS_MAX];     /* "": none */
+    char openapi[KH_CONFIG_PATH_MAX];               /* "": none */
+    char user[64];                                  /* "": stay who we are */
+    char log[KH_CONFIG_PATH_MAX];                   /* "": stderr */
     bool log_requests, sandbox;
     struct {
         bool on;                                                    /* the group stands in the file */

@@ -36,6 +36,17 @@ static bool say(kh_daemon *d, const char *doing, const char *why)
     return false;
 }
 
+/* It serves all the same where the machine has not so much. */
+static void prepare_memory(kh_daemon *d)
+{
+    const kh_config *c = d->config;
+    if (c->prepare_documents == 0 && c->prepare_financings == 0) return;
+    kh_err err = kh_store_prepare(d->store, c->prepare_documents, c->prepare_financings);
+    if (err != KH_OK)
+        KH_LOG(d->logging, KH_LEVEL_WARNING, "memory_not_prepared", {"why", kh_err_text(err), 0},
+               {"do", "lower prepare_documents and prepare_financings, or give the machine more memory", 0});
+}
+
 static bool start_engine(kh_daemon *d, bool accept_time)
 {
     kh_options options = kh_options_default(d->config->data);
@@ -47,6 +58,7 @@ static bool start_engine(kh_daemon *d, bool accept_time)
     if (d->config->cluster.on) kh_embed_set_driven(d->engine);
     d->store = kh_embed_store(d->engine);
     if (d->store == NULL) return say(d, "the data directory", kh_message(d->engine));
+    prepare_memory(d);
     d->clock = kh_host_clock();
     d->entropy = kh_host_entropy();
     return true;

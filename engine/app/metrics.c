@@ -64,6 +64,8 @@ void kh_daemon_metrics(void *ctx, kh_http_metric_each each, void *each_ctx)
     each(each_ctx, "kanhe_image_height", "entries that the newest image stands for", "", s.image_height);
     each(each_ctx, "kanhe_image_bytes", "bytes of the newest image", "", s.image_bytes);
     each(each_ctx, "kanhe_queue_bytes", "bytes of operations that wait for the log", "", s.queue_bytes);
+    each(each_ctx, "kanhe_memory_unprepared_bytes",
+         "bytes of memory of prepare_documents and prepare_financings that are not ready", "", s.unprepared_bytes);
     each(each_ctx, "kanhe_disk_free_bytes", "free bytes on the disk of the data directory", "", kh_watch_free_bytes(d->watch));
     each(each_ctx, "kanhe_log_lines_left_out_total", "lines of kanhed's own log that were left out", "",
          kh_logging_left_out(d->logging));

@@ -298,6 +298,22 @@ void kh_ledger_headroom(const kh_ledger *l, uint32_t op_cnt, size_t ops_sz, uint
     ret_bytes[KH_REGION_HEAD] = 0;
 }
 
+void kh_ledger_room(uint64_t documents, uint64_t financings, uint64_t ret_bytes[KH_REGION_MAX])
+{
+    /* What bench_ledger's documents and financings take; the index's segments and the tables of hashes between two doublings. */
+    enum { RECORD_SZ = 64, SEGMENT_SHARE_SZ = 18, TEXT_SHARE_SZ = 4, TABLE_SHARE_SZ = 5, QUEUE_SHARE_SZ = 22 };
+    memset(ret_bytes, 0, KH_REGION_MAX * sizeof ret_bytes[0]);
+    ret_bytes[KH_REGION_INDEX_RECORDS] = documents * RECORD_SZ;
+    ret_bytes[KH_REGION_INDEX_SEGMENTS] = documents * SEGMENT_SHARE_SZ;
+    ret_bytes[KH_R_COLD] = documents * sizeof(kh_cold);
+    ret_bytes[KH_R_TEXT] = documents * TEXT_SHARE_SZ;
+    ret_bytes[KH_R_ACTIVE] = financings * sizeof(kh_active);
+    ret_bytes[KH_R_LINE] = financings * sizeof(kh_line);
+    ret_bytes[KH_R_FIN] = financings * sizeof(kh_fin);
+    ret_bytes[KH_R_FIN_TABLE] = financings * TABLE_SHARE_SZ;
+    ret_bytes[KH_R_QUEUE] = financings * QUEUE_SHARE_SZ;
+}
+
 void kh_ledger_get_stats(const kh_ledger *l, kh_ledger_stats *ret)
 {
     const kh_head *h = l->head;

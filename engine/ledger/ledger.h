@@ -60,6 +60,9 @@ uint64_t kh_ledger_time(const kh_ledger *l);
 uint64_t kh_ledger_next_due(const kh_ledger *l);
 /* kh_ledger_headroom: bytes by region that must be backed before an entry of op_cnt operations of ops_sz bytes is applied. */
 void kh_ledger_headroom(const kh_ledger *l, uint32_t op_cnt, size_t ops_sz, uint64_t ret_bytes[KH_REGION_MAX]);
+/* kh_ledger_room: bytes by region that so many more documents (six columns, one balance, ten of an owner) and open financings (of
+   one line each, on documents that had none) take, about: for memory that is made ready beforehand. */
+void kh_ledger_room(uint64_t documents, uint64_t financings, uint64_t ret_bytes[KH_REGION_MAX]);
 
 /* ---- reading [S] ---- */
 typedef struct kh_balance_view {

@@ -149,6 +149,7 @@ static void *reclaim(void *arg)
     for (;;) {
         bool more = kh_index_reclaim_step(s->machine.index);
         kh_machine_ahead(&s->machine);
+        more |= kh_machine_prepare_step(&s->machine);
         (void)pthread_mutex_lock(&s->side_lock);
         if (!more && !s->side_stop) {
             (void)clock_gettime(CLOCK_REALTIME, &until);
@@ -162,6 +163,17 @@ static void *reclaim(void *arg)
     }
     kh_index_reclaim_none(s->machine.index);
     return NULL;
+}
+
+kh_err kh_store_prepare(kh_store *s, uint64_t documents, uint64_t financings)
+{
+    if (!s->reclaim_runs) return KH_E_ARG;
+    kh_state_use_huge_pages(&s->machine.state); /* a directory without an image began in small ones */
+    kh_err err = kh_machine_prepare(&s->machine, documents, financings);
+    (void)pthread_mutex_lock(&s->side_lock);
+    (void)pthread_cond_broadcast(&s->side_work);
+    (void)pthread_mutex_unlock(&s->side_lock);
+    return err;
 }
 
 void kh_reclaim_nudge(kh_store *s)

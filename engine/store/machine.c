@@ -7,6 +7,8 @@
 #define AHEAD_MAX_SZ (UINT64_C(1) << 20)
 #define SLACK_MIN_SZ (UINT64_C(16) << 10)
 #define SLACK_MAX_SZ (UINT64_C(4) << 20)
+#define PREPARE_STEP_SZ (UINT64_C(16) << 20)
+#define PREPARE_LEAVE 32u                 /* steps' memory that are left to others */
 #define READY_MAX_SZ (UINT64_C(16) << 20) /* of a region, by kh_machine_ahead: and 2 MiB or a sixteenth of what is in use */
 
 static void drop(void *self, const kh_outcome *outcome)
@@ -73,6 +75,59 @@ void kh_machine_ahead(kh_machine *m)
         /* Refused: the applier will ask for what it needs itself, and say so. */
         if (kh_state_populate(&m->state, i, end - used) == KH_OK) raise_to(&m->backed[i], end);
     }
+}
+
+kh_err kh_machine_prepare(kh_machine *m, uint64_t documents, uint64_t financings)
+{
+    uint64_t room[KH_REGION_MAX], sum = PREPARE_LEAVE * PREPARE_STEP_SZ;
+    kh_ledger_room(documents, financings, room);
+    for (uint32_t i = 0; i < KH_REGION_MAX; i++) sum += room[i];
+    kh_err err = kh_machine_fits(sum);
+    for (uint32_t i = 0; i < KH_REGION_MAX && err == KH_OK; i++) {
+        const kh_region *r = &m->state.regions[i];
+        if (r->row_sz == 0 || room[i] == 0) continue;
+        uint64_t used = __atomic_load_n(&r->row_cnt, __ATOMIC_RELAXED) * r->row_sz;
+        atomic_store_explicit(&m->ready[i], used + kh_min64(room[i], r->row_max * r->row_sz - used), memory_order_relaxed);
+    }
+    return err;
+}
+
+/* What a region has ready: its rows in use, and what was backed ahead of them. */
+static uint64_t has(const kh_machine *m, uint32_t i)
+{
+    const kh_region *r = &m->state.regions[i];
+    return kh_max64(__atomic_load_n(&r->row_cnt, __ATOMIC_RELAXED) * r->row_sz,
+                    atomic_load_explicit(&m->backed[i], memory_order_relaxed));
+}
+
+uint64_t kh_machine_prepare_left(const kh_machine *m)
+{
+    uint64_t left = 0;
+    for (uint32_t i = 0; i < KH_REGION_MAX; i++) {
+        uint64_t ready = atomic_load_explicit(&m->ready[i], memory_order_relaxed), now = has(m, i);
+        left += ready > now ? ready - now : 0;
+    }
+    return left;
+}
+
+bool kh_machine_prepare_step(kh_machine *m)
+{
+    for (uint32_t i = 0; i < KH_REGION_MAX; i++) {
+        const kh_region *r = &m->state.regions[i];
+        uint64_t ready = atomic_load_explicit(&m->ready[i], memory_order_relaxed), now = has(m, i);
+        if (ready <= now) continue;
+        uint64_t end = kh_min64(ready, now + PREPARE_STEP_SZ), used = __atomic_load_n(&r->row_cnt, __ATOMIC_RELAXED) * r->row_sz;
+        if (used >= end) return true; /* it has grown meanwhile */
+        kh_err err = kh_machine_fits(PREPARE_LEAVE * PREPARE_STEP_SZ);
+        if (err == KH_OK) err = kh_state_populate(&m->state, i, end - used);
+        if (err == KH_OK) {
+            raise_to(&m->backed[i], end);
+            return true;
+        }
+        for (uint32_t j = 0; j < KH_REGION_MAX; j++) atomic_store_explicit(&m->ready[j], 0, memory_order_relaxed);
+        return false;
+    }
+    return false;
 }
 
 kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz)

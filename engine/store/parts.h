@@ -109,6 +109,7 @@ typedef struct kh_machine {
     kh_ledger *ledger;
     void *index_mem, *ledger_mem;
     _Atomic uint64_t backed[KH_REGION_MAX]; /* bytes of each region that are known to be backed by memory */
+    _Atomic uint64_t ready[KH_REGION_MAX];  /* and those that shall be, by kh_machine_prepare; 0: as it grows */
     bool reserved;
 } kh_machine;
 KH_MUST kh_err kh_machine_reserve(kh_machine *m);
@@ -118,6 +119,12 @@ KH_MUST kh_err kh_machine_back(kh_machine *m, uint32_t op_cnt, size_t ops_sz);
 /* kh_machine_ahead keeps some memory ready before the rows in use, from a helper thread, so that the applier rarely touches fresh
  * pages. */
 void kh_machine_ahead(kh_machine *m);
+/* kh_machine_prepare asks for memory for so much more, KH_E_NOMEM where the machine has not so much;
+ * kh_machine_prepare_step makes a piece of it ready, from a helper thread.
+ * false: nothing is left, or the machine has not more to give: the rest is given up. _left: bytes. */
+KH_MUST kh_err kh_machine_prepare(kh_machine *m, uint64_t documents, uint64_t financings);
+bool kh_machine_prepare_step(kh_machine *m);
+uint64_t kh_machine_prepare_left(const kh_machine *m);
 KH_MUST kh_err kh_machine_fits(uint64_t bytes); /* whether the machine says that it has them: else KH_E_NOMEM */
 KH_MUST kh_err kh_machine_apply(kh_machine *m, const kh_entry *entry, const kh_sink *sink);
 void kh_machine_release(kh_machine *m);

@@ -301,7 +301,8 @@ void kh_store_get_stats(kh_store *s, kh_store_stats *ret)
                             .journal_bytes = journal,
                             .image_height = atomic_load(&s->image_at),
                             .image_bytes = atomic_load(&s->image_bytes),
-                            .queue_bytes = queue};
+                            .queue_bytes = queue,
+                            .unprepared_bytes = kh_machine_prepare_left(&s->machine)};
 }
 
 kh_err kh_store_condition(kh_store *s)

@@ -77,6 +77,11 @@ KH_MUST kh_err kh_store_export(kh_store *s, uint64_t number, const kh_checkpoint
 KH_MUST kh_err kh_store_begin(const kh_store_options *options, const char *dir, const uint8_t *secret,
                               const kh_checkpoint_source *from, const uint8_t *chain, const uint8_t *digest, kh_checkpoint *ret,
                               kh_store_report *report);
+/* kh_store_prepare has memory for so many more documents and financings made ready beside the engine, by a helper thread: fresh
+   pages, which the kernel clears and a virtual machine's host must find, then do not slow the applier down when they are wanted.
+   KH_E_NOMEM: the machine has not so much and half a GiB beside it: nothing is made ready. An inline engine and a reader:
+   KH_E_ARG. */
+KH_MUST kh_err kh_store_prepare(kh_store *s, uint64_t documents, uint64_t financings);
 /* kh_store_announce leaves the URL at which this writer answers beside its pid in DIR/lock, for who finds it locked. */
 KH_MUST kh_err kh_store_announce(kh_store *s, const char *url);
 /* kh_store_close: everything acknowledged stays; commit mark; an image if the tail is over 1 MiB and long_running. */
@@ -198,6 +203,7 @@ KH_MUST kh_err kh_store_lookup_log(kh_store *s, const char *line);
 
 typedef struct kh_store_stats {
     uint64_t height, time_ns, log_bytes, journal_bytes, image_height, image_bytes, queue_bytes;
+    uint64_t unprepared_bytes; /* of kh_store_prepare, that are not ready yet */
 } kh_store_stats;
 void kh_store_get_stats(kh_store *s, kh_store_stats *ret);
 /* kh_store_condition: KH_OK, or why nothing more is written until the directory is opened anew. Does not wait for the disk. */

@@ -31,7 +31,8 @@ Test(app, every_key_is_read)
         parse(
             MINIMUM
             "url = \"https://hub.example.org\"; max_connections = 100; max_connections_per_address = 5; idle_s = 7;\n"
-            "workers = 3; max_body = 65536; queue = 9; metrics_listen = \"[::1]:9090\"; openapi = \"o.yaml\";\n"
+            "workers = 3; max_body = 65536; queue = 9; prepare_documents = 4000000000L; prepare_financings = 5; metrics_listen = "
+            "\"[::1]:9090\"; openapi = \"o.yaml\";\n"
             "user = \"kanhe\"; log = \"log/kanhed.log\"; log_requests = true; sandbox = false;\n"
             "datagrams = { listen = \"[::1]:8444 , 127.0.0.1:8444\"; trust_peers = true; spin_us = 4294967295L; address = "
             "\"192.0.2.1:8444\"; pollers = 2; cpus = [ 2, 3 ]; dpdk = \"-l 1\"; "
@@ -40,6 +41,7 @@ Test(app, every_key_is_read)
             "limits = { probe_limit = \"5/1\"; query_limit = \"off\"; operation_limit = \"9/9\"; address_limit = \"1/1\"; };\n"),
         "%s", why);
     cr_assert(c.max_connections == 100 && c.max_connections_per_address == 5 && c.idle_s == 7 && c.workers == 3 && c.queue == 9);
+    cr_assert(c.prepare_documents == 4000000000u && c.prepare_financings == 5);
     cr_assert(c.max_body == 65536 && c.log_requests && !c.sandbox);
     cr_assert(c.datagrams.pollers == 2 && c.datagrams.cpu_cnt == 2 && c.datagrams.cpus[1] == 3 && c.datagrams.max_sessions == 77);
     cr_assert_str_eq(c.datagrams.dpdk, "-l 1");

@@ -84,3 +84,55 @@ Test(store_queue, nobody_is_told_after_a_wait_returned)
     kh_store_close(s);
     free(p);
 }
+
+/* ---- memory made ready ---- */
+
+static uint64_t resident_sz(void)
+{
+    unsigned long long all, pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    cr_assert(statm != NULL && fscanf(statm, "%llu %llu", &all, &pages) == 2);
+    fclose(statm);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t unprepared(kh_store *s)
+{
+    kh_store_stats stats;
+    kh_store_get_stats(s, &stats);
+    return stats.unprepared_bytes;
+}
+
+static void wait_until_ready(kh_store *s)
+{
+    for (uint32_t i = 0; unprepared(s) != 0; i++) {
+        cr_assert(i < 60000, "%llu bytes are not ready", (unsigned long long)unprepared(s));
+        usleep(1000);
+    }
+}
+
+Test(store_queue, memory_is_there_before_it_is_wanted)
+{
+    f.options.long_running = true;
+    kh_store *s = fixture_open(&f);
+    uint64_t before = resident_sz();
+    cr_assert(unprepared(s) == 0);
+    cr_assert(kh_store_prepare(s, UINT64_C(1) << 32, UINT64_C(1) << 32) == KH_E_NOMEM && unprepared(s) == 0);
+    cr_assert(kh_store_prepare(s, 100000, 1500000) == KH_OK && unprepared(s) != 0);
+    wait_until_ready(s);
+    uint64_t took = resident_sz() - before;
+    cr_assert(took > 100000 * 96 + 1500000 * 200 && took < 600u << 20, "%llu bytes", (unsigned long long)took);
+    fixture_documents(s, 100);
+    fixture_reserves(s, 1, 1000, 100);
+    kh_store_close(s);
+    kh_audit_result r = fixture_audit(&f);
+    cr_assert(r.ok, "%s: %s", r.at, r.why);
+}
+
+Test(store_queue, an_inline_engine_prepares_nothing)
+{
+    f.options.inline_engine = true;
+    kh_store *s = fixture_open(&f);
+    cr_assert(kh_store_prepare(s, 100000, 100000) == KH_E_ARG && unprepared(s) == 0);
+    kh_store_close(s);
+}
