@@ -23,6 +23,7 @@ ROWS, SECONDS, BANKS = 100_000, (5, 15)[not QUICK], (11, 12, 13, 14)
 LOADS = ((256, 16), (1024, 8)) if QUICK else ((256, 16), (1024, 4), (1024, 8), (1024, 16))  # applications a batch, batches of a bank under way
 HALF = (256, 16)  # at half load, as many at most
 KEYS_LANES = 4
+PREPARED = 4_000_000 if QUICK else 16_000_000  # financings
 LOAD = os.path.join(BUILD, "bench", "bench_cluster")
 TICK = os.sysconf("SC_CLK_TCK")
 RPC = 26657
@@ -47,6 +48,11 @@ class Town:
         self.work = tempfile.mkdtemp(prefix="kanhe-cluster-", dir=os.environ.get("KH_BENCH_DIR", "/var/tmp"))
         self.dir = os.path.join(self.work, "town")
         self.tool("up", *more)
+        if not more:  # the hub's memory is ready beforehand (prepare_financings)
+            self.tool("down")
+            with open(os.path.join(self.dir, "nodes/hub1/node.conf"), "a") as f:
+                f.write(f"prepare_financings = {PREPARED};\n")
+            self.tool("up")
         env = json.load(open(os.path.join(self.dir, "env.json")))
         self.url, self.ca = env["url"], os.path.join(self.dir, env["ca"])
         self.nodes = {n["name"]: n for n in env["nodes"]}
