@@ -12,9 +12,11 @@
 #define KH_FLOW_DEPTH 3u
 typedef struct kh_flow {
     const kh_index *ix;
+    bool near; /* set by the caller after begin: little is done between two steps, so lines are fetched into the first cache */
     _Alignas(64) uint8_t inside[7 * 1024];
 } kh_flow;
 
+/* kh_flow_begin: near is false. */
 void kh_flow_begin(kh_flow *flow, const kh_index *ix);
 /* kh_flow_step takes the next KH_FLOW_GROUP keys, copying them (NULL: no more; a short group is filled up with any keys), and
    gives the group of KH_FLOW_DEPTH steps ago: ret_recs as kh_index_get_bulk; false while there is none. */

@@ -1,7 +1,7 @@
 /* lookup: the read path, compiled once for each kind of processor (KH_LOOKUP names the variant; see meson.build).
  *
  * Keys pass in groups of 16 through three stages without data-dependent branches: (1) hash, read the directory, prefetch the
- * bucket; (2) match the tags, prefetch the record; (3) compare the key. Stage 1 runs two groups ahead of stage 2, and that three
+ * bucket; (2) match the tags, prefetch the record; (3) compare the key. Stage 1 runs eight groups ahead of stage 2, and that six
  * ahead of stage 3. What needs a second look (a displaced entry, two equal tags) goes to a list and is looked up the plain way
  * afterwards. */
 #include "index/flow.h"
@@ -15,7 +15,7 @@
 #include "index/lookup_narrow.h"
 #endif
 
-enum { AHEAD_MATCH = 2, AHEAD_COMPARE = 5, RING = 8, RETRY = 64 };
+enum { AHEAD_MATCH = 8, AHEAD_COMPARE = 14, RING = 16, RETRY = 64, FLOW_RING = 8 };
 
 static uint32_t in_bucket(const kh_index *ix, const kh_bucket *b, uint16_t tag, const kh_key *key)
 {
@@ -72,9 +72,10 @@ static inline __attribute__((always_inline)) uint64_t look_up(const kh_index *ix
         memcpy(last, keys + n - rest, rest * sizeof *keys);
     }
     for (uint32_t step = 0; step < groups + AHEAD_COMPARE; step++) {
-        if (step < groups) stage_hash(ix, rest != 0 && step == groups - 1 ? last : keys + step * GROUP, mask, &ring[step % RING]);
+        if (step < groups)
+            stage_hash(ix, rest != 0 && step == groups - 1 ? last : keys + step * GROUP, mask, &ring[step % RING], false);
         uint32_t to_match = step - AHEAD_MATCH, to_compare = step - AHEAD_COMPARE; /* not yet begun: huge */
-        if (to_match < groups) stage_match(ix, &ring[to_match % RING]);
+        if (to_match < groups) stage_match(ix, &ring[to_match % RING], false);
         if (to_compare >= groups) continue;
         group *g = &ring[to_compare % RING];
         uint32_t first = to_compare * GROUP, cnt = n - first < GROUP ? n - first : GROUP, valid = (UINT32_C(1) << cnt) - 1;
@@ -84,7 +85,7 @@ static inline __attribute__((always_inline)) uint64_t look_up(const kh_index *ix
         out.hits += out.counting ? (uint64_t)__builtin_popcount(hits) : (uint64_t)hits << (first % 64);
         for (uint32_t m = g->again & ~hits & valid; m != 0; m &= m - 1) {
             uint32_t i = first + (uint32_t)__builtin_ctz(m);
-            __builtin_prefetch(ix->segments[0].bucket + g->offset[i % GROUP] / 64 + 1, 0, 3);
+            fetch(ix->segments[0].bucket + g->offset[i % GROUP] / 64 + 1, false);
             retry[retry_cnt++] = i;
         }
         if (retry_cnt < RETRY) continue;
@@ -115,17 +116,18 @@ static uint64_t find(const kh_index *ix, const kh_key keys[], uint32_t n, uint32
 /* A flow: the same stages, of one group each a step; what needs a second look is looked up at once, its neighbours fetched by
  * then. A group is matched at the end of the step after its own, and compared two steps later. */
 typedef struct stream {
-    group ring[RING];
-    _Alignas(64) kh_key keys[RING][GROUP];
+    group ring[FLOW_RING];
+    _Alignas(64) kh_key keys[FLOW_RING][GROUP];
     uint64_t mask;
     uint32_t step, end; /* steps done; groups taken */
 } stream;
-_Static_assert(sizeof(stream) <= sizeof(((kh_flow *)0)->inside) && GROUP == KH_FLOW_GROUP && KH_FLOW_DEPTH < RING, "flow.h");
+_Static_assert(sizeof(stream) <= sizeof(((kh_flow *)0)->inside) && GROUP == KH_FLOW_GROUP && KH_FLOW_DEPTH < FLOW_RING, "flow.h");
 
 static void flow_begin(const kh_index *ix, kh_flow *flow)
 {
     stream *s = (stream *)(void *)flow->inside;
     flow->ix = ix;
+    flow->near = false;
     s->mask = __atomic_load_n(&ix->directory_mask, __ATOMIC_ACQUIRE);
     s->step = s->end = 0;
 }
@@ -136,13 +138,14 @@ static bool flow_step(kh_flow *flow, const kh_key keys[GROUP], const kh_record *
     const kh_index *ix = flow->ix;
     uint32_t step = s->step++, to_compare = step - KH_FLOW_DEPTH; /* not yet begun: huge */
     if (keys != NULL) {
-        memcpy(s->keys[step % RING], keys, sizeof s->keys[0]);
-        stage_hash(ix, s->keys[step % RING], s->mask, &s->ring[step % RING]);
+        memcpy(s->keys[step % FLOW_RING], keys, sizeof s->keys[0]);
+        if (flow->near) stage_hash(ix, s->keys[step % FLOW_RING], s->mask, &s->ring[step % FLOW_RING], true);
+        else stage_hash(ix, s->keys[step % FLOW_RING], s->mask, &s->ring[step % FLOW_RING], false);
         s->end = step + 1;
     }
     if (to_compare >= s->end) return false;
-    group *g = &s->ring[to_compare % RING];
-    const kh_key *sought = s->keys[to_compare % RING];
+    group *g = &s->ring[to_compare % FLOW_RING];
+    const kh_key *sought = s->keys[to_compare % FLOW_RING];
     uint32_t hits = stage_compare(ix, sought, g), missing = ~hits & ((UINT32_C(1) << GROUP) - 1);
     give_pointers(ix, g, GROUP, ret_recs);
     if (KH_LIKELY(s->mask == __atomic_load_n(&ix->directory_mask, __ATOMIC_ACQUIRE))) missing &= g->again;
@@ -158,8 +161,9 @@ static void flow_fetch(kh_flow *flow)
     stream *s = (stream *)(void *)flow->inside;
     uint32_t to_match = s->step - 2;
     if (to_match >= s->end) return;
-    stage_match(flow->ix, &s->ring[to_match % RING]);
-    fetch_neighbours(flow->ix, &s->ring[to_match % RING]);
+    group *g = &s->ring[to_match % FLOW_RING];
+    if (flow->near) stage_match(flow->ix, g, true), fetch_neighbours(flow->ix, g, true);
+    else stage_match(flow->ix, g, false), fetch_neighbours(flow->ix, g, false);
 }
 
 /* A search: the same stages, each over as many keys as there are: few, so key by key. */

@@ -13,20 +13,20 @@ typedef struct group {
 } group;
 
 static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix, const kh_key keys[GROUP], uint64_t mask,
-                                                             group *g)
+                                                             group *g, bool near)
 {
     for (uint32_t i = 0; i < GROUP; i++) {
         uint64_t hash = hash_of(&ix->key, &keys[i]);
         uint32_t entry = kh_directory_get(ix, hash, mask);
         const kh_bucket *b = kh_bucket_at(ix, entry & KH_SEGMENT_MASK, kh_hash_bucket(hash));
-        __builtin_prefetch(b, 0, 3);
+        fetch(b, near);
         g->offset[i] = (uint64_t)((const uint8_t *)b - (const uint8_t *)ix->segments);
         g->tag[i] = kh_hash_tag(hash, entry >> KH_WINDOW_SHIFT);
         g->filter[i] = kh_hash_filter(hash);
     }
 }
 
-static inline __attribute__((always_inline)) void stage_match(const kh_index *ix, group *g)
+static inline __attribute__((always_inline)) void stage_match(const kh_index *ix, group *g, bool near)
 {
     uint32_t again = 0;
     for (uint32_t i = 0; i < GROUP; i++) {
@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) void stage_match(const kh_index *ix
         /* No match reads slot 0 and drops it; a mask, so that no branch is made of it. */
         uint32_t slot = (uint32_t)__builtin_ctz(m | 0x400), kept = (uint32_t) - (int32_t)(m != 0);
         uint32_t rec = kh_slot_get(b, slot & kept) & kept;
-        __builtin_prefetch(&ix->records[rec], 0, 3);
+        fetch(&ix->records[rec], near);
         g->record[i] = rec;
         again |= (uint32_t)(((m & (m - 1)) | (__atomic_load_n(&b->overflow, __ATOMIC_ACQUIRE) & g->filter[i])) != 0) << i;
     }
@@ -43,10 +43,9 @@ static inline __attribute__((always_inline)) void stage_match(const kh_index *ix
 }
 
 /* fetch_neighbours: the bucket after those that need a second look. */
-static inline __attribute__((always_inline)) void fetch_neighbours(const kh_index *ix, const group *g)
+static inline __attribute__((always_inline)) void fetch_neighbours(const kh_index *ix, const group *g, bool near)
 {
-    for (uint32_t m = g->again; m != 0; m &= m - 1)
-        __builtin_prefetch((const uint8_t *)ix->segments + g->offset[__builtin_ctz(m)] + 64, 0, 3);
+    for (uint32_t m = g->again; m != 0; m &= m - 1) fetch((const uint8_t *)ix->segments + g->offset[__builtin_ctz(m)] + 64, near);
 }
 
 /* stage_compare returns which of the group are present, and sets g->record to 0 for the others. */

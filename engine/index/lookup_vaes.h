@@ -41,7 +41,7 @@ static inline __attribute__((always_inline)) __m256i entries(const kh_index *ix,
 }
 
 static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix, const kh_key keys[GROUP], uint64_t mask,
-                                                             group *g)
+                                                             group *g, bool near)
 {
     const uint8_t *base = (const uint8_t *)ix->segments;
     __m256i round[5];
@@ -51,7 +51,7 @@ static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix,
         __m256i segment = _mm256_slli_epi64(_mm256_and_si256(e, all_four(KH_SEGMENT_MASK)), 16);
         __m256i bucket = _mm256_and_si256(_mm256_srli_epi64(hash, 48 - 6), all_four((KH_SEGMENT_BUCKETS - 1) * 64));
         _mm256_store_si256((__m256i *)(g->offset + i), _mm256_add_epi64(segment, bucket));
-        for (uint32_t k = i; k < i + 4; k++) __builtin_prefetch(base + g->offset[k], 0, 3);
+        for (uint32_t k = i; k < i + 4; k++) fetch(base + g->offset[k], near);
         __m256i window = _mm256_slli_epi64(_mm256_srli_epi64(e, KH_WINDOW_SHIFT), 3);
         _mm256_store_si256((__m256i *)(g->tag + i), _mm256_srlv_epi64(hash, window));
         _mm256_store_si256((__m256i *)(g->hash + i), hash);
@@ -63,7 +63,7 @@ static inline __attribute__((always_inline)) const kh_bucket *bucket_of(const kh
     return (const kh_bucket *)((const uint8_t *)ix->segments + g->offset[i]);
 }
 
-static inline __attribute__((always_inline)) void stage_match(const kh_index *ix, group *g)
+static inline __attribute__((always_inline)) void stage_match(const kh_index *ix, group *g, bool near)
 {
     enum { LAST = 2 * (KH_BUCKET_SLOTS - 1) };
     for (uint32_t i = 0; i < GROUP; i++) {
@@ -73,7 +73,7 @@ static inline __attribute__((always_inline)) void stage_match(const kh_index *ix
         /* No match reads the last slot and drops it; a mask, so that no branch is made of it. */
         uint32_t twice = (uint32_t)__builtin_ctz(m | 1 << LAST), kept = (uint32_t) - (int32_t)(m != 0);
         uint64_t rec = (uint64_t)(kh_slot_get(b, twice / 2) & kept) * sizeof(kh_record);
-        __builtin_prefetch((const uint8_t *)ix->records + rec, 0, 3);
+        fetch((const uint8_t *)ix->records + rec, near);
         g->record[i] = rec;
     }
 }
@@ -84,10 +84,10 @@ static inline __attribute__((always_inline)) bool displaced(const kh_index *ix, 
 }
 
 /* fetch_neighbours: the bucket after those that need a second look. */
-static inline __attribute__((always_inline)) void fetch_neighbours(const kh_index *ix, const group *g)
+static inline __attribute__((always_inline)) void fetch_neighbours(const kh_index *ix, const group *g, bool near)
 {
     for (uint32_t i = 0; i < GROUP; i++)
-        if (displaced(ix, g, i)) __builtin_prefetch(bucket_of(ix, g, i) + 1, 0, 3);
+        if (displaced(ix, g, i)) fetch(bucket_of(ix, g, i) + 1, near);
 }
 
 static inline __attribute__((always_inline)) __m256i keys_of(const kh_index *ix, const uint64_t record[2])

@@ -34,7 +34,7 @@ static inline __attribute__((always_inline)) int entry(const kh_index *ix, uint6
 }
 
 static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix, const kh_key keys[GROUP], uint64_t mask,
-                                                             group *g)
+                                                             group *g, bool near)
 {
     const uint8_t *base = (const uint8_t *)ix->segments;
     __m512i round[5];
@@ -49,7 +49,7 @@ static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix,
         __m512i segment = _mm512_slli_epi64(_mm512_and_si512(e, _mm512_set1_epi64(KH_SEGMENT_MASK)), 16);
         __m512i bucket = _mm512_and_si512(_mm512_srli_epi64(hash, 48 - 6), _mm512_set1_epi64((KH_SEGMENT_BUCKETS - 1) * 64));
         _mm512_store_si512(g->offset + half, _mm512_add_epi64(segment, bucket));
-        for (uint32_t i = half; i < half + 8; i++) __builtin_prefetch(base + g->offset[i], 0, 3);
+        for (uint32_t i = half; i < half + 8; i++) fetch(base + g->offset[i], near);
         __m512i window = _mm512_slli_epi64(_mm512_srli_epi64(e, KH_WINDOW_SHIFT), 3);
         _mm_store_si128((__m128i *)(g->tag + half), _mm512_cvtepi64_epi16(_mm512_srlv_epi64(hash, window)));
         __m512i filter = _mm512_srli_epi64(_mm512_mullo_epi64(_mm512_srli_epi64(hash, 58), _mm512_set1_epi64(KH_FILTER_BITS)), 6);
@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix,
     }
 }
 
-static inline __attribute__((always_inline)) void stage_match(const kh_index *ix, group *g)
+static inline __attribute__((always_inline)) void stage_match(const kh_index *ix, group *g, bool near)
 {
     const uint8_t *base = (const uint8_t *)ix->segments;
     for (uint32_t i = 0; i < GROUP; i++) {
@@ -68,7 +68,7 @@ static inline __attribute__((always_inline)) void stage_match(const kh_index *ix
         /* Words 6 to 15 of the line are the numbers: the first whose tag matches moves to the front; none leaves 0. */
         __m512i front = _mm512_maskz_compress_epi32((__mmask16)(m << 6), line);
         uint32_t rec = (uint32_t)_mm_cvtsi128_si32(_mm512_castsi512_si128(front));
-        __builtin_prefetch(&ix->records[rec], 0, 3);
+        fetch(&ix->records[rec], near);
         g->record[i] = rec;
         g->matched[i] = m;
         g->overflow[i] = b->overflow;
@@ -76,10 +76,10 @@ static inline __attribute__((always_inline)) void stage_match(const kh_index *ix
 }
 
 /* fetch_neighbours: the bucket after those that need a second look; one word at a time, for the reason below. */
-static inline __attribute__((always_inline)) void fetch_neighbours(const kh_index *ix, const group *g)
+static inline __attribute__((always_inline)) void fetch_neighbours(const kh_index *ix, const group *g, bool near)
 {
     for (uint32_t i = 0; i < GROUP; i++)
-        if ((g->overflow[i] & g->filter[i]) != 0) __builtin_prefetch((const uint8_t *)ix->segments + g->offset[i] + 64, 0, 3);
+        if ((g->overflow[i] & g->filter[i]) != 0) fetch((const uint8_t *)ix->segments + g->offset[i] + 64, near);
 }
 
 /* Vectors over what stage_match stored word by word are loaded here only: there the stores would still be on their way. */

@@ -168,6 +168,7 @@ struct kh_poller {
     uint64_t as_of; /* the height that users are told for it */
     /* questions on their way through the flow: groups in a ring */
     kh_flow flow;
+    bool sparse;           /* the last burst had few questions a datagram */
     uint32_t taken, given; /* items */
     struct {
         uint8_t pending, query;

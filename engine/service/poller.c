@@ -14,7 +14,8 @@
 enum {
     GATE_QUESTIONS = 128, /* answered while the gate is held once: tens of microseconds that the applier may wait */
     FETCH_AHEAD = 2,
-    PLAIN_AHEAD = 8
+    PLAIN_AHEAD = 8,
+    SPARSE = 4
 };
 
 kh_err kh_poller_new(kh_service *service, uint32_t number, kh_poller **ret)
@@ -273,10 +274,12 @@ static void start(kh_poller *p, uint64_t now_ns)
     p->as_of = kh_store_block_of(p->service->options.store, p->moment.height);
     p->taken = p->given = p->pending_cnt = 0;
     kh_flow_begin(&p->flow, kh_ledger_index(p->service->ledger));
+    p->flow.near = p->sparse;
 }
 
 static void end(kh_poller *p)
 {
+    p->sparse = p->taken < p->pending_cnt * SPARSE; /* the next burst is like this one */
     if (p->taken % KH_FLOW_GROUP != 0) {
         for (uint32_t i = p->taken % KH_FLOW_GROUP; i < KH_FLOW_GROUP; i++) p->keys[i] = p->keys[0];
         step(p, p->keys);
