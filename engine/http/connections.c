@@ -235,6 +235,14 @@ void kh_connections_end_those(kh_connections *c, bool (*ends)(void *ctx, const k
     (void)pthread_mutex_unlock(&c->lock);
 }
 
+void kh_connections_end_unproven(kh_connections *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < c->slots; i++)
+        if (c->table[i].used && !c->table[i].proven) drop(c, &c->table[i], KH_DROP_DEADLINE);
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
 bool kh_connections_accept(kh_connections *c, const struct sockaddr *address)
 {
     uint8_t bytes[16];

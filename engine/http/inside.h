@@ -122,6 +122,9 @@ typedef struct kh_connection {
     kh_phase phase;
     bool used, closing, proven;
     /* the polling thread's own */
+    struct kh_handshakes *handshakes;
+    struct MHD_Connection *mhd;
+    bool shaken; /* the other side has done its part of the handshake */
     kh_trust trust;
     uint32_t party;
     kh_role role;
@@ -149,6 +152,8 @@ bool kh_connections_accept(kh_connections *c, const struct sockaddr *address);
 void kh_connections_end_those(kh_connections *c, bool (*ends)(void *ctx, const kh_connection *conn), void *ctx);
 kh_connection *kh_connections_begin(kh_connections *c, int fd);
 void kh_connections_end(kh_connections *c, kh_connection *conn);
+/* kh_connections_end_unproven closes those that no party has proven, as in the middle of a handshake. */
+void kh_connections_end_unproven(kh_connections *c);
 /* kh_connections_phase moves on; bytes: what is to be moved in this phase, for its deadline. */
 void kh_connections_phase(kh_connections *c, kh_connection *conn, kh_phase phase, uint64_t bytes);
 /* kh_connections_proven: a request on it came from conn->party. A party has a quarter of all connections (16 at least): beyond
@@ -160,6 +165,14 @@ typedef struct kh_connection_counts {
 /* kh_connections_limit takes from the address's bucket of limits.h. */
 bool kh_connections_limit(struct kh_limits *limits, const struct sockaddr *address);
 void kh_connections_count(kh_connections *c, kh_connection_counts *ret);
+
+/* ---- handshakes.c ---- */
+typedef struct kh_handshakes kh_handshakes;
+kh_err kh_handshakes_new(kh_http *h, kh_handshakes **ret);
+void kh_handshakes_free(kh_handshakes *s); /* none waits any more */
+/* kh_handshakes_begin lets session's handshake leave the polling thread while there is nothing to read. [polling thread] */
+void kh_handshakes_begin(kh_handshakes *s, kh_connection *conn, struct MHD_Connection *mhd, gnutls_session_t session);
+uint32_t kh_handshakes_waiting(const kh_handshakes *s);
 
 /* ---- quota.c: bytes and requests in memory, in all and for one party ---- */
 typedef struct kh_quota kh_quota;
@@ -288,6 +301,7 @@ struct kh_http {
     struct MHD_Daemon *daemon, *plain; /* plain: the scraper's */
     _Atomic(kh_tls *) tls;             /* the newest; it keeps the older ones */
     kh_connections *connections;
+    kh_handshakes *handshakes;
     kh_quota *quota;
     kh_quota *frames; /* operations that the store has not answered */
     kh_turns *turns;
@@ -300,11 +314,14 @@ struct kh_http {
     int listen_fd;
     uint16_t port, plain_port;
     _Atomic bool stopping;      /* no new requests */
-    _Atomic bool closed;        /* no request goes to a worker or the store any more */
+    _Atomic bool closed;        /* nothing leaves its polling thread any more */
     _Atomic uint32_t in_flight; /* requests begun and not completed */
-    _Atomic uint32_t suspended; /* of them, those that a worker or the store has */
+    _Atomic uint32_t suspended; /* of them, those that a worker or the store has; and handshakes that wait */
 };
 uint64_t kh_http_now_ns(void);
+/* kh_http_suspend takes the connection out of its polling thread's hands until kh_http_resume; false: the hub is stopping. */
+bool kh_http_suspend(kh_http *h, struct MHD_Connection *mhd);
+void kh_http_resume(kh_http *h, struct MHD_Connection *mhd); /* any thread */
 /* kh_http_done: the answer is complete; any thread. The request is not touched any more by the caller. */
 void kh_http_done(kh_request *r);
 void kh_http_release(kh_request *r); /* the end of kh_http_done, once the answer may go */

@@ -99,6 +99,8 @@ void kh_http_metrics(kh_http *h, kh_http_metric_each each, void *ctx)
     each(ctx, "kanhe_http_connections_total", "Connections accepted.", "", counts.accepted);
     each(ctx, "kanhe_http_connections", "Connections that are open.", "state=\"proven\"", counts.proven);
     each(ctx, "kanhe_http_connections", "Connections that are open.", "state=\"unproven\"", counts.unproven);
+    each(ctx, "kanhe_http_handshakes_waiting", "Connections whose handshake waits for the other side's bytes.", "",
+         kh_handshakes_waiting(h->handshakes));
     for (uint32_t i = 0; i < KH_DROP_CNT; i++)
         each(ctx, "kanhe_http_connections_dropped_total", "Connections refused or closed because a bound was reached.", why[i],
              counts.dropped[i]);

@@ -211,10 +211,8 @@ void kh_http_done(kh_request *r)
 
 void kh_http_release(kh_request *r)
 {
-    kh_http *h = r->http;
     r->done = true;
-    MHD_resume_connection(r->mhd); /* the request may be gone from here on */
-    (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
+    kh_http_resume(r->http, r->mhd); /* the request may be gone from here on */
 }
 
 static enum MHD_Result answer(kh_request *r)
@@ -241,20 +239,6 @@ static bool within_rate(kh_request *r)
     return false;
 }
 
-/* suspend takes the connection out of the polling thread's hands until kh_http_done; false: the hub is stopping. */
-static bool suspend(kh_request *r)
-{
-    kh_http *h = r->http;
-    /* pairs with kh_http_stop, which says closed first and waits for suspended then: one of the two sees the other */
-    (void)atomic_fetch_add_explicit(&h->suspended, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(&h->closed, memory_order_seq_cst)) {
-        (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
-        return false;
-    }
-    MHD_suspend_connection(r->mhd);
-    return true;
-}
-
 /* dispatch starts the work once the body is here. */
 static enum MHD_Result dispatch(kh_request *r)
 {
@@ -262,7 +246,7 @@ static enum MHD_Result dispatch(kh_request *r)
     r->dispatched = true;
     if (r->body_n < r->body_cap) return MHD_NO; /* libmicrohttpd gives all of Content-Length, or ends the connection */
     if (!within_rate(r)) {
-        if (!suspend(r)) return answer(r);
+        if (!kh_http_suspend(h, r->mhd)) return answer(r);
         kh_http_done(r);
         return MHD_YES;
     }
@@ -272,7 +256,7 @@ static enum MHD_Result dispatch(kh_request *r)
         r->done = true;
         return kh_answer_queue(r);
     }
-    if (!suspend(r)) {
+    if (!kh_http_suspend(h, r->mhd)) {
         (void)busy(r, KH_RD_STOPPING, "the hub is stopping");
         return answer(r);
     }

@@ -25,6 +25,24 @@ uint64_t kh_http_now_ns(void)
 
 /* ---- connections ---- */
 
+bool kh_http_suspend(kh_http *h, struct MHD_Connection *mhd)
+{
+    /* pairs with kh_http_stop, which says closed first and waits for suspended then: one of the two sees the other */
+    (void)atomic_fetch_add_explicit(&h->suspended, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&h->closed, memory_order_seq_cst)) {
+        (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
+        return false;
+    }
+    MHD_suspend_connection(mhd);
+    return true;
+}
+
+void kh_http_resume(kh_http *h, struct MHD_Connection *mhd)
+{
+    MHD_resume_connection(mhd);
+    (void)atomic_fetch_sub_explicit(&h->suspended, 1, memory_order_release);
+}
+
 static enum MHD_Result on_accept(void *ctx, const struct sockaddr *address, socklen_t n)
 {
     kh_http *h = ctx;
@@ -37,10 +55,11 @@ static void on_connection(void *ctx, struct MHD_Connection *mhd, void **socket_c
     kh_http *h = ctx;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         int fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        kh_tls_begin(atomic_load_explicit(&h->tls, memory_order_acquire),
-                     MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session);
+        gnutls_session_t session = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION)->tls_session;
+        kh_tls_begin(atomic_load_explicit(&h->tls, memory_order_acquire), session);
         *socket_context = kh_connections_begin(h->connections, fd);
         if (*socket_context == NULL) (void)shutdown(fd, SHUT_RDWR);
+        else kh_handshakes_begin(h->handshakes, *socket_context, mhd, session);
     } else if (*socket_context != NULL) {
         kh_connections_end(h->connections, *socket_context);
         *socket_context = NULL;
@@ -150,6 +169,7 @@ static kh_err start_daemon(kh_http *h, char *why, size_t cap)
 static void free_all(kh_http *h)
 {
     if (h->listen_fd >= 0) (void)close(h->listen_fd);
+    kh_handshakes_free(h->handshakes);
     kh_connections_free(h->connections);
     kh_quota_free(h->quota);
     kh_quota_free(h->frames);
@@ -177,6 +197,7 @@ kh_err kh_http_start(const kh_http_options *options, char *why, size_t cap, kh_h
     if (err == KH_OK) err = load_openapi(h, options->openapi_path, why, cap);
     if (err == KH_OK)
         err = kh_connections_new(h->o.max_connections, h->o.max_connections_per_address, h->o.idle_s, &h->connections);
+    if (err == KH_OK) err = kh_handshakes_new(h, &h->handshakes);
     if (err == KH_OK) err = kh_quota_new((uint64_t)h->o.max_body * 16, h->o.queue, &h->quota);
     if (err == KH_OK) err = kh_quota_new(kh_max64(FRAMES_SZ, (uint64_t)h->o.max_body * 4), h->o.queue, &h->frames);
     if (err == KH_OK) err = kh_turns_new(&h->turns);
@@ -213,6 +234,7 @@ void kh_http_stop(kh_http *h)
         (void)nanosleep(&tick, NULL);
     atomic_store_explicit(&h->closed, true, memory_order_seq_cst);
     kh_pace_flush(h->pace);
+    kh_connections_end_unproven(h->connections);
     /* who does not fetch its answer is left; what a worker or the store still has comes back for certain */
     while (atomic_load_explicit(&h->suspended, memory_order_seq_cst) > 0) (void)nanosleep(&tick, NULL);
     kh_workers_free(h->workers);

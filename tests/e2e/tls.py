@@ -126,6 +126,76 @@ for name, pair, wanted, word in (
         got, said = repr(error), ""
     tap.same((got, word in said), (wanted, True), f"a certificate {name}: {wanted[1]}")
 
+# ---- handshakes that stand still: each waits outside the polling threads (which would ask it again and again) until there is more
+def waiting(count):
+    for _ in range(200):
+        got = int(re.search(r"^kanhe_http_handshakes_waiting (\d+)$", hub.call(1, "GET", "/metrics", headers={})[1], re.M)[1])
+        if got == count:
+            break
+        time.sleep(0.05)
+    return got
+
+
+class Slow:
+    """A handshake and a request by hand, in pieces."""
+
+    def __init__(self, number):
+        self.socket = socket.socket()
+        self.socket.bind((f"127.0.1.{1 + number}", 0))
+        self.socket.settimeout(30)
+        self.socket.connect((hub.host, hub.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.read, self.write = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = hub.tls(11).wrap_bio(self.read, self.write, server_hostname="localhost")
+        self.step(self.tls.do_handshake)
+        self.hello = self.write.read()
+
+    def step(self, call, *words):
+        try:
+            return call(*words)
+        except ssl.SSLWantReadError:
+            return None
+
+    def send(self, data, at_once):
+        for at in range(0, len(data), at_once):
+            self.socket.sendall(data[at:at + at_once])
+            time.sleep(0.002)
+
+    def until(self, call, *words):
+        while (got := self.step(call, *words)) is None and self.write.pending == 0:
+            data = self.socket.recv(65536)
+            if data == b"":
+                raise OSError("closed")
+            self.read.write(data)
+        return got
+
+    def end(self, at_once):
+        self.send(self.hello, at_once)
+        self.until(self.tls.do_handshake)
+        self.tls.write(b"GET /v1/me HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        self.send(self.write.read(), at_once)
+        return self.until(self.tls.read, 65536)[:12]
+
+
+other = hub.client(1)
+still = [Slow(i) for i in range(40)]
+tap.same(waiting(0), 0, "connections that have sent nothing wait for their first bytes as all do")
+for i, s in enumerate(still):
+    s.socket.sendall(s.hello[:3] if i < 20 else s.hello)
+tap.same(waiting(40), 40, "40 handshakes of three bytes or a ClientHello stand beside the polling threads")
+tap.same(other.call("GET", "/v1/me")[0], 200, "others are served meanwhile")
+for s in still[:10] + still[20:30]:
+    s.socket.close()
+tap.same(waiting(20), 20, "those that go are gone")
+for s in still[10:20]:
+    s.hello = s.hello[3:]
+for s in still[30:40]:
+    s.hello = b""
+for at_once in (1, 7, 65536):
+    got = [still[i].end(at_once) for i in {1: (10, 30), 7: (11, 31), 65536: (12, 32)}[at_once]]
+    tap.same(got, [b"HTTP/1.1 200"] * 2, f"the others go on where they stood, {at_once} bytes at a time")
+tap.same(waiting(14), 14, "and the rest still waits")
+
 # ---- a party that changes while its connection is open
 client = hub.client(12)
 tap.same(client.call("GET", "/v1/me")[0], 200, "a bank is known")
@@ -136,6 +206,6 @@ tap.same([client.call("POST", f"/v1/financings/1/{event}")[0] for event in ("acc
 tap.ok(client.call("POST", "/v1/financings/1/repay")[0] != 403, "repaying goes on")
 tap.same(hub.call(1, "POST", "/v1/parties/12/unfreeze")[0], 200, "the regulator lifts it")
 tap.same(client.call("GET", "/v1/alerts")[0], 200, "and the connection goes on")
-tap.same(hub.stop(), 0, "the hub stops cleanly")
+tap.same(hub.stop(), 0, "the hub stops cleanly, handshakes that wait or not")
 hub.close()
 tap.end()
