@@ -154,6 +154,7 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     newest n = {.number = stats.height};
     kh_err err = n.number != 0 ? kh_store_journal_scan(h->options.store, n.number, look_at, &n) : KH_OK;
     if (err == KH_E_EXISTS) err = KH_OK;
+    if (err == KH_OK) err = kh_differs(h);
     if (err == KH_OK) err = kh_banks_open(h, &packed);
     if (err == KH_OK) err = kh_checkpoints_open(h);
     if (err != KH_OK) return err;

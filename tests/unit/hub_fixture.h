@@ -262,15 +262,8 @@ static inline void hub_alert(void *ctx, const char *word, uint32_t who, uint64_t
     alert_cnt++;
 }
 
-static inline void world_open(void)
+static inline kh_err world_start(void)
 {
-    char why[256];
-    kh_store_report report;
-    const kh_store_options options = {
-        .clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true, .driven = true};
-    kh_err err = kh_store_open(&options, w.store_dir, &report, &w.store);
-    cr_assert(err == KH_OK, "%d %s", err, report.why);
-    if (w.kept == NULL) cr_assert(kh_kept_open(&w.disk, w.root, why, sizeof why, &w.kept) == KH_OK, "%s", why);
     const kh_hub_options hub = {.node = &node,
                                 .kept = w.kept,
                                 .store = w.store,
@@ -285,7 +278,19 @@ static inline void world_open(void)
                                 .posts_sz = w.posts_sz,
                                 .alert = hub_alert,
                                 .send = hub_send};
-    err = kh_hub_start(&hub, &w.hub);
+    return kh_hub_start(&hub, &w.hub);
+}
+
+static inline void world_open(void)
+{
+    char why[256];
+    kh_store_report report;
+    const kh_store_options options = {
+        .clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true, .driven = true};
+    kh_err err = kh_store_open(&options, w.store_dir, &report, &w.store);
+    cr_assert(err == KH_OK, "%d %s", err, report.why);
+    if (w.kept == NULL) cr_assert(kh_kept_open(&w.disk, w.root, why, sizeof why, &w.kept) == KH_OK, "%s", why);
+    err = world_start();
     cr_assert(err == KH_OK, "%d", err);
 }
 static inline void world_close(void)

@@ -1,0 +1,208 @@
+/* hub, begun with the state of a checkpoint: it goes on behind it, and says and gives what the one says that executed all. */
+#include "hub_state.h"
+
+TestSuite(hub_state, .init = state_begin, .fini = state_end);
+
+static char why[300];
+
+static kh_err join(state *s)
+{
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy};
+    return join_in(&options, w.store_dir, s, true, why, sizeof why);
+}
+
+/* All that the hub had is gone, but for the order. */
+static void lose_all(void)
+{
+    char cmd[512];
+    world_close();
+    snprintf(cmd, sizeof cmd, "rm -rf %s/data %s/outputs && mkdir %s/data", w.root, w.root, w.root);
+    cr_assert(system(cmd) == 0);
+    node.post_cnt = 0;
+    parcel_cnt = alert_cnt = 0;
+}
+
+static void take(void)
+{
+    char cmd[512];
+    bool taken = false;
+    cr_assert(kh_join_take(&w.disk, w.store_dir, &taken) == KH_OK && taken);
+    snprintf(cmd, sizeof cmd, "mv %s/data/outputs %s/outputs && [ \"$(ls %s/data | grep -c joined)\" = 0 ]", w.root, w.root, w.root);
+    cr_assert(system(cmd) == 0);
+}
+
+static bool same_given(uint32_t bank, uint64_t height, const kh_attestation *a, uint64_t *count)
+{
+    static given g;
+    given_to(bank, height, &g);
+    bool same = memcmp(g.package.root, a->outputs_root, 32) == 0 && g.package.count_before == *count;
+    *count = g.package.count;
+    given_free(&g);
+    return same;
+}
+
+Test(hub_state, goes_on_behind_it)
+{
+    kh_attestation wanted[BLOCKS], point, again, posts[POSTS_MAX];
+    uint8_t content[2][32];
+    for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(post_of(FIRST_HEIGHT + i, &wanted[i]));
+    wait_point(&point);
+    cr_assert(kh_store_checkpoint_digest(w.store, content[0]) == KH_OK);
+    lose_all();
+    cr_assert(join(&made) == KH_OK, "%s", why);
+    take();
+    for (uint32_t i = 0; i < node.body_cnt; i++) node.bodies[i].hidden = true; /* none of before is asked for */
+    for (uint32_t i = 5; i < BLOCKS; i++)
+        for (uint32_t k = 0; k < blocks[i].cnt; k++)
+            for (uint32_t b = 0; b < node.body_cnt; b++)
+                if (memcmp(node.bodies[b].digest, blocks[i].items[k].digest, 32) == 0) node.bodies[b].hidden = false;
+    world_open();
+    cr_assert(kh_hub_executed_height(w.hub) >= POINT);
+    wait_said(FIRST_HEIGHT + BLOCKS - 1);
+    uint32_t cnt = posts_now(posts), above = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        if (posts[i].flags != 0) cr_assert(posts[i].height == POINT && kh_attestation_agree(&posts[i], &point));
+        else cr_assert(kh_attestation_agree(&posts[i], &wanted[posts[i].height - FIRST_HEIGHT]));
+        above += posts[i].height > POINT;
+    }
+    cr_assert(above == 3 && post_of(POINT, &again), "%u", above);
+    cr_assert(kh_store_checkpoint_digest(w.store, content[1]) == KH_OK && memcmp(content[0], content[1], 32) == 0);
+    for (uint32_t bank = BANK_A; bank <= BANK_B; bank++) { /* who has acknowledged nothing is given all */
+        uint64_t count = 0;
+        kh_hub_outputs_wanted(w.hub, bank, 0);
+        for (uint32_t i = 0; i < 120000 && parcel_cnt < (bank - BANK_A + 1) * BLOCKS + 3 * (bank == BANK_A); i++) usleep(500);
+        for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(same_given(bank, FIRST_HEIGHT + i, &wanted[i], &count), "%u %u", bank, i);
+    }
+    world_close(); /* and a restart of it */
+    world_open();
+    cr_assert(kh_hub_executed_height(w.hub) == FIRST_HEIGHT + BLOCKS - 1 && alert_cnt == 0);
+    block more = {0};
+    block_applies(&more, BANK_B, 5000, 3);
+    wait_said(decide(&more));
+    world_close();
+    kh_audit_result audit;
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy};
+    cr_assert(kh_store_audit(&options, w.store_dir, NULL, NULL, &audit) == KH_OK && audit.ok, "%s", audit.why);
+    cr_assert(audit.begins != 0 && audit.begins < audit.height);
+    world_open();
+}
+
+Test(hub_state, holds_what_banks_have_not_acknowledged)
+{
+    state less = {0};
+    kh_hub_outputs_wanted(w.hub, BANK_A, 102);
+    kh_hub_outputs_wanted(w.hub, BANK_B, 107);
+    for (uint32_t i = 0; i < 20000; i++) {
+        less.n = 0;
+        state_of_point(&less);
+        if (less.n != made.n) usleep(100000); /* one of both may have been heard first */
+        if (less.n != made.n && i > 0) break;
+        usleep(500);
+    }
+    uint32_t packages[2] = {0}, posts = 0, kind = 0;
+    for (size_t at = KH_STATE_HEAD_SZ; kind != KH_STATE_ITEMS_END; at += KH_STATE_ITEM_SZ + kh_load32(less.p + at + 4)) {
+        kind = kh_load32(less.p + at);
+        posts += kind == KH_STATE_POST;
+        if (kind == KH_STATE_PACKAGE) packages[kh_load32(less.p + at + KH_STATE_ITEM_AT_BANK) - BANK_A]++;
+    }
+    cr_assert(packages[0] == 2 && packages[1] == 1 && posts == 2, "%u %u %u", packages[0], packages[1], posts);
+    lose_all();
+    cr_assert(join(&less) == KH_OK, "%s", why);
+    take();
+    world_open();
+    wait_said(FIRST_HEIGHT + BLOCKS - 1);
+    cr_assert(alert_cnt == 0);
+    free(less.p);
+}
+
+/* ---- what is not as it should be ---- */
+
+static bool nothing_stays(void)
+{
+    char cmd[512];
+    snprintf(cmd, sizeof cmd, "[ \"$(ls %s/data)\" = '' ]", w.root);
+    return system(cmd) == 0;
+}
+
+static void refused(state *s, kh_err want)
+{
+    kh_err err = join(s);
+    cr_assert(err == want, "%d %s", err, why);
+    cr_assert(nothing_stays());
+}
+
+Test(hub_state, nobody_is_believed)
+{
+    lose_all();
+    /* Of the head and the items nearly every byte counts; parcels are for their banks to look at, and the rest the store looks at. */
+    size_t ends = 0;
+    for (size_t at = KH_STATE_HEAD_SZ; ends == 0; at += KH_STATE_ITEM_SZ + kh_load32(made.p + at + 4))
+        if (kh_load32(made.p + at) == KH_STATE_ITEMS_END) ends = at + KH_STATE_ITEM_SZ;
+    for (size_t at = KH_STATE_HEAD_SZ; at < ends; at += KH_STATE_ITEM_SZ + kh_load32(made.p + at + 4))
+        for (size_t i = 0; i < KH_STATE_ITEM_SZ; i++) {
+            if (i >= KH_STATE_ITEM_AT_HEIGHT && i < KH_STATE_ITEM_AT_BANK && kh_load32(made.p + at) != KH_STATE_CHECKPOINT) continue;
+            if (i >= KH_STATE_ITEM_AT_BANK && kh_load32(made.p + at) == KH_STATE_ITEMS_END) continue;
+            made.p[at + i] ^= 1;
+            kh_err err = join(&made);
+            cr_assert(err == KH_E_FORMAT, "byte %zu of the item at %zu: %d %s", i, at, err, why);
+            made.p[at + i] ^= 1;
+        }
+    for (size_t i = 0; i < KH_STATE_HEAD_SZ + KH_STATE_ITEM_SZ + KH_CHECKPOINT_SZ; i++) {
+        if (i >= KH_STATE_HEAD_SZ + KH_STATE_ITEM_SZ + 64 && i < KH_STATE_HEAD_SZ + KH_STATE_ITEM_SZ + KH_POST_SZ) continue;
+        made.p[i] ^= 0x80;
+        kh_err err = join(&made);
+        cr_assert(err == (i >= 8 && i < 12 ? KH_E_CLOSED : KH_E_FORMAT), "byte %zu: %d %s", i, err, why);
+        made.p[i] ^= 0x80;
+    }
+    for (size_t n = 0; n < made.n; n += n < 4000 ? 97 : 1009) {
+        state cut = made;
+        cut.n = n;
+        refused(&cut, KH_E_FORMAT);
+    }
+    state more = {0};
+    state_write(&more, made.p, made.n);
+    state_write(&more, "x", 1);
+    memcpy(more.posted, made.posted, 32);
+    memcpy(more.app_hash, made.app_hash, 32);
+    refused(&more, KH_E_FORMAT);
+    more.n--;
+    more.p[more.n - 100] ^= 1;
+    refused(&more, KH_E_FORMAT);
+    more.p[more.n - 100] ^= 1;
+    more.posted[0] ^= 1;
+    refused(&more, KH_E_FORMAT);
+    more.posted[0] ^= 1;
+    more.fail_at = more.n / 2; /* a source that fails is nobody's lie */
+    refused(&more, KH_E_AGAIN);
+    more.fail_at = 0;
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy};
+    cr_assert(join_in(&options, w.store_dir, &more, false, why, sizeof why) == KH_E_CLOSED && nothing_stays());
+    cr_assert(join(&more) == KH_OK, "%s", why);
+    take();
+    world_open();
+    free(more.p);
+}
+
+/* What no digest covers: a bank's count. What comes then is not what the others attested: it stops, for good. */
+Test(hub_state, a_false_count_is_found_out)
+{
+    kh_attestation others[BLOCKS];
+    size_t last = 0;
+    for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(post_of(FIRST_HEIGHT + i, &others[i]));
+    lose_all();
+    for (size_t at = KH_STATE_HEAD_SZ; kh_load32(made.p + at) != KH_STATE_ITEMS_END; at += KH_STATE_ITEM_SZ + kh_load32(made.p + at + 4))
+        if (kh_load32(made.p + at) == KH_STATE_PACKAGE) last = at;
+    uint8_t *count = made.p + last + KH_STATE_ITEM_SZ + 40;
+    kh_store64(count, kh_load64(count) + 1);
+    cr_assert(join(&made) == KH_OK, "%s", why);
+    take();
+    memcpy(node.posts, others, sizeof others); /* what a quorum has attested */
+    node.post_cnt = BLOCKS;
+    world_open();
+    for (uint32_t i = 0; i < 20000 && alert_cnt < 2; i++) usleep(500);
+    cr_assert(alert_cnt == 2 && kh_hub_executed_height(w.hub) == POINT && parcel_cnt == 0, "%u", alert_cnt);
+    for (uint32_t i = BLOCKS; i < node.post_cnt; i++) cr_assert(node.posts[i].height <= POINT);
+    kh_hub_stop(w.hub);
+    w.hub = NULL;
+    cr_assert(world_start() == KH_E_CLOSED);
+}
