@@ -1,4 +1,5 @@
-/* hub_state: the state of a checkpoint, written for others: what this hub keeps beside its store, then the store's own checkpoint.
+/* hub_state: the state of a checkpoint, written for others: what this hub keeps beside its store, then the store's own
+ * checkpoint.
  *
  * It runs beside the hub's thread, which goes on: files of heights take one writer and any readers, the store exports beside
  * itself. What a bank acknowledges meanwhile may be missing, and what the hub takes back ends the writing. */

@@ -41,8 +41,8 @@ static kh_err pass(void *ctx, void *p, size_t n, size_t *ret_n)
     return err;
 }
 
-static kh_err make_store(const kh_join *j, const kh_checkpoint_source *from, const char *store, const kh_join_head *head, char *why,
-                         size_t cap)
+static kh_err make_store(const kh_join *j, const kh_checkpoint_source *from, const char *store, const kh_join_head *head,
+                         char *why, size_t cap)
 {
     kh_checkpoint made;
     kh_store_report report = {0};

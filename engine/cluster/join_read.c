@@ -6,7 +6,14 @@
 #include "cluster/join.h"
 #include "cluster/state_form.h"
 
-enum { AT_DIGEST = KH_POST_SZ, AT_NUMBER = KH_POST_SZ + 32, COUNT_BEFORE_AT = 0, HEAD_BEFORE_AT = 8, COUNT_AT = 40, HEAD_AT = 48 };
+enum {
+    AT_DIGEST = KH_POST_SZ,
+    AT_NUMBER = KH_POST_SZ + 32,
+    COUNT_BEFORE_AT = 0,
+    HEAD_BEFORE_AT = 8,
+    COUNT_AT = 40,
+    HEAD_AT = 48
+};
 #define STEP_SZ (UINT64_C(1) << 20) /* an item's memory grows as its bytes come: its size is only a claim */
 
 typedef struct reading {
@@ -28,7 +35,8 @@ typedef struct reading {
 
 static kh_err wrong(reading *r, const char *what)
 {
-    kh_join_say(r->why, r->why_cap, "%s (item %u of bank %u at height %llu)", what, r->kind, r->bank, (unsigned long long)r->height);
+    kh_join_say(r->why, r->why_cap, "%s (item %u of bank %u at height %llu)", what, r->kind, r->bank,
+                (unsigned long long)r->height);
     return KH_E_FORMAT;
 }
 

@@ -63,8 +63,8 @@ kh_err kh_join_clear(const kh_disk *disk, const char *path) { return clear(disk,
 
 /* ---- the place of the old ---- */
 
-/* What a store and a hub have in DIR, but for who holds it and the regulator's look-ups, which stay. `format` first: without it DIR
- * is no data directory. */
+/* What a store and a hub have in DIR, but for who holds it and the regulator's look-ups, which stay. `format` first: without it
+ * DIR is no data directory. */
 static const char *const old[] = {"format", "start", "secret", "head", "back", "log", "journal", "image", "outputs"};
 
 static kh_err clear_old(const kh_disk *d, const char *dir)

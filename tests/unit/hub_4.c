@@ -27,7 +27,8 @@ static void take(void)
     char cmd[512];
     bool taken = false;
     cr_assert(kh_join_take(&w.disk, w.store_dir, &taken) == KH_OK && taken);
-    snprintf(cmd, sizeof cmd, "mv %s/data/outputs %s/outputs && [ \"$(ls %s/data | grep -c joined)\" = 0 ]", w.root, w.root, w.root);
+    snprintf(cmd, sizeof cmd, "mv %s/data/outputs %s/outputs && [ \"$(ls %s/data | grep -c joined)\" = 0 ]", w.root, w.root,
+             w.root);
     cr_assert(system(cmd) == 0);
 }
 
@@ -134,13 +135,15 @@ static void refused(state *s, kh_err want)
 Test(hub_state, nobody_is_believed)
 {
     lose_all();
-    /* Of the head and the items nearly every byte counts; parcels are for their banks to look at, and the rest the store looks at. */
+    /* Of the head and the items nearly every byte counts; parcels are for their banks to look at, and the rest the store looks
+     * at. */
     size_t ends = 0;
     for (size_t at = KH_STATE_HEAD_SZ; ends == 0; at += KH_STATE_ITEM_SZ + kh_load32(made.p + at + 4))
         if (kh_load32(made.p + at) == KH_STATE_ITEMS_END) ends = at + KH_STATE_ITEM_SZ;
     for (size_t at = KH_STATE_HEAD_SZ; at < ends; at += KH_STATE_ITEM_SZ + kh_load32(made.p + at + 4))
         for (size_t i = 0; i < KH_STATE_ITEM_SZ; i++) {
-            if (i >= KH_STATE_ITEM_AT_HEIGHT && i < KH_STATE_ITEM_AT_BANK && kh_load32(made.p + at) != KH_STATE_CHECKPOINT) continue;
+            if (i >= KH_STATE_ITEM_AT_HEIGHT && i < KH_STATE_ITEM_AT_BANK && kh_load32(made.p + at) != KH_STATE_CHECKPOINT)
+                continue;
             if (i >= KH_STATE_ITEM_AT_BANK && kh_load32(made.p + at) == KH_STATE_ITEMS_END) continue;
             made.p[at + i] ^= 1;
             kh_err err = join(&made);
@@ -190,7 +193,8 @@ Test(hub_state, a_false_count_is_found_out)
     size_t last = 0;
     for (uint32_t i = 0; i < BLOCKS; i++) cr_assert(post_of(FIRST_HEIGHT + i, &others[i]));
     lose_all();
-    for (size_t at = KH_STATE_HEAD_SZ; kh_load32(made.p + at) != KH_STATE_ITEMS_END; at += KH_STATE_ITEM_SZ + kh_load32(made.p + at + 4))
+    for (size_t at = KH_STATE_HEAD_SZ; kh_load32(made.p + at) != KH_STATE_ITEMS_END;
+         at += KH_STATE_ITEM_SZ + kh_load32(made.p + at + 4))
         if (kh_load32(made.p + at) == KH_STATE_PACKAGE) last = at;
     uint8_t *count = made.p + last + KH_STATE_ITEM_SZ + 40;
     kh_store64(count, kh_load64(count) + 1);
