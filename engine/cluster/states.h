@@ -9,7 +9,8 @@
  *          restart. HEIGHT.making: being made; a start takes it away. Durable before it is said to be held.
  * Threads  every function may be called by any, one maker or reader by one at a time. kh_states_tick does what waits for the disk
  *          and for signatures: call it from a thread of its own, each 20 ms or so; received waits for neither. Call-backs come
- *          from tick without a lock held, and may call everything but close; maker and reader work in their caller's thread.
+ *          from tick, alerts from a reader too, and may call all but close and tick; maker and reader work in their caller's
+ *          thread.
  * Bounds   KH_STATE_PIECES_MAX pieces; KH_STATES_ROOM bytes of the disk stay free; KH_STATES_AHEAD pieces are under way to us,
  *          and as many questions of a peer wait for us, of which KH_STATES_A_SECOND bytes a second are answered. */
 #ifndef KH_CLUSTER_STATES_H
@@ -26,12 +27,12 @@
 #define KH_STATES_PEERS_MAX 64u
 
 typedef enum kh_states_message {                          /* types on the links, beside kh_message_type */
-                                KH_MSG_STATES_WHICH = 9,  /* empty: which states have you? */
-                                KH_MSG_STATES_HAVE = 10,  /* heads, KH_STATES_KEPT at most */
-                                KH_MSG_LIST_WANT = 11,    /* id 32 */
-                                KH_MSG_LIST_GIVE = 12,    /* id 32, digests; none: not had */
-                                KH_MSG_PIECE_WANT = 13,   /* id 32, number 4 */
-                                KH_MSG_PIECE_GIVE = 14    /* id 32, number 4, sealed piece; none: not had */
+                                 KH_MSG_STATES_WHICH = 9, /* empty: which states have you? */
+                                 KH_MSG_STATES_HAVE = 10, /* heads, KH_STATES_KEPT at most */
+                                 KH_MSG_LIST_WANT = 11,   /* id 32 */
+                                 KH_MSG_LIST_GIVE = 12,   /* id 32, digests; none: not had */
+                                 KH_MSG_PIECE_WANT = 13,  /* id 32, number 4 */
+                                 KH_MSG_PIECE_GIVE = 14   /* id 32, number 4, sealed piece; none: not had */
 } kh_states_message;
 #define KH_STATES_MESSAGE_FIRST KH_MSG_STATES_WHICH
 #define KH_STATES_MESSAGE_LAST KH_MSG_PIECE_GIVE
@@ -62,12 +63,13 @@ typedef struct kh_states_options {
     const kh_clock *clock;
     void (*look)(void *ctx, kh_states_people *ret);
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
-    /* held: what kh_states_want names is there, whole and durable; once a call of kh_states_want, and again where it was lost. */
+    /* held: what kh_states_want names is there, whole and durable, from now or before; once, and again where it was lost. */
     void (*held)(void *ctx, uint64_t height);
     /* alert: STATE_FALSE_PIECE, STATE_FALSE_LIST (member gave it), STATE_DAMAGED (here: it is fetched again), STATE_NO_ROOM,
        STATE_FAILED (the disk): member 0. */
     void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height);
     uint64_t (*room)(void *ctx); /* bytes free where dir is; NULL: nobody asks */
+    uint32_t piece_sz;           /* 0: KH_STATE_PIECE_SZ, and nothing else but for tests: no node takes states of other pieces */
     void *ctx;
 } kh_states_options;
 
@@ -96,9 +98,9 @@ typedef struct kh_state_of { /* as its head says; the maker's signature was good
     uint64_t height, size;   /* size: of its plaintext */
     uint32_t epoch, maker, pieces;
 } kh_state_of;
-/* kh_states_read: box_of: the group's private key of an epoch, NULL: not had; used in this call alone to find the box, which stays
-   until the reader is closed. KH_E_NOT_FOUND: not held; KH_E_CLOSED: the key of its epoch lacks (ret_of says which; may be NULL).
-   What is held may go meanwhile (kh_states_keep): the reader reads on. */
+/* kh_states_read: box_of: the group's private key of an epoch, NULL: not had; used in this call alone to find the box, which
+   stays until the reader is closed. KH_E_NOT_FOUND: not held; KH_E_CLOSED: the key of its epoch lacks (ret_of says which; may be
+   NULL). What is held may go meanwhile (kh_states_keep): the reader reads on. */
 KH_MUST kh_err kh_states_read(kh_states *s, uint64_t height, const kh_box *(*box_of)(void *ctx, uint32_t epoch), void *ctx,
                               kh_state_of *ret_of, kh_state_reader **ret);
 /* kh_state_reader_read gives up to n bytes of the stream; *ret_n 0: there are no more. KH_E_DAMAGED: a piece is not what was
@@ -126,7 +128,8 @@ void kh_states_received(kh_states *s, uint32_t from, uint8_t type, const uint8_t
 void kh_states_tick(kh_states *s);
 
 typedef struct kh_states_counts {
-    uint64_t held, newest, wanted, pieces, pieces_there; /* held: how many; newest: its height; pieces: of the one being fetched */
+    uint64_t held, newest, wanted, pieces,
+        pieces_there; /* held: how many; newest: its height; pieces: of the one being fetched */
     uint64_t pieces_given, pieces_taken, false_given, bytes; /* false_given: by peers; bytes: of the files held */
 } kh_states_counts;
 void kh_states_count(kh_states *s, kh_states_counts *ret);
