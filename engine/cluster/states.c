@@ -21,7 +21,8 @@ uint64_t kh_states_room(const kh_states *s)
 
 /* ---- opening ---- */
 
-/* A directory of ours has a few files and what a crash left; where somebody put more, those beyond are left for another opening. */
+/* A directory of ours has a few files and what a crash left; where somebody put more, those beyond are left for another opening.
+ */
 enum { NAMES_MAX = 64 };
 static const char *const endings[] = {".state", ".part", ".making"};
 enum { STATE, PART, MAKING, ENDINGS };

@@ -112,7 +112,8 @@ static kh_err begin(kh_states *s, uint8_t *list)
     f->digests = (uint8_t(*)[32])list;
     kh_err err = make_pieces(f, KH_PIECE_LACKS);
     if (err == KH_OK)
-        err = d->open(d->self, kh_state_path(s, f->height, ".part", path), KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE, &f->file);
+        err =
+            d->open(d->self, kh_state_path(s, f->height, ".part", path), KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE, &f->file);
     if (err != KH_OK) return err;
     kh_states_part(s, f->height);
     err = d->truncate(d->self, f->file, 0);

@@ -121,7 +121,8 @@ kh_err kh_state_open_file(const kh_states *s, uint64_t height, const char *more,
     if (err != KH_OK) return err;
     err = d->size(d->self, f, &size);
     if (err == KH_OK) err = read_exact(s, f, 0, p, sizeof p);
-    if (err == KH_OK && (!kh_state_head_of(s, p, &h) || h.height != height || size != kh_state_file_sz(s, &h))) err = KH_E_DAMAGED;
+    if (err == KH_OK && (!kh_state_head_of(s, p, &h) || h.height != height || size != kh_state_file_sz(s, &h)))
+        err = KH_E_DAMAGED;
     if (err == KH_OK) err = read_list(s, f, &h, ret_list);
     if (err != KH_OK) {
         d->close(d->self, f);

@@ -16,7 +16,7 @@ enum {
     KH_STATE_HEAD_SZ = 160,
     KH_STATE_NAMED_SZ = 96, /* of it: what its id is the digest of, and what is signed */
     KH_STATES_PATH_SZ = 1024,
-    KH_STATES_FILES = 8,  /* held at most */
+    KH_STATES_FILES = 8, /* held at most */
     KH_STATES_REFUSED = 16,
     KH_STATES_SOUGHT = 16 /* pieces that are looked for on disk in a tick, and that peers are given */
 };
@@ -59,20 +59,20 @@ typedef struct kh_states_slot { /* one question of ours and its answer; under lo
     size_t n;
 } kh_states_slot;
 
-typedef enum kh_piece_stage {   /* of a piece of a file that is being fetched */
-                             KH_PIECE_UNSEEN, /* nobody has looked whether it is there */
-                             KH_PIECE_LACKS,
-                             KH_PIECE_ASKED,
-                             KH_PIECE_THERE
+typedef enum kh_piece_stage {                  /* of a piece of a file that is being fetched */
+                              KH_PIECE_UNSEEN, /* nobody has looked whether it is there */
+                              KH_PIECE_LACKS,
+                              KH_PIECE_ASKED,
+                              KH_PIECE_THERE
 } kh_piece_stage;
-typedef struct kh_states_fetch { /* of the thread that ticks; but for the slots */
-    uint64_t height;              /* 0: nothing is fetched */
+typedef struct kh_states_fetch {                          /* of the thread that ticks; but for the slots */
+    uint64_t height;                                      /* 0: nothing is fetched */
     uint64_t since_ns, moved_ns, rests_until_ns, said_ns; /* moved: a piece came; said: an alert of the disk */
-    bool looked, chosen; /* looked: for a file of before; chosen: head is what is fetched */
+    bool looked, chosen;                                  /* looked: for a file of before; chosen: head is what is fetched */
     kh_state_head head;
     kh_file *file; /* once its list is there */
     uint8_t (*digests)[32];
-    uint8_t *pieces; /* kh_piece_stage */
+    uint8_t *pieces;                    /* kh_piece_stage */
     uint32_t there_cnt, next, unsynced; /* next: none below it lacks */
 } kh_states_fetch;
 
@@ -91,7 +91,8 @@ struct kh_states {
     uint32_t refused_cnt;
     uint64_t wanted, keep[KH_STATES_KEPT], asked_ns;
     uint32_t keep_cnt;
-    bool told, keeps, cleans, asks; /* told: held was called; keeps: keep was; cleans: since the last cleaning; asks: of_peers was */
+    bool told, keeps, cleans,
+        asks; /* told: held was called; keeps: keep was; cleans: since the last cleaning; asks: of_peers was */
     kh_states_peer peers[KH_STATES_PEERS_MAX];
     uint32_t peer_cnt;
     kh_states_people people;
@@ -112,8 +113,8 @@ KH_MUST kh_err kh_state_head_make(const kh_states *s, kh_state_head *h);
 /* kh_state_head_of: false: no head of this chain and suite, or out of bounds. The signature is not looked at. */
 KH_MUST bool kh_state_head_of(const kh_states *s, const uint8_t p[KH_STATE_HEAD_SZ], kh_state_head *ret);
 bool kh_state_head_signed(const kh_states *s, const kh_state_head *h, const uint8_t attest[KH_PUBLIC_SZ]);
-/* kh_state_open_file: KH_E_DAMAGED: no file of ours, or not whole as far as head, list and size say; whose pieces may be anything.
-   *ret_list: its digests, malloc'ed; NULL: not wanted. */
+/* kh_state_open_file: KH_E_DAMAGED: no file of ours, or not whole as far as head, list and size say; whose pieces may be
+ *anything. ret_list: its digests, malloc'ed; NULL: not wanted. */
 KH_MUST kh_err kh_state_open_file(const kh_states *s, uint64_t height, const char *more, kh_state_head *ret, kh_file **ret_file,
                                   uint8_t (**ret_list)[32]);
 /* kh_state_open_held: the file of a head that is held, without looking at its list again; KH_E_NOT_FOUND: not that one. */
@@ -131,24 +132,25 @@ KH_MUST bool kh_state_unseal(const kh_states *s, const kh_state_head *h, const k
                              const uint8_t **ret, size_t *ret_n);
 
 /* ---- what is held ---- */
-/* kh_states_publish: HEIGHT`more` is whole and synced: it becomes HEIGHT.state. KH_E_EXISTS: one is held; the other is taken away. */
+/* kh_states_publish: HEIGHT`more` is whole and synced: it becomes HEIGHT.state. KH_E_EXISTS: one is held; the other is taken
+ * away. */
 KH_MUST kh_err kh_states_publish(kh_states *s, const kh_state_head *h, const char *more);
 /* kh_states_lost: a piece of it is not what was written: it goes, and is fetched again where it is wanted. */
 void kh_states_lost(kh_states *s, const kh_state_head *h);
-bool kh_states_is_refused(kh_states *s, const uint8_t id[32]); /* lock held, here and below */
+bool kh_states_is_refused(kh_states *s, const uint8_t id[32]);               /* lock held, here and below */
 const kh_state_head *kh_states_held_of(const kh_states *s, uint64_t height); /* lock held; NULL */
 const kh_state_head *kh_states_held_id(const kh_states *s, const uint8_t id[32]);
 KH_MUST kh_err kh_states_remove(kh_states *s, uint64_t height, const char *more); /* files held; durable */
-void kh_states_clean(kh_states *s);                                              /* files of heights that nobody keeps go */
-void kh_states_part(kh_states *s, uint64_t height);                              /* there is a file HEIGHT.part */
-uint64_t kh_states_room(const kh_states *s);                             /* that may be written */
+void kh_states_clean(kh_states *s);                                               /* files of heights that nobody keeps go */
+void kh_states_part(kh_states *s, uint64_t height);                               /* there is a file HEIGHT.part */
+uint64_t kh_states_room(const kh_states *s);                                      /* that may be written */
 void kh_states_alert(kh_states *s, const char *word, uint32_t member, uint64_t height);
 uint64_t kh_states_now(const kh_states *s);
 
 /* ---- peers ---- */
 kh_states_peer *kh_states_peer_of(kh_states *s, uint32_t id); /* lock held; NULL: none that is known */
 void kh_states_look(kh_states *s);
-void kh_states_judge(kh_states *s); /* signatures of what peers said */
+void kh_states_judge(kh_states *s);             /* signatures of what peers said */
 void kh_states_ask(kh_states *s, uint64_t now); /* all: which have you? */
 void kh_states_give(kh_states *s, uint64_t now);
 

@@ -213,7 +213,7 @@ Test(states, files_of_others_and_damaged_ones)
     town_node *node = &town.nodes[HUB_1];
     for (uint64_t h = 1; h <= 3; h++) town_make(HUB_1, h, SZ, h);
     town_close(HUB_1);
-    cr_assert(sim_disk_rot(node->sd, "data/states/1.state", 80, 1));                    /* its list's digest */
+    cr_assert(sim_disk_rot(node->sd, "data/states/1.state", 80, 1));                     /* its list's digest */
     cr_assert(sim_disk_rot(node->sd, "data/states/2.state", 160 + SZ + 6 * 96 + 40, 1)); /* its list */
     static const char *const names[] = {"data/states/notes", "data/states/04.state", "data/states/9.making"};
     for (int i = 0; i < 3; i++) {

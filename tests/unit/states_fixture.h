@@ -17,10 +17,10 @@ typedef struct town_node {
     sim_disk *sd;
     kh_disk disk;
     kh_states *s;
-    uint64_t held;      /* the newest that was told */
+    uint64_t held; /* the newest that was told */
     uint32_t held_cnt, place;
     uint64_t room;
-    bool silent;        /* what it sends is lost */
+    bool silent, away;  /* silent: what it sends is lost; away: others see that it is not there */
     bool lies, not_had; /* its pieces are false; empty */
     bool false_lists, stranger;
     uint32_t pieces_asked, lists_asked, pieces_sent;
@@ -74,7 +74,7 @@ static void town_look(void *ctx, kh_states_people *ret)
     const town_node *node = ctx;
     memset(ret, 0, sizeof *ret);
     for (uint32_t i = 1; i <= NODES; i++) {
-        if (&town.nodes[i] != node) ret->peers[ret->peer_cnt++] = i;
+        if (&town.nodes[i] != node && !town.nodes[i].away) ret->peers[ret->peer_cnt++] = i;
         if (!town.nodes[i].stranger) ret->members[ret->member_cnt++] = i;
         if (i > town.hubs) continue;
         ret->hubs[ret->hub_cnt].id = i;
