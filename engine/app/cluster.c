@@ -110,7 +110,7 @@ static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
             size_t n;
             if (item->kind != KH_ITEM_BATCH) continue;
             if (!want) kh_bodies_ordered(c->bodies, item->digest, item->sender);
-            else if (!kh_bodies_has(c->bodies, item->digest) && kh_node_body(c->node, item->digest, &body, &n) == KH_OK)
+            else if (!kh_bodies_has(c->bodies, item->digest) && kh_node_body(c->node, item->digest, height, &body, &n) == KH_OK)
                 free(body);
         }
     }

@@ -227,7 +227,7 @@ static void want_unattested(kh_node *n)
     uint8_t digest[32];
     bool lost;
     for (uint32_t i = 0; kh_order_unattested_at(n->order, i, digest, &lost); i++)
-        if (!lost && !n->fx->body_has(n->fx->self, digest)) kh_wants_add(n, digest, 0, NULL);
+        if (!lost && !n->fx->body_has(n->fx->self, digest)) kh_wants_add(n, digest, kh_order_height(n->order), 0, NULL);
 }
 
 static void take_order(kh_node *n, kh_order *given)

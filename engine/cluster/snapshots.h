@@ -9,7 +9,7 @@
 #include "base/effects.h"
 #include "order/order.h"
 
-#define KH_SNAPSHOT_FORMAT 4u /* of the saved order: KHO4 */
+#define KH_SNAPSHOT_FORMAT 5u /* of the saved order: KHO5 */
 #define KH_SNAPSHOT_CHUNK_SZ (1u << 20)
 #define KH_SNAPSHOT_CHUNKS_MAX (KH_ORDER_SAVED_MAX_SZ / KH_SNAPSHOT_CHUNK_SZ)
 #define KH_SNAPSHOTS_KEPT 4u

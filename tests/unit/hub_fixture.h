@@ -44,8 +44,9 @@ static struct kh_node node;
 static parcel parcels[PARCELS_MAX];
 static uint32_t parcel_cnt, alert_cnt;
 
-IN_PLACE kh_err kh_node_body(kh_node *n, const uint8_t digest[32], uint8_t **ret, size_t *ret_n)
+IN_PLACE kh_err kh_node_body(kh_node *n, const uint8_t digest[32], uint64_t height, uint8_t **ret, size_t *ret_n)
 {
+    (void)height;
     kh_err err = KH_E_AGAIN;
     (void)pthread_mutex_lock(&n->lock);
     for (uint32_t i = 0; i < n->body_cnt; i++) {

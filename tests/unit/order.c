@@ -82,7 +82,7 @@ Test(order, golden)
     size_t n;
     cr_assert(kh_order_save(c.order, &saved, &n) == KH_OK);
     kh_sha256(saved, n, digest);
-    hex_is(digest, "2572d17a929e19edefeb7812c969a88a4dd8da5f70d8a2268e3957d04c68d9ce");
+    hex_is(digest, "74ed0798a2adfd74065bc390a1d54b61de4f176f886ab11514ec23d68b606cb0");
     free(saved);
     fx_end(&c);
 }
