@@ -162,8 +162,14 @@ Test(states_peers, heads_out_of_bounds)
 {
     static const struct {
         uint32_t pieces, last_sz, at;
-    } of[] = {{0, 500, 0},  {KH_STATE_PIECES_MAX + 1, 500, 0}, {UINT32_MAX, 500, 0}, {PIECES, 95, 0}, {PIECES, PIECE + 97, 0},
-              {PIECES, 500, 1}, {PIECES, 500, 29}, {PIECES, 500, 33}};
+    } of[] = {{0, 500, 0},
+              {KH_STATE_PIECES_MAX + 1, 500, 0},
+              {UINT32_MAX, 500, 0},
+              {PIECES, 95, 0},
+              {PIECES, PIECE + 97, 0},
+              {PIECES, 500, 1},
+              {PIECES, 500, 29},
+              {PIECES, 500, 33}};
     for (uint32_t i = 0; i < sizeof of / sizeof of[0]; i++) {
         uint8_t head[160], statement[12 + 96] = "kanhe/state";
         head_of(HUB_1, HUB_1, 7, of[i].pieces, of[i].last_sz, head);
