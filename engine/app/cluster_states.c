@@ -64,9 +64,10 @@ static void alert(void *ctx, const char *word, uint32_t member, uint64_t height)
         kh_cluster_alert(c, word, member, height);
         return;
     }
-    const char *what = strcmp(word, "STATE_NO_ROOM") == 0   ? "make room on the disk of the data directory"
-                       : strcmp(word, "STATE_DAMAGED") == 0 ? "nothing: it is fetched again; look at the disk where it comes often"
-                                                            : "look at the disk; it is tried again";
+    const char *what = strcmp(word, "STATE_NO_ROOM") == 0 ? "make room on the disk of the data directory"
+                       : strcmp(word, "STATE_DAMAGED") == 0
+                           ? "nothing: it is fetched again; look at the disk where it comes often"
+                           : "look at the disk; it is tried again";
     KH_LOG(c->options.logging, KH_LEVEL_WARNING, "state_not_held", {"height", NULL, height}, {"why", word, 0}, {"do", what, 0});
 }
 

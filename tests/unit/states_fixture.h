@@ -20,8 +20,8 @@ typedef struct town_node {
     uint64_t held; /* the newest that was told */
     uint32_t held_cnt, place;
     uint64_t room;
-    bool silent, away;  /* silent: what it sends is lost; away: others see that it is not there */
-    bool lies, not_had; /* its pieces are false; empty */
+    bool silent, away;             /* silent: what it sends is lost; away: others see that it is not there */
+    bool lies, not_had, too_large; /* its pieces are false; empty */
     bool false_lists, stranger;
     uint32_t pieces_asked, lists_asked, pieces_sent;
     size_t bytes_sent;
@@ -60,10 +60,11 @@ static void town_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, si
     if (type == KH_MSG_PIECE_GIVE && n > 36) node->pieces_sent++;
     if (node->silent || to > NODES) return;
     town_message *m = calloc(1, sizeof *m);
-    *m = (town_message){.from = from, .to = to, .type = type, .p = malloc(n + 1), .n = n};
+    *m = (town_message){.from = from, .to = to, .type = type, .p = calloc(1, n + 1 + PIECE + 97), .n = n};
     if (n != 0) memcpy(m->p, p, n);
     if (type == KH_MSG_PIECE_GIVE && node->lies && n > 36) m->p[36 + (n - 36) / 2] ^= 1;
     if (type == KH_MSG_PIECE_GIVE && node->not_had) m->n = 36;
+    if ((type == KH_MSG_PIECE_GIVE || (type == KH_MSG_LIST_GIVE && node->false_lists)) && node->too_large) m->n += PIECE + 97;
     if (type == KH_MSG_LIST_GIVE && node->false_lists && n > 32) m->p[40] ^= 1;
     *town.last = m;
     town.last = &m->next;
