@@ -1,4 +1,5 @@
-/* states: made, held, passed on and read, over power cuts at each call of the disk; what peers do that lie: states_2.c. */
+/* states: made, held, passed on and read, over power cuts at each call of the disk; what peers do that lie: states_2.c; whose is
+ * taken: states_3.c. */
 #include "states_fixture.h"
 
 static void setup(void) { town_begin(KH_SUITE_INTL, 2); }
