@@ -311,8 +311,9 @@ bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, 
     if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
     c->options = *options;
     bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_self(c, why, cap) &&
-                tell_ordered(c, true, why, cap) && start_own(c, why, cap) && kh_cluster_links(c, why, cap) &&
-                kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
+                tell_ordered(c, true, why, cap) && kh_cluster_states_open(c, why, cap) && start_own(c, why, cap) &&
+                kh_cluster_links(c, why, cap) && kh_cluster_states_run(c, why, cap) && kh_cluster_beat(c, why, cap) &&
+                start_abci(c, why, cap);
     if (good) *ret = c;
     else kh_cluster_stop(c);
     return good;
@@ -334,6 +335,7 @@ static void detach(void *ctx, kh_order *order)
 void kh_cluster_end(kh_cluster *c)
 {
     kh_cluster_still(c);
+    kh_cluster_states_end(c);
     if (c->node != NULL && (c->hub != NULL || c->view != NULL || c->members != NULL)) kh_node_read(c->node, detach, c);
     if (c->officers != NULL) kh_changes_stop(c->officers);
     if (c->ended.hub != NULL) kh_hub_end(c->ended.hub);
@@ -351,6 +353,7 @@ void kh_cluster_stop(kh_cluster *c)
     kh_view_close(c->ended.view);
     kh_register_close(c->ended.members);
     kh_cluster_unlink(c);
+    kh_states_close(c->states);
     if (whole && !atomic_load(&c->failed)) kh_cluster_save(c, 0);
     if (c->bodies != NULL) kh_bodies_close(c->bodies); /* what is still written is told to the node */
     kh_changes_free(c->officers);
@@ -397,6 +400,10 @@ static void attested_upto(void *ctx, kh_order *order)
     uint8_t posted[32];
     n->attested_height = kh_order_attested(order, posted);
     n->checkpoint_height = kh_order_checkpoint(order, posted);
+    kh_order_state states[KH_STATES];
+    kh_order_states(order, states);
+    n->state_wanted_height = states[KH_STATE_WANTED].height;
+    n->state_held_height = states[KH_STATE_HELD].height;
 }
 
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
@@ -408,6 +415,7 @@ void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
     kh_link_count(link, &n.link);
     n.kept_height = kh_node_kept_height(c->node, hash);
     kh_node_read(c->node, attested_upto, &n);
+    kh_states_count(c->states, &n.states);
     if (n.is_hub) n.executed_height = kh_hub_executed_height(c->hub);
     if (n.is_bank) kh_view_count(c->view, &n.view);
     n.body_bytes = kh_bodies_bytes(c->bodies);

@@ -5,6 +5,7 @@
  *   hub, or view          as the register's role of this member says: executes, or knows its own; both drive the store
  *   link                  peers' messages
  *   abci                  CometBFT's calls; last, so that no block comes before all stands
+ *   states                sealed states of checkpoints (cluster/states.h), a thread
  *   beat                  a thread: each 10 ms kh_node_tick, each 100 ms kh_view_tick; saves the order where blocks came, at most
  *                         once a second and at the latest after KH_CLUSTER_SAVE_BLOCKS
  *
@@ -21,6 +22,7 @@
 #include "app/logging.h"
 #include "cluster/changes.h"
 #include "cluster/hub.h"
+#include "cluster/states.h"
 #include "cluster/view.h"
 #include "link/link.h"
 
@@ -70,7 +72,9 @@ typedef struct kh_cluster_counts {
     kh_node_counts node;
     kh_link_counts link;
     uint64_t kept_height, executed_height, attested_height, checkpoint_height, body_bytes, alerts, peers, peers_up;
-    kh_view_counts view; /* of a bank */
+    uint64_t state_wanted_height, state_held_height; /* by the order */
+    kh_states_counts states;                         /* here */
+    kh_view_counts view;                             /* of a bank */
     bool is_hub, is_bank, follows;
 } kh_cluster_counts;
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret);

@@ -82,7 +82,7 @@ void kh_cluster_still(kh_cluster *c)
     if (!c->beats) return;
     (void)pthread_mutex_lock(&c->beat_lock);
     c->ending = true;
-    (void)pthread_cond_signal(&c->beat_end);
+    (void)pthread_cond_broadcast(&c->beat_end);
     (void)pthread_mutex_unlock(&c->beat_lock);
     (void)pthread_join(c->beat, NULL);
     c->beats = false;

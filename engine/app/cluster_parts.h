@@ -6,7 +6,8 @@
  *   beat              ticks, saving                                     cluster_beat.c
  *   effects           what the node asks of bodies, link, hub, view     cluster_effects.c
  *   abci              what CometBFT asks                                cluster_abci.c
- *   sync              snapshots for others, and one for itself          cluster_sync.c */
+ *   sync              snapshots for others, and one for itself          cluster_sync.c
+ *   states            sealed states of checkpoints                      cluster_states.c */
 #ifndef KH_APP_CLUSTER_PARTS_H
 #define KH_APP_CLUSTER_PARTS_H
 #include <pthread.h>
@@ -16,6 +17,7 @@
 #include "cluster/changes.h"
 #include "cluster/register.h"
 #include "cluster/snapshots.h"
+#include "cluster/states.h"
 
 struct kh_cluster {
     kh_cluster_options options;
@@ -59,8 +61,8 @@ struct kh_cluster {
     pthread_mutex_t calls;
     kh_snapshots *snapshots;
     struct kh_cluster_sync { /* what CometBFT's snapshot connection is answered with, and what it brings */
-        kh_snapshot listed[KH_SNAPSHOTS_KEPT];
-        kh_abci_snapshot shown[KH_SNAPSHOTS_KEPT];
+        kh_snapshot listed[KH_SNAPSHOTS_MAX];
+        kh_abci_snapshot shown[KH_SNAPSHOTS_MAX];
         uint8_t *chunk;
         kh_taking *taking;
         uint8_t app_hash[32]; /* that it must have */
@@ -73,6 +75,11 @@ struct kh_cluster {
     uint8_t *due; /* under due_lock: the order of a block that a snapshot is due of, not written yet */
     size_t due_n;
     uint64_t due_height;
+    kh_states *states;
+    atomic_ullong state_asked; /* the height of a state that is wanted whatever the order wants; 0: none */
+    pthread_t states_thread;
+    bool states_run;
+    uint64_t state_told, own_height, own_since_ns; /* that thread's; told: to the order; own: that this hub makes, since when */
     /* the beat */
     pthread_t beat;
     bool beats, ending; /* ending: under beat_lock */
@@ -107,6 +114,10 @@ void kh_cluster_unlink(kh_cluster *c);
 void kh_cluster_count_peers(kh_cluster *c, kh_cluster_counts *ret);
 KH_MUST bool kh_cluster_beat(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_still(kh_cluster *c); /* ends the beat */
+/* kh_cluster_states_open: before whatever makes or reads states; _run: its thread; _end: that ends. */
+KH_MUST bool kh_cluster_states_open(kh_cluster *c, char *why, size_t cap);
+KH_MUST bool kh_cluster_states_run(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_states_end(kh_cluster *c);
 void kh_cluster_save(kh_cluster *c, uint64_t now);
 /* kh_cluster_note takes down a block's height where it has a change by officers. */
 KH_MUST kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, const uint16_t *codes, uint32_t n);

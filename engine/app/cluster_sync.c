@@ -24,8 +24,19 @@ static void save_due(void *ctx, kh_order *order)
 
 void kh_cluster_snapshot(kh_cluster *c) { kh_node_read(c->node, save_due, c); }
 
+/* A hub begins with a state that is or was held, at the newest snapshot that is not above it. */
+static void pins_of(void *ctx, kh_order *order)
+{
+    uint64_t *pins = ctx;
+    kh_order_state states[KH_STATES];
+    kh_order_states(order, states);
+    for (int i = 0; i < KH_STATES; i++) pins[i] = states[i].height;
+}
+_Static_assert(KH_STATES == KH_SNAPSHOTS_PINS, "one each");
+
 void kh_cluster_snapshot_write(kh_cluster *c)
 {
+    uint64_t pins[KH_SNAPSHOTS_PINS];
     (void)pthread_mutex_lock(&c->due_lock);
     uint8_t *saved = c->due;
     size_t n = c->due_n;
@@ -33,7 +44,9 @@ void kh_cluster_snapshot_write(kh_cluster *c)
     c->due = NULL;
     (void)pthread_mutex_unlock(&c->due_lock);
     if (saved == NULL) return;
-    kh_err err = kh_snapshots_add(c->snapshots, height, saved, n);
+    kh_node_read(c->node, pins_of, pins);
+    kh_err err = kh_snapshots_pin(c->snapshots, pins);
+    if (err == KH_OK) err = kh_snapshots_add(c->snapshots, height, saved, n);
     free(saved);
     if (err == KH_OK) KH_LOG(c->options.logging, KH_LEVEL_INFO, "snapshot_made", {"height", NULL, height}, {"bytes", NULL, n});
     else

@@ -20,7 +20,7 @@
 
 #define KH_STATE_PIECE_SZ (1u << 20) /* of plaintext */
 #define KH_STATE_PIECES_MAX (1u << 18)
-#define KH_STATES_ROOM (UINT64_C(512) << 20)
+#define KH_STATES_ROOM (UINT64_C(2) << 30) /* above where kanhed says that the disk is low */
 #define KH_STATES_AHEAD 4u
 #define KH_STATES_A_SECOND (UINT64_C(32) << 20)
 #define KH_STATES_KEPT 4u /* heights that kh_states_keep may name */

@@ -308,13 +308,13 @@ void kh_states_give(kh_states *s, uint64_t now)
 static void given(kh_states_slot *slot, size_t head_n, size_t max, const uint8_t *p, size_t n)
 {
     uint8_t *copy = NULL;
-    if (n - head_n > max) return;
-    if (n != head_n) {
+    bool fits = n - head_n <= max;
+    if (n != head_n && fits) {
         if ((copy = malloc(n - head_n)) == NULL) return; /* asked again */
         memcpy(copy, p + head_n, n - head_n);
     }
     slot->bytes = copy;
-    slot->n = n - head_n;
+    slot->n = fits ? n - head_n : max + 1; /* too large: false, and not held */
     slot->stage = KH_SLOT_CAME;
 }
 

@@ -1,4 +1,5 @@
-/* states: made, held, passed on and read, over power cuts at each call of the disk; what peers do that lie: states_2.c. */
+/* states: made, held, passed on and read, over power cuts at each call of the disk; what peers do that lie: states_2.c; whose is
+ * taken: states_3.c. */
 #include "states_fixture.h"
 
 static void setup(void) { town_begin(KH_SUITE_INTL, 2); }
@@ -107,6 +108,27 @@ Test(states, power_cut_while_making)
         cr_assert(!kh_states_holds(node->s, height));
     }
     cr_assert(was_held);
+}
+
+/* What was said to be held is there after the next power cut, whatever part of a directory's changes that loses. */
+Test(states, held_is_durable)
+{
+    town_node *hub = &town.nodes[HUB_1], *node = &town.nodes[3];
+    for (uint64_t height = 1; height <= 20; height++) {
+        town_make(HUB_1, height, SZ, height);
+        kh_states_want(node->s, height);
+        town_seconds(4);
+        cr_assert(node->held == height);
+        for (uint32_t id = HUB_1; id <= 3; id += 2) {
+            town_close(id);
+            sim_disk_restart(town.nodes[id].sd);
+            cr_assert(town_open(id) == KH_OK);
+        }
+        cr_assert(kh_states_holds(hub->s, height) && kh_states_holds(node->s, height));
+        kh_states_keep(hub->s, NULL, 0);
+        kh_states_keep(node->s, NULL, 0);
+        town_steps(1);
+    }
 }
 
 /* Power fails in each call of fetching; what was there is not asked for again, and in the end it is held. */

@@ -20,8 +20,8 @@ typedef struct town_node {
     uint64_t held; /* the newest that was told */
     uint32_t held_cnt, place;
     uint64_t room;
-    bool silent, away;  /* silent: what it sends is lost; away: others see that it is not there */
-    bool lies, not_had; /* its pieces are false; empty */
+    bool silent, away;             /* silent: what it sends is lost; away: others see that it is not there */
+    bool lies, not_had, too_large; /* its pieces are false; empty */
     bool false_lists, stranger;
     uint32_t pieces_asked, lists_asked, pieces_sent;
     size_t bytes_sent;
@@ -60,10 +60,11 @@ static void town_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, si
     if (type == KH_MSG_PIECE_GIVE && n > 36) node->pieces_sent++;
     if (node->silent || to > NODES) return;
     town_message *m = calloc(1, sizeof *m);
-    *m = (town_message){.from = from, .to = to, .type = type, .p = malloc(n + 1), .n = n};
+    *m = (town_message){.from = from, .to = to, .type = type, .p = calloc(1, n + 1 + PIECE + 97), .n = n};
     if (n != 0) memcpy(m->p, p, n);
     if (type == KH_MSG_PIECE_GIVE && node->lies && n > 36) m->p[36 + (n - 36) / 2] ^= 1;
     if (type == KH_MSG_PIECE_GIVE && node->not_had) m->n = 36;
+    if ((type == KH_MSG_PIECE_GIVE || (type == KH_MSG_LIST_GIVE && node->false_lists)) && node->too_large) m->n += PIECE + 97;
     if (type == KH_MSG_LIST_GIVE && node->false_lists && n > 32) m->p[40] ^= 1;
     *town.last = m;
     town.last = &m->next;
@@ -128,7 +129,7 @@ static kh_err town_open(uint32_t id)
     return err;
 }
 
-static void town_drop_messages(void)
+static inline void town_drop_messages(void)
 {
     while (town.first != NULL) {
         town_message *m = town.first;
@@ -201,12 +202,12 @@ static void town_steps(uint32_t n)
         town_carry();
     }
 }
-static void town_seconds(uint32_t n) { town_steps((uint32_t)(n * KH_NS_PER_S / STEP_NS)); }
+static inline void town_seconds(uint32_t n) { town_steps((uint32_t)(n * KH_NS_PER_S / STEP_NS)); }
 
 /* A stream's byte: another at each place, and for each seed. */
 static uint8_t town_byte(uint64_t seed, size_t at) { return (uint8_t)(at * 31 + at / 4096 * 7 + seed); }
 
-static kh_err town_try_make(uint32_t hub, uint64_t height, size_t n, uint64_t seed)
+static inline kh_err town_try_make(uint32_t hub, uint64_t height, size_t n, uint64_t seed)
 {
     kh_state_maker *m = NULL;
     uint8_t part[1000];
@@ -222,13 +223,13 @@ static kh_err town_try_make(uint32_t hub, uint64_t height, size_t n, uint64_t se
     kh_state_maker_abort(m);
     return err;
 }
-static void town_make(uint32_t hub, uint64_t height, size_t n, uint64_t seed)
+static inline void town_make(uint32_t hub, uint64_t height, size_t n, uint64_t seed)
 {
     cr_assert(town_try_make(hub, height, n, seed) == KH_OK);
 }
 
 /* The stream of what a node holds, read in parts, is this one. */
-static void town_same(uint32_t id, uint64_t height, size_t n, uint64_t seed)
+static inline void town_same(uint32_t id, uint64_t height, size_t n, uint64_t seed)
 {
     kh_state_reader *r = NULL;
     kh_state_of of;
@@ -245,7 +246,7 @@ static void town_same(uint32_t id, uint64_t height, size_t n, uint64_t seed)
     kh_state_reader_close(r);
 }
 
-static uint32_t town_maker(uint32_t id, uint64_t height)
+static inline uint32_t town_maker(uint32_t id, uint64_t height)
 {
     kh_state_reader *r = NULL;
     kh_state_of of;
@@ -254,7 +255,7 @@ static uint32_t town_maker(uint32_t id, uint64_t height)
     return of.maker;
 }
 
-static bool town_has_file(uint32_t id, const char *name)
+static inline bool town_has_file(uint32_t id, const char *name)
 {
     char path[64];
     kh_file *f = NULL;
@@ -264,4 +265,50 @@ static bool town_has_file(uint32_t id, const char *name)
     if (there) d->close(d->self, f);
     return there;
 }
+
+static inline bool town_has_alert(uint32_t id, const char *word, uint32_t of)
+{
+    const town_node *node = &town.nodes[id];
+    for (uint32_t i = 0; i < node->alert_cnt; i++)
+        if (strcmp(node->alerts[i], word) == 0 && node->alert_of[i] == of) return true;
+    return false;
+}
+
+/* Hub 1's state at it, 3 and 4; then 5 wants it, with the hub away. */
+static inline void town_three_hold(size_t size)
+{
+    town_make(HUB_1, 7, size, 7);
+    for (uint32_t i = 3; i <= 4; i++) kh_states_want(town.nodes[i].s, 7);
+    town_seconds(4);
+    cr_assert(town.nodes[3].held == 7 && town.nodes[4].held == 7);
+    town_close(HUB_1);
+    town.nodes[HUB_1].away = true;
+    kh_states_want(town.nodes[5].s, 7);
+}
+
+static inline void town_have(uint32_t from, uint32_t to, const uint8_t *head, uint32_t cnt)
+{
+    uint8_t p[8 * 160];
+    for (uint32_t i = 0; i < cnt; i++) memcpy(p + i * 160, head, 160);
+    kh_states_received(town.nodes[to].s, from, KH_MSG_STATES_HAVE, p, cnt * (size_t)160);
+}
+
+/* A head, signed with a node's key, as any that is no hub may write one. */
+static inline void town_head(uint32_t signer, uint32_t maker, uint64_t height, uint32_t pieces, uint32_t last_sz,
+                             uint8_t ret[160])
+{
+    uint8_t statement[12 + 96] = "kanhe/state";
+    memset(ret, 0, 160);
+    memcpy(ret, "KHZ1", 4);
+    kh_store32(ret + 4, maker);
+    kh_store64(ret + 8, height);
+    kh_store32(ret + 16, 1);
+    kh_store32(ret + 20, pieces);
+    kh_store32(ret + 24, last_sz);
+    kh_store32(ret + 28, PIECE);
+    memset(ret + 32, 7, 3);
+    memcpy(statement + 12, ret, 96);
+    cr_assert(kh_sign(town.signs[signer], statement, sizeof statement, ret + 96) == KH_OK);
+}
+
 #endif
