@@ -11,6 +11,10 @@ static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void 
     each(ctx, "kanhe_cluster_attested_height", "highest height that a quorum of hubs attested alike", "", n.attested_height);
     each(ctx, "kanhe_cluster_checkpoint_height", "newest checkpoint that a quorum of hubs attested alike", "",
          n.checkpoint_height);
+    each(ctx, "kanhe_cluster_state_wanted_height", "checkpoint whose state validators are to hold next, 0: none", "",
+         n.wanted_height);
+    each(ctx, "kanhe_cluster_state_held_height", "newest checkpoint whose state a quorum of validators holds", "", n.held_height);
+    each(ctx, "kanhe_cluster_bodies_given_up_height", "height up to which the order has given up bodies", "", n.bodies_gone);
     if (n.is_hub) each(ctx, "kanhe_cluster_executed_height", "height up to which this hub has executed", "", n.executed_height);
     if (n.is_bank) {
         each(ctx, "kanhe_cluster_view_height", "attested height that this bank's own view stands for", "", n.view.height);

@@ -289,8 +289,8 @@ Test(order_states, a_block_without_transactions_moves_nothing)
     fx_end(&c);
 }
 
-/* A rule that is made longer again and again lets more wait than are remembered: the newest is passed over, and goes with one that
- * comes later. */
+/* A rule that is made longer again and again lets more wait than are remembered: the newest is passed over, and goes with one
+ * that comes later. */
 Test(order_states, what_waits_is_bounded)
 {
     uint8_t *saved;
