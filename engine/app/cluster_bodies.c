@@ -117,6 +117,7 @@ void kh_cluster_bodies_tick(kh_cluster *c)
     c->bodies_gone = gone; /* where the disk fails, they stay until kanhed is started again */
     KH_LOG(c->options.logging, err == KH_E_NOT_FOUND ? KH_LEVEL_INFO : KH_LEVEL_WARNING, "bodies_given_up",
            {"height", NULL, gone}, {"kept_bytes", NULL, kh_bodies_bytes(c->bodies)},
-           {"why", err == KH_E_NOT_FOUND ? "validators hold two newer checkpoints, and body_retention has passed" : kh_err_text(err),
+           {"why",
+            err == KH_E_NOT_FOUND ? "validators hold two newer checkpoints, and body_retention has passed" : kh_err_text(err),
             0});
 }

@@ -1,4 +1,5 @@
-/* node: the checkpoint's state that it holds, told until it is ordered, and what others say of theirs; bodies that were given up. */
+/* node: the checkpoint's state that it holds, told until it is ordered, and what others say of theirs; bodies that were given up.
+ */
 #include "node_fixture.h"
 #include "cluster/node_parts.h"
 
@@ -226,8 +227,7 @@ static bool is_asked_for(const uint8_t digest[32])
     bool asked = false;
     fx_forget_sent();
     for (int i = 0; i < 20; i++) fx.now += KH_NS_PER_S, kh_node_tick(fx.node);
-    for (uint32_t i = 0; i < fx.sent_cnt; i++)
-        asked |= fx.sent[i].type == KH_MSG_WANT && memcmp(fx.sent[i].p, digest, 32) == 0;
+    for (uint32_t i = 0; i < fx.sent_cnt; i++) asked |= fx.sent[i].type == KH_MSG_WANT && memcmp(fx.sent[i].p, digest, 32) == 0;
     return asked;
 }
 
