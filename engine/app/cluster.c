@@ -94,29 +94,6 @@ uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max)
     return n;
 }
 
-/* Which bodies were ordered the kept blocks say; what of them lacks is asked for. */
-static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
-{
-    kh_kept_block *block = NULL;
-    uint64_t height = 0;
-    kh_err err;
-    for (; (err = kh_kept_after(c->kept, height, &block)) == KH_OK; kh_kept_block_free(block)) {
-        height = block->height;
-        if (!want && kh_cluster_note(c, height, block->types, block->codes, block->tx_cnt) != KH_OK)
-            return kh_kept_block_free(block), kh_cluster_say(why, cap, "out of memory");
-        for (uint32_t i = 0; i < block->item_cnt; i++) {
-            const kh_kept_item *item = &block->items[i];
-            uint8_t *body = NULL;
-            size_t n;
-            if (item->kind != KH_ITEM_BATCH) continue;
-            if (!want) kh_bodies_ordered(c->bodies, item->digest, item->sender);
-            else if (!kh_bodies_has(c->bodies, item->digest) && kh_node_body(c->node, item->digest, height, &body, &n) == KH_OK)
-                free(body);
-        }
-    }
-    return err == KH_E_NOT_FOUND || kh_cluster_say(why, cap, "%s/order: %s", c->options.config->data, kh_err_text(err));
-}
-
 /* ---- the node ---- */
 
 static bool start_node(kh_cluster *c, const kh_cluster_keys *k, char *why, size_t cap)
@@ -133,6 +110,7 @@ static bool start_node(kh_cluster *c, const kh_cluster_keys *k, char *why, size_
                                      .attest = k->attest,
                                      .box = k->box,
                                      .adopted = kh_kept_base(c->kept),
+                                     .hub_adopts = true,
                                      .effects = &c->effects};
     kh_err err = kh_kept_saved(c->kept, &saved, &n);
     if (err == KH_OK) err = kh_node_new(&options, saved, n, &c->node);
@@ -177,7 +155,7 @@ static bool group_fits(kh_cluster *c, uint32_t epoch)
     return hubs.epoch != epoch || memcmp(have, hubs.group, sizeof have) == 0;
 }
 
-static bool group_wanted(void *ctx, uint32_t epoch)
+bool kh_cluster_group_wanted(void *ctx, uint32_t epoch)
 {
     kh_cluster *c = ctx;
     kh_cluster_keys *k = c->options.keys;
@@ -197,6 +175,19 @@ static bool group_wanted(void *ctx, uint32_t epoch)
     return there;
 }
 
+static const char no_state[] = "this hub has no state to execute on: it begins with its peers', or from the directory that all hubs "
+                               "began with",
+                  behind[] = "this hub began with a snapshot of the order, and waits for its peers' state of a checkpoint behind it";
+
+/* A data directory that kanhed has made itself, where there is another to begin with. */
+static bool is_empty(kh_cluster *c)
+{
+    kh_store_stats stats;
+    uint8_t hash[32];
+    kh_store_get_stats(c->options.store, &stats);
+    return stats.height == 0 && kh_node_kept_height(c->node, hash) == 0;
+}
+
 static bool start_hub(kh_cluster *c, char *why, size_t cap)
 {
     const kh_cluster_keys *k = c->options.keys;
@@ -210,15 +201,29 @@ static bool start_hub(kh_cluster *c, char *why, size_t cap)
                                     .groups = (const kh_box *const *)k->groups,
                                     .group_secrets = k->group_secrets,
                                     .epoch_cnt = k->epoch_cnt,
-                                    .group_wanted = group_wanted,
+                                    .group_wanted = kh_cluster_group_wanted,
                                     .body_lacks = kh_cluster_body_lacks,
+                                    .checkpoint_blocks = c->options.config->cluster.checkpoint_blocks,
                                     .alert = kh_cluster_alert,
                                     .send = kh_cluster_send,
                                     .ctx = c};
+    if (kh_store_last_block(c->options.store) < kh_kept_base(c->kept)) {
+        kh_cluster_wait(c, behind);
+        return true;
+    }
     kh_err err = kh_hub_start(&options, &c->hub);
+    if (err == KH_E_VERSION && is_empty(c)) {
+        kh_cluster_wait(c, no_state);
+        return true;
+    }
     if (err == KH_E_VERSION)
         return kh_cluster_say(why, cap, "%s does not hold the state that %s begins with (its checkpoint): another directory",
                               options.dir, c->options.config->cluster.genesis);
+    if (err == KH_E_CLOSED)
+        return kh_cluster_say(why, cap,
+                              "%s: what this hub executed was not what a quorum of hubs attested (EXECUTION_DIFFERS in its log): "
+                              "begin this node anew",
+                              options.dir);
     return err == KH_OK || kh_cluster_say(why, cap, "execution: %s", kh_err_text(err));
 }
 
@@ -261,10 +266,6 @@ static bool start_own(kh_cluster *c, char *why, size_t cap)
 {
     opening o = {.cluster = c};
     if (c->follows) return true;
-    if (c->self.role == KH_MEMBER_HUB && kh_kept_base(c->kept) != 0)
-        return kh_cluster_say(
-            why, cap, "%s/order began with a snapshot, and a hub needs all blocks: begin this node anew, without [statesync]",
-            c->options.config->data);
     if (c->self.role == KH_MEMBER_HUB) return start_hub(c, why, cap);
     kh_node_read(c->node, open_register, &o);
     if (o.err != KH_OK) return kh_cluster_say(why, cap, "the members' register: %s", kh_err_text(o.err));
@@ -310,10 +311,10 @@ bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, 
     kh_cluster *c = calloc(1, sizeof *c);
     if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
     c->options = *options;
-    bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_self(c, why, cap) &&
-                tell_ordered(c, true, why, cap) && kh_cluster_states_open(c, why, cap) && start_own(c, why, cap) &&
+    bool good = init(c, why, cap) && open_disk(c, why, cap) && kh_cluster_bodies_mark(c, why, cap) && start_self(c, why, cap) &&
+                kh_cluster_bodies_want(c, why, cap) && kh_cluster_states_open(c, why, cap) && start_own(c, why, cap) &&
                 kh_cluster_links(c, why, cap) && kh_cluster_states_run(c, why, cap) && kh_cluster_beat(c, why, cap) &&
-                start_abci(c, why, cap);
+                kh_cluster_make_run(c, why, cap) && kh_cluster_join_run(c, why, cap) && start_abci(c, why, cap);
     if (good) *ret = c;
     else kh_cluster_stop(c);
     return good;
@@ -336,6 +337,8 @@ void kh_cluster_end(kh_cluster *c)
 {
     kh_cluster_still(c);
     kh_cluster_states_end(c);
+    kh_cluster_make_end(c);
+    kh_cluster_join_end(c);
     if (c->node != NULL && (c->hub != NULL || c->view != NULL || c->members != NULL)) kh_node_read(c->node, detach, c);
     if (c->officers != NULL) kh_changes_stop(c->officers);
     if (c->ended.hub != NULL) kh_hub_end(c->ended.hub);
@@ -391,19 +394,21 @@ kh_changes *kh_cluster_officers(kh_cluster *c) { return c->officers; }
 const kh_config *kh_cluster_config(const kh_cluster *c) { return c->options.config; }
 kh_logging *kh_cluster_logging(const kh_cluster *c) { return c->options.logging; }
 bool kh_cluster_follows(const kh_cluster *c) { return c->follows; }
+bool kh_cluster_waits(const kh_cluster *c) { return c->waits; }
 bool kh_cluster_joined(const kh_cluster *c) { return atomic_load(&c->joined); }
 bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }
 
 static void attested_upto(void *ctx, kh_order *order)
 {
     kh_cluster_counts *n = ctx;
+    kh_order_state states[KH_STATES];
     uint8_t posted[32];
     n->attested_height = kh_order_attested(order, posted);
     n->checkpoint_height = kh_order_checkpoint(order, posted);
-    kh_order_state states[KH_STATES];
     kh_order_states(order, states);
     n->state_wanted_height = states[KH_STATE_WANTED].height;
     n->state_held_height = states[KH_STATE_HELD].height;
+    n->bodies_gone = kh_order_bodies_gone(order);
 }
 
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)

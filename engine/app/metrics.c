@@ -22,6 +22,7 @@ static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void 
     each(ctx, "kanhe_cluster_state_pieces_there", "of those, here by now", "", n.states.pieces_there);
     each(ctx, "kanhe_cluster_state_pieces_taken_total", "pieces of states taken from others", "", n.states.pieces_taken);
     each(ctx, "kanhe_cluster_state_pieces_given_total", "pieces of states given to others", "", n.states.pieces_given);
+    each(ctx, "kanhe_cluster_bodies_given_up_height", "height up to which the order has given up bodies", "", n.bodies_gone);
     if (n.is_hub) each(ctx, "kanhe_cluster_executed_height", "height up to which this hub has executed", "", n.executed_height);
     if (n.is_bank) {
         each(ctx, "kanhe_cluster_view_height", "attested height that this bank's own view stands for", "", n.view.height);

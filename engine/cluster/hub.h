@@ -58,6 +58,9 @@ void kh_hub_attested(kh_hub *hub, const kh_attestation *attestation);   /* answe
 void kh_hub_outputs_wanted(kh_hub *hub, uint32_t bank, uint64_t above); /* sends packages again, and what is attested of them */
 const kh_store_driver *kh_hub_driver(kh_hub *hub);                      /* which drives the store while the hub runs */
 uint64_t kh_hub_executed_height(kh_hub *hub);
+/* kh_hub_spares: the order has given up bodies up to this height. Returns up to which this hub needs them no more, whatever
+   happens to its machine: executed, and what it made of them durable; makes it so meanwhile, so ask again. */
+uint64_t kh_hub_spares(kh_hub *hub, uint64_t height);
 
 /* ---- the state of a checkpoint, for who begins with it (docs/CLUSTER.md); from any thread, beside execution ---- */
 /* kh_hub_state_is: has this hub posted that of a checkpoint at height? *ret_epoch: of the height. KH_E_NOT_FOUND: not (yet). */

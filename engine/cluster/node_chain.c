@@ -218,7 +218,7 @@ static bool may_adopt(const kh_node *n, const kh_order *given)
 static bool executes(const kh_node *n, const kh_order *given)
 {
     const kh_member *m = kh_order_member(given, n->options.self);
-    return m != NULL && (m->role & KH_MEMBER_HUB) != 0;
+    return m != NULL && (m->role & KH_MEMBER_HUB) != 0 && !n->options.hub_adopts;
 }
 
 /* Bodies above the attested height are those that a hub may still ask for. */
