@@ -52,7 +52,8 @@ static void check_held(sim_node *n, const looked *l)
     uint8_t posted[32];
     if (held->height == n->held) return;
     n->held = held->height;
-    for (uint32_t i = 0; i < w->node_cnt; i++) have += w->nodes[i].lies != 0 ? w->nodes[i].votes : has_state(&w->nodes[i], n->held);
+    for (uint32_t i = 0; i < w->node_cnt; i++)
+        have += w->nodes[i].lies != 0 ? w->nodes[i].votes : has_state(&w->nodes[i], n->held);
     if (have < l->quorum) world_wrong(w, "a state is called held that too few hold", n, n->held);
     sim_checkpoint(w, n->held, posted);
     if (memcmp(held->posted, posted, 32) != 0) world_wrong(w, "another state is called held", n, n->held);
