@@ -94,29 +94,6 @@ uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max)
     return n;
 }
 
-/* Which bodies were ordered the kept blocks say; what of them lacks is asked for. */
-static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
-{
-    kh_kept_block *block = NULL;
-    uint64_t height = 0;
-    kh_err err;
-    for (; (err = kh_kept_after(c->kept, height, &block)) == KH_OK; kh_kept_block_free(block)) {
-        height = block->height;
-        if (!want && kh_cluster_note(c, height, block->types, block->codes, block->tx_cnt) != KH_OK)
-            return kh_kept_block_free(block), kh_cluster_say(why, cap, "out of memory");
-        for (uint32_t i = 0; i < block->item_cnt; i++) {
-            const kh_kept_item *item = &block->items[i];
-            uint8_t *body = NULL;
-            size_t n;
-            if (item->kind != KH_ITEM_BATCH) continue;
-            if (!want) kh_bodies_ordered(c->bodies, item->digest, item->sender);
-            else if (!kh_bodies_has(c->bodies, item->digest) && kh_node_body(c->node, item->digest, height, &body, &n) == KH_OK)
-                free(body);
-        }
-    }
-    return err == KH_E_NOT_FOUND || kh_cluster_say(why, cap, "%s/order: %s", c->options.config->data, kh_err_text(err));
-}
-
 /* ---- the node ---- */
 
 static bool start_node(kh_cluster *c, const kh_cluster_keys *k, char *why, size_t cap)
@@ -310,8 +287,8 @@ bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, 
     kh_cluster *c = calloc(1, sizeof *c);
     if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
     c->options = *options;
-    bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_self(c, why, cap) &&
-                tell_ordered(c, true, why, cap) && kh_cluster_states_open(c, why, cap) && start_own(c, why, cap) &&
+    bool good = init(c, why, cap) && open_disk(c, why, cap) && kh_cluster_bodies_mark(c, why, cap) && start_self(c, why, cap) &&
+                kh_cluster_bodies_want(c, why, cap) && kh_cluster_states_open(c, why, cap) && start_own(c, why, cap) &&
                 kh_cluster_links(c, why, cap) && kh_cluster_states_run(c, why, cap) && kh_cluster_beat(c, why, cap) &&
                 start_abci(c, why, cap);
     if (good) *ret = c;
@@ -397,13 +374,14 @@ bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }
 static void attested_upto(void *ctx, kh_order *order)
 {
     kh_cluster_counts *n = ctx;
+    kh_order_state states[KH_STATES];
     uint8_t posted[32];
     n->attested_height = kh_order_attested(order, posted);
     n->checkpoint_height = kh_order_checkpoint(order, posted);
-    kh_order_state states[KH_STATES];
     kh_order_states(order, states);
-    n->state_wanted_height = states[KH_STATE_WANTED].height;
-    n->state_held_height = states[KH_STATE_HELD].height;
+    n->wanted_height = states[KH_STATE_WANTED].height;
+    n->held_height = states[KH_STATE_HELD].height;
+    n->bodies_gone = kh_order_bodies_gone(order);
 }
 
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)

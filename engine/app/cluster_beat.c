@@ -61,6 +61,7 @@ static void *beat(void *arg)
         kh_node_tick(c->node);
         if (c->view != NULL && n % VIEW_BEATS == 0) kh_view_tick(c->view);
         if (!atomic_load(&c->failed)) consider_saving(c);
+        kh_cluster_bodies_tick(c);
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += (long)BEAT_MS * 1000000;
         if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;

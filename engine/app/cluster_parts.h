@@ -99,7 +99,8 @@ struct kh_cluster {
         uint8_t digest[32];
         uint64_t since_ns; /* on the monotonic clock: when it began to lack, then when that was said last */
         bool told;
-    } body_lacks; /* the body that execution waits for; the hub's thread */
+    } body_lacks;         /* the body that execution waits for; the hub's thread */
+    uint64_t bodies_gone; /* bodies of blocks up to this height were let go; the beat */
 };
 
 /* kh_cluster_know_self: true with `follows` set, and why it is so in why: it is not this member yet. */
@@ -129,6 +130,12 @@ void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err);
 void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t height);
 /* kh_cluster_body_lacks says so after 10 seconds with one body, then every 10 minutes. The hub's thread. */
 void kh_cluster_body_lacks(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height);
+/* kh_cluster_bodies_mark tells the store of bodies, before the node begins, which are ordered, by the kept blocks, and notes
+   their changes; _want asks for those that lack and were not given up; _tick, with each beat, lets those go that the order gave
+   up. */
+KH_MUST bool kh_cluster_bodies_mark(kh_cluster *c, char *why, size_t cap);
+KH_MUST bool kh_cluster_bodies_want(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_bodies_tick(kh_cluster *c);
 void kh_cluster_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
 /* kh_cluster_snapshot looks, after each block, whether a snapshot is due, and kh_cluster_snapshot_write writes it: before the
    order is saved, so that CometBFT gives the block again where a crash came between. */

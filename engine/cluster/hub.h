@@ -37,7 +37,8 @@ typedef struct kh_hub_options {
     void (*body_lacks)(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height);
     uint64_t checkpoint_blocks; /* 0: KH_CHECKPOINT_BLOCKS, and nothing else where there are other hubs that must say the same */
     uint64_t posts_sz;          /* bytes of DIR/outputs/posts from which on what no bank lacks goes; 0: 64 MiB */
-    void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height); /* "EXECUTION_STOPPED", "CHECKPOINT_FAILED" */
+    /* alert: "EXECUTION_STOPPED", "EXECUTION_GOES_BACK", "CHECKPOINT_FAILED", "BODY_GIVEN_UP" */
+    void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height);
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
     void *ctx;
 } kh_hub_options;
@@ -55,4 +56,7 @@ void kh_hub_attested(kh_hub *hub, const kh_attestation *attestation);   /* answe
 void kh_hub_outputs_wanted(kh_hub *hub, uint32_t bank, uint64_t above); /* sends packages again, and what is attested of them */
 const kh_store_driver *kh_hub_driver(kh_hub *hub);                      /* which drives the store while the hub runs */
 uint64_t kh_hub_executed_height(kh_hub *hub);
+/* kh_hub_spares: the order has given up bodies up to this height. Returns up to which this hub needs them no more, whatever
+   happens to its machine: executed, and what it made of them durable; makes it so meanwhile, so ask again. */
+uint64_t kh_hub_spares(kh_hub *hub, uint64_t height);
 #endif

@@ -137,12 +137,17 @@ static kh_err cut(kh_hub *h, uint64_t height)
     return err;
 }
 
+kh_err kh_banks_sync(kh_hub *h)
+{
+    kh_err err = kh_heights_sync(h->banks.posts);
+    for (uint32_t i = 0; i < h->banks.cnt && err == KH_OK; i++) err = kh_heights_sync(h->banks.all[i].file);
+    return err;
+}
+
 kh_err kh_banks_cut(kh_hub *h, uint64_t height)
 {
     kh_err err = cut(h, height);
-    if (err == KH_OK) err = kh_heights_sync(h->banks.posts);
-    for (uint32_t i = 0; i < h->banks.cnt && err == KH_OK; i++) err = kh_heights_sync(h->banks.all[i].file);
-    return err;
+    return err == KH_OK ? kh_banks_sync(h) : err;
 }
 
 kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height)

@@ -104,7 +104,8 @@ typedef struct kh_banks {
 /* kh_banks_open takes away what lies above the newest height that all have; *ret_height: that. */
 KH_MUST kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height);
 void kh_banks_close(kh_hub *h);
-KH_MUST kh_err kh_banks_cut(kh_hub *h, uint64_t height);          /* what is above it was never given; durable */
+KH_MUST kh_err kh_banks_cut(kh_hub *h, uint64_t height); /* what is above it was never given; durable */
+KH_MUST kh_err kh_banks_sync(kh_hub *h);
 KH_MUST kh_err kh_bank_of(kh_hub *h, uint32_t id, kh_bank **ret); /* makes it where it is new */
 /* kh_bank_keep writes what a bank gets of a height; count and head are what it had before, and move on. */
 KH_MUST kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count,
@@ -174,6 +175,7 @@ struct kh_hub {
     bool stopping, nudged; /* under the lock */
     atomic_bool stopped;   /* the thread has ended, well or not */
     _Atomic uint64_t executed;
+    _Atomic uint64_t given_up, spared; /* bodies up to these heights: by the order; not needed here any more, durably */
     /* the thread's own */
     kh_run *runs[KH_RUNS_MAX];
     uint32_t run_first, run_cnt;

@@ -1,6 +1,6 @@
-/* fuzz_states: what peers may say to a node that holds, makes and fetches states: any bytes, heads that a hub signed whatever they
- * say, true and false answers to what it asks, in any order, with restarts and power cuts between. Nothing may crash; what it
- * sends is well formed; the true state, once it is held, is read as it was made; another is read or refused, not believed.
+/* fuzz_states: what peers may say to a node that holds, makes and fetches states: any bytes, heads that a hub signed whatever
+ * they say, true and false answers to what it asks, in any order, with restarts and power cuts between. Nothing may crash; what
+ * it sends is well formed; the true state, once it is held, is read as it was made; another is read or refused, not believed.
  *
  * Input: steps of two bytes each and what they take: see `step`. */
 #include "../sim/sim_disk.h"
@@ -8,7 +8,17 @@
 #include "crypto/digest.h"
 #include <stdlib.h>
 
-enum { SELF = 1, HUB = 2, PEERS = 4, PIECE = 1024, OVER = 96, HEAD = 160, TRUE_SZ = 3 * PIECE + 100, PIECES = 4, STEPS_MAX = 400 };
+enum {
+    SELF = 1,
+    HUB = 2,
+    PEERS = 4,
+    PIECE = 1024,
+    OVER = 96,
+    HEAD = 160,
+    TRUE_SZ = 3 * PIECE + 100,
+    PIECES = 4,
+    STEPS_MAX = 400
+};
 #define TRUE_HEIGHT 7u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

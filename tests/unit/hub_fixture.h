@@ -25,6 +25,7 @@ struct kh_node {
         size_t n;
         bool hidden;
     } bodies[BODIES_MAX];
+    uint64_t bodies_gone; /* given up to this height */
     kh_attestation posts[POSTS_MAX];
     struct {
         uint64_t tag;
@@ -43,12 +44,12 @@ typedef struct parcel {
 static struct kh_node node;
 static parcel parcels[PARCELS_MAX];
 static uint32_t parcel_cnt, alert_cnt;
+static bool alert_given_up; /* one of them said so */
 
 IN_PLACE kh_err kh_node_body(kh_node *n, const uint8_t digest[32], uint64_t height, uint8_t **ret, size_t *ret_n)
 {
-    (void)height;
-    kh_err err = KH_E_AGAIN;
     (void)pthread_mutex_lock(&n->lock);
+    kh_err err = height <= n->bodies_gone ? KH_E_NOT_FOUND : KH_E_AGAIN;
     for (uint32_t i = 0; i < n->body_cnt; i++) {
         if (memcmp(n->bodies[i].digest, digest, 32) != 0 || n->bodies[i].hidden) continue;
         *ret = malloc(n->bodies[i].n + 1);
@@ -259,7 +260,8 @@ static inline void hub_send(void *ctx, uint32_t to, uint8_t type, const uint8_t 
 }
 static inline void hub_alert(void *ctx, const char *word, uint32_t who, uint64_t height)
 {
-    (void)ctx, (void)word, (void)who, (void)height;
+    (void)ctx, (void)who, (void)height;
+    alert_given_up |= strcmp(word, "BODY_GIVEN_UP") == 0;
     alert_cnt++;
 }
 
