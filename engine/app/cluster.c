@@ -406,8 +406,8 @@ static void attested_upto(void *ctx, kh_order *order)
     n->attested_height = kh_order_attested(order, posted);
     n->checkpoint_height = kh_order_checkpoint(order, posted);
     kh_order_states(order, states);
-    n->state_wanted_height = states[KH_STATE_WANTED].height;
-    n->state_held_height = states[KH_STATE_HELD].height;
+    n->wanted_height = states[KH_STATE_WANTED].height;
+    n->held_height = states[KH_STATE_HELD].height;
     n->bodies_gone = kh_order_bodies_gone(order);
 }
 

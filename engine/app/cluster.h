@@ -75,11 +75,10 @@ bool kh_cluster_sound(const kh_cluster *c);  /* false: a block could not be kept
 typedef struct kh_cluster_counts {
     kh_node_counts node;
     kh_link_counts link;
-    uint64_t kept_height, executed_height, attested_height, checkpoint_height, bodies_gone, body_bytes, alerts, peers,
-        peers_up;
-    uint64_t state_wanted_height, state_held_height; /* by the order */
-    kh_states_counts states;                         /* here */
-    kh_view_counts view;                             /* of a bank */
+    uint64_t kept_height, executed_height, attested_height, checkpoint_height, wanted_height, held_height, bodies_gone,
+        body_bytes, alerts, peers, peers_up;
+    kh_states_counts states;
+    kh_view_counts view; /* of a bank */
     bool is_hub, is_bank, follows;
 } kh_cluster_counts;
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret);

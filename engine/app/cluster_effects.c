@@ -32,6 +32,13 @@ void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t hei
     atomic_fetch_add_explicit(&c->alerts, 1, memory_order_relaxed);
     KH_LOG(c->options.logging, KH_LEVEL_WARNING, "cluster_alert", {"word", word, 0}, {"member", NULL, member},
            {"height", NULL, height});
+    if (strcmp(word, "BODY_GIVEN_UP") == 0)
+        KH_LOG(
+            c->options.logging, KH_LEVEL_ERROR, "body_given_up", {"sender", NULL, member}, {"height", NULL, height},
+            {"do",
+             "this hub has not executed that height, and the cluster keeps no bodies of it any more: begin it anew from a state "
+             "that validators hold",
+             0});
     if (strcmp(word, "EXECUTION_GOES_BACK") == 0)
         end_process(c, "execution_goes_back", "officers ordered a body lost that this hub had executed",
                     "start kanhed again, where nobody does it for you");

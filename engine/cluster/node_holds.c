@@ -10,11 +10,9 @@ void kh_holds_tick(kh_node *n)
     uint64_t now = kh_node_monotonic(n);
     if (h->height == 0 || !kh_node_is_validator(n) || (h->at_ns != 0 && now - h->at_ns < TELL_AGAIN_NS)) return;
     h->at_ns = now;
-    switch (kh_order_offerable(n->order, h->tx, sizeof h->tx, kh_order_time(n->order))) {
-    case KH_R_OK: kh_node_offer(n, h->tx, sizeof h->tx); break;
-    case KH_R_REPEATED: h->height = 0; break;
-    default: break; /* the order is not there yet, or this validator's key not in its set */
-    }
+    /* The order may not be there yet; or have it, and not count it any more when this validator left and came back. */
+    if (kh_order_offerable(n->order, h->tx, sizeof h->tx, kh_order_time(n->order)) == KH_R_OK)
+        kh_node_offer(n, h->tx, sizeof h->tx);
 }
 
 void kh_node_holds(kh_node *n, uint64_t height)
