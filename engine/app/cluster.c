@@ -175,9 +175,11 @@ bool kh_cluster_group_wanted(void *ctx, uint32_t epoch)
     return there;
 }
 
-static const char no_state[] = "this hub has no state to execute on: it begins with its peers', or from the directory that all hubs "
-                               "began with",
-                  behind[] = "this hub began with a snapshot of the order, and waits for its peers' state of a checkpoint behind it";
+static const char no_state[] =
+    "this hub has no state to execute on: it begins with its peers', or from the directory that all hubs "
+    "began with",
+                  behind[] =
+                      "this hub began with a snapshot of the order, and waits for its peers' state of a checkpoint behind it";
 
 /* A data directory that kanhed has made itself, where there is another to begin with. */
 static bool is_empty(kh_cluster *c)

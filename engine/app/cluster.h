@@ -49,7 +49,8 @@ void kh_cluster_stop(kh_cluster *c); /* NULL: nothing */
    with a sentence in why: what could be done is done. From one thread, while it runs. */
 KH_MUST bool kh_cluster_renew(kh_cluster *c, const kh_config *now, char *why, size_t cap);
 
-/* kh_cluster_take_joined finishes what a hub that took its peers' state has begun (cluster/join.h): before the store is opened. */
+/* kh_cluster_take_joined finishes what a hub that took its peers' state has begun (cluster/join.h): before the store is opened.
+ */
 KH_MUST bool kh_cluster_take_joined(const char *dir, kh_logging *logging, char *why, size_t cap);
 
 /* kh_cluster_say writes a sentence; false. */

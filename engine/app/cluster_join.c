@@ -1,5 +1,5 @@
-/* cluster_join: a hub that begins with its peers' state of a checkpoint (cluster/join.h). It began with a snapshot of the order, or is
- * about to; until the state is here it keeps the order, executes and answers nothing, as one does that is no member yet. */
+/* cluster_join: a hub that begins with its peers' state of a checkpoint (cluster/join.h). It began with a snapshot of the order,
+ * or is about to; until the state is here it keeps the order, executes and answers nothing, as one does that is no member yet. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "app/cluster_parts.h"
@@ -7,8 +7,8 @@
 #include "host/host.h"
 
 #define LOOK_MS 1000u
-#define AGAIN_LOOKS 10u           /* after one that failed by this machine's fault */
-#define ANSWER_NS KH_NS_PER_S     /* how long who is slower than the first peer is waited for, and */
+#define AGAIN_LOOKS 10u                /* after one that failed by this machine's fault */
+#define ANSWER_NS KH_NS_PER_S          /* how long who is slower than the first peer is waited for, and */
 #define PATIENCE_NS (30 * KH_NS_PER_S) /* how long the first one */
 
 /* ---- which snapshot ---- */
@@ -203,7 +203,8 @@ bool kh_cluster_take_joined(const char *dir, kh_logging *logging, char *why, siz
     err = kh_join_take(&disk, dir, &taken);
     kh_host_disk_close(&disk);
     if (err != KH_OK)
-        return kh_cluster_say(why, cap, "the state that was taken of peers cannot be put in its place in %s: %s", dir, kh_err_text(err));
+        return kh_cluster_say(why, cap, "the state that was taken of peers cannot be put in its place in %s: %s", dir,
+                              kh_err_text(err));
     if (taken) KH_LOG(logging, KH_LEVEL_INFO, "state_in_place", {"dir", dir, 0});
     return true;
 }

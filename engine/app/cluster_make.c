@@ -1,5 +1,5 @@
-/* cluster_make: a hub makes the sealed state of the checkpoint that the order wants, beside what it executes: a thread of its own, at
- * the lowest priority. */
+/* cluster_make: a hub makes the sealed state of the checkpoint that the order wants, beside what it executes: a thread of its
+ * own, at the lowest priority. */
 #include <errno.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>

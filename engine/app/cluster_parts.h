@@ -122,8 +122,8 @@ void kh_cluster_still(kh_cluster *c); /* ends the beat */
 KH_MUST bool kh_cluster_states_open(kh_cluster *c, char *why, size_t cap);
 KH_MUST bool kh_cluster_states_run(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_states_end(kh_cluster *c);
-/* kh_cluster_make_run: the thread of a hub that makes states; kh_cluster_join_run: of one that waits for one. _end: after the beat
-   was told to end. */
+/* kh_cluster_make_run: the thread of a hub that makes states; kh_cluster_join_run: of one that waits for one. _end: after the
+   beat was told to end. */
 KH_MUST bool kh_cluster_make_run(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_make_end(kh_cluster *c);
 KH_MUST bool kh_cluster_join_run(kh_cluster *c, char *why, size_t cap);

@@ -130,8 +130,9 @@ static bool offer(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *ret)
     const kh_abci_snapshot *o = &r->snapshot;
     uint8_t hash[32];
     if (c->hub != NULL)
-        return end(c, "this hub has a state to execute on, of the first block or of another snapshot",
-                   "put kanhed's and CometBFT's data aside together, but for priv_validator_state.json, or switch [statesync] off");
+        return end(
+            c, "this hub has a state to execute on, of the first block or of another snapshot",
+            "put kanhed's and CometBFT's data aside together, but for priv_validator_state.json, or switch [statesync] off");
     if (kh_node_kept_height(c->node, hash) != kh_kept_base(c->kept))
         return end(c, "the data directory holds an order that goes on from the first block, or from another snapshot",
                    "put kanhed's and CometBFT's data aside together, but for priv_validator_state.json and the view, or switch "

@@ -112,8 +112,8 @@ kh_node_save(kh_node *node, uint8_t **ret, size_t *ret_n,
 /* kh_node_adopt takes a saved order that anybody gave (kh_order_load_given) in place of this node's own, which has no block yet,
    or was given too and has none behind: then begin is called with it, with the lock held, to make it durable. Own submissions
    that wait are sealed anew behind it. KH_E_FORMAT: it is not the order of that height and app hash; KH_E_EXISTS: there are
-   blocks, or it is older; KH_E_CLOSED: this member is a hub by it, and options.hub_adopts is not set; else what begin said. In all
-   these cases nothing has changed. */
+   blocks, or it is older; KH_E_CLOSED: this member is a hub by it, and options.hub_adopts is not set; else what begin said. In
+   all these cases nothing has changed. */
 KH_MUST kh_err kh_node_adopt(kh_node *node, const uint8_t *saved, size_t n, uint64_t height, const uint8_t app_hash[32],
                              kh_err (*begin)(void *ctx, kh_order *order), void *ctx);
 

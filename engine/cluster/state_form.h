@@ -30,10 +30,11 @@ typedef enum kh_state_item {                          /* in this order */
 #define KH_STATE_ITEM_MAX_SZ (64u << 20)
 
 /* The hub's own records, as hub_parts.h and its files write them. */
-#define KH_POST_SZ 100u        /* of DIR/outputs/posts: {app hash, posted, outputs root, losses} */
-#define KH_CHECKPOINT_SZ 140u  /* of DIR/outputs/checkpoints: a post, the checkpoint's digest, the store's entry */
-#define KH_PACKAGE_HEAD_SZ 80u /* of DIR/outputs/ID.packages: {count before, head before, count, head}, in front of the parcel   \
-                                */
+#define KH_POST_SZ 100u       /* of DIR/outputs/posts: {app hash, posted, outputs root, losses} */
+#define KH_CHECKPOINT_SZ 140u /* of DIR/outputs/checkpoints: a post, the checkpoint's digest, the store's entry */
+#define KH_PACKAGE_HEAD_SZ                                                                                                       \
+    80u /* of DIR/outputs/ID.packages: {count before, head before, count, head}, in front of the parcel                          \
+         */
 #define KH_POSTS_MAGIC "KHA2"
 #define KH_CHECKPOINTS_MAGIC "KHC2"
 #define KH_PACKAGES_MAGIC "KHB1"

@@ -1,5 +1,5 @@
-/* hub, power cuts while it begins with a state: whatever call they fall into, the directory is the old one or the new one, and the
- * next start has the new one where it was said to be there. */
+/* hub, power cuts while it begins with a state: whatever call they fall into, the directory is the old one or the new one, and
+ * the next start has the new one where it was said to be there. */
 #include "hub_state.h"
 #include "sim_disk.h"
 
@@ -20,8 +20,13 @@ TestSuite(hub_join, .init = setup, .fini = teardown);
 
 static kh_store_options options_of(void)
 {
-    return (kh_store_options){
-        .clock = &w.clock, .disk = &sim, .entropy = &w.entropy, .accept_time = true, .inline_engine = true, .driven = true, .private_disk = true};
+    return (kh_store_options){.clock = &w.clock,
+                              .disk = &sim,
+                              .entropy = &w.entropy,
+                              .accept_time = true,
+                              .inline_engine = true,
+                              .driven = true,
+                              .private_disk = true};
 }
 
 static bool there(const char *path)
@@ -35,8 +40,8 @@ static bool there(const char *path)
 static void put(const char *path)
 {
     kh_file *f = NULL;
-    cr_assert(sim.open(sim.self, path, KH_OPEN_WRITE | KH_OPEN_CREATE, &f) == KH_OK && sim.write(sim.self, f, 0, "old", 3) == KH_OK &&
-              sim.sync(sim.self, f) == KH_OK);
+    cr_assert(sim.open(sim.self, path, KH_OPEN_WRITE | KH_OPEN_CREATE, &f) == KH_OK &&
+              sim.write(sim.self, f, 0, "old", 3) == KH_OK && sim.sync(sim.self, f) == KH_OK);
     sim.close(sim.self, f);
 }
 
@@ -105,7 +110,8 @@ Test(hub_join, power_cuts)
             sim_disk_restart(sd);
             uint32_t is = which();
             seen[is]++;
-            cr_assert(!said || is != 1 || there("data/joined/store/format"), "cut %lu: what was said to be there is not", (unsigned long)k);
+            cr_assert(!said || is != 1 || there("data/joined/store/format"), "cut %lu: what was said to be there is not",
+                      (unsigned long)k);
             sim_disk_cut_after(sd, again);
             kh_err err = take();
             took = err == KH_OK;
@@ -115,7 +121,8 @@ Test(hub_join, power_cuts)
         uint32_t is = which();
         cr_assert(is == 2 || (is == 1 && !said), "cut %lu: %u", (unsigned long)k, is);
         uint32_t left = 0;
-        cr_assert(take() == KH_OK && sim.list(sim.self, "data", count_joined, &left) == KH_OK && left == 0, "cut %lu", (unsigned long)k);
+        cr_assert(take() == KH_OK && sim.list(sim.self, "data", count_joined, &left) == KH_OK && left == 0, "cut %lu",
+                  (unsigned long)k);
     }
     cr_assert(seen[0] != 0 && seen[1] != 0 && seen[2] != 0, "%u %u %u", seen[0], seen[1], seen[2]);
 }
