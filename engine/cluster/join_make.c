@@ -48,18 +48,11 @@ static kh_err make_store(const kh_join *j, const kh_checkpoint_source *from, con
     kh_store_report report = {0};
     passing s = {.from = from};
     const kh_checkpoint_source source = {pass, &s};
-    uint8_t more;
-    size_t n = 0;
     kh_err err = kh_store_begin(j->store, store, NULL, &source, head->outcomes, head->digest, &made, &report);
     if (s.err != KH_OK) return s.err;
     if (err == KH_OK && made.number != head->number) {
         kh_join_say(why, cap, "the store's state is of entry %llu, not %llu", (unsigned long long)made.number,
                     (unsigned long long)head->number);
-        return KH_E_FORMAT;
-    }
-    if (err == KH_OK) err = from->read(from->ctx, &more, 1, &n);
-    if (err == KH_OK && n != 0) {
-        kh_join_say(why, cap, "there is more behind its end");
         return KH_E_FORMAT;
     }
     if (err != KH_OK) kh_join_say(why, cap, "%s: %s", report.where, report.why[0] != '\0' ? report.why : kh_err_text(err));

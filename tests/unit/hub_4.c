@@ -125,6 +125,14 @@ static bool nothing_stays(void)
     return system(cmd) == 0;
 }
 
+/* For the suite's end. */
+static void world_again(void)
+{
+    cr_assert(join(&made) == KH_OK, "%s", why);
+    take();
+    world_open();
+}
+
 static void refused(state *s, kh_err want)
 {
     kh_err err = join(s);
@@ -184,6 +192,79 @@ Test(hub_state, nobody_is_believed)
     take();
     world_open();
     free(more.p);
+}
+
+static size_t next_item(const uint8_t *p, size_t at) { return at + KH_STATE_ITEM_SZ + kh_load32(p + at + KH_STATE_ITEM_AT_SIZE); }
+
+/* The same without the items that `leaves_out` names. */
+static void copy_but(state *ret, bool (*leaves_out)(const uint8_t *item))
+{
+    *ret = (state){0};
+    memcpy(ret->posted, made.posted, 32);
+    memcpy(ret->app_hash, made.app_hash, 32);
+    state_write(ret, made.p, KH_STATE_HEAD_SZ);
+    size_t at = KH_STATE_HEAD_SZ, ends = 0;
+    for (bool end = false; !end; at = ends) {
+        end = kh_load32(made.p + at) == KH_STATE_ITEMS_END;
+        ends = next_item(made.p, at);
+        if (!leaves_out(made.p + at)) state_write(ret, made.p + at, ends - at);
+    }
+    state_write(ret, made.p + at, made.n - at);
+}
+
+static bool of_bank_b(const uint8_t *item) { return kh_load32(item + KH_STATE_ITEM_AT_BANK) == BANK_B; }
+static bool one_between(const uint8_t *item)
+{
+    return kh_load32(item) == KH_STATE_PACKAGE && kh_load64(item + KH_STATE_ITEM_AT_HEIGHT) == 102;
+}
+static bool newest(const uint8_t *item)
+{
+    return kh_load32(item) == KH_STATE_PACKAGE && kh_load64(item + KH_STATE_ITEM_AT_HEIGHT) == POINT;
+}
+static bool own_post(const uint8_t *item)
+{
+    return kh_load32(item) == KH_STATE_POST && kh_load64(item + KH_STATE_ITEM_AT_HEIGHT) == POINT;
+}
+static bool record(const uint8_t *item) { return kh_load32(item) == KH_STATE_CHECKPOINT; }
+
+Test(hub_state, what_lacks_is_missed)
+{
+    bool (*const without[])(const uint8_t *) = {of_bank_b, one_between, newest, own_post, record};
+    lose_all();
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        state s;
+        copy_but(&s, without[i]);
+        refused(&s, KH_E_FORMAT);
+        free(s.p);
+    }
+    world_again();
+}
+
+/* A hub that gives an older state, sound in itself, for the one that was posted. */
+Test(hub_state, another_state_is_not_the_one_that_was_posted)
+{
+    kh_attestation old;
+    state s = {0};
+    uint8_t shared[32], *own = NULL;
+    const kh_checkpoint_sink to = {state_write, &s};
+    cr_assert(checkpoint_of(FIRST_HEIGHT, &old) && kh_hub_state_write(w.hub, FIRST_HEIGHT, old.posted, &to) == KH_OK);
+    memcpy(s.posted, made.posted, 32);
+    memcpy(s.app_hash, made.app_hash, 32);
+    kh_store64(s.p + KH_STATE_AT_HEIGHT, POINT);
+    for (size_t at = KH_STATE_HEAD_SZ; kh_load32(s.p + at) != KH_STATE_ITEMS_END; at = next_item(s.p, at)) {
+        uint8_t *bytes = s.p + at + KH_STATE_ITEM_SZ;
+        kh_store64(s.p + at + KH_STATE_ITEM_AT_HEIGHT, POINT);
+        if (kh_load32(s.p + at) == KH_STATE_CHECKPOINT) memcpy(bytes + 32, made.posted, 32);
+        if (kh_load32(s.p + at) == KH_STATE_POST) own = bytes;
+        if (kh_load32(s.p + at) != KH_STATE_PACKAGE) memcpy(bytes, made.app_hash, 32);
+    }
+    kh_attest_secret(w.group_secret[0], shared);
+    kh_attest_posted(shared, POINT, s.p + KH_STATE_AT_OUTCOMES, NULL, own + 32);
+    lose_all();
+    refused(&s, KH_E_FORMAT);
+    cr_assert(strstr(why, "posted") != NULL, "%s", why);
+    free(s.p);
+    world_again();
 }
 
 /* What no digest covers: a bank's count. What comes then is not what the others attested: it stops, for good. */
