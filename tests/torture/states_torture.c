@@ -125,7 +125,8 @@ static void *steer(void *arg)
         kh_states_keep(node->s, keep, KH_STATES_KEPT);
         (void)kh_states_of_peers(node->s, &answers);
         kh_states_count(node->s, &counts);
-        if (n % 97 == 0 && node == &nodes[NODES] && height > 1 && kh_states_refuse(node->s, height - 1, &maker) == KH_OK && maker > HUBS)
+        if (n % 97 == 0 && node == &nodes[NODES] && height > 1 && kh_states_refuse(node->s, height - 1, &maker) == KH_OK &&
+            maker > HUBS)
             abort();
         pause_us(2000);
     }
