@@ -36,6 +36,7 @@ static void release(kh_states *s)
 static void maker_free(kh_state_maker *m)
 {
     if (m->file != NULL) m->s->options.disk->close(m->s->options.disk->self, m->file);
+    if (m->text != NULL) explicit_bzero(m->text, m->s->piece_sz);
     free(m->text);
     free(m->sealed);
     free(m->digests);
