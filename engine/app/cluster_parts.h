@@ -4,6 +4,7 @@
  *   self              who this node is, and its keys                    cluster_self.c
  *   links             to other nodes                                    cluster_links.c
  *   beat              ticks, saving                                     cluster_beat.c
+ *   bodies            which are kept, wanted, let go                    cluster_bodies.c
  *   effects           what the node asks of bodies, link, hub, view     cluster_effects.c
  *   abci              what CometBFT asks                                cluster_abci.c
  *   sync              snapshots for others, and one for itself          cluster_sync.c
