@@ -9,6 +9,7 @@
  *   abci              what CometBFT asks                                cluster_abci.c
  *   sync              snapshots for others, and one for itself          cluster_sync.c
  *   states            sealed states of checkpoints                      cluster_states.c
+ *   hub               a hub's execution                                 cluster_hub.c
  *   make, join        a hub makes one, or begins with one               cluster_make.c, cluster_join.c */
 #ifndef KH_APP_CLUSTER_PARTS_H
 #define KH_APP_CLUSTER_PARTS_H
@@ -132,6 +133,8 @@ void kh_cluster_join_end(kh_cluster *c);
 void kh_cluster_wait(kh_cluster *c, const char *why); /* from the start on: it waits for a state */
 /* kh_cluster_join_upto asks peers, for some seconds, for the newest height that they have a state of; 0: none has any. */
 uint64_t kh_cluster_join_upto(kh_cluster *c);
+/* kh_cluster_hub starts execution, or (true, too) has this hub wait. */
+KH_MUST bool kh_cluster_hub(kh_cluster *c, char *why, size_t cap);
 /* kh_cluster_group_wanted is kh_hub_options.group_wanted. */
 bool kh_cluster_group_wanted(void *ctx, uint32_t epoch);
 bool kh_cluster_pauses(kh_cluster *c, uint32_t ms); /* false: at once where the beat is to end */
