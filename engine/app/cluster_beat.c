@@ -43,9 +43,11 @@ static void consider_saving(kh_cluster *c)
     kh_node_counts counts;
     uint64_t now = c->options.clock->monotonic(c->options.clock->self);
     kh_node_count(c->node, &counts);
-    bool due = atomic_load_explicit(&c->entries, memory_order_relaxed) && now - c->saved_at_ns >= SAVE_EVERY_NS;
-    if (counts.height > c->saved_height && (due || counts.height - c->saved_height >= KH_CLUSTER_SAVE_BLOCKS))
-        kh_cluster_save(c, now);
+    (void)pthread_mutex_lock(&c->saving);
+    uint64_t height = c->saved_height, at_ns = c->saved_at_ns;
+    (void)pthread_mutex_unlock(&c->saving);
+    bool due = atomic_load_explicit(&c->entries, memory_order_relaxed) && now - at_ns >= SAVE_EVERY_NS;
+    if (counts.height > height && (due || counts.height - height >= KH_CLUSTER_SAVE_BLOCKS)) kh_cluster_save(c, now);
 }
 
 /* ---- the beat ---- */

@@ -1,7 +1,10 @@
 /* cluster_join: a hub that begins with its peers' state of a checkpoint (cluster/join.h). It began with a snapshot of the order,
  * or is about to; until the state is here it keeps the order, executes and answers nothing, as one does that is no member yet. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 #include "app/cluster_parts.h"
 #include "cluster/join.h"
 #include "host/host.h"
@@ -194,13 +197,24 @@ void kh_cluster_join_end(kh_cluster *c)
 
 /* ---- at the start ---- */
 
+/* Not under the feet of one that still runs: the store's own lock is taken when it is opened, which is after this. */
+static bool is_free(const char *dir, int *ret_fd)
+{
+    char path[KH_CONFIG_PATH_MAX + 16];
+    (void)snprintf(path, sizeof path, "%s/lock", dir);
+    *ret_fd = open(path, O_RDWR | O_CLOEXEC);
+    return *ret_fd < 0 || flock(*ret_fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 bool kh_cluster_take_joined(const char *dir, kh_logging *logging, char *why, size_t cap)
 {
     kh_disk disk;
     bool taken = false;
+    int fd = -1;
     kh_err err = kh_host_disk_open(false, &disk);
     if (err != KH_OK) return kh_cluster_say(why, cap, "%s", kh_err_text(err));
-    err = kh_join_take(&disk, dir, &taken);
+    if (is_free(dir, &fd)) err = kh_join_take(&disk, dir, &taken); /* else the store says whose it is */
+    if (fd >= 0) (void)close(fd);
     kh_host_disk_close(&disk);
     if (err != KH_OK)
         return kh_cluster_say(why, cap, "the state that was taken of peers cannot be put in its place in %s: %s", dir,

@@ -38,9 +38,7 @@ static bool say(kh_daemon *d, const char *doing, const char *why)
 
 static bool start_engine(kh_daemon *d, bool accept_time)
 {
-    char why[500] = "";
-    if (d->config->cluster.on && !kh_cluster_take_joined(d->config->data, d->logging, why, sizeof why))
-        return say(d, "the data directory", why);
+    if (d->config->cluster.on && !kh_cluster_take_joined(d->config->data, d->logging, d->why, sizeof d->why)) return false;
     kh_options options = kh_options_default(d->config->data);
     options.embedded = true;
     options.accept_time = accept_time;

@@ -51,7 +51,8 @@ static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void 
     each(ctx, "kanhe_cluster_body_bytes", "bytes of the bodies' files", "", n.body_bytes);
     each(ctx, "kanhe_cluster_pending", "transactions that wait to be proposed", "", n.node.pending);
     each(ctx, "kanhe_cluster_queue_bytes", "bytes of operations that wait for a batch", "", n.node.queue_bytes);
-    each(ctx, "kanhe_cluster_follows", "1 while this node is no member yet, or not with its keys", "", n.follows);
+    each(ctx, "kanhe_cluster_follows", "1 while this node is no member yet, or not with its keys, or a hub without a state", "",
+         n.follows);
     each(ctx, "kanhe_cluster_peers", "other nodes that the configuration names", "", n.peers);
     each(ctx, "kanhe_cluster_peers_up", "of those, reached now", "", n.peers_up);
     each(ctx, "kanhe_cluster_link_sent_bytes_total", "bytes sent to peers", "", n.link.bytes_out);
