@@ -39,6 +39,12 @@ void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t hei
              "this hub has not executed that height, and the cluster keeps no bodies of it any more: begin it anew from a state "
              "that validators hold",
              0});
+    if (strcmp(word, "LOST_BEFORE_STATE") == 0)
+        KH_LOG(c->options.logging, KH_LEVEL_ERROR, "lost_before_state", {"height", NULL, height},
+               {"do",
+                "officers ordered a body of that height lost, and this hub began with a state behind it: begin it anew, with all "
+                "blocks or with a state of a checkpoint that hubs attested since",
+                0});
     if (strcmp(word, "EXECUTION_GOES_BACK") == 0)
         end_process(c, "execution_goes_back", "officers ordered a body lost that this hub had executed",
                     "start kanhed again, where nobody does it for you");

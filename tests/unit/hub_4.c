@@ -267,6 +267,27 @@ Test(hub_state, another_state_is_not_the_one_that_was_posted)
     world_again();
 }
 
+/* It cannot go back behind its state, and takes nothing back. */
+Test(hub_state, what_is_lost_before_it_stops_it)
+{
+    kh_attestation a;
+    lose_all();
+    cr_assert(join(&made) == KH_OK, "%s", why);
+    take();
+    world_open();
+    wait_said(FIRST_HEIGHT + BLOCKS - 1);
+    block lost = {.cnt = 1, .items = {{.kind = KH_ITEM_LOST, .sequence = FIRST_HEIGHT + 2}}};
+    memcpy(lost.items[0].digest, blocks[2].items[0].digest, 32);
+    (void)decide(&lost);
+    for (uint32_t i = 0; i < 20000 && alert_cnt < 2; i++) usleep(500);
+    cr_assert(alert_cnt == 2 && kh_hub_executed_height(w.hub) == FIRST_HEIGHT + BLOCKS - 1);
+    node.post_cnt = 0;
+    world_close();
+    world_open(); /* and again so */
+    for (uint32_t i = 0; i < 20000 && alert_cnt < 4; i++) usleep(500);
+    cr_assert(alert_cnt == 4 && post_of(FIRST_HEIGHT + BLOCKS - 1, &a));
+}
+
 /* What no digest covers: a bank's count. What comes then is not what the others attested: it stops, for good. */
 Test(hub_state, a_false_count_is_found_out)
 {
