@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 #include "app/cluster_parts.h"
 #include "host/host.h"
 
@@ -94,29 +93,6 @@ uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max)
     return n;
 }
 
-/* Which bodies were ordered the kept blocks say; what of them lacks is asked for. */
-static bool tell_ordered(kh_cluster *c, bool want, char *why, size_t cap)
-{
-    kh_kept_block *block = NULL;
-    uint64_t height = 0;
-    kh_err err;
-    for (; (err = kh_kept_after(c->kept, height, &block)) == KH_OK; kh_kept_block_free(block)) {
-        height = block->height;
-        if (!want && kh_cluster_note(c, height, block->types, block->codes, block->tx_cnt) != KH_OK)
-            return kh_kept_block_free(block), kh_cluster_say(why, cap, "out of memory");
-        for (uint32_t i = 0; i < block->item_cnt; i++) {
-            const kh_kept_item *item = &block->items[i];
-            uint8_t *body = NULL;
-            size_t n;
-            if (item->kind != KH_ITEM_BATCH) continue;
-            if (!want) kh_bodies_ordered(c->bodies, item->digest, item->sender);
-            else if (!kh_bodies_has(c->bodies, item->digest) && kh_node_body(c->node, item->digest, &body, &n) == KH_OK)
-                free(body);
-        }
-    }
-    return err == KH_E_NOT_FOUND || kh_cluster_say(why, cap, "%s/order: %s", c->options.config->data, kh_err_text(err));
-}
-
 /* ---- the node ---- */
 
 static bool start_node(kh_cluster *c, const kh_cluster_keys *k, char *why, size_t cap)
@@ -133,6 +109,7 @@ static bool start_node(kh_cluster *c, const kh_cluster_keys *k, char *why, size_
                                      .attest = k->attest,
                                      .box = k->box,
                                      .adopted = kh_kept_base(c->kept),
+                                     .hub_adopts = true,
                                      .effects = &c->effects};
     kh_err err = kh_kept_saved(c->kept, &saved, &n);
     if (err == KH_OK) err = kh_node_new(&options, saved, n, &c->node);
@@ -163,63 +140,6 @@ static bool start_self(kh_cluster *c, char *why, size_t cap)
     c->officers = NULL;
     c->node = NULL;
     return start_node(c, &none, why, cap);
-}
-
-static void hub_set_of(void *ctx, kh_order *order) { kh_order_hub_set(order, ctx); }
-
-/* A key that is another than the one that officers named opens nothing, and is refused. */
-static bool group_fits(kh_cluster *c, uint32_t epoch)
-{
-    uint8_t have[KH_PUBLIC_SZ];
-    kh_order_hubs hubs;
-    kh_node_read(c->node, hub_set_of, &hubs);
-    kh_box_public(c->options.keys->groups[epoch - 1], have);
-    return hubs.epoch != epoch || memcmp(have, hubs.group, sizeof have) == 0;
-}
-
-static bool group_wanted(void *ctx, uint32_t epoch)
-{
-    kh_cluster *c = ctx;
-    kh_cluster_keys *k = c->options.keys;
-    const char *folder = c->options.config->cluster.keys;
-    char why[400] = "";
-    bool there = kh_cluster_keys_group(c->options.genesis->suite, folder, (uint32_t)geteuid(), epoch, k, why, sizeof why);
-    if (there && !group_fits(c, epoch)) {
-        kh_cluster_keys_group_drop(k, epoch);
-        there = kh_cluster_say(why, sizeof why, "it is not the key that the officers named");
-    }
-    if (there) KH_LOG(c->options.logging, KH_LEVEL_INFO, "group_key_read", {"epoch", NULL, epoch});
-    else if (c->group_told != epoch)
-        KH_LOG(c->options.logging, KH_LEVEL_ERROR, "group_key_missing", {"epoch", NULL, epoch}, {"keys", folder, 0},
-               {"why", why[0] != '\0' ? why : "no such file", 0},
-               {"do", "put group.EPOCH.key of another hub there: execution waits for it and goes on by itself", 0});
-    c->group_told = epoch;
-    return there;
-}
-
-static bool start_hub(kh_cluster *c, char *why, size_t cap)
-{
-    const kh_cluster_keys *k = c->options.keys;
-    const kh_hub_options options = {.node = c->node,
-                                    .kept = c->kept,
-                                    .store = c->options.store,
-                                    .disk = &c->disk,
-                                    .dir = c->options.config->data,
-                                    .entropy = c->options.entropy,
-                                    .genesis = c->options.genesis,
-                                    .groups = (const kh_box *const *)k->groups,
-                                    .group_secrets = k->group_secrets,
-                                    .epoch_cnt = k->epoch_cnt,
-                                    .group_wanted = group_wanted,
-                                    .body_lacks = kh_cluster_body_lacks,
-                                    .alert = kh_cluster_alert,
-                                    .send = kh_cluster_send,
-                                    .ctx = c};
-    kh_err err = kh_hub_start(&options, &c->hub);
-    if (err == KH_E_VERSION)
-        return kh_cluster_say(why, cap, "%s does not hold the state that %s begins with (its checkpoint): another directory",
-                              options.dir, c->options.config->cluster.genesis);
-    return err == KH_OK || kh_cluster_say(why, cap, "execution: %s", kh_err_text(err));
 }
 
 static bool start_view(kh_cluster *c, char *why, size_t cap)
@@ -261,11 +181,7 @@ static bool start_own(kh_cluster *c, char *why, size_t cap)
 {
     opening o = {.cluster = c};
     if (c->follows) return true;
-    if (c->self.role == KH_MEMBER_HUB && kh_kept_base(c->kept) != 0)
-        return kh_cluster_say(
-            why, cap, "%s/order began with a snapshot, and a hub needs all blocks: begin this node anew, without [statesync]",
-            c->options.config->data);
-    if (c->self.role == KH_MEMBER_HUB) return start_hub(c, why, cap);
+    if (c->self.role == KH_MEMBER_HUB) return kh_cluster_hub(c, why, cap);
     kh_node_read(c->node, open_register, &o);
     if (o.err != KH_OK) return kh_cluster_say(why, cap, "the members' register: %s", kh_err_text(o.err));
     return c->self.role != KH_MEMBER_BANK || start_view(c, why, cap);
@@ -310,9 +226,10 @@ bool kh_cluster_start(const kh_cluster_options *options, char *why, size_t cap, 
     kh_cluster *c = calloc(1, sizeof *c);
     if (c == NULL) return kh_cluster_say(why, cap, "out of memory");
     c->options = *options;
-    bool good = init(c, why, cap) && open_disk(c, why, cap) && tell_ordered(c, false, why, cap) && start_self(c, why, cap) &&
-                tell_ordered(c, true, why, cap) && start_own(c, why, cap) && kh_cluster_links(c, why, cap) &&
-                kh_cluster_beat(c, why, cap) && start_abci(c, why, cap);
+    bool good = init(c, why, cap) && open_disk(c, why, cap) && kh_cluster_bodies_mark(c, why, cap) && start_self(c, why, cap) &&
+                kh_cluster_bodies_want(c, why, cap) && kh_cluster_states_open(c, why, cap) && start_own(c, why, cap) &&
+                kh_cluster_links(c, why, cap) && kh_cluster_states_run(c, why, cap) && kh_cluster_beat(c, why, cap) &&
+                kh_cluster_make_run(c, why, cap) && kh_cluster_join_run(c, why, cap) && start_abci(c, why, cap);
     if (good) *ret = c;
     else kh_cluster_stop(c);
     return good;
@@ -334,6 +251,9 @@ static void detach(void *ctx, kh_order *order)
 void kh_cluster_end(kh_cluster *c)
 {
     kh_cluster_still(c);
+    kh_cluster_states_end(c);
+    kh_cluster_make_end(c);
+    kh_cluster_join_end(c);
     if (c->node != NULL && (c->hub != NULL || c->view != NULL || c->members != NULL)) kh_node_read(c->node, detach, c);
     if (c->officers != NULL) kh_changes_stop(c->officers);
     if (c->ended.hub != NULL) kh_hub_end(c->ended.hub);
@@ -351,6 +271,7 @@ void kh_cluster_stop(kh_cluster *c)
     kh_view_close(c->ended.view);
     kh_register_close(c->ended.members);
     kh_cluster_unlink(c);
+    kh_states_close(c->states);
     if (whole && !atomic_load(&c->failed)) kh_cluster_save(c, 0);
     if (c->bodies != NULL) kh_bodies_close(c->bodies); /* what is still written is told to the node */
     kh_changes_free(c->officers);
@@ -388,15 +309,21 @@ kh_changes *kh_cluster_officers(kh_cluster *c) { return c->officers; }
 const kh_config *kh_cluster_config(const kh_cluster *c) { return c->options.config; }
 kh_logging *kh_cluster_logging(const kh_cluster *c) { return c->options.logging; }
 bool kh_cluster_follows(const kh_cluster *c) { return c->follows; }
+bool kh_cluster_waits(const kh_cluster *c) { return c->waits; }
 bool kh_cluster_joined(const kh_cluster *c) { return atomic_load(&c->joined); }
 bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }
 
 static void attested_upto(void *ctx, kh_order *order)
 {
     kh_cluster_counts *n = ctx;
+    kh_order_state states[KH_STATES];
     uint8_t posted[32];
     n->attested_height = kh_order_attested(order, posted);
     n->checkpoint_height = kh_order_checkpoint(order, posted);
+    kh_order_states(order, states);
+    n->wanted_height = states[KH_STATE_WANTED].height;
+    n->held_height = states[KH_STATE_HELD].height;
+    n->bodies_gone = kh_order_bodies_gone(order);
 }
 
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
@@ -408,6 +335,7 @@ void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
     kh_link_count(link, &n.link);
     n.kept_height = kh_node_kept_height(c->node, hash);
     kh_node_read(c->node, attested_upto, &n);
+    kh_states_count(c->states, &n.states);
     if (n.is_hub) n.executed_height = kh_hub_executed_height(c->hub);
     if (n.is_bank) kh_view_count(c->view, &n.view);
     n.body_bytes = kh_bodies_bytes(c->bodies);

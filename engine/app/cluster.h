@@ -5,12 +5,13 @@
  *   hub, or view          as the register's role of this member says: executes, or knows its own; both drive the store
  *   link                  peers' messages
  *   abci                  CometBFT's calls; last, so that no block comes before all stands
+ *   states                sealed states of checkpoints (cluster/states.h), a thread
  *   beat                  a thread: each 10 ms kh_node_tick, each 100 ms kh_view_tick; saves the order where blocks came, at most
  *                         once a second and at the latest after KH_CLUSTER_SAVE_BLOCKS
  *
  * A node follows until the order comes to the block by which it is a member with its keys: one that joined later, or has other
  * keys than at the beginning, and starts with an empty directory. It keeps blocks and signs, executes and answers nothing; then
- * kanhed ends, and is itself from the next start on.
+ * kanhed ends, and is itself from the next start on. A hub without a state to execute on waits for its peers' in the same way.
  *
  * Stopped in reverse. A block that cannot be kept ends the answers to CometBFT, which then ends itself: nothing is voted for that
  * would not be there after a restart. */
@@ -21,6 +22,7 @@
 #include "app/logging.h"
 #include "cluster/changes.h"
 #include "cluster/hub.h"
+#include "cluster/states.h"
 #include "cluster/view.h"
 #include "link/link.h"
 
@@ -47,6 +49,10 @@ void kh_cluster_stop(kh_cluster *c); /* NULL: nothing */
    with a sentence in why: what could be done is done. From one thread, while it runs. */
 KH_MUST bool kh_cluster_renew(kh_cluster *c, const kh_config *now, char *why, size_t cap);
 
+/* kh_cluster_take_joined finishes what a hub that took its peers' state has begun (cluster/join.h): before the store is opened.
+ */
+KH_MUST bool kh_cluster_take_joined(const char *dir, kh_logging *logging, char *why, size_t cap);
+
 /* kh_cluster_say writes a sentence; false. */
 bool kh_cluster_say(char *why, size_t cap, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -61,6 +67,7 @@ uint32_t kh_cluster_changes(kh_cluster *c, uint64_t *ret, uint32_t max);
 /* kh_cluster_rekeyed: a member whose sender's or box key officers have changed, each once; 0: none more. */
 uint32_t kh_cluster_rekeyed(kh_cluster *c);
 bool kh_cluster_follows(const kh_cluster *c); /* it is no member yet */
+bool kh_cluster_waits(const kh_cluster *c);   /* it is a hub, and its store holds nothing that may be told: it follows */
 /* kh_cluster_follows_why: what keeps it from being one, a sentence; "" where it does not follow. */
 void kh_cluster_follows_why(kh_cluster *c, char *ret, size_t cap);
 bool kh_cluster_joined(const kh_cluster *c); /* now it is: time to start again */
@@ -69,7 +76,9 @@ bool kh_cluster_sound(const kh_cluster *c);  /* false: a block could not be kept
 typedef struct kh_cluster_counts {
     kh_node_counts node;
     kh_link_counts link;
-    uint64_t kept_height, executed_height, attested_height, checkpoint_height, body_bytes, alerts, peers, peers_up;
+    uint64_t kept_height, executed_height, attested_height, checkpoint_height, wanted_height, held_height, bodies_gone,
+        body_bytes, alerts, peers, peers_up;
+    kh_states_counts states;
     kh_view_counts view; /* of a bank */
     bool is_hub, is_bank, follows;
 } kh_cluster_counts;

@@ -43,9 +43,11 @@ static void consider_saving(kh_cluster *c)
     kh_node_counts counts;
     uint64_t now = c->options.clock->monotonic(c->options.clock->self);
     kh_node_count(c->node, &counts);
-    bool due = atomic_load_explicit(&c->entries, memory_order_relaxed) && now - c->saved_at_ns >= SAVE_EVERY_NS;
-    if (counts.height > c->saved_height && (due || counts.height - c->saved_height >= KH_CLUSTER_SAVE_BLOCKS))
-        kh_cluster_save(c, now);
+    (void)pthread_mutex_lock(&c->saving);
+    uint64_t height = c->saved_height, at_ns = c->saved_at_ns;
+    (void)pthread_mutex_unlock(&c->saving);
+    bool due = atomic_load_explicit(&c->entries, memory_order_relaxed) && now - at_ns >= SAVE_EVERY_NS;
+    if (counts.height > height && (due || counts.height - height >= KH_CLUSTER_SAVE_BLOCKS)) kh_cluster_save(c, now);
 }
 
 /* ---- the beat ---- */
@@ -61,6 +63,7 @@ static void *beat(void *arg)
         kh_node_tick(c->node);
         if (c->view != NULL && n % VIEW_BEATS == 0) kh_view_tick(c->view);
         if (!atomic_load(&c->failed)) consider_saving(c);
+        kh_cluster_bodies_tick(c);
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += (long)BEAT_MS * 1000000;
         if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;
@@ -82,7 +85,7 @@ void kh_cluster_still(kh_cluster *c)
     if (!c->beats) return;
     (void)pthread_mutex_lock(&c->beat_lock);
     c->ending = true;
-    (void)pthread_cond_signal(&c->beat_end);
+    (void)pthread_cond_broadcast(&c->beat_end);
     (void)pthread_mutex_unlock(&c->beat_lock);
     (void)pthread_join(c->beat, NULL);
     c->beats = false;

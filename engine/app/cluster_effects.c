@@ -18,13 +18,11 @@ void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err)
            {"do", "look at the disk, then restart kanhed and CometBFT", 0});
 }
 
-/* The store goes back when it is opened; whoever watches over kanhed starts it again. */
-static void end_process(kh_cluster *c)
+/* Where it goes back, the store does when it is opened: whoever watches over kanhed starts it again. */
+static void end_process(kh_cluster *c, const char *event, const char *why, const char *what)
 {
     if (atomic_exchange(&c->failed, true)) return;
-    KH_LOG(c->options.logging, KH_LEVEL_WARNING, "execution_goes_back",
-           {"why", "officers ordered a body lost that this hub had executed", 0},
-           {"do", "start kanhed again, where nobody does it for you", 0});
+    KH_LOG(c->options.logging, KH_LEVEL_ERROR, event, {"why", why, 0}, {"do", what, 0});
     (void)syscall(SYS_tgkill, getpid(), getpid(), SIGTERM); /* the first thread waits for it */
 }
 
@@ -34,7 +32,25 @@ void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t hei
     atomic_fetch_add_explicit(&c->alerts, 1, memory_order_relaxed);
     KH_LOG(c->options.logging, KH_LEVEL_WARNING, "cluster_alert", {"word", word, 0}, {"member", NULL, member},
            {"height", NULL, height});
-    if (strcmp(word, "EXECUTION_GOES_BACK") == 0) end_process(c);
+    if (strcmp(word, "BODY_GIVEN_UP") == 0)
+        KH_LOG(
+            c->options.logging, KH_LEVEL_ERROR, "body_given_up", {"sender", NULL, member}, {"height", NULL, height},
+            {"do",
+             "this hub has not executed that height, and the cluster keeps no bodies of it any more: begin it anew from a state "
+             "that validators hold",
+             0});
+    if (strcmp(word, "LOST_BEFORE_STATE") == 0)
+        KH_LOG(c->options.logging, KH_LEVEL_ERROR, "lost_before_state", {"height", NULL, height},
+               {"do",
+                "officers ordered a body of that height lost, and this hub began with a state behind it: begin it anew, with all "
+                "blocks or with a state of a checkpoint that hubs attested since",
+                0});
+    if (strcmp(word, "EXECUTION_GOES_BACK") == 0)
+        end_process(c, "execution_goes_back", "officers ordered a body lost that this hub had executed",
+                    "start kanhed again, where nobody does it for you");
+    if (strcmp(word, "EXECUTION_DIFFERS") == 0)
+        end_process(c, "execution_differs", "a quorum of hubs attested another outcome of the same order",
+                    "keep this directory for those who look into it, and begin this node anew; nothing of it is served");
 }
 
 /* Best effort: who needs an answer asks again. */
@@ -163,7 +179,7 @@ static void decided(void *self, const kh_order_block *block)
     if (block->tx_cnt != 0) atomic_store_explicit(&c->entries, true, memory_order_relaxed);
     if (block->tx_cnt != 0) kh_cluster_snapshot(c);
     if (c->officers != NULL) kh_changes_decided(c->officers, block);
-    if (c->follows) kh_cluster_look_again(c);
+    if (c->follows && !c->waits) kh_cluster_look_again(c);
     if (c->view != NULL && !atomic_load(&c->failed)) kh_view_decided(c->view);
     if (c->hub != NULL && !atomic_load(&c->failed)) kh_hub_decided(c->hub, block->height);
 }

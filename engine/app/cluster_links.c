@@ -7,7 +7,9 @@
 
 static void on_received(void *ctx, uint32_t from, uint8_t type, const uint8_t *p, size_t n)
 {
-    kh_node_received(((kh_cluster *)ctx)->node, from, type, p, n);
+    kh_cluster *c = ctx;
+    if (type >= KH_STATES_MESSAGE_FIRST && type <= KH_STATES_MESSAGE_LAST) kh_states_received(c->states, from, type, p, n);
+    else kh_node_received(c->node, from, type, p, n);
 }
 
 static void on_connected(void *ctx, uint32_t to, bool up)

@@ -4,9 +4,13 @@
  *   self              who this node is, and its keys                    cluster_self.c
  *   links             to other nodes                                    cluster_links.c
  *   beat              ticks, saving                                     cluster_beat.c
+ *   bodies            which are kept, wanted, let go                    cluster_bodies.c
  *   effects           what the node asks of bodies, link, hub, view     cluster_effects.c
  *   abci              what CometBFT asks                                cluster_abci.c
- *   sync              snapshots for others, and one for itself          cluster_sync.c */
+ *   sync              snapshots for others, and one for itself          cluster_sync.c
+ *   states            sealed states of checkpoints                      cluster_states.c
+ *   hub               a hub's execution                                 cluster_hub.c
+ *   make, join        a hub makes one, or begins with one               cluster_make.c, cluster_join.c */
 #ifndef KH_APP_CLUSTER_PARTS_H
 #define KH_APP_CLUSTER_PARTS_H
 #include <pthread.h>
@@ -16,6 +20,7 @@
 #include "cluster/changes.h"
 #include "cluster/register.h"
 #include "cluster/snapshots.h"
+#include "cluster/states.h"
 
 struct kh_cluster {
     kh_cluster_options options;
@@ -23,6 +28,7 @@ struct kh_cluster {
     size_t genesis_sz;
     kh_member self;     /* as of the start */
     bool follows;       /* no member yet, or not with these keys: keeps the order, and nothing else */
+    bool waits;         /* a hub without a state to execute on: it follows until it has its peers' */
     atomic_bool joined; /* the order came to where it is one */
     pthread_mutex_t follows_lock;
     char follows_why[400];    /* as of the newest block; under follows_lock */
@@ -59,8 +65,8 @@ struct kh_cluster {
     pthread_mutex_t calls;
     kh_snapshots *snapshots;
     struct kh_cluster_sync { /* what CometBFT's snapshot connection is answered with, and what it brings */
-        kh_snapshot listed[KH_SNAPSHOTS_KEPT];
-        kh_abci_snapshot shown[KH_SNAPSHOTS_KEPT];
+        kh_snapshot listed[KH_SNAPSHOTS_MAX];
+        kh_abci_snapshot shown[KH_SNAPSHOTS_MAX];
         uint8_t *chunk;
         kh_taking *taking;
         uint8_t app_hash[32]; /* that it must have */
@@ -73,6 +79,12 @@ struct kh_cluster {
     uint8_t *due; /* under due_lock: the order of a block that a snapshot is due of, not written yet */
     size_t due_n;
     uint64_t due_height;
+    kh_states *states;
+    atomic_ullong state_asked; /* the height of a state that is wanted whatever the order wants; 0: none */
+    pthread_t states_thread;
+    bool states_run, makes, joins;
+    pthread_t maker, joiner;
+    uint64_t state_told, own_height, own_since_ns; /* that thread's; told: to the order; own: that this hub makes, since when */
     /* the beat */
     pthread_t beat;
     bool beats, ending; /* ending: under beat_lock */
@@ -92,7 +104,8 @@ struct kh_cluster {
         uint8_t digest[32];
         uint64_t since_ns; /* on the monotonic clock: when it began to lack, then when that was said last */
         bool told;
-    } body_lacks; /* the body that execution waits for; the hub's thread */
+    } body_lacks;         /* the body that execution waits for; the hub's thread */
+    uint64_t bodies_gone; /* bodies of blocks up to this height were let go; the beat */
 };
 
 /* kh_cluster_know_self: true with `follows` set, and why it is so in why: it is not this member yet. */
@@ -107,6 +120,25 @@ void kh_cluster_unlink(kh_cluster *c);
 void kh_cluster_count_peers(kh_cluster *c, kh_cluster_counts *ret);
 KH_MUST bool kh_cluster_beat(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_still(kh_cluster *c); /* ends the beat */
+/* kh_cluster_states_open: before whatever makes or reads states; _run: its thread; _end: that ends. */
+KH_MUST bool kh_cluster_states_open(kh_cluster *c, char *why, size_t cap);
+KH_MUST bool kh_cluster_states_run(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_states_end(kh_cluster *c);
+/* kh_cluster_make_run: the thread of a hub that makes states; kh_cluster_join_run: of one that waits for one. _end: after the
+   beat was told to end. */
+KH_MUST bool kh_cluster_make_run(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_make_end(kh_cluster *c);
+KH_MUST bool kh_cluster_join_run(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_join_end(kh_cluster *c);
+void kh_cluster_wait(kh_cluster *c, const char *why); /* from the start on: it waits for a state */
+/* kh_cluster_join_upto asks peers, for some seconds, for the newest height that they have a state of; 0: none has any. */
+uint64_t kh_cluster_join_upto(kh_cluster *c);
+/* kh_cluster_hub starts execution, or (true, too) has this hub wait. */
+KH_MUST bool kh_cluster_hub(kh_cluster *c, char *why, size_t cap);
+/* kh_cluster_group_wanted is kh_hub_options.group_wanted. */
+bool kh_cluster_group_wanted(void *ctx, uint32_t epoch);
+bool kh_cluster_pauses(kh_cluster *c, uint32_t ms); /* false: at once where the beat is to end */
+void kh_cluster_yields(void);                       /* this thread: lowest priority */
 void kh_cluster_save(kh_cluster *c, uint64_t now);
 /* kh_cluster_note takes down a block's height where it has a change by officers. */
 KH_MUST kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, const uint16_t *codes, uint32_t n);
@@ -118,6 +150,12 @@ void kh_cluster_fail(kh_cluster *c, const char *what, kh_err err);
 void kh_cluster_alert(void *ctx, const char *word, uint32_t member, uint64_t height);
 /* kh_cluster_body_lacks says so after 10 seconds with one body, then every 10 minutes. The hub's thread. */
 void kh_cluster_body_lacks(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height);
+/* kh_cluster_bodies_mark tells the store of bodies, before the node begins, which are ordered, by the kept blocks, and notes
+   their changes; _want asks for those that lack and were not given up; _tick, with each beat, lets those go that the order gave
+   up. */
+KH_MUST bool kh_cluster_bodies_mark(kh_cluster *c, char *why, size_t cap);
+KH_MUST bool kh_cluster_bodies_want(kh_cluster *c, char *why, size_t cap);
+void kh_cluster_bodies_tick(kh_cluster *c);
 void kh_cluster_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
 /* kh_cluster_snapshot looks, after each block, whether a snapshot is due, and kh_cluster_snapshot_write writes it: before the
    order is saved, so that CometBFT gives the block again where a crash came between. */

@@ -24,8 +24,19 @@ static void save_due(void *ctx, kh_order *order)
 
 void kh_cluster_snapshot(kh_cluster *c) { kh_node_read(c->node, save_due, c); }
 
+/* A hub begins with a state that is or was held, at the newest snapshot that is not above it. */
+static void pins_of(void *ctx, kh_order *order)
+{
+    uint64_t *pins = ctx;
+    kh_order_state states[KH_STATES];
+    kh_order_states(order, states);
+    for (int i = 0; i < KH_STATES; i++) pins[i] = states[i].height;
+}
+_Static_assert(KH_STATES == KH_SNAPSHOTS_PINS, "one each");
+
 void kh_cluster_snapshot_write(kh_cluster *c)
 {
+    uint64_t pins[KH_SNAPSHOTS_PINS];
     (void)pthread_mutex_lock(&c->due_lock);
     uint8_t *saved = c->due;
     size_t n = c->due_n;
@@ -33,7 +44,9 @@ void kh_cluster_snapshot_write(kh_cluster *c)
     c->due = NULL;
     (void)pthread_mutex_unlock(&c->due_lock);
     if (saved == NULL) return;
-    kh_err err = kh_snapshots_add(c->snapshots, height, saved, n);
+    kh_node_read(c->node, pins_of, pins);
+    kh_err err = kh_snapshots_pin(c->snapshots, pins);
+    if (err == KH_OK) err = kh_snapshots_add(c->snapshots, height, saved, n);
     free(saved);
     if (err == KH_OK) KH_LOG(c->options.logging, KH_LEVEL_INFO, "snapshot_made", {"height", NULL, height}, {"bytes", NULL, n});
     else
@@ -82,10 +95,8 @@ static bool end(kh_cluster *c, const char *why, const char *what)
     return true; /* the verdict is KH_ABCI_ABORT */
 }
 
-static const char no_hub[] = "this member is a hub, and a snapshot has no state of the ledger",
-                  let_a_hub[] =
-                      "a hub begins from the directory that all hubs began with, and all blocks: take enable out of [statesync] "
-                      "in CometBFT's config.toml";
+/* A hub, or one that is to be: it has a key of the group. */
+static bool is_hubs(const kh_cluster *c) { return c->self.role == KH_MEMBER_HUB || c->options.keys->epoch_cnt != 0; }
 
 /* The words of its peer, as a text for the log. */
 static void note_sender(kh_cluster *c, kh_span sender)
@@ -97,18 +108,38 @@ static void note_sender(kh_cluster *c, kh_span sender)
     s->sender = (kh_span){(const uint8_t *)s->sender_text, n};
 }
 
+/* A hub begins where a state of the ledger is, too: at the newest snapshot that is not above what peers have of these. */
+static bool fits_a_state(kh_cluster *c, uint64_t height, kh_abci_answer *ret)
+{
+    uint64_t newest = kh_cluster_join_upto(c);
+    if (newest != 0 && height <= newest) return true;
+    if (newest == 0) {
+        (void)end(c, "no peer has a state of the ledger for a hub to begin with",
+                  "see that their links are up (peer_up), and that hubs have attested a checkpoint; then start this node again");
+        return false;
+    }
+    KH_LOG(c->options.logging, KH_LEVEL_INFO, "snapshot_passed_over", {"height", NULL, height},
+           {"why", "newer than the states of the ledger that peers have", 0}, {"state", NULL, newest});
+    ret->verdict = KH_ABCI_OFFER_REJECT;
+    return false;
+}
+
 static bool offer(kh_cluster *c, const kh_abci_request *r, kh_abci_answer *ret)
 {
     struct kh_cluster_sync *s = &c->sync;
     const kh_abci_snapshot *o = &r->snapshot;
     uint8_t hash[32];
-    if (c->hub != NULL) return end(c, no_hub, let_a_hub);
+    if (c->hub != NULL)
+        return end(
+            c, "this hub has a state to execute on, of the first block or of another snapshot",
+            "put kanhed's and CometBFT's data aside together, but for priv_validator_state.json, or switch [statesync] off");
     if (kh_node_kept_height(c->node, hash) != kh_kept_base(c->kept))
         return end(c, "the data directory holds an order that goes on from the first block, or from another snapshot",
                    "put kanhed's and CometBFT's data aside together, but for priv_validator_state.json and the view, or switch "
                    "[statesync] off");
     kh_taking_free(s->taking);
     s->taking = NULL;
+    if (is_hubs(c) && !fits_a_state(c, o->height, ret)) return true;
     kh_err err = r->hash.n == 32 ? kh_taking_begin(o->height, o->format, o->chunks, o->hash.p, o->hash.n, o->metadata.p,
                                                    o->metadata.n, &s->taking)
                                  : KH_E_ARG;
@@ -146,7 +177,6 @@ static bool adopt(kh_cluster *c, kh_abci_answer *ret)
     kh_err err = kh_node_adopt(c->node, bytes, n, height, s->app_hash, begin, c);
     (void)pthread_mutex_unlock(&c->saving);
     if (atomic_load(&c->failed)) return end(c, "it cannot be kept", "look at the disk, then restart kanhed and CometBFT");
-    if (err == KH_E_CLOSED) return end(c, no_hub, let_a_hub);
     if (err == KH_E_EXISTS || err == KH_E_NOMEM) return end(c, kh_err_text(err), "restart kanhed and CometBFT");
     kh_taking_free(s->taking);
     s->taking = NULL;

@@ -53,6 +53,7 @@ static const kh_config_key cluster_keys[] = {
     {"abci", V_PATH, AT(cluster.abci), 0, 0, true},
     {"cometbft_rpc", V_RPC, AT(cluster.cometbft_rpc), 0, 0, false},
     {"snapshot_blocks", V_COUNT, AT(cluster.snapshot_blocks), 1, UINT32_MAX, false},
+    {"checkpoint_blocks", V_COUNT, AT(cluster.checkpoint_blocks), 1, UINT32_MAX, false},
     {"hubs", V_HUBS, AT(cluster.hubs), 0, KH_CONFIG_HUBS_MAX, false},
 };
 static const kh_config_key link_keys[] = {

@@ -51,7 +51,8 @@ typedef struct kh_config {
         char genesis[KH_CONFIG_PATH_MAX], abci[KH_CONFIG_PATH_MAX]; /* a file, a socket */
         char keys[KH_CONFIG_PATH_MAX];                              /* a folder (app/cluster_keys.h) */
         char cometbft_rpc[KH_CONFIG_ADDRESS_MAX];                   /* http://ADDRESS:PORT; "": none */
-        uint32_t snapshot_blocks; /* between two snapshots of the order; 0: KH_SNAPSHOT_BLOCKS */
+        uint32_t snapshot_blocks;   /* between two snapshots of the order; 0: KH_SNAPSHOT_BLOCKS */
+        uint32_t checkpoint_blocks; /* between two checkpoints, at all hubs the same; 0: KH_CHECKPOINT_BLOCKS */
         struct {
             char listen[KH_CONFIG_ADDRESS_MAX];
             char ca[KH_CONFIG_PATH_MAX], certificate[KH_CONFIG_PATH_MAX], key[KH_CONFIG_PATH_MAX];

@@ -49,6 +49,7 @@ static void prepare_memory(kh_daemon *d)
 
 static bool start_engine(kh_daemon *d, bool accept_time)
 {
+    if (d->config->cluster.on && !kh_cluster_take_joined(d->config->data, d->logging, d->why, sizeof d->why)) return false;
     kh_options options = kh_options_default(d->config->data);
     options.embedded = true;
     options.accept_time = accept_time;
@@ -105,7 +106,8 @@ static bool start_service(kh_daemon *d)
                                         .poller_cnt = c->datagrams.pollers,
                                         .max_sessions = c->datagrams.max_sessions,
                                         .session_ns = c->datagrams.session_s * KH_NS_PER_S,
-                                        .no_lookups = d->cluster != NULL && kh_cluster_view(d->cluster) != NULL};
+                                        .no_lookups = d->cluster != NULL && kh_cluster_view(d->cluster) != NULL,
+                                        .no_parties = d->cluster != NULL && kh_cluster_waits(d->cluster)};
     err = kh_service_new(&options, &d->service);
     if (err == KH_OK) err = kh_watch_start(d->store, d->service, c->data, d->logging, &d->notify, &d->watch);
     return err == KH_OK || say(d, "the service", kh_err_text(err));

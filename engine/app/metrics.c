@@ -11,6 +11,17 @@ static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void 
     each(ctx, "kanhe_cluster_attested_height", "highest height that a quorum of hubs attested alike", "", n.attested_height);
     each(ctx, "kanhe_cluster_checkpoint_height", "newest checkpoint that a quorum of hubs attested alike", "",
          n.checkpoint_height);
+    each(ctx, "kanhe_cluster_state_wanted_height", "checkpoint whose state validators are to hold next, 0: none", "",
+         n.wanted_height);
+    each(ctx, "kanhe_cluster_state_held_height", "newest checkpoint whose state a quorum of validators holds", "", n.held_height);
+    each(ctx, "kanhe_cluster_bodies_given_up_height", "height up to which the order has given up bodies", "", n.bodies_gone);
+    each(ctx, "kanhe_cluster_states", "sealed states of checkpoints held here", "", n.states.held);
+    each(ctx, "kanhe_cluster_state_newest_height", "the newest of them", "", n.states.newest);
+    each(ctx, "kanhe_cluster_state_bytes", "bytes of their files", "", n.states.bytes);
+    each(ctx, "kanhe_cluster_state_pieces", "pieces of the state that is being fetched", "", n.states.pieces);
+    each(ctx, "kanhe_cluster_state_pieces_there", "of those, here by now", "", n.states.pieces_there);
+    each(ctx, "kanhe_cluster_state_pieces_taken_total", "pieces of states taken from others", "", n.states.pieces_taken);
+    each(ctx, "kanhe_cluster_state_pieces_given_total", "pieces of states given to others", "", n.states.pieces_given);
     if (n.is_hub) each(ctx, "kanhe_cluster_executed_height", "height up to which this hub has executed", "", n.executed_height);
     if (n.is_bank) {
         each(ctx, "kanhe_cluster_view_height", "attested height that this bank's own view stands for", "", n.view.height);
@@ -40,7 +51,8 @@ static void cluster_metrics(kh_cluster *cluster, kh_http_metric_each each, void 
     each(ctx, "kanhe_cluster_body_bytes", "bytes of the bodies' files", "", n.body_bytes);
     each(ctx, "kanhe_cluster_pending", "transactions that wait to be proposed", "", n.node.pending);
     each(ctx, "kanhe_cluster_queue_bytes", "bytes of operations that wait for a batch", "", n.node.queue_bytes);
-    each(ctx, "kanhe_cluster_follows", "1 while this node is no member yet, or not with its keys", "", n.follows);
+    each(ctx, "kanhe_cluster_follows", "1 while this node is no member yet, or not with its keys, or a hub without a state", "",
+         n.follows);
     each(ctx, "kanhe_cluster_peers", "other nodes that the configuration names", "", n.peers);
     each(ctx, "kanhe_cluster_peers_up", "of those, reached now", "", n.peers_up);
     each(ctx, "kanhe_cluster_link_sent_bytes_total", "bytes sent to peers", "", n.link.bytes_out);

@@ -58,6 +58,22 @@ void kh_hub_attested(kh_hub *h, const kh_attestation *attestation)
 
 uint64_t kh_hub_executed_height(kh_hub *h) { return atomic_load_explicit(&h->executed, memory_order_acquire); }
 
+uint64_t kh_hub_spares(kh_hub *h, uint64_t height)
+{
+    atomic_store_explicit(&h->given_up, height, memory_order_relaxed); /* the thread comes by with its next step */
+    return atomic_load_explicit(&h->spared, memory_order_acquire);     /* partner: spare */
+}
+
+/* Outputs are not synced with each block: what a power cut takes of them is executed again. */
+static kh_err spare(kh_hub *h)
+{
+    uint64_t height = kh_min64(atomic_load_explicit(&h->given_up, memory_order_relaxed), kh_hub_executed_height(h));
+    if (height <= atomic_load_explicit(&h->spared, memory_order_relaxed)) return KH_OK;
+    kh_err err = kh_banks_sync(h);
+    if (err == KH_OK) atomic_store_explicit(&h->spared, height, memory_order_release);
+    return err;
+}
+
 /* ---- runs ---- */
 
 static kh_err finish(kh_hub *h, kh_run *r)
@@ -154,6 +170,7 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     newest n = {.number = stats.height};
     kh_err err = n.number != 0 ? kh_store_journal_scan(h->options.store, n.number, look_at, &n) : KH_OK;
     if (err == KH_E_EXISTS) err = KH_OK;
+    if (err == KH_OK) err = kh_differs(h);
     if (err == KH_OK) err = kh_banks_open(h, &packed);
     if (err == KH_OK) err = kh_checkpoints_open(h);
     if (err != KH_OK) return err;
@@ -206,7 +223,7 @@ static kh_err step(kh_hub *h, uint64_t *fed)
     kh_driver_answer(h);
     kh_banks_answer(h);
     kh_checkpoints_step(h);
-    return err;
+    return err == KH_OK ? spare(h) : err;
 }
 
 static void *run(void *arg)

@@ -37,11 +37,15 @@ typedef struct kh_hub_options {
     void (*body_lacks)(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height);
     uint64_t checkpoint_blocks; /* 0: KH_CHECKPOINT_BLOCKS, and nothing else where there are other hubs that must say the same */
     uint64_t posts_sz;          /* bytes of DIR/outputs/posts from which on what no bank lacks goes; 0: 64 MiB */
-    void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height); /* "EXECUTION_STOPPED", "CHECKPOINT_FAILED" */
+    /* alert: "EXECUTION_STOPPED", "EXECUTION_GOES_BACK", "EXECUTION_DIFFERS", "LOST_BEFORE_STATE", "CHECKPOINT_FAILED",
+     * "BODY_GIVEN_UP" */
+    void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height);
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
     void *ctx;
 } kh_hub_options;
-/* kh_hub_start: KH_E_VERSION: nothing was executed yet, and the store holds another state than the genesis' checkpoint. */
+/* kh_hub_start: KH_E_VERSION: nothing was executed yet, and the store holds another state than the genesis' checkpoint.
+   KH_E_CLOSED: it executed something else before than a quorum of hubs attested ("EXECUTION_DIFFERS"): its state is not theirs.
+ */
 KH_MUST kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret);
 /* kh_hub_end: nothing more is executed; submissions that have no answer yet are told that nothing is known, new ones are
    KH_E_CLOSED. kh_hub_stop does it too. */
@@ -55,4 +59,14 @@ void kh_hub_attested(kh_hub *hub, const kh_attestation *attestation);   /* answe
 void kh_hub_outputs_wanted(kh_hub *hub, uint32_t bank, uint64_t above); /* sends packages again, and what is attested of them */
 const kh_store_driver *kh_hub_driver(kh_hub *hub);                      /* which drives the store while the hub runs */
 uint64_t kh_hub_executed_height(kh_hub *hub);
+/* kh_hub_spares: the order has given up bodies up to this height. Returns up to which this hub needs them no more, whatever
+   happens to its machine: executed, and what it made of them durable; makes it so meanwhile, so ask again. */
+uint64_t kh_hub_spares(kh_hub *hub, uint64_t height);
+
+/* ---- the state of a checkpoint, for who begins with it (docs/CLUSTER.md); from any thread, beside execution ---- */
+/* kh_hub_state_is: has this hub posted that of a checkpoint at height? *ret_epoch: of the height. KH_E_NOT_FOUND: not (yet). */
+KH_MUST kh_err kh_hub_state_is(kh_hub *hub, uint64_t height, const uint8_t posted[32], uint32_t *ret_epoch);
+/* kh_hub_state_write writes it as a stream; the caller's thread waits, execution does not. KH_E_NOT_FOUND: see above; what the
+   sink says ends it. */
+KH_MUST kh_err kh_hub_state_write(kh_hub *hub, uint64_t height, const uint8_t posted[32], const kh_checkpoint_sink *to);
 #endif

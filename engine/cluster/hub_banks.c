@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { RECORD_HEAD_SZ = 80, SENT_AT_ONCE = 64 };
+enum { RECORD_HEAD_SZ = KH_PACKAGE_HEAD_SZ, SENT_AT_ONCE = 64 };
 #define SENT_AT_ONCE_SZ (8u << 20)
 #define AGAIN_BURST_SZ (INT64_C(64) << 20)    /* what a bank may ask for again at once, */
 #define AGAIN_A_SECOND_SZ (INT64_C(16) << 20) /* and then a second */
@@ -29,7 +29,7 @@ static kh_err open_bank(kh_hub *h, uint32_t id, kh_heights **ret)
 {
     char name[32];
     (void)snprintf(name, sizeof name, "%u.packages", id);
-    return open_file(h, name, "KHB1", ret);
+    return open_file(h, name, KH_PACKAGES_MAGIC, ret);
 }
 
 /* The place of id, or where it belongs. */
@@ -137,12 +137,17 @@ static kh_err cut(kh_hub *h, uint64_t height)
     return err;
 }
 
+kh_err kh_banks_sync(kh_hub *h)
+{
+    kh_err err = kh_heights_sync(h->banks.posts);
+    for (uint32_t i = 0; i < h->banks.cnt && err == KH_OK; i++) err = kh_heights_sync(h->banks.all[i].file);
+    return err;
+}
+
 kh_err kh_banks_cut(kh_hub *h, uint64_t height)
 {
     kh_err err = cut(h, height);
-    if (err == KH_OK) err = kh_heights_sync(h->banks.posts);
-    for (uint32_t i = 0; i < h->banks.cnt && err == KH_OK; i++) err = kh_heights_sync(h->banks.all[i].file);
-    return err;
+    return err == KH_OK ? kh_banks_sync(h) : err;
 }
 
 kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height)
@@ -154,7 +159,7 @@ kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height)
     if (err == KH_E_EXISTS) err = KH_OK;
     h->banks.all = calloc(KH_MEMBERS_MAX + 1, sizeof *h->banks.all);
     if (err == KH_OK && h->banks.all == NULL) err = KH_E_NOMEM;
-    if (err == KH_OK) err = open_file(h, "posts", "KHA2", &h->banks.posts);
+    if (err == KH_OK) err = open_file(h, "posts", KH_POSTS_MAGIC, &h->banks.posts);
     if (err == KH_OK) err = d->list(d->self, path, note_name, h);
     uint64_t height = err == KH_OK ? kh_heights_newest(h->banks.posts) : 0;
     while (err == KH_OK && height != 0 && !whole_at(h, height, &err)) {
@@ -175,6 +180,39 @@ void kh_banks_close(kh_hub *h)
     for (uint32_t i = 0; i < h->banks.cnt; i++) kh_heights_close(h->banks.all[i].file);
     free(h->banks.all);
     kh_heights_close(h->banks.posts);
+}
+
+/* ---- DIR/outputs/differs: this hub's state is not the other hubs' ---- */
+
+static kh_err open_differs(kh_hub *h, int flags, kh_file **ret)
+{
+    char path[1024];
+    int n = snprintf(path, sizeof path, "%s/outputs/differs", h->options.dir);
+    return n > 0 && (size_t)n < sizeof path ? h->options.disk->open(h->options.disk->self, path, flags, ret) : KH_E_ARG;
+}
+
+kh_err kh_differs_note(kh_hub *h, uint64_t height)
+{
+    char path[1024];
+    uint8_t bytes[8];
+    kh_file *f = NULL;
+    const kh_disk *d = h->options.disk;
+    kh_err err = open_differs(h, KH_OPEN_WRITE | KH_OPEN_CREATE, &f);
+    kh_store64(bytes, height);
+    if (err != KH_OK) return err;
+    err = d->write(d->self, f, 0, bytes, sizeof bytes);
+    if (err == KH_OK) err = d->sync(d->self, f);
+    d->close(d->self, f);
+    (void)snprintf(path, sizeof path, "%s/outputs", h->options.dir);
+    return err == KH_OK ? d->sync_dir(d->self, path) : err;
+}
+
+kh_err kh_differs(kh_hub *h)
+{
+    kh_file *f = NULL;
+    kh_err err = open_differs(h, KH_OPEN_READ, &f);
+    if (err == KH_OK) h->options.disk->close(h->options.disk->self, f);
+    return err == KH_E_NOT_FOUND ? KH_OK : err == KH_OK ? KH_E_CLOSED : err;
 }
 
 /* ---- what they ask for ---- */
@@ -272,10 +310,12 @@ void kh_banks_answer(kh_hub *h)
         (void)pthread_mutex_lock(&h->lock);
         uint64_t above = bank->wanted;
         bool answers = above != UINT64_MAX && may_ask(bank);
-        if (answers) bank->wanted = UINT64_MAX;
+        if (answers) {
+            bank->wanted = UINT64_MAX;
+            bank->acked = bank->told = above;
+        }
         (void)pthread_mutex_unlock(&h->lock);
         if (!answers) continue;
-        bank->acked = bank->told = above;
         int64_t sent = (int64_t)send_above(h, bank, above);
         bank->left -= sent > AGAIN_LEAST_SZ ? sent : AGAIN_LEAST_SZ;
         drop_acked(h, bank);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RECORD_SZ = KH_POST_SZ + 32 + 8, ENTRY_AT = KH_POST_SZ + 32 };
+enum { RECORD_SZ = KH_CHECKPOINT_SZ, ENTRY_AT = KH_POST_SZ + 32 };
 
 static uint64_t every(const kh_hub *h)
 {
@@ -97,7 +97,7 @@ kh_err kh_checkpoints_open(kh_hub *h)
     uint64_t at;
     int n = snprintf(path, sizeof path, "%s/outputs/checkpoints", h->options.dir);
     if (n < 0 || (size_t)n >= sizeof path) return KH_E_ARG;
-    return kh_heights_open(h->options.disk, path, "KHC2", KH_HEIGHTS_SOUND, &at, &h->checkpoints.file);
+    return kh_heights_open(h->options.disk, path, KH_CHECKPOINTS_MAGIC, KH_HEIGHTS_SOUND, &at, &h->checkpoints.file);
 }
 
 void kh_checkpoints_close(kh_hub *h) { kh_heights_close(h->checkpoints.file); }

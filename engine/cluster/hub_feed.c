@@ -190,7 +190,8 @@ static kh_err wait_body(feed *f, const kh_kept_item *item, uint8_t **ret, size_t
         kh_err err = kh_hub_lost(f->h, item->digest, &lost);
         if (lost != NULL) lost->executed = true;
         if (err != KH_OK || lost != NULL) return err;
-        err = kh_node_body(o->node, item->digest, ret, ret_n);
+        err = kh_node_body(o->node, item->digest, f->w->height, ret, ret_n);
+        if (err == KH_E_NOT_FOUND) o->alert(o->ctx, "BODY_GIVEN_UP", item->sender, f->w->height);
         if (err != KH_E_AGAIN) return err;
         err = kh_hub_settle(f->h, KH_RUNS_MAX);
         if (err != KH_OK) return err;

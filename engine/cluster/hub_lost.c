@@ -64,6 +64,10 @@ kh_err kh_lost_turn(kh_hub *h, const kh_kept_block *block, uint64_t fed, uint64_
     }
     if (height == UINT64_MAX) return KH_OK;
     kh_err err = kh_hub_settle(h, 0);
+    if (err == KH_OK && kh_hub_first_above(h, height - 1, h->next_number - 1) <= kh_store_begins(h->options.store)) {
+        h->options.alert(h->options.ctx, "LOST_BEFORE_STATE", 0, height); /* nothing is taken back that cannot be made again */
+        return KH_E_NOT_FOUND;
+    }
     if (err == KH_OK) err = kh_banks_cut(h, height - 1);
     if (err == KH_OK) err = kh_checkpoints_cut(h, height - 1);
     if (err != KH_OK) return err;

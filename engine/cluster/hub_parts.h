@@ -7,6 +7,7 @@
  *   outputs      outcomes to outputs, the block's tree, its attestation         hub_outputs.c
  *   banks        each bank's packages on disk, and what it asks for             hub_banks.c
  *   checkpoints  the state as of every so many heights, attested                hub_checkpoint.c
+ *   state        such a state written for others                                hub_state.c
  *   driver       the hub's own submissions and their answers                    hub_driver.c */
 #ifndef KH_CLUSTER_HUB_PARTS_H
 #define KH_CLUSTER_HUB_PARTS_H
@@ -14,6 +15,7 @@
 #include <stdatomic.h>
 #include "cluster/heights.h"
 #include "cluster/hub.h"
+#include "cluster/state_form.h"
 
 /* An entry takes operations until it has this many bytes or operations; all hubs cut alike (docs/CLUSTER.md). */
 #define KH_RUN_SZ (256u << 10)
@@ -22,7 +24,6 @@
 #define KH_SENDER_TEXT_MAX (16u << 20) /* of one sender in one block; a batch beyond is refused whole */
 #define KH_RUNS_MAX 16u                /* entries under way */
 #define KH_NO_BATCH UINT32_MAX
-#define KH_POST_SZ 100u             /* a record of DIR/outputs/posts */
 #define KH_LOSSES_UNSAID UINT32_MAX /* in it: executed without a loss that is known by now; it is executed anew */
 
 /* ---- a block under way ---- */
@@ -104,11 +105,16 @@ typedef struct kh_banks {
 /* kh_banks_open takes away what lies above the newest height that all have; *ret_height: that. */
 KH_MUST kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height);
 void kh_banks_close(kh_hub *h);
-KH_MUST kh_err kh_banks_cut(kh_hub *h, uint64_t height);          /* what is above it was never given; durable */
+KH_MUST kh_err kh_banks_cut(kh_hub *h, uint64_t height); /* what is above it was never given; durable */
+KH_MUST kh_err kh_banks_sync(kh_hub *h);
 KH_MUST kh_err kh_bank_of(kh_hub *h, uint32_t id, kh_bank **ret); /* makes it where it is new */
 /* kh_bank_keep writes what a bank gets of a height; count and head are what it had before, and move on. */
 KH_MUST kh_err kh_bank_keep(kh_hub *h, kh_bank *bank, uint64_t height, const uint8_t box[KH_PUBLIC_SZ], uint64_t count,
                             const uint8_t head[32], const uint8_t *package, size_t n, uint8_t **ret_parcel, size_t *ret_n);
+/* kh_differs_note takes down, durably, that a quorum attested something else than this hub executed; kh_differs: was it?
+   KH_E_CLOSED: yes. */
+KH_MUST kh_err kh_differs_note(kh_hub *h, uint64_t height);
+KH_MUST kh_err kh_differs(kh_hub *h);
 void kh_banks_answer(kh_hub *h); /* what was asked for since; takes away what was acknowledged */
 
 /* ---- outputs ---- */
@@ -174,6 +180,7 @@ struct kh_hub {
     bool stopping, nudged; /* under the lock */
     atomic_bool stopped;   /* the thread has ended, well or not */
     _Atomic uint64_t executed;
+    _Atomic uint64_t given_up, spared; /* bodies up to these heights: by the order; not needed here any more, durably */
     /* the thread's own */
     kh_run *runs[KH_RUNS_MAX];
     uint32_t run_first, run_cnt;

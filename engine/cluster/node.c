@@ -251,6 +251,7 @@ void kh_node_tick(kh_node *n)
     kh_own_tick(n);
     kh_wants_tick(n);
     kh_attests_tick(n);
+    kh_holds_tick(n);
     kh_node_leave(n);
 }
 

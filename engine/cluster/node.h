@@ -21,13 +21,13 @@
 #define KH_NODE_BATCH_SZ (1u << 20)    /* of text that one batch gathers at most */
 #define KH_NODE_GATHER_SZ (512u << 10) /* a batch beside others under way is worth its signatures from here, or after 5 ms */
 
-typedef enum kh_message_type {                     /* types on the links; docs/CLUSTER.md has the bytes */
-                               KH_MSG_BODY = 1,    /* expires 8, envelope: store it and acknowledge */
-                               KH_MSG_ACK = 2,     /* acknowledgement statement 96, signature 64 */
-                               KH_MSG_TX = 3,      /* a transaction to offer: certificate, attestation, change, incarnation */
-                               KH_MSG_WANT = 4,    /* digest 32: send me this body */
-                               KH_MSG_GIVE = 5,    /* digest 32, envelope */
-                               KH_MSG_OUTPUTS = 6, /* hub to bank: a package, sealed to the bank's box (kh_parcel) */
+typedef enum kh_message_type {                  /* types on the links; docs/CLUSTER.md has the bytes */
+                               KH_MSG_BODY = 1, /* expires 8, envelope: store it and acknowledge */
+                               KH_MSG_ACK = 2,  /* acknowledgement statement 96, signature 64 */
+                               KH_MSG_TX = 3,   /* a transaction to offer: certificate, attestation, change, incarnation, holds */
+                               KH_MSG_WANT = 4, /* digest 32: send me this body */
+                               KH_MSG_GIVE = 5, /* digest 32, envelope */
+                               KH_MSG_OUTPUTS = 6,      /* hub to bank: a package, sealed to the bank's box (kh_parcel) */
                                KH_MSG_OUTPUTS_FROM = 7, /* bank to hub: height 8: send all packages above it, in order */
                                KH_MSG_ATTESTATION = 8   /* a transaction's bytes; told at once, and offered too */
 } kh_message_type;
@@ -75,6 +75,7 @@ typedef struct kh_node_options {
     const kh_box *box;
     uint64_t expires_ns; /* 0: 60 s; <= KH_EXPIRES_MAX_NS */
     uint64_t adopted;    /* the height of the order that this node began with (kh_node_adopt); 0: the genesis */
+    bool hub_adopts;     /* a hub may take an order that it was given: its state comes otherwise, and nothing executes before */
     const kh_node_effects *effects;
 } kh_node_options;
 typedef struct kh_node kh_node;
@@ -91,9 +92,10 @@ void kh_node_init_hash(kh_node *node, uint8_t ret[32]);
    next call of prepare. */
 uint32_t kh_node_prepare(kh_node *node, uint64_t height, uint64_t time_ns, size_t max_bytes, const kh_tx_span **ret);
 /* kh_node_urgent counts the transactions taken in so far that are worth a block of their own: all but attestations, which clients
-   have before they are ordered. While it stays as it was, another look finds nothing urgent that the last prepare did not. */
+   have before they are ordered, and HOLDS. While it stays as it was, another look finds nothing urgent that the last prepare did
+   not. */
 uint64_t kh_node_urgent(kh_node *node);
-bool kh_node_is_urgent(const kh_tx_span *txs, uint32_t n); /* of a proposal: is there more in it than attestations? */
+bool kh_node_is_urgent(const kh_tx_span *txs, uint32_t n); /* of a proposal: is there an urgent one in it? */
 bool kh_node_process(kh_node *node, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n);
 /* kh_node_finalize: result codes and hash for CometBFT; *ret lives until the next call, txs need not. A block above the kept
    height that was executed before gets the same answer again, and its commit does nothing. KH_E_ARG: not the next block, or
@@ -110,8 +112,8 @@ kh_node_save(kh_node *node, uint8_t **ret, size_t *ret_n,
 /* kh_node_adopt takes a saved order that anybody gave (kh_order_load_given) in place of this node's own, which has no block yet,
    or was given too and has none behind: then begin is called with it, with the lock held, to make it durable. Own submissions
    that wait are sealed anew behind it. KH_E_FORMAT: it is not the order of that height and app hash; KH_E_EXISTS: there are
-   blocks, or it is older; KH_E_CLOSED: this member is a hub by it: execution cannot begin there; else what begin said. In all
-   these cases nothing has changed. */
+   blocks, or it is older; KH_E_CLOSED: this member is a hub by it, and options.hub_adopts is not set; else what begin said. In
+   all these cases nothing has changed. */
 KH_MUST kh_err kh_node_adopt(kh_node *node, const uint8_t *saved, size_t n, uint64_t height, const uint8_t app_hash[32],
                              kh_err (*begin)(void *ctx, kh_order *order), void *ctx);
 
@@ -139,8 +141,12 @@ KH_MUST kh_err kh_node_attest(kh_node *node, uint64_t height, const uint8_t app_
  */
 KH_MUST kh_err kh_node_attest_again(kh_node *node, uint32_t to, uint64_t height, const uint8_t app_hash[32],
                                     const uint8_t posted[32], const uint8_t outputs_root[32], uint32_t flags);
-/* kh_node_body: the body of an ordered batch; KH_E_AGAIN: asked for, not here yet (`kh_node_tick` goes on asking). */
-KH_MUST kh_err kh_node_body(kh_node *node, const uint8_t digest[32], uint8_t **ret, size_t *ret_n);
+/* kh_node_holds: this node has the state of the checkpoint at that height, whole and durable. A validator tells the order, again
+   and again until that is ordered or not wanted any more. Of several the highest counts. */
+void kh_node_holds(kh_node *node, uint64_t height);
+/* kh_node_body: the body of a batch that the block of that height ordered; KH_E_AGAIN: asked for, not here yet (`kh_node_tick`
+   goes on asking); KH_E_NOT_FOUND: not here, and the order has given it up (kh_order_bodies_gone): nobody is asked. */
+KH_MUST kh_err kh_node_body(kh_node *node, const uint8_t digest[32], uint64_t height, uint8_t **ret, size_t *ret_n);
 /* kh_node_attested_root: what q hubs attested of a height; false: not (yet). Kept for the last 65,536 attested heights. */
 bool kh_node_attested_root(kh_node *node, uint64_t height, kh_attestation *ret);
 /* kh_node_attestations: the q attestations themselves, ascending by hub, for proofs. Returns their number, 0: not attested. */

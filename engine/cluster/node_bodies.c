@@ -30,7 +30,8 @@ static void unlink_want(kh_wants *w, uint32_t i)
     *at = w->of[i].chain;
 }
 
-void kh_wants_add(kh_node *n, const uint8_t digest[32], uint32_t sender, const uint64_t signers[KH_MEMBERS_MAX / 64])
+void kh_wants_add(kh_node *n, const uint8_t digest[32], uint64_t height, uint32_t sender,
+                  const uint64_t signers[KH_MEMBERS_MAX / 64])
 {
     kh_wants *w = &n->wants;
     if (want_of(w, digest) != NULL) return;
@@ -46,7 +47,7 @@ void kh_wants_add(kh_node *n, const uint8_t digest[32], uint32_t sender, const u
         w->cap = cap;
     }
     kh_want *want = &w->of[w->cnt++];
-    *want = (kh_want){.sender = sender};
+    *want = (kh_want){.height = height, .sender = sender};
     memcpy(want->digest, digest, 32);
     if (signers != NULL) memcpy(want->signers, signers, sizeof want->signers);
     link_want(w, w->cnt - 1);
@@ -208,8 +209,20 @@ static void signers_of(const kh_node *n, const uint8_t digest[32], uint64_t ret[
     }
 }
 
+/* What everybody may have given up by now is not asked for any more. */
+static void give_up(kh_node *n)
+{
+    kh_wants *w = &n->wants;
+    uint64_t gone = kh_order_bodies_gone(n->order);
+    if (gone == w->gone) return;
+    w->gone = gone;
+    for (uint32_t i = w->cnt; i-- > 0;)
+        if (w->of[i].height <= gone && w->of[i].token == 0) forget(w, &w->of[i]);
+}
+
 void kh_bodies_committed(kh_node *n, const kh_order_block *block)
 {
+    give_up(n);
     for (uint32_t i = 0; i < block->item_cnt; i++) {
         const kh_order_item *item = &block->items[i];
         kh_want *lost = item->kind == KH_ITEM_LOST ? want_of(&n->wants, item->digest) : NULL;
@@ -219,18 +232,21 @@ void kh_bodies_committed(kh_node *n, const kh_order_block *block)
         if (n->fx->body_has(n->fx->self, item->digest)) continue;
         uint64_t signers[KH_MEMBERS_MAX / 64];
         signers_of(n, item->digest, signers);
-        kh_wants_add(n, item->digest, item->sender, signers);
+        kh_wants_add(n, item->digest, block->height, item->sender, signers);
     }
     kh_wants_tick(n);
 }
 
-kh_err kh_node_body(kh_node *n, const uint8_t digest[32], uint8_t **ret, size_t *ret_n)
+kh_err kh_node_body(kh_node *n, const uint8_t digest[32], uint64_t height, uint8_t **ret, size_t *ret_n)
 {
     kh_err err = n->fx->body_get(n->fx->self, digest, ret, ret_n); /* megabytes: agreement does not wait for them */
     if (err != KH_E_NOT_FOUND && err != KH_E_DAMAGED) return err;
     kh_node_enter(n);
-    kh_wants_add(n, digest, 0, NULL);
-    kh_wants_tick(n);
+    bool gone = height <= kh_order_bodies_gone(n->order);
+    if (!gone) {
+        kh_wants_add(n, digest, height, 0, NULL);
+        kh_wants_tick(n);
+    }
     kh_node_leave(n);
-    return KH_E_AGAIN;
+    return gone ? KH_E_NOT_FOUND : KH_E_AGAIN;
 }

@@ -218,7 +218,7 @@ static bool may_adopt(const kh_node *n, const kh_order *given)
 static bool executes(const kh_node *n, const kh_order *given)
 {
     const kh_member *m = kh_order_member(given, n->options.self);
-    return m != NULL && (m->role & KH_MEMBER_HUB) != 0;
+    return m != NULL && (m->role & KH_MEMBER_HUB) != 0 && !n->options.hub_adopts;
 }
 
 /* Bodies above the attested height are those that a hub may still ask for. */
@@ -227,7 +227,7 @@ static void want_unattested(kh_node *n)
     uint8_t digest[32];
     bool lost;
     for (uint32_t i = 0; kh_order_unattested_at(n->order, i, digest, &lost); i++)
-        if (!lost && !n->fx->body_has(n->fx->self, digest)) kh_wants_add(n, digest, 0, NULL);
+        if (!lost && !n->fx->body_has(n->fx->self, digest)) kh_wants_add(n, digest, kh_order_height(n->order), 0, NULL);
 }
 
 static void take_order(kh_node *n, kh_order *given)

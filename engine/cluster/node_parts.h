@@ -7,6 +7,7 @@
  *   pending   transactions to offer, and the choice for a proposal               node_pending.c, node_prepare.c
  *   wants     ordered bodies that lack                                           node_bodies.c
  *   attest    attestations held by height, contradictions                        node_attest.c
+ *   holds     the checkpoint's state that this node holds, told to the order     node_holds.c
  *
  * All of it with the node's lock held. */
 #ifndef KH_CLUSTER_NODE_PARTS_H
@@ -122,7 +123,7 @@ void kh_acks_committed(kh_node *n);
 typedef struct kh_pending {
     kh_tx_type type;
     uint32_t sender, incarnation, length, n; /* sender: the hub of an attestation, 0 of a change */
-    uint64_t sequence; /* CERTIFICATE; height of an ATTESTATION, number of a CHANGE, incarnation of an INCARNATION */
+    uint64_t sequence; /* CERTIFICATE; height of an ATTESTATION or HOLDS, number of a CHANGE, incarnation of an INCARNATION */
     uint64_t expires_ns, arrival;
     uint8_t digest[32], *p;
     bool dead; /* found without an effect when it was to be proposed */
@@ -130,14 +131,16 @@ typedef struct kh_pending {
 typedef struct kh_pendings {
     kh_pending *txs;
     uint32_t cnt;
-    uint64_t arrivals, urgent; /* urgent: those that are no attestations */
-    uint8_t *proposal;         /* bytes of the spans that prepare gave */
+    uint64_t arrivals, urgent;
+    uint8_t *proposal; /* bytes of the spans that prepare gave */
     size_t proposal_cap;
     kh_tx_span spans[KH_ORDER_TXS_MAX];
 } kh_pendings;
 /* kh_pending_add checks a transaction that `from` told (0: this node itself), and keeps what may have an effect. */
 void kh_pending_add(kh_node *n, uint32_t from, const uint8_t *tx, size_t sz);
 bool kh_pending_may_come(kh_order_code code);
+/* kh_pending_is_urgent: somebody waits for it to be ordered. */
+static inline bool kh_pending_is_urgent(uint8_t type) { return type != KH_TX_ATTESTATION && type != KH_TX_HOLDS; }
 void kh_pending_committed(kh_node *n, const kh_order_block *block);
 void kh_pending_drop(kh_node *n, uint32_t i);
 void kh_pending_free(kh_node *n);
@@ -149,6 +152,7 @@ typedef struct kh_want {
     uint8_t digest[32];
     uint32_t sender, tries, asked; /* asked: the peer; 0: none now */
     uint32_t chain;                /* next with the same bucket, from 1 */
+    uint64_t height;               /* its block's; or one above it */
     uint64_t at_ns, token;         /* token: being stored */
     uint64_t signers[KH_MEMBERS_MAX / 64];
 } kh_want;
@@ -156,10 +160,12 @@ typedef struct kh_want {
 typedef struct kh_wants {
     kh_want *of;
     uint32_t cnt, cap, next;               /* next: whose turn it is */
+    uint64_t gone;                         /* what the order had given up when it was last looked at */
     uint8_t under_way[KH_WANTS_ASKED][32]; /* those that were asked for; zeros: free */
     uint32_t buckets[KH_WANT_BUCKETS];     /* by digest: place in `of`, from 1 */
 } kh_wants;
-void kh_wants_add(kh_node *n, const uint8_t digest[32], uint32_t sender, const uint64_t signers[KH_MEMBERS_MAX / 64]);
+void kh_wants_add(kh_node *n, const uint8_t digest[32], uint64_t height, uint32_t sender,
+                  const uint64_t signers[KH_MEMBERS_MAX / 64]);
 void kh_wants_tick(kh_node *n);
 void kh_wants_asked_for(kh_node *n, uint32_t from, const uint8_t *p, size_t sz);
 void kh_wants_given(kh_node *n, uint32_t from, const uint8_t *p, size_t sz);
@@ -208,6 +214,14 @@ void kh_attests_free(kh_node *n);
 void kh_attests_hash(kh_node *n, uint64_t height, const uint8_t app_hash[32]);
 /* kh_attests_order notes those of the order as of now, in place of what was noted. */
 void kh_attests_order(kh_node *n);
+
+/* ---- holds ---- */
+typedef struct kh_held_state {
+    uint64_t height; /* 0: nothing is to be told */
+    uint64_t at_ns;  /* monotonic: it was last told; 0: not yet */
+    uint8_t tx[KH_HOLDS_SZ];
+} kh_held_state;
+void kh_holds_tick(kh_node *n);
 
 /* ---- chain ---- */
 typedef struct kh_result { /* of a block above the height that is durable: CometBFT may ask for it again */
@@ -261,6 +275,7 @@ struct kh_node {
     kh_pendings pending;
     kh_wants wants;
     kh_attests attests;
+    kh_held_state holds;
     kh_chain chain;
     kh_node_counts counts;
 };

@@ -51,6 +51,11 @@ static bool describe(const kh_node *n, const uint8_t *tx, size_t sz, kh_pending 
         ret->sender = kh_load32(tx + 36);
         ret->sequence = kh_load32(tx + 40);
         return true;
+    case KH_TX_HOLDS:
+        if (sz != KH_HOLDS_SZ) return false;
+        ret->sequence = kh_load64(tx + 36);
+        ret->sender = kh_load32(tx + 44);
+        return true;
     default: return false;
     }
 }
@@ -76,12 +81,12 @@ static bool make_room(kh_node *n, uint32_t cnt)
     kh_pendings *w = &n->pending;
     struct account {
         uint32_t highest, cnt;
-    } accounts[4 * KH_MEMBERS_MAX], *most = NULL;
+    } accounts[5 * KH_MEMBERS_MAX], *most = NULL;
     uint32_t account_cnt = 0;
     for (uint32_t i = 0; i < w->cnt; i++) {
         uint32_t at = 0;
         while (at < account_cnt && !same_account(&w->txs[accounts[at].highest], &w->txs[i])) at++;
-        if (at == 4 * KH_MEMBERS_MAX) continue;
+        if (at == 5 * KH_MEMBERS_MAX) continue;
         if (at == account_cnt) accounts[account_cnt++] = (struct account){i, 0};
         accounts[at].cnt++;
         if (w->txs[i].sequence > w->txs[accounts[at].highest].sequence) accounts[at].highest = i;
@@ -133,7 +138,7 @@ static void keep(kh_node *n, kh_pending *comes, const uint8_t *tx, size_t sz)
     memcpy(comes->p, tx, sz);
     comes->n = (uint32_t)sz;
     comes->arrival = ++w->arrivals;
-    w->urgent += comes->type != KH_TX_ATTESTATION;
+    w->urgent += kh_pending_is_urgent(comes->type);
     w->txs[w->cnt++] = *comes;
 }
 
@@ -187,14 +192,20 @@ static bool over(kh_node *n, const kh_pending *tx)
     uint32_t incarnation = 0;
     uint64_t next = 0;
     const kh_member *m = kh_order_member(n->order, tx->sender);
+    kh_order_state states[KH_STATES];
     switch (tx->type) {
     case KH_TX_CERTIFICATE:
         return !kh_order_next(n->order, tx->sender, &incarnation, &next) || tx->incarnation < incarnation ||
                (tx->incarnation == incarnation && tx->sequence < next) || tx->expires_ns < kh_order_time(n->order);
     case KH_TX_INCARNATION: return !kh_order_next(n->order, tx->sender, &incarnation, &next) || tx->sequence <= incarnation;
     case KH_TX_CHANGE: return tx->sequence < kh_order_change_number(n->order);
-    default: return m == NULL || (m->flags & KH_MEMBER_EXPELLED) != 0;
+    case KH_TX_HOLDS:
+        kh_order_states(n->order, states);
+        if (tx->sequence < states[KH_STATE_WANTED].height || tx->sequence <= states[KH_STATE_HELD].height) return true;
+        break;
+    default: break;
     }
+    return m == NULL || (m->flags & KH_MEMBER_EXPELLED) != 0;
 }
 
 void kh_pending_committed(kh_node *n, const kh_order_block *block)

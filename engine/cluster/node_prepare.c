@@ -34,7 +34,12 @@ static bool choose(choice *c, const kh_pending *tx)
 
 static uint32_t rank(const kh_pending *tx)
 {
-    return tx->type == KH_TX_INCARNATION ? 0 : tx->type == KH_TX_CHANGE ? 1 : tx->type == KH_TX_ATTESTATION ? 2 : 3;
+    switch (tx->type) {
+    case KH_TX_INCARNATION: return 0;
+    case KH_TX_CHANGE: return 1;
+    case KH_TX_CERTIFICATE: return 3;
+    default: return 2;
+    }
 }
 
 static int in_order(const void *a, const void *b)
@@ -173,6 +178,6 @@ uint64_t kh_node_urgent(kh_node *n)
 bool kh_node_is_urgent(const kh_tx_span *txs, uint32_t n)
 {
     uint32_t i = 0;
-    while (i < n && txs[i].p[0] == KH_TX_ATTESTATION) i++;
+    while (i < n && !kh_pending_is_urgent(txs[i].p[0])) i++;
     return i < n;
 }

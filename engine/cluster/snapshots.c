@@ -12,8 +12,9 @@ struct kh_snapshots {
     const kh_disk *disk;
     char dir[PATH_SZ - 64];
     pthread_mutex_t lock;
-    kh_snapshot of[KH_SNAPSHOTS_KEPT]; /* ascending */
+    kh_snapshot of[KH_SNAPSHOTS_MAX + 1]; /* ascending; one more than stays */
     uint32_t cnt;
+    uint64_t pins[KH_SNAPSHOTS_PINS];
 };
 
 static size_t chunk_sz(size_t n, uint32_t chunk)
@@ -98,7 +99,7 @@ static kh_err remove_one(kh_snapshots *s, uint64_t height)
 static void put(kh_snapshots *s, const kh_snapshot *one, uint64_t *ret_gone)
 {
     *ret_gone = 0;
-    if (s->cnt == KH_SNAPSHOTS_KEPT) {
+    if (s->cnt == KH_SNAPSHOTS_MAX + 1) {
         if (one->height < s->of[0].height) {
             *ret_gone = one->height;
             return;
@@ -118,7 +119,28 @@ static const kh_snapshot *find(const kh_snapshots *s, uint64_t height)
     return NULL;
 }
 
-/* A directory of ours has KH_SNAPSHOTS_KEPT and what a crash left; where somebody put more, those beyond are left for another
+/* The newest, and the newest that is not above each pin. */
+static bool stays(const kh_snapshots *s, uint32_t at)
+{
+    bool newest = s->cnt - at <= KH_SNAPSHOTS_KEPT;
+    for (uint32_t i = 0; i < KH_SNAPSHOTS_PINS && !newest; i++)
+        newest = s->of[at].height <= s->pins[i] && s->of[at + 1].height > s->pins[i];
+    return newest;
+}
+
+static kh_err tidy(kh_snapshots *s)
+{
+    kh_err err = KH_OK;
+    for (uint32_t i = s->cnt; i-- > 0 && err == KH_OK;) {
+        if (stays(s, i)) continue;
+        err = remove_one(s, s->of[i].height);
+        s->cnt--;
+        memmove(s->of + i, s->of + i + 1, (s->cnt - i) * sizeof *s->of);
+    }
+    return err;
+}
+
+/* A directory of ours has KH_SNAPSHOTS_MAX and what a crash left; where somebody put more, those beyond are left for another
  * opening. */
 enum { NAMES_MAX = 64 };
 typedef struct names {
@@ -197,11 +219,21 @@ kh_err kh_snapshots_add(kh_snapshots *s, uint64_t height, const uint8_t *p, size
     (void)pthread_mutex_lock(&s->lock);
     put(s, &one, &gone);
     if (gone != 0) err = remove_one(s, gone);
+    if (err == KH_OK) err = tidy(s);
     (void)pthread_mutex_unlock(&s->lock);
     return err;
 }
 
-uint32_t kh_snapshots_list(kh_snapshots *s, kh_snapshot ret[KH_SNAPSHOTS_KEPT])
+kh_err kh_snapshots_pin(kh_snapshots *s, const uint64_t heights[KH_SNAPSHOTS_PINS])
+{
+    (void)pthread_mutex_lock(&s->lock);
+    memcpy(s->pins, heights, sizeof s->pins);
+    kh_err err = tidy(s);
+    (void)pthread_mutex_unlock(&s->lock);
+    return err;
+}
+
+uint32_t kh_snapshots_list(kh_snapshots *s, kh_snapshot ret[KH_SNAPSHOTS_MAX])
 {
     (void)pthread_mutex_lock(&s->lock);
     uint32_t cnt = s->cnt;

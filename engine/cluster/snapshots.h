@@ -3,16 +3,18 @@
  * A snapshot is a saved order (docs/CLUSTER.md) as of a block with transactions, cut into chunks of KH_SNAPSHOT_CHUNK_SZ, the
  * last being what is left. Format: KH_SNAPSHOT_FORMAT; metadata: SHA-256 of each chunk in turn; hash: SHA-256 of the metadata.
  * All nodes' of a height are the same bytes. The newest KH_SNAPSHOTS_KEPT stay in DIR/snapshots, a file each, named by its
- * height. */
+ * height, and for each of KH_SNAPSHOTS_PINS heights the newest that is not above it: a hub begins at that with a sealed state. */
 #ifndef KH_CLUSTER_SNAPSHOTS_H
 #define KH_CLUSTER_SNAPSHOTS_H
 #include "base/effects.h"
 #include "order/order.h"
 
-#define KH_SNAPSHOT_FORMAT 4u /* of the saved order: KHO4 */
+#define KH_SNAPSHOT_FORMAT 5u /* of the saved order: KHO5 */
 #define KH_SNAPSHOT_CHUNK_SZ (1u << 20)
 #define KH_SNAPSHOT_CHUNKS_MAX (KH_ORDER_SAVED_MAX_SZ / KH_SNAPSHOT_CHUNK_SZ)
 #define KH_SNAPSHOTS_KEPT 4u
+#define KH_SNAPSHOTS_PINS 3u
+#define KH_SNAPSHOTS_MAX (KH_SNAPSHOTS_KEPT + KH_SNAPSHOTS_PINS)
 #define KH_SNAPSHOT_BLOCKS 1000u /* between two, where nothing else is configured */
 
 typedef struct kh_snapshot {
@@ -28,9 +30,12 @@ typedef struct kh_snapshots kh_snapshots;
 /* kh_snapshots_open: DIR/snapshots, made where it is missing; what is not as it was written is taken away. */
 KH_MUST kh_err kh_snapshots_open(const kh_disk *disk, const char *dir, char *why, size_t cap, kh_snapshots **ret);
 void kh_snapshots_close(kh_snapshots *s);
-/* kh_snapshots_add writes one durably and takes the oldest away; one of a height that is there already is passed over. */
+/* kh_snapshots_pin: the heights for which one stays, 0: none, in place of those before; an opening takes none
+   away but beyond KH_SNAPSHOTS_MAX, so that those that stayed are there when this is called, before the first add. */
+KH_MUST kh_err kh_snapshots_pin(kh_snapshots *s, const uint64_t heights[KH_SNAPSHOTS_PINS]);
+/* kh_snapshots_add writes one durably and takes away what does not stay; one of a height that is there already is passed over. */
 KH_MUST kh_err kh_snapshots_add(kh_snapshots *s, uint64_t height, const uint8_t *p, size_t n);
-uint32_t kh_snapshots_list(kh_snapshots *s, kh_snapshot ret[KH_SNAPSHOTS_KEPT]); /* ascending; returns how many */
+uint32_t kh_snapshots_list(kh_snapshots *s, kh_snapshot ret[KH_SNAPSHOTS_MAX]); /* ascending; returns how many */
 /* kh_snapshots_chunk reads one, malloc'ed; KH_E_NOT_FOUND: no such snapshot, or no such chunk of it. */
 KH_MUST kh_err kh_snapshots_chunk(kh_snapshots *s, uint64_t height, uint32_t chunk, uint8_t **ret, size_t *ret_n);
 

@@ -27,8 +27,11 @@ static bool known(kh_request *r)
         const kh_http_cluster *cluster = h->o.cluster;
         if (conn->trust == KH_TRUST_PARTY && cluster != NULL && cluster->follows != NULL)
             cluster->follows(cluster->self, why, sizeof why);
-        if (why[0] != '\0') (void)snprintf(said, sizeof said, "this node follows, and knows no party: %s", why);
-        kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED, said);
+        bool follows = why[0] != '\0';
+        if (follows) (void)snprintf(said, sizeof said, "this node follows, and knows no party: %s", why);
+        r->retry_after_s = follows ? 1 : r->retry_after_s;
+        kh_answer_refuse_code(r, follows ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_FORBIDDEN,
+                              follows ? KH_C_NOT_READY : KH_C_NOT_AUTHORISED, said);
         return false;
     }
     const union MHD_ConnectionInfo *address = MHD_get_connection_info(r->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);

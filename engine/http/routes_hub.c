@@ -24,9 +24,10 @@ void kh_route_ready(kh_request *r)
     if (o->cluster != NULL && o->cluster->follows != NULL) o->cluster->follows(o->cluster->self, why, sizeof why);
     r->retry_after_s = 1;
     kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "%s",
-                     stopping         ? "the hub is stopping"
-                     : why[0] != '\0' ? "this node follows: it is no member of its cluster yet, or not with its keys"
-                                      : "the hub is not ready");
+                     stopping ? "the hub is stopping"
+                     : why[0] != '\0'
+                         ? "this node follows: it is no member of its cluster yet, or not with its keys, or has no state yet"
+                         : "the hub is not ready");
 }
 
 void kh_route_metrics(kh_request *r)

@@ -326,8 +326,9 @@ void kh_bodies_drop(kh_bodies *b, const uint8_t digest[32])
 {
     (void)pthread_mutex_lock(&b->lock);
     kh_body *body = kh_bodies_find(b, digest);
+    const kh_body_file *file = body != NULL ? body->file : NULL;
     if (body != NULL && body->queued == 0) kh_bodies_remove(b, body);
-    kh_body_file *gone = kh_bodies_reap(b);
+    kh_body_file *gone = file != NULL && file->body_cnt == 0 ? kh_bodies_reap(b) : NULL;
     (void)pthread_mutex_unlock(&b->lock);
     kh_bodies_unlink(b, gone);
 }

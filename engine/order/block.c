@@ -149,6 +149,7 @@ kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const k
 {
     struct kh_built *b = &o->built;
     uint8_t previous[32], entries_root[32], public_root[32];
+    uint64_t checkpoint = o->checkpoint;
     if (o->broken) return KH_E_CLOSED;
     if (height != o->height + 1 || time_ns < o->time_ns) return KH_E_ARG;
     if (!kh_order_version_known(o, height)) return KH_E_VERSION;
@@ -156,6 +157,7 @@ kh_err kh_order_finalize(kh_order *o, uint64_t height, uint64_t time_ns, const k
     if (err != KH_OK) return err;
     memcpy(previous, o->app_hash, 32);
     err = execute(o, height, time_ns, txs, n);
+    if (err == KH_OK && n > 0) err = kh_states_turn(o, time_ns, o->checkpoint > checkpoint);
     if (err == KH_OK && n > 0) err = remember(o, time_ns);
     if (err != KH_OK) {
         o->broken = true;

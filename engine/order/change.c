@@ -46,6 +46,7 @@ static kh_order_code validator(kh_order *o, kh_at *at, const kh_change *c)
     m->flags ^= KH_MEMBER_VALIDATOR;
     tell(o, m->consensus, in);
     at->err = kh_public_seat(o, seat);
+    if (at->err == KH_OK && !in) at->err = kh_states_leaves(o, m->id);
     if (at->err == KH_OK) at->err = next_set(o, at);
     return KH_R_OK;
 }
@@ -106,8 +107,10 @@ static kh_order_code replace_member(kh_order *o, kh_at *at, kh_seat *seat, const
     if (kh_hub_place(o, m->id) >= 0 && o->hubs.cnt == 1 && !kh_member_attests(m)) return KH_R_REFUSED;
     if (reset && too_soon(o, at)) return KH_R_BUSY;
     if (!at->apply) return KH_R_OK;
+    bool leaves = (m->flags & KH_MEMBER_EXPELLED) != 0 || memcmp(old.ack, m->ack, KH_PUBLIC_SZ) != 0;
     seat->member = *m;
     at->err = kh_public_seat(o, seat);
+    if (leaves && at->err == KH_OK) at->err = kh_states_leaves(o, m->id);
     if (reset && voted) tell(o, old.consensus, false), tell(o, m->consensus, true);
     if (reset && at->err == KH_OK) at->err = next_set(o, at);
     if (kh_hub_place(o, m->id) >= 0 && at->err == KH_OK) {

@@ -47,6 +47,15 @@ typedef struct kh_incarnation {
 KH_MUST kh_err kh_incarnation_read(const uint8_t *p, size_t n, kh_incarnation *ret);
 KH_MUST bool kh_incarnation_signed_by(kh_suite suite, const kh_incarnation *i, const uint8_t public_key[KH_PUBLIC_SZ]);
 
+typedef struct kh_holds {
+    uint8_t chain[32];
+    uint64_t height;
+    uint32_t member;
+    uint8_t signature[KH_SIGNATURE_SZ];
+} kh_holds;
+KH_MUST kh_err kh_holds_read(const uint8_t *p, size_t n, kh_holds *ret);
+KH_MUST bool kh_holds_signed_by(kh_suite suite, const kh_holds *h, const uint8_t public_key[KH_PUBLIC_SZ]);
+
 /* ---- state ---- */
 typedef struct kh_seat { /* a member, and what comes next from it */
     kh_member member;
@@ -66,6 +75,17 @@ typedef struct kh_hub_set {
     uint32_t ids[KH_MEMBERS_MAX];
     uint8_t attest[KH_MEMBERS_MAX][KH_PUBLIC_SZ];
 } kh_hub_set;
+#define KH_STATES_PAST 32u
+typedef struct kh_states { /* checkpoints' states that validators hold */
+    uint64_t gone;         /* bodies up to this height are given up */
+    kh_order_state of[KH_STATES];
+    uint32_t holders[KH_MEMBERS_MAX]; /* of the one that is wanted, ascending */
+    uint32_t past_cnt;
+    struct kh_state_past { /* those above `gone` that were held before the newest one, up to HELD_BEFORE, ascending */
+        uint64_t height, time_ns;
+    } past[KH_STATES_PAST];
+} kh_states;
+typedef struct kh_state_past kh_state_past;
 typedef struct kh_past { /* a list that decides later results, as the public root has it */
     uint32_t cnt;
     uint8_t base[32], head[32]; /* the digest over what was forgotten at its front; over that and the cnt that stand */
@@ -132,6 +152,7 @@ struct kh_order {
     uint64_t change_number, attested,
         checkpoint; /* heights: the highest with a quorum, of words of the height and of checkpoints */
     uint8_t posted[32], checkpoint_posted[32];
+    kh_states states;
     kh_tree tree;
     uint32_t app_cnt, word_cnt, unattested_cnt, loss_cnt; /* all four ascending, losses by `until` */
     kh_app_at *apps;
@@ -186,8 +207,11 @@ KH_MUST kh_err kh_public_voters(kh_order *o);  /* both sets */
 KH_MUST kh_err kh_public_past(kh_order *o);    /* what is remembered of the past */
 KH_MUST kh_err kh_public_version(kh_order *o); /* nothing before the first change */
 KH_MUST kh_err kh_public_all(kh_order *o);
+KH_MUST kh_err kh_public_states(kh_order *o); /* nothing before the first is wanted */
 bool kh_version_is_leaf(const uint8_t *key, uint8_t key_n);
 bool kh_version_take(kh_order *o, const uint8_t *value, size_t value_n); /* of a saved order: what the leaf says */
+bool kh_states_is_leaf(const uint8_t *key, uint8_t key_n);
+bool kh_states_take(kh_order *o, const uint8_t *value, size_t value_n); /* the same; members and sets are there */
 
 /* ---- state ---- */
 kh_seat *kh_seat_find(const kh_order *o, uint32_t id);
@@ -212,6 +236,11 @@ typedef struct kh_at {
 } kh_at;
 kh_order_code kh_judge(kh_order *o, kh_at *at, const kh_tx_span *tx, const uint8_t digest[32]);
 kh_order_code kh_judge_attestation(kh_order *o, kh_at *at, const kh_tx_span *tx, const uint8_t digest[32]);
+kh_order_code kh_judge_holds(kh_order *o, kh_at *at, const kh_tx_span *tx, const uint8_t digest[32]);
+/* kh_states_leaves: this member is no validator any more, or has another key: what it said does not count. kh_states_turn: a
+   block with transactions ends. */
+KH_MUST kh_err kh_states_leaves(kh_order *o, uint32_t member);
+KH_MUST kh_err kh_states_turn(kh_order *o, uint64_t time_ns, bool checkpoint_rose);
 kh_order_code kh_judge_change(kh_order *o, kh_at *at, const kh_tx_span *tx, const uint8_t digest[32]);
 kh_order_code kh_change_version(kh_order *o, kh_at *at, const kh_change *change);
 bool kh_order_version_known(const kh_order *o, uint64_t height);

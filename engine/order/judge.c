@@ -146,6 +146,7 @@ kh_order_code kh_judge(kh_order *o, kh_at *at, const kh_tx_span *tx, const uint8
     case KH_TX_ATTESTATION: return kh_judge_attestation(o, at, tx, digest);
     case KH_TX_CHANGE: return kh_judge_change(o, at, tx, digest);
     case KH_TX_INCARNATION: return incarnation(o, at, tx, digest);
+    case KH_TX_HOLDS: return kh_judge_holds(o, at, tx, digest);
     default: return KH_R_MALFORMED;
     }
 }

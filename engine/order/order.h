@@ -153,6 +153,20 @@ bool kh_order_next(const kh_order *o, uint32_t sender, uint32_t *ret_incarnation
 uint64_t kh_order_attested(const kh_order *o, uint8_t ret_posted[32]);
 /* kh_order_checkpoint: the same of checkpoints. */
 uint64_t kh_order_checkpoint(const kh_order *o, uint8_t ret_posted[32]);
+/* kh_order_states: the checkpoints whose states (docs/CLUSTER.md) validators are to hold, by the order. A checkpoint that rises
+   is WANTED where nothing is, and a part of rule body_retention after the one that is HELD; one that is not held by then gives
+   its place to a newer one. It is HELD when a quorum of the acknowledging set said so (KH_TX_HOLDS), the one held until then
+   HELD_BEFORE. Height 0: none. */
+typedef struct kh_order_state {
+    uint64_t height, time_ns; /* time_ns: of the block by which it was wanted */
+    uint8_t posted[32];       /* what a quorum of hubs posted of that checkpoint */
+    uint32_t holder_cnt;      /* validators that said that they hold it; of one that is held: when it came to be */
+} kh_order_state;
+enum { KH_STATE_WANTED, KH_STATE_HELD, KH_STATE_HELD_BEFORE, KH_STATES };
+void kh_order_states(const kh_order *o, kh_order_state ret[KH_STATES]);
+/* kh_order_bodies_gone: bodies of blocks at or below this height are given up: two checkpoints at or above it are held, and rule
+   body_retention has passed since the lower was wanted. Never falls; 0: none. */
+uint64_t kh_order_bodies_gone(const kh_order *o);
 /* kh_order_losses: how many bodies were ordered lost, so far, that stand at or below this height, by blocks above it: so many
    times what hubs say of it became void. 0 for most heights, and for good below and above what a loss touches. */
 uint32_t kh_order_losses(const kh_order *o, uint64_t height);

@@ -130,6 +130,7 @@ kh_err kh_public_all(kh_order *o)
     if (err == KH_OK) err = kh_public_checkpoint(o);
     if (err == KH_OK) err = kh_public_change(o);
     if (err == KH_OK) err = kh_public_version(o);
+    if (err == KH_OK) err = kh_public_states(o);
     if (err == KH_OK) err = kh_public_hubs(o);
     if (err == KH_OK) err = kh_public_officers(o);
     if (err == KH_OK) err = kh_public_voters(o);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include "order/inside.h"
 
-static const uint8_t magic[4] = {'K', 'H', 'O', '4'};
+static const uint8_t magic[4] = {'K', 'H', 'O', '5'};
 #define LEAF_MIN_SZ 3u
 
 /* ---- out ---- */
@@ -58,7 +58,7 @@ static void put_members(kh_writer *w, const kh_order *o)
 /* Leaves that no other part of the saved order says. */
 static bool is_said_here(const struct kh_tree_leaf *l)
 {
-    return l->key[0] == 'r' || l->key[0] == 'x' || kh_version_is_leaf(l->key, l->key_n);
+    return l->key[0] == 'r' || l->key[0] == 'x' || kh_version_is_leaf(l->key, l->key_n) || kh_states_is_leaf(l->key, l->key_n);
 }
 
 static void put_leaves(kh_writer *w, const kh_order *o)
@@ -189,6 +189,13 @@ static bool take_sets(kh_reader *r, kh_order *o)
     return !r->bad && o->attested <= o->height && o->checkpoint <= o->height;
 }
 
+static bool leaf_sound(kh_order *o, const uint8_t *key, uint8_t key_n, const uint8_t *value, uint16_t value_n)
+{
+    if (kh_version_is_leaf(key, key_n)) return kh_version_take(o, value, value_n);
+    if (kh_states_is_leaf(key, key_n)) return kh_states_take(o, value, value_n);
+    return kh_public_key_sound(key, key_n, value, value_n);
+}
+
 static kh_err take_leaves(kh_reader *r, kh_order *o)
 {
     uint32_t cnt = kh_take32(r);
@@ -200,9 +207,7 @@ static kh_err take_leaves(kh_reader *r, kh_order *o)
         uint16_t value_n = kh_take16(r);
         const uint8_t *key = kh_take(r, key_n), *value = kh_take(r, value_n);
         if (key == NULL || value == NULL || key_n > KH_PUBLIC_KEY_MAX) return KH_E_FORMAT;
-        if (!(kh_version_is_leaf(key, key_n) ? kh_version_take(o, value, value_n)
-                                             : kh_public_key_sound(key, key_n, value, value_n)))
-            return KH_E_FORMAT;
+        if (!leaf_sound(o, key, key_n, value, value_n)) return KH_E_FORMAT;
         if (before != NULL && kh_keys_compare(before, before_n, key, key_n) >= 0) return KH_E_FORMAT; /* each goes to the end */
         before = key;
         before_n = key_n;

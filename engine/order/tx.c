@@ -1,9 +1,9 @@
-/* tx: the four transactions to bytes and back, and what is signed in each. */
+/* tx: the transactions to bytes and back, and what is signed in each. */
 #include "order/inside.h"
 
 enum { HEAD_SZ = 4, SIGNED_SZ = 4 + KH_SIGNATURE_SZ };
 static const char ack_tag[] = "kanhe/ack", attest_tag[] = "kanhe/attest", change_tag[] = "kanhe/change",
-                  incarnation_tag[] = "kanhe/incarnation";
+                  incarnation_tag[] = "kanhe/incarnation", holds_tag[] = "kanhe/holds";
 
 const char *kh_order_code_word(kh_order_code code)
 {
@@ -286,4 +286,52 @@ bool kh_incarnation_signed_by(kh_suite suite, const kh_incarnation *i, const uin
     uint8_t message[INCARNATION_SIGNED_SZ];
     incarnation_message(i->chain, i->sender, i->incarnation, message);
     return kh_verify_signature(suite, public_key, message, sizeof message, i->signature);
+}
+
+/* ---- who holds a checkpoint's state ---- */
+
+enum { HOLDS_SIGNED_SZ = sizeof holds_tag + 44 };
+
+static void holds_message(const uint8_t chain[32], uint64_t height, uint32_t member, uint8_t ret[HOLDS_SIGNED_SZ])
+{
+    memcpy(ret, holds_tag, sizeof holds_tag);
+    memcpy(ret + sizeof holds_tag, chain, 32);
+    kh_store64(ret + sizeof holds_tag + 32, height);
+    kh_store32(ret + sizeof holds_tag + 40, member);
+}
+
+kh_err kh_holds_make(const kh_signer *signer, const uint8_t chain[32], uint64_t height, uint32_t member, uint8_t ret[KH_HOLDS_SZ])
+{
+    uint8_t message[HOLDS_SIGNED_SZ], signature[KH_SIGNATURE_SZ];
+    holds_message(chain, height, member, message);
+    kh_err err = kh_sign(signer, message, sizeof message, signature);
+    if (err != KH_OK) return err;
+    kh_writer w = {.p = ret, .cap = KH_HOLDS_SZ, .fixed = true};
+    put_head(&w, KH_TX_HOLDS);
+    kh_put(&w, message + sizeof holds_tag, 44);
+    kh_put32(&w, 0);
+    kh_put(&w, signature, sizeof signature);
+    return KH_OK;
+}
+
+kh_err kh_holds_read(const uint8_t *p, size_t n, kh_holds *ret)
+{
+    kh_reader r = {p, n, false};
+    if (n != KH_HOLDS_SZ || !take_head(&r, KH_TX_HOLDS)) return KH_E_FORMAT;
+    kh_holds h;
+    kh_take_copy(&r, h.chain, 32);
+    h.height = kh_take64(&r);
+    h.member = kh_take32(&r);
+    uint32_t zero = kh_take32(&r);
+    kh_take_copy(&r, h.signature, KH_SIGNATURE_SZ);
+    if (zero != 0) return KH_E_FORMAT;
+    *ret = h;
+    return KH_OK;
+}
+
+bool kh_holds_signed_by(kh_suite suite, const kh_holds *h, const uint8_t public_key[KH_PUBLIC_SZ])
+{
+    uint8_t message[HOLDS_SIGNED_SZ];
+    holds_message(h->chain, h->height, h->member, message);
+    return kh_verify_signature(suite, public_key, message, sizeof message, h->signature);
 }

@@ -11,7 +11,13 @@ typedef struct kh_tx_span {
     const uint8_t *p;
     size_t n;
 } kh_tx_span;
-typedef enum kh_tx_type { KH_TX_CERTIFICATE = 1, KH_TX_ATTESTATION = 2, KH_TX_CHANGE = 3, KH_TX_INCARNATION = 4 } kh_tx_type;
+typedef enum kh_tx_type {
+    KH_TX_CERTIFICATE = 1,
+    KH_TX_ATTESTATION = 2,
+    KH_TX_CHANGE = 3,
+    KH_TX_INCARNATION = 4,
+    KH_TX_HOLDS = 5
+} kh_tx_type;
 typedef enum kh_order_code { /* a transaction's result: in consensus, never renumbered */
                              KH_R_OK = 0,
                              KH_R_MALFORMED = 1,
@@ -94,4 +100,10 @@ KH_MUST kh_err kh_change_read(const uint8_t *p, size_t n, kh_change *ret);
 #define KH_INCARNATION_SZ (4u + 32u + 8u + KH_SIGNATURE_SZ)
 KH_MUST kh_err kh_incarnation_make(const kh_signer *signer, const uint8_t chain[32], uint32_t sender, uint32_t incarnation,
                                    uint8_t ret[KH_INCARNATION_SZ]);
+
+/* HOLDS: 4 head, chain 32, height 8, member 4, 0 4, signature 64 over "kanhe/holds\0", chain, height, member, by the validator's
+   acknowledgement key: it has the state of the checkpoint at that height, whole and durable. */
+#define KH_HOLDS_SZ (4u + 32u + 16u + KH_SIGNATURE_SZ)
+KH_MUST kh_err kh_holds_make(const kh_signer *signer, const uint8_t chain[32], uint64_t height, uint32_t member,
+                             uint8_t ret[KH_HOLDS_SZ]);
 #endif

@@ -58,7 +58,7 @@ bool kh_service_principal(kh_service *service, uint32_t party, kh_role role, kh_
 {
     _Atomic uint64_t *place = &service->seen[party % KH_SEEN_PARTIES];
     uint64_t seen = atomic_load_explicit(place, memory_order_relaxed); /* whole in itself */
-    if (party == 0) return false;
+    if (party == 0 || service->options.no_parties) return false;
     if (row_of(seen) == 0 || seen != seen_as(party, role, row_of(seen))) {
         seen = look_up(service, party, role);
         if (seen == 0) return false;

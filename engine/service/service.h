@@ -30,6 +30,7 @@ typedef struct kh_service_options {
     uint64_t session_ns;         /* 0: an hour, which is also the most */
     kh_aead_method aead;         /* 0: the faster one */
     bool no_lookups;             /* a bank's node: what a regulator asks is not written down, it is not told either */
+    bool no_parties;             /* a hub without a state yet: nobody is known, whatever the store holds */
 } kh_service_options;
 KH_MUST kh_err kh_service_new(const kh_service_options *options, kh_service **ret);
 void kh_service_free(kh_service *service);

@@ -5,6 +5,8 @@
 enum { BACK_SZ = 32, CHECK_AT = 16 };
 static const char magic[8] = {'K', 'H', 'B', 'A', 'C', 'K', '0', '1'};
 
+uint64_t kh_store_begins(const kh_store *s) { return s->home.start.number; }
+
 kh_err kh_store_go_back(kh_store *s, uint64_t number)
 {
     const kh_disk *d = s->home.disk;

@@ -1,7 +1,9 @@
 /* home: a data directory's identity: DIR/format and DIR/secret, made by init, checked at every opening. */
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "store/parts.h"
 
 #define FORMAT_SZ 128u
@@ -27,6 +29,16 @@ const char *kh_home_path(const kh_home *home, const char *name, char ret[KH_PATH
     return ret;
 }
 
+/* By its descriptor: a daemon that has locked itself in may set this mode, of what it has open. */
+static kh_err make_private(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return KH_E_IO;
+    kh_err err = fchmod(fd, S_IRUSR | S_IWUSR) == 0 ? KH_OK : KH_E_IO;
+    (void)close(fd);
+    return err;
+}
+
 static kh_err write_new(const kh_home *home, const char *name, const void *p, size_t n, bool secret)
 {
     char path[KH_PATH_MAX];
@@ -34,7 +46,7 @@ static kh_err write_new(const kh_home *home, const char *name, const void *p, si
     kh_err err = home->disk->open(home->disk->self, kh_home_path(home, name, path),
                                   KH_OPEN_WRITE | KH_OPEN_CREATE | KH_OPEN_EXCLUSIVE, &f);
     if (err != KH_OK) return err;
-    if (secret && !home->private_disk && chmod(path, S_IRUSR | S_IWUSR) != 0) err = KH_E_IO;
+    if (secret && !home->private_disk) err = make_private(path);
     if (err == KH_OK) err = home->disk->write(home->disk->self, f, 0, p, n);
     if (err == KH_OK) err = home->disk->sync(home->disk->self, f);
     home->disk->close(home->disk->self, f);

@@ -141,6 +141,7 @@ KH_MUST kh_err kh_store_execute(kh_store *s, const kh_store_execution *execution
 /* kh_store_go_back orders, durably, that the next opening for writing takes the entries above a number away, acknowledged or not:
    what was executed is executed anew, as the order now says. KH_E_ARG: the directory begins behind a later one. */
 KH_MUST kh_err kh_store_go_back(kh_store *s, uint64_t number);
+uint64_t kh_store_begins(const kh_store *s); /* the entry that the directory begins behind; 0: it has all */
 /* kh_store_block_of: the height that users are told for an entry: of its KH_OP_BLOCK, or its own number. */
 uint64_t kh_store_block_of(kh_store *s, uint64_t number);
 /* kh_store_chain_at: the outcome chain after an entry that is applied. */

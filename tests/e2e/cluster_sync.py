@@ -175,8 +175,6 @@ try:
     takes_part("after a restart")
     was_away()
     joins_and_loses_all()
-    status, words = town.tool("start", "hub1", "--from-peers")
-    tap.ok(status == 2 and "hub" in words, "a hub is not begun so", (status, words))
     tap.same(town.alerts(), [], "nobody was called a liar")
 finally:
     town.tool("down")

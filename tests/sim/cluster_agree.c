@@ -335,7 +335,7 @@ static bool execute_one(sim_node *n, const decided *d, uint64_t height)
         uint8_t *p = NULL;
         size_t sz = 0;
         if (sim_is_lost(d, i, n->height)) continue;
-        kh_err err = kh_node_body(n->node, d->items[i].digest, &p, &sz);
+        kh_err err = kh_node_body(n->node, d->items[i].digest, height, &p, &sz);
         free(p);
         if (err != KH_OK) return false;
     }

@@ -191,7 +191,7 @@ static void garbage(sim_node *n)
     sim_fill(n, bytes, sz);
     uint8_t type = (uint8_t)world_random(n->w, 12);
     if (type == KH_MSG_TX && sz > 40) { /* garbage that begins well */
-        bytes[0] = (uint8_t)(1 + world_random(n->w, 4));
+        bytes[0] = (uint8_t)(1 + world_random(n->w, 5));
         bytes[1] = 1;
         bytes[2] = bytes[3] = 0;
         memcpy(bytes + 4, n->w->chain_id, 32);
@@ -229,6 +229,7 @@ void lie_tick(sim_node *n)
         uint32_t at = (uint32_t)world_random(n->w, n->recorded_cnt < 64 ? n->recorded_cnt : 64);
         to_all(n, n->recorded_type[at], n->recorded[at], n->recorded_n[at]);
     }
+    if ((n->lies & LIE_HOLDS) != 0) to_all(n, KH_MSG_TX, tx, lie_holds(n, tx));
     if ((n->lies & LIE_GARBAGE) != 0) garbage(n);
     if ((n->lies & LIE_JUMP) != 0 && world_random(n->w, 5) == 0) jump(n);
 }
@@ -248,7 +249,8 @@ uint32_t lie_propose(sim_node *n, uint64_t time_ns, kh_tx_span *spans, uint32_t 
         sim_fill(n, bytes, 200);
         spans[cnt++] = (kh_tx_span){bytes, world_random(w, 200)};
     }
-    if (kind == 4) spans[cnt++] = (kh_tx_span){bytes, forge(n, bytes, sizeof bytes)};
+    if (kind == 4)
+        spans[cnt++] = (kh_tx_span){bytes, (n->lies & LIE_HOLDS) != 0 ? lie_holds(n, bytes) : forge(n, bytes, sizeof bytes)};
     if (kind == 5 && w->block_cnt > 2) { /* what was ordered before */
         const decided *d = &w->blocks[world_random(w, w->block_cnt)];
         for (uint32_t i = 0; i < d->tx_cnt && i < 4; i++) spans[cnt++] = (kh_tx_span){d->txs[i], d->tx_n[i]};

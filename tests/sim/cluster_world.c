@@ -99,6 +99,7 @@ static void fx_send(void *self, uint32_t to, uint8_t type, const uint8_t *p, siz
 {
     sim_node *node = self;
     if (node->lies != 0 && lie_send(node, to, type, p, n)) return;
+    if (type == KH_MSG_WANT) sim_wants(node, p);
     world_send(node->w, node, to, type, p, n);
 }
 static uint64_t fx_now(void *self) { return ((sim_node *)self)->w->now; }
@@ -260,7 +261,7 @@ void sim_crash(sim_node *n)
     kh_node_free(n->node);
     n->node = NULL;
     n->life++;
-    n->disk_free_at = 0;
+    n->disk_free_at = n->gone = n->held = 0;
     for (uint32_t i = n->body_cnt; i-- > 0;) {
         n->bodies[i].name.ordered = false;
         if (!n->bodies[i].durable) {
@@ -312,6 +313,7 @@ static void make_member(sim_node *n, kh_member *m)
 
 static void make_genesis(world *w)
 {
+    kh_public_leaf retention = {.key_n = 15, .value_n = 2, .value = (const uint8_t *)"1s"};
     kh_genesis *g = &w->genesis;
     snprintf(g->chain_id, sizeof g->chain_id, "sim");
     g->suite = KH_SUITE_INTL;
@@ -322,7 +324,12 @@ static void make_genesis(world *w)
     kh_box_public(w->group, g->group);
     g->member_cnt = w->node_cnt;
     g->members = w->members;
+    memcpy(retention.key, "rbody_retention", retention.key_n);
+    g->public_cnt = w->s->holders != 0;
+    g->publics = &retention;
     if (kh_genesis_encode(g, &w->genesis_bytes, &w->genesis_n) != KH_OK) abort();
+    g->public_cnt = 0;
+    g->publics = NULL;
 }
 
 void world_start(world *w, const scenario *s, uint64_t seed)
@@ -366,6 +373,7 @@ void world_end(world *w)
         free(n->is_answered);
         free(n->alerts);
         free(n->attested);
+        free(n->states);
         lie_free(n);
         kh_signer_free(n->sender);
         kh_signer_free(n->ack);
@@ -383,6 +391,8 @@ void world_end(world *w)
     free(w->events);
     free(w->blocks);
     free(w->lost.p);
+    for (uint32_t i = 0; i < w->archive_cnt; i++) free(w->archive[i].p);
+    free(w->archive);
     free(w->genesis_bytes);
     kh_signer_free(w->officer);
     kh_box_free(w->group);
@@ -405,6 +415,7 @@ void world_step(world *w)
         if (n->node == NULL) continue;
         kh_node_tick(n->node);
         sim_execute(n);
+        sim_hold(n);
         if (n->lies != 0) lie_tick(n);
     }
 }

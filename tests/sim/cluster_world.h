@@ -31,6 +31,7 @@ enum lie { /* bits */
            LIE_HUB_TWO_STORIES = 1024,
            LIE_SILENT = 2048,
            LIE_HUB_CHECKPOINT = 4096, /* of the state, and of nothing else */
+           LIE_HOLDS = 16384,         /* states that it does not hold, in any name */
            LIE_HUB_LOSSES = 8192      /* that it counted others than are ordered, and whatever it likes with them */
 };
 
@@ -68,6 +69,9 @@ typedef struct sim_node {
     /* execution at a hub */
     uint64_t executed, last, checkpoint, checkpoint_at_ns; /* last: the newest height with batches; checkpoint: being made */
     uint8_t chain[32];
+    /* states of checkpoints, and the bodies that go behind them */
+    uint64_t *states, fetches, fetched_at_ns, held, gone; /* held, gone: as its order says */
+    uint32_t state_cnt, let_go;
     /* what it said */
     alert_seen *alerts;
     uint32_t alert_cnt;
@@ -121,6 +125,7 @@ typedef struct scenario {
     uint64_t expires_ns; /* 0: the node's own */
     bool crashes, partitions, wipe, epochs, members, expels, loses;
     uint32_t big_percent; /* of submissions */
+    uint32_t holders;     /* so many of the first banks hold states of checkpoints, and bodies go a second later; 0: none do */
 } scenario;
 
 struct world {
@@ -142,7 +147,9 @@ struct world {
     uint64_t expelled_at; /* the block that expels; 0: none yet */
     body lost;            /* a copy of the one that everybody lost, for the test alone; p NULL: none yet */
     uint64_t lost_height; /* its block */
-    const char *wrong;    /* the first thing that was */
+    body *archive;        /* copies of those that went, for the test alone */
+    uint32_t archive_cnt;
+    const char *wrong; /* the first thing that was */
     char detail[256];
 };
 
@@ -173,6 +180,12 @@ void sim_execute(sim_node *n);
 bool sim_is_lost(const decided *d, uint32_t item, uint64_t upto);
 /* sim_checkpoint: what an honest hub posts of the checkpoint at a height. */
 void sim_checkpoint(const world *w, uint64_t height, uint8_t ret[32]);
+
+/* ---- states ---- */
+void sim_hold(sim_node *n);
+void sim_wants(sim_node *n, const uint8_t digest[32]); /* it asks for it */
+void world_check_holds(world *w);                      /* at the end */
+size_t lie_holds(sim_node *n, uint8_t tx[KH_HOLDS_SZ]);
 
 /* ---- liars ---- */
 /* lie_send: what a liar does instead of sending; true: done. */

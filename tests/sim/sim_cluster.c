@@ -2,7 +2,8 @@
  *
  * At the end of each: the same app hash and results at every height of every honest node (compared as it goes); every record of
  * every honest sender in the order, once and in the order of its making; everybody goes on within a bounded time; every honest
- * validator and hub has every ordered body; liars among hubs are named, attested heights are told.
+ * validator and hub has every ordered body, but for those that the order gave up, which nobody asks for; liars among hubs are
+ * named, attested heights are told.
  *
  * sim_cluster [--seeds N] [--scenario NAME] [--seed S]     prints what failed with the line that repeats it. */
 #include "cluster_world.h"
@@ -31,6 +32,37 @@ static const scenario scenarios[] = {
     {.name = "lost body", .banks = 4, .hubs = 3, .records = 120, .loses = true},
     {.name = "lost body, miscounted", .banks = 4, .hubs = 3, .records = 120, .loses = true, .lies = {[6] = LIE_HUB_LOSSES}},
     {.name = "lost body, two stories", .banks = 4, .hubs = 3, .records = 120, .loses = true, .lies = {[6] = LIE_HUB_TWO_STORIES}},
+    {.name = "bodies go", .banks = 4, .hubs = 3, .records = 300, .holders = 4, .drop_percent = 5},
+    {.name = "bodies go, crashes",
+     .banks = 4,
+     .hubs = 1,
+     .records = 300,
+     .holders = 4,
+     .crashes = true,
+     .partitions = true,
+     .drop_percent = 5},
+    {.name = "bodies go, one lies", .banks = 4, .hubs = 1, .records = 300, .holders = 3, .lies = {[3] = LIE_HOLDS | LIE_PROPOSE}},
+    {.name = "bodies go, a stranger lies",
+     .banks = 5,
+     .hubs = 1,
+     .silent_votes = 1,
+     .records = 300,
+     .holders = 3,
+     .lies = {[4] = LIE_HOLDS}},
+    {.name = "bodies go, new validators",
+     .banks = 5,
+     .hubs = 1,
+     .silent_votes = 1,
+     .records = 300,
+     .holders = 5,
+     .members = true},
+    {.name = "held by too few", .banks = 4, .hubs = 1, .records = 200, .holders = 2, .drop_percent = 5},
+    {.name = "held by too few, one lies",
+     .banks = 4,
+     .hubs = 1,
+     .records = 200,
+     .holders = 1,
+     .lies = {[3] = LIE_HOLDS | LIE_PROPOSE}},
     {.name = "equivocates", .banks = 4, .hubs = 1, .records = 40, .lies = {[3] = LIE_EQUIVOCATE}},
     {.name = "withholds", .banks = 4, .hubs = 1, .records = 40, .lies = {[1] = LIE_WITHHOLD}},
     {.name = "forges", .banks = 4, .hubs = 1, .records = 40, .lies = {[0] = LIE_FORGE}},
@@ -93,6 +125,8 @@ static const body *find_body(world *w, const uint8_t digest[32])
         const body *b = sim_body(&w->nodes[i], digest);
         if (b != NULL && b->durable) return b;
     }
+    for (uint32_t i = 0; i < w->archive_cnt; i++)
+        if (memcmp(w->archive[i].name.digest, digest, 32) == 0) return &w->archive[i];
     return NULL;
 }
 
@@ -115,7 +149,7 @@ static void check_order_of(world *w, sim_node *n)
 
 static bool has_all_bodies(world *w, sim_node *n)
 {
-    for (uint32_t i = 0; i < w->block_cnt; i++)
+    for (uint64_t i = n->gone; i < w->block_cnt; i++)
         for (uint32_t k = 0; k < w->blocks[i].item_cnt; k++) {
             const body *b = sim_body(n, w->blocks[i].items[k].digest);
             if (sim_is_lost(&w->blocks[i], k, n->height)) continue;
@@ -315,6 +349,7 @@ static bool run(const scenario *s, uint64_t seed)
         world_wrong(&w, "nobody was expelled before the end", NULL, w.block_cnt);
     if (s->loses && w.wrong == NULL) check_lost(&w);
     if (w.wrong == NULL) check_checkpoints(&w);
+    if (s->holders != 0 && w.wrong == NULL) world_check_holds(&w);
     if (getenv("SIM_TELL") != NULL)
         for (uint32_t i = 0; i < w.node_cnt; i++) {
             kh_node_counts c = {0};

@@ -1,5 +1,6 @@
 /* sim_disk: see the header. Names are flat strings; a directory is a name whose node says so. */
 #include "sim_disk.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 #define SECTOR_SZ 512u
@@ -212,10 +213,31 @@ static bool is_in(const char *path, const char *dir)
 
 static const char *place_of(const move *m) { return m->to[0] != '\0' ? m->to : m->from; }
 
+static bool is_below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* A folder takes what is in it along. */
+static void move_inside(names *ns, const move *m)
+{
+    for (uint32_t i = 0; i < ns->cnt; i++) {
+        char moved[2 * NAME_MAX_SZ], *path = ns->items[i].path;
+        if (!is_below(path, m->from)) continue;
+        int n = snprintf(moved, sizeof moved, "%s%s", m->to, path + strlen(m->from));
+        if (n < 0 || n >= NAME_MAX_SZ) abort();
+        strcpy(path, moved);
+    }
+}
+
 static void move_do(names *ns, const move *m)
 {
     if (m->to[0] != '\0') name_put(ns, m->to, m->node);
+    if (m->to[0] != '\0' && m->from[0] != '\0' && m->node->is_dir) move_inside(ns, m);
     if (m->from[0] != '\0') name_remove(ns, m->from);
+    for (uint32_t i = ns->cnt; i-- > 0 && m->to[0] == '\0' && m->node->is_dir;)
+        if (is_below(ns->items[i].path, m->from)) name_remove(ns, ns->items[i].path); /* removals in it that were not durable */
 }
 
 static void move_remember(sim_disk *sd, const char *from, const char *to, node *n)
@@ -231,6 +253,18 @@ static void move_remember(sim_disk *sd, const char *from, const char *to, node *
     m->node = n;
     n->refs++;
     move_do(&sd->live, m);
+}
+
+/* Of a folder that goes nothing more becomes durable; where it does not go after all, it is as it was. */
+static void moves_drop(sim_disk *sd, const char *dir)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < sd->move_cnt; i++) {
+        const move m = sd->moves[i];
+        if (is_below(place_of(&m), dir)) node_drop(m.node);
+        else sd->moves[left++] = m;
+    }
+    sd->move_cnt = left;
 }
 
 /* --- calls --- */
@@ -417,6 +451,10 @@ static kh_err sim_rename(void *self, const char *from, const char *to)
     if (strlen(to) >= NAME_MAX_SZ) return KH_E_ARG;
     const name *found = name_find(&sd->live, from);
     if (found == NULL) return KH_E_NOT_FOUND;
+    for (uint32_t i = 0; i < sd->move_cnt && found->node->is_dir; i++)
+        if (is_below(place_of(&sd->moves[i]), from)) abort(); /* see the header */
+    for (uint32_t i = 0; i < sd->live.cnt && found->node->is_dir; i++)
+        if (is_below(sd->live.items[i].path, to)) return KH_E_EXISTS;
     verdict v = begin(sd);
     if (v == GO || v == CUT_HERE) move_remember(sd, from, to, found->node);
     return end(sd, v);
@@ -431,6 +469,7 @@ static kh_err sim_remove(void *self, const char *path)
     for (uint32_t i = 0; i < sd->live.cnt; i++)
         if (is_in(sd->live.items[i].path, path)) return KH_E_EXISTS;
     verdict v = begin(sd);
+    if (found->node->is_dir) moves_drop(sd, path);
     if (v == GO || v == CUT_HERE) move_remember(sd, path, "", found->node);
     return end(sd, v);
 }

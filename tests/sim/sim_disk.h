@@ -6,6 +6,7 @@
  *   power cut                      of what is not durable, any part survives: of each write any of its 512-byte sectors, later
  *                                  writes without earlier ones; of each directory a prefix of its changes. A file whose name
  *                                  did not survive is gone, synced or not.
+ *   rename of a folder             with what is in it, whose own changes have to be durable by then (sync_dir): else it aborts
  * Submitted writes end in any order, some only when waited for.
  *
  * A changing call is one of: open that creates, truncate, write, sync, submit_write, rename, remove, make_dir, sync_dir, and

@@ -328,6 +328,60 @@ Test(hub, a_body_is_waited_for_or_lost)
     cr_assert(!post_of(last, &none)); /* nothing was executed there */
 }
 
+/* What the order gave up and this hub has not executed it keeps; what it has, it gives up when that is on the disk. */
+static uint32_t sync_cnt;
+static kh_err (*sync_of)(void *self, kh_file *file);
+static kh_err counted_sync(void *self, kh_file *file)
+{
+    sync_cnt++;
+    return sync_of(self, file);
+}
+
+static uint64_t spared(uint64_t upto, uint64_t want)
+{
+    uint64_t height = 0;
+    for (uint32_t i = 0; i < 20000 && (height = kh_hub_spares(w.hub, upto)) < want; i++) usleep(500);
+    return height;
+}
+
+Test(hub, what_it_has_not_executed_it_does_not_spare)
+{
+    begin_with_papers();
+    wait_executed(w.height);
+    uint64_t before = w.height;
+    sync_of = w.disk.sync;
+    w.disk.sync = counted_sync;
+    cr_assert(spared(before - 1, before - 1) == before - 1 && sync_cnt >= 2);
+    uint32_t synced = sync_cnt;
+    block k = {0};
+    own_applies(&k, BANK_A, 1, 1, 1, 100);
+    node.bodies[node.body_cnt - 1].hidden = true;
+    uint64_t height = decide(&k);
+    cr_assert(spared(height + 5, before) == before && sync_cnt > synced);
+    usleep(100000);
+    cr_assert(kh_hub_spares(w.hub, height + 5) == before);
+    node.bodies[node.body_cnt - 1].hidden = false;
+    wait_executed(height);
+    cr_assert(spared(height + 5, height) == height);
+    w.disk.sync = sync_of;
+}
+
+Test(hub, a_body_that_was_given_up_stops_it_with_a_word)
+{
+    begin_with_papers();
+    block k = {0};
+    own_applies(&k, BANK_A, 1, 1, 1, 100);
+    node.bodies[node.body_cnt - 1].hidden = true;
+    uint64_t height = decide(&k);
+    usleep(50000);
+    cr_assert(alert_cnt == 0);
+    (void)pthread_mutex_lock(&node.lock);
+    node.bodies_gone = height;
+    (void)pthread_mutex_unlock(&node.lock);
+    for (uint32_t i = 0; i < 20000 && alert_cnt < 2; i++) usleep(500);
+    cr_assert(alert_given_up && alert_cnt == 2 && kh_hub_executed_height(w.hub) < height);
+}
+
 Test(hub, what_lapses_is_told_and_ticks_are_asked_for)
 {
     static given a;

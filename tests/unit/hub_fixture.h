@@ -25,6 +25,7 @@ struct kh_node {
         size_t n;
         bool hidden;
     } bodies[BODIES_MAX];
+    uint64_t bodies_gone; /* given up to this height */
     kh_attestation posts[POSTS_MAX];
     struct {
         uint64_t tag;
@@ -43,11 +44,12 @@ typedef struct parcel {
 static struct kh_node node;
 static parcel parcels[PARCELS_MAX];
 static uint32_t parcel_cnt, alert_cnt;
+static bool alert_given_up; /* one of them said so */
 
-IN_PLACE kh_err kh_node_body(kh_node *n, const uint8_t digest[32], uint8_t **ret, size_t *ret_n)
+IN_PLACE kh_err kh_node_body(kh_node *n, const uint8_t digest[32], uint64_t height, uint8_t **ret, size_t *ret_n)
 {
-    kh_err err = KH_E_AGAIN;
     (void)pthread_mutex_lock(&n->lock);
+    kh_err err = height <= n->bodies_gone ? KH_E_NOT_FOUND : KH_E_AGAIN;
     for (uint32_t i = 0; i < n->body_cnt; i++) {
         if (memcmp(n->bodies[i].digest, digest, 32) != 0 || n->bodies[i].hidden) continue;
         *ret = malloc(n->bodies[i].n + 1);
@@ -258,19 +260,13 @@ static inline void hub_send(void *ctx, uint32_t to, uint8_t type, const uint8_t 
 }
 static inline void hub_alert(void *ctx, const char *word, uint32_t who, uint64_t height)
 {
-    (void)ctx, (void)word, (void)who, (void)height;
+    (void)ctx, (void)who, (void)height;
+    alert_given_up |= strcmp(word, "BODY_GIVEN_UP") == 0;
     alert_cnt++;
 }
 
-static inline void world_open(void)
+static inline kh_err world_start(void)
 {
-    char why[256];
-    kh_store_report report;
-    const kh_store_options options = {
-        .clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true, .driven = true};
-    kh_err err = kh_store_open(&options, w.store_dir, &report, &w.store);
-    cr_assert(err == KH_OK, "%d %s", err, report.why);
-    if (w.kept == NULL) cr_assert(kh_kept_open(&w.disk, w.root, why, sizeof why, &w.kept) == KH_OK, "%s", why);
     const kh_hub_options hub = {.node = &node,
                                 .kept = w.kept,
                                 .store = w.store,
@@ -285,7 +281,19 @@ static inline void world_open(void)
                                 .posts_sz = w.posts_sz,
                                 .alert = hub_alert,
                                 .send = hub_send};
-    err = kh_hub_start(&hub, &w.hub);
+    return kh_hub_start(&hub, &w.hub);
+}
+
+static inline void world_open(void)
+{
+    char why[256];
+    kh_store_report report;
+    const kh_store_options options = {
+        .clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true, .driven = true};
+    kh_err err = kh_store_open(&options, w.store_dir, &report, &w.store);
+    cr_assert(err == KH_OK, "%d %s", err, report.why);
+    if (w.kept == NULL) cr_assert(kh_kept_open(&w.disk, w.root, why, sizeof why, &w.kept) == KH_OK, "%s", why);
+    err = world_start();
     cr_assert(err == KH_OK, "%d", err);
 }
 static inline void world_close(void)

@@ -191,7 +191,7 @@ Test(bodies, what_lacks_is_asked_of_its_signers_in_turn)
     cr_assert(fx_count(0, KH_MSG_WANT) == 3);
     uint8_t *p = NULL;
     size_t n = 0;
-    cr_assert(kh_node_body(fx.node, b.digest, &p, &n) == KH_OK && n == b.n - 8);
+    cr_assert(kh_node_body(fx.node, b.digest, 1000, &p, &n) == KH_OK && n == b.n - 8);
     free(p);
 }
 
@@ -203,7 +203,7 @@ Test(bodies, nobody_has_it_and_the_others_do_not_wait)
     for (uint32_t i = 0; i < 100; i++) {
         kh_store32(digest + 4, i);
         kh_store32(digest, i * 7);
-        cr_assert(kh_node_body(fx.node, digest, &p, &n) == KH_E_AGAIN);
+        cr_assert(kh_node_body(fx.node, digest, 1000, &p, &n) == KH_E_AGAIN);
     }
     cr_assert(fx_count(0, KH_MSG_WANT) == 16); /* under way at once */
     bool asked[100] = {false};

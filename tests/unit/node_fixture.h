@@ -336,7 +336,7 @@ __attribute__((unused)) static void fx_forget_sent(void)
     for (uint32_t i = 0; i < fx.sent_cnt; i++) free(fx.sent[i].p);
     fx.sent_cnt = 0;
 }
-static uint32_t fx_count(uint32_t to, uint8_t type)
+__attribute__((unused)) static uint32_t fx_count(uint32_t to, uint8_t type)
 {
     uint32_t cnt = 0;
     for (uint32_t i = 0; i < fx.sent_cnt; i++) cnt += (to == 0 || fx.sent[i].to == to) && fx.sent[i].type == type;

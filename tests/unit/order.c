@@ -43,7 +43,7 @@ static void hex_is(const uint8_t digest[32], const char *hex)
     cr_assert_str_eq(text, hex);
 }
 
-/* The bytes of docs/CLUSTER.md: genesis, certificate, attestation, change, incarnation, a small chain. */
+/* The bytes of docs/CLUSTER.md: genesis, certificate, attestation, change, incarnation, holds, a small chain. */
 Test(order, golden)
 {
     uint8_t digest[32], hash[32];
@@ -82,8 +82,14 @@ Test(order, golden)
     size_t n;
     cr_assert(kh_order_save(c.order, &saved, &n) == KH_OK);
     kh_sha256(saved, n, digest);
-    hex_is(digest, "2572d17a929e19edefeb7812c969a88a4dd8da5f70d8a2268e3957d04c68d9ce");
+    hex_is(digest, "74ed0798a2adfd74065bc390a1d54b61de4f176f886ab11514ec23d68b606cb0");
     free(saved);
+    fx_checkpoint(&c);
+    fx_next(&c, 50);
+    fx_holds(&c, 12, 8, 0);
+    fx_next(&c, 50);
+    cr_assert(c.block.codes[0] == KH_R_OK);
+    hex_is(c.block.app_hash, "10eab073ef9ebc26c832146a4612bc2c4633485d99ed229ecfb5482e3eeb9e05");
     fx_end(&c);
 }
 

@@ -83,8 +83,10 @@ static inline void any_change(chain *c, choices *x)
     uint32_t incarnation = 1;
     uint64_t next = 1;
     char text[4] = {(char)('0' + x->pick(x, 10)), 'd', 0};
+    static const char *const retentions[] = {"1s", "2s", "off", "1x"};
     kh_op op = {.type = KH_OP_RULE_SET, .rule_set = {kh_text_of("max_age.invoice"), kh_text_of(text)}};
-    switch (x->pick(x, 7)) {
+    switch (x->pick(x, 8)) {
+    case 7: fx_rule(c, "body_retention", retentions[x->pick(x, 4)]); break;
     case 0: fx_change_validator(c, any_id(x), x->pick(x, 2)); break;
     case 1: any_member(c, x); break;
     case 2:
@@ -110,13 +112,23 @@ static inline void any_change(chain *c, choices *x)
     }
 }
 
+/* Mostly of the one that is wanted. */
+static inline void any_holds(chain *c, choices *x)
+{
+    kh_order_state states[KH_STATES];
+    kh_order_states(c->order, states);
+    uint64_t height = states[KH_STATE_WANTED].height;
+    if (x->pick(x, 8) == 0) height = states[x->pick(x, KH_STATES)].height + x->pick(x, 3);
+    fx_holds(c, x->pick(x, 4) == 0 ? any_id(x) : 11 + x->pick(x, 4), height, x->pick(x, 8) == 0);
+}
+
 static inline void any_garbage(chain *c, choices *x)
 {
     uint8_t bytes[300];
     size_t n = x->pick(x, 256);
     for (size_t i = 0; i < n; i++) bytes[i] = (uint8_t)x->pick(x, 256);
     if (n > 36 && x->pick(x, 2) == 0) {
-        bytes[0] = (uint8_t)(1 + x->pick(x, 4)), bytes[1] = 1, bytes[2] = bytes[3] = 0;
+        bytes[0] = (uint8_t)(1 + x->pick(x, 5)), bytes[1] = 1, bytes[2] = bytes[3] = 0;
         kh_order_chain(c->order, bytes + 4);
     }
     fx_add(c, bytes, n);
@@ -136,11 +148,12 @@ static inline void any_transaction(chain *c, choices *x)
 {
     uint32_t incarnation = 1;
     uint64_t next;
-    switch (x->pick(x, 10)) {
+    switch (x->pick(x, 11)) {
     case 0:
     case 1:
     case 2:
     case 3: any_batch(c, x); break;
+    case 10: any_holds(c, x); break;
     case 4:
     case 5: any_word(c, x); break;
     case 6: any_change(c, x); break;
@@ -203,8 +216,8 @@ static inline void any_step(chain *c, kh_order **other, choices *x)
     *other = loaded;
 }
 
-/* any_told: a chain on which hubs spoke, bodies were lost and validators changed, with something in each list that the order
- * remembers; saved as of a block with transactions. */
+/* any_told: a chain on which hubs spoke, bodies were lost, validators changed and held states, with something in each list that
+ * the order remembers; saved as of a block with transactions. */
 static inline void any_told(chain *c, uint8_t **ret_saved, size_t *ret_n)
 {
     uint8_t digest[32];
@@ -216,16 +229,17 @@ static inline void any_told(chain *c, uint8_t **ret_saved, size_t *ret_n)
         if (i == 5) fx_change_version(c, 2, height + 100000);
         if (i > 0) fx_attest(c, 51, height);
         if (i > 0 && i < 20) fx_attest(c, 52, height);
-        for (uint32_t hub = 51; i == 10 && hub <= 52; hub++) {
-            kh_attestation a = fx_word(c, hub, height);
-            a.flags = KH_ATTEST_CHECKPOINT;
-            fx_add_word(c, &a);
-        }
+        if (i == 2) fx_rule(c, "body_retention", "1s");
+        if (i == 4 || i == 10 || i == 14 || i == 18 || i == 22 || i == 28) fx_checkpoint(c);
+        for (uint32_t id = 11; (i == 8 || i == 11 || i == 15 || i == 19) && id <= 13; id++)
+            fx_holds(c, id, kh_order_checkpoint(c->order, digest), 0);
+        if (i == 29)
+            for (uint32_t id = 12; id <= 13; id++) fx_holds(c, id, kh_order_checkpoint(c->order, digest), 0);
         if (i == 24 || i == 27) {
             fx_digest(11 + (i - 2) % 4, 1, 1 + (i - 2) / 4, digest);
             fx_change(c, KH_CHANGE_LOST, digest, sizeof digest);
         }
-        fx_next(c, 50);
+        fx_next(c, 60);
         for (uint32_t k = 0; k < c->block.tx_cnt; k++) KH_ASSERT(c->block.codes[k] == KH_R_OK);
     }
     KH_ASSERT(kh_order_save(c->order, ret_saved, ret_n) == KH_OK);

@@ -280,6 +280,33 @@ static inline uint32_t fx_incarnate(chain *c, uint32_t sender, uint32_t incarnat
     return fx_add(c, buf, sizeof buf);
 }
 
+static inline uint32_t fx_rule(chain *c, const char *name, const char *value)
+{
+    kh_op op = {.type = KH_OP_RULE_SET, .rule_set = {kh_text_of(name), kh_text_of(value)}};
+    return fx_change_op(c, &op);
+}
+
+/* A member says that it holds the state of a checkpoint; turn: with which of its keys. */
+static inline uint32_t fx_holds(chain *c, uint32_t member, uint64_t height, uint8_t turn)
+{
+    uint8_t buf[KH_HOLDS_SZ], chain_digest[32];
+    kh_signer *signer = fx_signer(c->suite, member, USE_ACK, turn);
+    kh_order_chain(c->order, chain_digest);
+    KH_ASSERT(kh_holds_make(signer, chain_digest, height, member, buf) == KH_OK);
+    kh_signer_free(signer);
+    return fx_add(c, buf, sizeof buf);
+}
+
+/* Two hubs of three attest the last block's state as a checkpoint. */
+static inline void fx_checkpoint(chain *c)
+{
+    for (uint32_t hub = 51; hub <= 52; hub++) {
+        kh_attestation a = fx_word(c, hub, kh_order_height(c->order));
+        a.flags = KH_ATTEST_CHECKPOINT;
+        fx_add_word(c, &a);
+    }
+}
+
 /* fx_process: would the gathered block be voted for? fx_next executes it, ms later than the one before. */
 static inline bool fx_process(const chain *c)
 {

@@ -55,7 +55,7 @@ static void add(uint64_t height, size_t n)
 
 static void expect(const uint64_t *heights, uint32_t n)
 {
-    kh_snapshot of[KH_SNAPSHOTS_KEPT];
+    kh_snapshot of[KH_SNAPSHOTS_MAX];
     cr_assert(kh_snapshots_list(s, of) == n);
     for (uint32_t i = 0; i < n; i++) cr_assert(of[i].height == heights[i]);
 }
@@ -90,6 +90,34 @@ Test(snapshots, the_newest_stay)
     }
     add(60, 1060); /* again, after a crash */
     expect((uint64_t[]){30, 40, 50, 60}, 4);
+}
+
+static void pin(uint64_t a, uint64_t b, uint64_t c) { cr_assert(kh_snapshots_pin(s, (uint64_t[]){a, b, c}) == KH_OK); }
+
+Test(snapshots, pinned_ones_stay)
+{
+    for (uint64_t h = 10; h <= 40; h += 10) add(h, 1000 + h);
+    pin(25, 9, 0); /* 20; there is none for 9 */
+    for (uint64_t h = 50; h <= 90; h += 10) add(h, 1000 + h);
+    expect((uint64_t[]){20, 60, 70, 80, 90}, 5);
+    pin(25, 75, 69); /* 70 is among the newest, and 60 too, for now */
+    for (uint64_t h = 100; h <= 130; h += 10) add(h, 1000 + h);
+    expect((uint64_t[]){20, 60, 70, 100, 110, 120, 130}, 7);
+    for (int round = 0; round < 2; round++) {
+        reopen(); /* nobody has said again what stays: nothing goes */
+        expect((uint64_t[]){20, 60, 70, 100, 110, 120, 130}, 7);
+        for (uint64_t h = 100; h <= 130; h += 10) same_bytes(h, 1000 + h);
+    }
+    pin(25, 75, 69);
+    add(140, 1140);
+    expect((uint64_t[]){20, 60, 70, 110, 120, 130, 140}, 7);
+    pin(75, 139, 0);
+    expect((uint64_t[]){70, 110, 120, 130, 140}, 5);
+    cr_assert(access(path_of("20"), F_OK) != 0 && access(path_of("60"), F_OK) != 0);
+    pin(0, 0, 0);
+    expect((uint64_t[]){110, 120, 130, 140}, 4);
+    pin(UINT64_MAX, 1, 5);
+    expect((uint64_t[]){110, 120, 130, 140}, 4);
 }
 
 Test(snapshots, chunks)

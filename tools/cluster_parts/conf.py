@@ -4,7 +4,8 @@ import re
 
 from .plan import write_file
 
-SNAPSHOT_BLOCKS = 100  # between two snapshots of the order; trial clusters are young
+# Between two snapshots of the order, and two checkpoints of the hubs' state; trial clusters are young.
+SNAPSHOT_BLOCKS, CHECKPOINT_BLOCKS = 100, 1000
 
 CONFIG = """\
 # {name}, a {role}'s node of a trial cluster. conf/node.conf explains every key; relative paths begin at this file's folder.
@@ -25,6 +26,7 @@ cluster = {{
     abci = "abci.sock";
     cometbft_rpc = "http://{rpc}";
     snapshot_blocks = {snapshot_blocks};
+    checkpoint_blocks = {checkpoint_blocks};
     links = {{
         listen = "{links}";
         ca = "links.pem";
@@ -47,6 +49,10 @@ def hubs_of(cluster, node):
     return ", ".join(f'{{ member = {hub.member}; url = "{hub.url}"; }}' for hub in cluster.hubs if node.role == "bank")
 
 
+def snapshot_blocks(cluster):
+    return cluster.plan.get("snapshot_blocks") or SNAPSHOT_BLOCKS
+
+
 def write(cluster):
     for node in cluster.nodes:
         if os.path.exists(node.path("node.conf")):
@@ -54,7 +60,8 @@ def write(cluster):
         write_file(node.path("node.conf"), CONFIG.format(
             name=node.name, role=node.role, member=node.member, https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers_of(cluster, node),
             datagrams=f'datagrams = {{ listen = "{node.at("datagrams")}"; }};\n' if node.role == "hub" else "",
-            hubs=hubs_of(cluster, node), snapshot_blocks=SNAPSHOT_BLOCKS))
+            hubs=hubs_of(cluster, node), snapshot_blocks=snapshot_blocks(cluster),
+            checkpoint_blocks=cluster.plan.get("checkpoint_blocks") or CHECKPOINT_BLOCKS))
 
 
 def renew(cluster, node):

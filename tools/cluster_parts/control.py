@@ -139,7 +139,7 @@ def make_plan(directory, given, programs):
     nodes += [{"name": f"bank{number}", "role": "bank", "member": number} for number in sorted(banks)]
     check_length(directory, [node["name"] for node in nodes])
     return {"chain_id": f"kanhe-{os.urandom(4).hex()}", "suite": given.suite or "intl", "netns": given.netns, "kvstore": given.kvstore, "hubs_speak": given.hubs_speak,
-            "tag": make_tag(directory), "addresses": choose_addresses(directory, len(nodes), given.netns), "nodes": nodes, "parties": parties,
+            "snapshot_blocks": given.snapshot_blocks, "checkpoint_blocks": given.checkpoint_blocks, "tag": make_tag(directory), "addresses": choose_addresses(directory, len(nodes), given.netns), "nodes": nodes, "parties": parties,
             "from": from_data, "programs": programs}
 
 
@@ -235,9 +235,9 @@ def take_keys(node, folder):
     return fresh
 
 
-def replace_hub(cluster, node, folder):
+def replace_hub(cluster, node, folder, begin_with=None):
     """A hub whose machine is gone begins anew: from a back-up of its keys and the directory that all hubs began with; blocks and bodies
-    come from the others. What is left of its home is put aside."""
+    come from the others. begin_with: it begins with their state instead. What is left of its home is put aside."""
     if node.role != "hub":
         raise Trouble(f"{node.name} is no hub; a bank's node that lost its disk gets new keys from the officers (docs/OPERATIONS.md)", 2)
     with locked(cluster.dir):
@@ -247,12 +247,13 @@ def replace_hub(cluster, node, folder):
         if os.path.exists(node.home):
             os.rename(node.home, aside)
         os.rename(fresh, node.home)
-        register.copy(register.beginning_of(cluster), node.path("data"))
+        if begin_with is None:
+            register.copy(register.beginning_of(cluster), node.path("data"))
         comet.homes(cluster, node)
         keys.certificates(cluster)
         conf.write(cluster)
         shutil.copy(cluster.path("genesis.json"), os.path.join(node.comet, "config/genesis.json"))
-        begin([node])
+        begin_with(cluster, node) if begin_with else begin([node])
         write_env(cluster)
     print(f"cluster: {node.name} began anew and serves, height {node.state()['height']}" + (f"; what it had: {aside}" if os.path.exists(aside) else ""))
     return 0

@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 
-from . import change, comet, conf, control, keys, network, register
+from . import change, comet, conf, control, keys, network, register, sync
 from .plan import Cluster, Trouble, check_length, next_address
 
 CATCH_UP_S, STOP_S = 600, 90
@@ -98,8 +98,9 @@ def make_member(cluster, role, name):
     return Cluster(cluster.dir, plan), party
 
 
-def furnish(cluster, node):
-    """All that the new node begins with: the same genesis, an empty log; a hub the directory that all hubs began with, and every key of theirs."""
+def furnish(cluster, node, from_peers):
+    """All that the new node begins with: the same genesis, an empty log; a hub the directory that all hubs began with, where it does not take
+    their state, and every key of theirs."""
     for name in os.listdir(node.home) if os.path.isdir(node.home) else []:
         if name != "keys":  # of an attempt that failed: the officers may have ordered them
             shutil.rmtree(node.path(name)) if os.path.isdir(node.path(name)) else os.remove(node.path(name))
@@ -109,7 +110,8 @@ def furnish(cluster, node):
         for name in os.listdir(other.path("keys")):
             if name.startswith("group.") and name.endswith(".key"):
                 shutil.copy2(other.path("keys", name), node.path("keys", name))
-        register.copy(register.beginning_of(cluster), node.path("data"))
+        if not from_peers:
+            register.copy(register.beginning_of(cluster), node.path("data"))
     own = keys.member_keys(node)
     consensus = comet.homes(cluster, node)
     own["consensus"] = consensus[node.name] if node.role == "bank" else ""
@@ -119,19 +121,19 @@ def furnish(cluster, node):
     return own
 
 
-def add(cluster, role, name):
+def add(cluster, role, name, from_peers):
     with control.locked(cluster.dir):
         serving = at_work(cluster).name
         cluster, party = make_member(cluster, role, name)
         serving, node = cluster.node(serving), cluster.nodes[-1]
-        own = furnish(cluster, node)
+        own = furnish(cluster, node, from_peers)
         if cluster.netns:
             network.make(cluster)
         change.order(cluster, serving, "member", *change.record(node, party, own))
         cluster.save()
         control.write_env(cluster)
         tell_others(cluster, node)
-        control.begin([node])
+        sync.begin(cluster, node) if from_peers else control.begin([node])
         control.write_env(cluster)
         wait_for(f"{node.name} catches up", caught_up(cluster, node, serving))
         if role == "bank":

@@ -1,13 +1,17 @@
-"""sync: a bank's node that begins with a snapshot of its peers, by CometBFT's state sync: without the blocks before it."""
+"""sync: a node that begins with a snapshot of its peers, by CometBFT's state sync: without the blocks before it; a hub takes a state of the
+ledger from them, too."""
+import http.client
 import json
 import os
 import shutil
+import ssl
 import time
 
 from . import comet, conf, control, supervise
-from .plan import Trouble, write_file
+from .plan import PORTS, Trouble, write_file
 
-SNAPSHOTS_AFTER = 2 * conf.SNAPSHOT_BLOCKS  # blocks that a cluster has at least before this is tried: it may have no snapshot before
+SNAPSHOTS_AFTER = 2  # times the blocks between two: a cluster has no fewer before this is tried; it may have no snapshot before
+STATE_S = 600  # until a hub has a state
 TRUST_BACK = 1000  # blocks below the newest, of the one that is trusted: no snapshot that peers keep is far from it
 
 SECTION = """
@@ -30,9 +34,9 @@ def trusted(peers):
     if len(heights) < 2:
         raise Trouble("two other nodes must serve: what is taken of the one is held against the other")
     initial = min(int((supervise.rpc(peer, "/genesis") or {"genesis": {"initial_height": "1"}})["genesis"]["initial_height"]) for peer in heights)
-    newest = min(heights.values())
-    if newest - initial < SNAPSHOTS_AFTER:
-        raise Trouble(f"the cluster has {newest - initial} blocks: peers have a snapshot for sure from {SNAPSHOTS_AFTER} on; `start` takes all blocks")
+    newest, least = min(heights.values()), SNAPSHOTS_AFTER * conf.snapshot_blocks(peers[0].cluster)
+    if newest - initial < least:
+        raise Trouble(f"the cluster has {newest - initial} blocks: peers have a snapshot for sure from {least} on; `start` takes all blocks")
     height = max(initial, newest - TRUST_BACK)
     hashes = {}
     for peer in heights:
@@ -57,10 +61,11 @@ def signed_so_far(peers):
 
 
 def put_aside(node, peers):
-    """What goes on from the first block goes aside; what its bank was told, and the register, go on from where they are. What it has signed
-    stays, or is taken from what its peers have come to."""
+    """What goes on from the first block goes aside; what its bank was told, and the register, go on from where they are; of a hub all goes.
+    What it has signed stays, or is taken from what its peers have come to."""
     stamp = f"gone-{time.time_ns()}"
-    for folder in (*(node.path("data", name) for name in ("order", "bodies", "snapshots")), os.path.join(node.comet, "data")):
+    own = [node.path("data", name) for name in ("order", "bodies", "snapshots", "states")] if node.role == "bank" else [node.path("data")]
+    for folder in (*own, os.path.join(node.comet, "data")):
         if os.path.exists(folder):
             os.makedirs(node.path(stamp), mode=0o700, exist_ok=True)
             os.rename(folder, node.path(stamp, "comet" if folder.startswith(node.comet) else os.path.basename(folder)))
@@ -72,23 +77,41 @@ def put_aside(node, peers):
         write_file(signed, json.dumps(signed_so_far(peers)), 0o600)
 
 
-def start(cluster, node):
-    if node.role != "bank":
-        raise Trouble(f"{node.name} is a hub: a snapshot has no state of the ledger; `replace-hub` begins one anew", 2)
+def ready(node):
+    """A hub has a state, and executes."""
+    try:
+        connection = http.client.HTTPSConnection(node.address, PORTS["https"], timeout=2, context=ssl._create_unverified_context())
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def begin(cluster, node):
+    """The node's first start, or its first again."""
     peers = [peer for peer in cluster.nodes if peer is not node]
+    height, block, servers = trusted(peers)
+    control.kill_all(node)
+    put_aside(node, servers)
+    comet.homes(cluster, node)
+    config = os.path.join(node.comet, "config/config.toml")
+    with open(config) as f:
+        plain = f.read()
+    # CometBFT v0.40.0 asks its mempool for what the "nop" one does not have, before it begins state sync. Nothing comes in by another, either.
+    write_file(config, plain.replace('type = "nop"', 'type = "flood"') + SECTION.format(servers=",".join(f"http://{peer.at('rpc')}" for peer in servers), height=height, hash=block))
+    shutil.copy(cluster.path("genesis.json"), os.path.join(node.comet, "config/genesis.json"))
+    control.begin([node])
+    write_file(config, plain)  # it goes on from what it has
+    until = time.monotonic() + STATE_S
+    while node.role == "hub" and not ready(node):
+        if time.monotonic() > until:
+            raise Trouble(f"{node.name} has no state of its peers after {STATE_S} s; see {node.path('kanhed.log')}")
+        time.sleep(0.2)
+
+
+def start(cluster, node):
     with control.locked(cluster.dir):
-        height, block, servers = trusted(peers)
-        control.kill_all(node)
-        put_aside(node, servers)
-        comet.homes(cluster, node)
-        config = os.path.join(node.comet, "config/config.toml")
-        with open(config) as f:
-            plain = f.read()
-        # CometBFT v0.40.0 asks its mempool for what the "nop" one does not have, before it begins state sync. Nothing comes in by another, either.
-        write_file(config, plain.replace('type = "nop"', 'type = "flood"') + SECTION.format(servers=",".join(f"http://{peer.at('rpc')}" for peer in servers), height=height, hash=block))
-        shutil.copy(cluster.path("genesis.json"), os.path.join(node.comet, "config/genesis.json"))
-        control.begin([node])
-        write_file(config, plain)  # it goes on from what it has
+        begin(cluster, node)
         control.write_env(cluster)
-    print(f"cluster: {node.name} began with its peers' snapshot and serves, height {node.state()['height']}")
+    print(f"cluster: {node.name} began with its peers' {'state' if node.role == 'hub' else 'snapshot'} and serves, height {node.state()['height']}")
     return 0
