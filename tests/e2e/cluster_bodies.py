@@ -10,22 +10,6 @@ PAPERS = 400
 applied = iter(range(1, PAPERS))
 
 
-def metric(name, of):
-    """A number of a node's metrics."""
-    cert, key = town.certificates[1]
-    context = ssl.create_default_context(cafile=town.ca)
-    context.load_cert_chain(cert, key)
-    host, port = town.urls[of].removeprefix("https://").rsplit(":", 1)
-    opened = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
-    try:
-        opened.request("GET", "/metrics")
-        return next((int(line.split()[1]) for line in opened.getresponse().read().decode().splitlines() if line.startswith(name + " ")), None)
-    except OSError:
-        return None
-    finally:
-        opened.close()
-
-
 def apply(bank):
     number = next(applied)
     row, _ = town.apply(bank, number, "10.00", f"export_declaration:{declaration(number)}", wait=30)
@@ -33,7 +17,7 @@ def apply(bank):
 
 
 def given_up(name):
-    return metric("kanhe_cluster_bodies_given_up_height", name) or 0
+    return town.metric("kanhe_cluster_bodies_given_up_height", name) or 0
 
 
 def let_go(name):
@@ -82,8 +66,8 @@ def begins():
     town.up()
     tap.same(town.row("hub1", 201, "import", town.write("papers.csv", owned([(i, "1000.00") for i in range(PAPERS)])))[0].get("stored"), PAPERS, "papers")
     tap.same(apply(12), (1, "OK"), "a bank applies")
-    tap.ok(goes_on(lambda: (metric("kanhe_cluster_state_held_height", "bank11") or 0) > 0), "a checkpoint's state comes to be held")
-    tap.ok(town.until(lambda: metric("kanhe_cluster_state_held_height", "hub1") == metric("kanhe_cluster_state_held_height", "bank14")), "by the order, and so at every node")
+    tap.ok(goes_on(lambda: (town.metric("kanhe_cluster_state_held_height", "bank11") or 0) > 0), "a checkpoint's state comes to be held")
+    tap.ok(town.until(lambda: town.metric("kanhe_cluster_state_held_height", "hub1") == town.metric("kanhe_cluster_state_held_height", "bank14")), "by the order, and so at every node")
     tap.same([given_up(name) for name in NODES], [0] * 5, "a month has not passed: no body goes")
 
 
@@ -92,7 +76,7 @@ def bodies_go():
     tap.ok(goes_on(lambda: given_up("bank11") > 0), "eight seconds behind two states that are held the order gives bodies up")
     height = given_up("bank11")
     tap.ok(goes_on(lambda: all(let_go(name) >= height for name in NODES)), "every node lets them go, the hub too", [let_go(name) for name in NODES])
-    tap.ok(given_up("hub1") < (metric("kanhe_cluster_state_held_height", "hub1") or 0), "and what is above the state before the newest stays")
+    tap.ok(given_up("hub1") < (town.metric("kanhe_cluster_state_held_height", "hub1") or 0), "and what is above the state before the newest stays")
 
 
 def a_restart():
@@ -100,7 +84,7 @@ def a_restart():
         town.must("kill", name)
         town.must("start", name)
     tap.ok(town.until(one_digest), "a bank's node and the hub are killed and go on")
-    tap.same([metric("kanhe_cluster_bodies_wanted_total", name) for name in ("bank13", "hub1")], [0, 0], "and ask for no body")
+    tap.same([town.metric("kanhe_cluster_bodies_wanted_total", name) for name in ("bank13", "hub1")], [0, 0], "and ask for no body")
 
 
 def an_empty_store():
@@ -111,9 +95,9 @@ def an_empty_store():
     tap.ok(town.until(one_digest), "a node whose bodies are lost goes on")
     tap.ok(goes_on(lambda: apply(14)[1] == "OK", 60), "and sends")
     time.sleep(2)
-    wanted = metric("kanhe_cluster_bodies_wanted_total", "bank14")
+    wanted = town.metric("kanhe_cluster_bodies_wanted_total", "bank14")
     time.sleep(2)
-    tap.same(metric("kanhe_cluster_bodies_wanted_total", "bank14"), wanted, "it asks for nothing that nobody gives")
+    tap.same(town.metric("kanhe_cluster_bodies_wanted_total", "bank14"), wanted, "it asks for nothing that nobody gives")
     first, has = bodies("bank12"), set(bodies("bank14"))
     tap.ok(first[0] not in has and first[-1] in has and has < set(first), "what went is not there, what stays is", (len(first), len(has)))
 

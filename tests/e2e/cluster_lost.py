@@ -9,20 +9,6 @@ town = Town(root, "town", "--hubs", "2")
 HEAD_SZ = 88  # of a body's record (docs/FORMAT.md)
 
 
-def metric(name, of):
-    """A number of a node's metrics."""
-    cert, key = town.certificates[1]
-    context = ssl.create_default_context(cafile=town.ca)
-    context.load_cert_chain(cert, key)
-    host, port = town.urls[of].removeprefix("https://").rsplit(":", 1)
-    opened = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
-    try:
-        opened.request("GET", "/metrics")
-        return next((int(line.split()[1]) for line in opened.getresponse().read().decode().splitlines() if line.startswith(name + " ")), None)
-    finally:
-        opened.close()
-
-
 def records(path):
     """(where its envelope begins, how long it is) of each record of a file of bodies."""
     with open(path, "rb") as f:
@@ -91,10 +77,10 @@ def put_aside():
 
 def lost():
     town.well(tap, "a hub dies", "kill", "hub2")
-    before, answers = metric("kanhe_cluster_executed_height", "hub1"), {}
+    before, answers = town.metric("kanhe_cluster_executed_height", "hub1"), {}
     clients = [threading.Thread(target=asks, args=(bank, id_, answers)) for bank, id_ in ((11, 1), (12, 2))]
     clients[0].start()
-    tap.ok(town.until(lambda: metric("kanhe_cluster_executed_height", "hub1") > before), "one hub executes what a bank asks, the other is away")
+    tap.ok(town.until(lambda: town.metric("kanhe_cluster_executed_height", "hub1") > before), "one hub executes what a bank asks, the other is away")
     for name in ("hub1", "bank11", "bank12", "bank13", "bank14"):
         spoil_newest(name)
     clients[1].start()

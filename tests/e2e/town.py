@@ -112,6 +112,20 @@ class Town:
         with ThreadPoolExecutor(len(nodes)) as pool:
             return list(pool.map(lambda node: self.audit(node, height), nodes))
 
+    def metric(self, name, of):
+        """A number of a node's metrics; None: it does not answer, or has none of that name."""
+        context = ssl.create_default_context(cafile=self.ca)
+        context.load_cert_chain(*self.certificates[1])
+        host, port = self.urls[of].removeprefix("https://").rsplit(":", 1)
+        opened = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
+        try:
+            opened.request("GET", "/metrics")
+            return next((int(line.split()[1]) for line in opened.getresponse().read().decode().splitlines() if line.startswith(name + " ")), None)
+        except OSError:
+            return None
+        finally:
+            opened.close()
+
     def until(self, condition, seconds=120):
         """Asks again until it is so, or time is up."""
         end = time.monotonic() + seconds
