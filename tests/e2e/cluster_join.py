@@ -163,7 +163,7 @@ def a_key_is_wrong():
     answer = subprocess.run(["curl", "-sk", "-w", "%{http_code}", town.urls["bank13"] + "/ready"], capture_output=True, text=True).stdout
     tap.ok(answer.endswith("503") and "follows" in answer, "and /ready, which says no", answer)
     row, _ = town.row("bank13", 1, "audit")
-    tap.ok(row.get("name") == "NOT_AUTHORISED" and "sender.key" in town.said, "whoever asks it is told it too", (row, town.said))
+    tap.ok(row.get("name") == "NOT_READY" and "sender.key" in town.said, "whoever asks it is told it too", (row, town.said))
     town.must("kill", "bank13")
     shutil.rmtree(os.path.join(home, "data"))
     shutil.move(data, os.path.join(home, "data"))
