@@ -258,6 +258,7 @@ kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret)
     h->options = *options;
     h->suite = options->genesis->suite;
     (void)pthread_mutex_init(&h->lock, NULL);
+    (void)pthread_mutex_init(&h->dropping, NULL);
     (void)pthread_cond_init(&h->work, NULL);
     kh_driver_init(h);
     kh_node_read(options->node, chain_of, h->chain);
@@ -299,6 +300,7 @@ void kh_hub_stop(kh_hub *h)
     free(h->item);
     (void)pthread_cond_destroy(&h->driver.changed);
     (void)pthread_cond_destroy(&h->work);
+    (void)pthread_mutex_destroy(&h->dropping);
     (void)pthread_mutex_destroy(&h->lock);
     free(h);
 }
