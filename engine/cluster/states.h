@@ -50,6 +50,7 @@ typedef struct kh_states_people {
     } hubs[KH_MEMBERS_MAX]; /* ascending; their states are taken */
     uint32_t place;         /* this node's among those who are to hold it: by it one of the hubs' states is preferred, so that not
                                all hold the same; UINT32_MAX: any is taken at once */
+    uint64_t waits_height;  /* with a place: of this height no other hub's is taken yet; 0: of none */
 } kh_states_people;
 
 typedef struct kh_states_options {
