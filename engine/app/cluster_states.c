@@ -83,7 +83,7 @@ static void alert(void *ctx, const char *word, uint32_t member, uint64_t height)
     KH_LOG(c->options.logging, KH_LEVEL_WARNING, "state_not_held", {"height", NULL, height}, {"why", word, 0}, {"do", what, 0});
 }
 
-static uint64_t room(void *ctx)
+uint64_t kh_cluster_room(void *ctx)
 {
     struct statvfs fs;
     const kh_cluster *c = ctx;
@@ -105,7 +105,7 @@ bool kh_cluster_states_open(kh_cluster *c, char *why, size_t cap)
                                  .send = kh_cluster_send,
                                  .held = held,
                                  .alert = alert,
-                                 .room = room,
+                                 .room = kh_cluster_room,
                                  .ctx = c};
     why[0] = '\0';
     kh_node_read(c->node, chain_of, options.chain);
@@ -165,7 +165,7 @@ static void steer(kh_cluster *c)
     uint64_t wanted = wanted_of(c, &s), newest = s.of[KH_STATE_WANTED].height;
     for (int i = 0; i < KH_STATES && s.holds; i++) keep[i] = s.of[i].height;
     kh_states_want(c->states, wanted);
-    kh_states_keep(c->states, keep, KH_STATES_KEPT);
+    kh_states_keep(c->states, keep, s.holds ? KH_STATES_KEPT : 0);
     if (newest == 0 || newest == c->state_told || !kh_states_holds(c->states, newest)) return;
     c->state_told = newest;
     kh_node_holds(c->node, newest);
@@ -201,10 +201,7 @@ bool kh_cluster_states_run(kh_cluster *c, char *why, size_t cap)
 void kh_cluster_states_end(kh_cluster *c)
 {
     if (!c->states_run) return;
-    (void)pthread_mutex_lock(&c->beat_lock);
-    c->ending = true;
-    (void)pthread_cond_broadcast(&c->beat_end);
-    (void)pthread_mutex_unlock(&c->beat_lock);
+    kh_cluster_tell_end(c);
     (void)pthread_join(c->states_thread, NULL);
     c->states_run = false;
 }

@@ -189,7 +189,7 @@ struct kh_hub {
     uint32_t run_first, run_cnt;
     uint64_t recorded, next_number; /* the newest entry that the store had at the start; the next entry's number */
     uint64_t key_block;             /* the newest block with a PARTY_KEY that may be under way; 0: none */
-    uint64_t last_time, last_tick;
+    uint64_t last_time, last_tick, last_spare;
     uint64_t lost_upto; /* kept blocks looked through for what was ordered lost */
     kh_lost *lost;
     uint32_t lost_cnt, lost_cap;

@@ -193,6 +193,7 @@ static void is_there(kh_states_fetch *f, uint32_t piece)
 static kh_err keep_piece(kh_states *s, const kh_states_slot *slot)
 {
     kh_states_fetch *f = &s->fetch;
+    if (kh_states_room(s) < slot->n) return KH_E_NOSPACE; /* somebody else filled it since, or before the restart */
     kh_err err = kh_state_write(s, f->file, kh_state_piece_at(s, slot->piece), slot->bytes, slot->n);
     if (err == KH_OK && ++f->unsynced >= SYNC_EVERY) {
         err = s->options.disk->sync(s->options.disk->self, f->file);

@@ -106,7 +106,8 @@ Test(states_whose, the_newest_of_peers)
     town_make(HUB_2, 3, 10, 3);
     cr_assert(kh_states_of_peers(town.nodes[3].s, &answers) == 0 && answers == 0);
     town_seconds(1);
-    cr_assert(kh_states_of_peers(town.nodes[3].s, &answers) == 5 && answers == 4);
+    cr_assert(kh_states_of_peers(town.nodes[3].s, &answers) == 3 &&
+              answers == 4); /* what one alone says to have is not believed */
     uint8_t head[160];
     town_head(4, HUB_1, 1000, PIECES, 500, head); /* what no hub has signed counts where there is nothing else */
     town_seconds(3);
@@ -114,7 +115,35 @@ Test(states_whose, the_newest_of_peers)
     town_steps(1);
     town_have(4, 3, head, 1);
     town_steps(3);
+    cr_assert(kh_states_of_peers(town.nodes[3].s, NULL) == 3);
+    town.nodes[4].room = UINT64_MAX;
+    kh_states_want(town.nodes[4].s, 5);
+    town_seconds(4);
+    (void)kh_states_of_peers(town.nodes[3].s, NULL);
+    town_seconds(3);
     cr_assert(kh_states_of_peers(town.nodes[3].s, NULL) == 5);
+}
+
+/* What is begun is gone on with where there is room alone. */
+Test(states_whose, a_disk_that_others_filled_meanwhile)
+{
+    town_node *node = &town.nodes[3];
+    kh_states_counts n;
+    town_make(HUB_1, 7, 10 * SZ, 7);
+    kh_states_want(node->s, 7);
+    do town_steps(1), kh_states_count(node->s, &n);
+    while (n.pieces_there < PIECES);
+    town_close(3);
+    town_drop_messages();
+    node->room = KH_STATES_ROOM + 100;
+    cr_assert(town_open(3) == KH_OK);
+    kh_states_want(node->s, 7);
+    town_seconds(100);
+    cr_assert(node->held_cnt == 0 && node->alert_cnt == 1 && town_has_alert(3, "STATE_NO_ROOM", 0));
+    node->room = UINT64_MAX;
+    town_seconds(100);
+    cr_assert(node->held == 7);
+    town_same(3, 7, 10 * SZ, 7);
 }
 
 /* ---- a disk that forgets ---- */
