@@ -264,6 +264,7 @@ void kh_cluster_stop(kh_cluster *c)
 {
     if (c == NULL) return;
     bool whole = c->abci != NULL;
+    kh_cluster_tell_end(c); /* an answer to CometBFT may wait for peers */
     if (c->abci != NULL) kh_abci_stop(c->abci);
     kh_cluster_end(c);
     if (c->ended.view != NULL) kh_store_drive(c->options.store, NULL);

@@ -80,13 +80,18 @@ bool kh_cluster_beat(kh_cluster *c, char *why, size_t cap)
     return c->beats || kh_cluster_say(why, cap, "no thread could be made");
 }
 
-void kh_cluster_still(kh_cluster *c)
+void kh_cluster_tell_end(kh_cluster *c)
 {
-    if (!c->beats) return;
     (void)pthread_mutex_lock(&c->beat_lock);
     c->ending = true;
     (void)pthread_cond_broadcast(&c->beat_end);
     (void)pthread_mutex_unlock(&c->beat_lock);
+}
+
+void kh_cluster_still(kh_cluster *c)
+{
+    if (!c->beats) return;
+    kh_cluster_tell_end(c);
     (void)pthread_join(c->beat, NULL);
     c->beats = false;
 }

@@ -11,7 +11,8 @@
 
 #define LOOK_MS 1000u
 #define AGAIN_LOOKS 10u                /* after one that failed by this machine's fault */
-#define ANSWER_NS KH_NS_PER_S          /* how long who is slower than the first peer is waited for, and */
+#define ANSWER_NS KH_NS_PER_S          /* how long who is slower than the first peers is waited for, */
+#define ALONE_NS (5 * KH_NS_PER_S)     /* for another than the one who has answered, and */
 #define PATIENCE_NS (30 * KH_NS_PER_S) /* how long the first one */
 
 /* ---- which snapshot ---- */
@@ -23,9 +24,9 @@ uint64_t kh_cluster_join_upto(kh_cluster *c)
     uint32_t answers = 0;
     for (;;) {
         uint64_t now = clock->monotonic(clock->self), found = kh_states_of_peers(c->states, &answers);
-        if (found > newest || (answers != 0 && since == 0)) since = now;
-        newest = found > newest ? found : newest;
-        if (newest != 0 && now - since >= ANSWER_NS) return newest;
+        if (found != newest || (answers != 0 && since == 0)) since = now;
+        newest = found; /* less where one was alone with what it said */
+        if (newest != 0 && now - since >= (answers > 1 ? ANSWER_NS : ALONE_NS)) return newest;
         if (now - begun >= PATIENCE_NS || !kh_cluster_pauses(c, 100)) return newest;
     }
 }
@@ -121,6 +122,30 @@ static kh_err make(kh_cluster *c, const kh_order_state *of, const kh_checkpoint_
     return err;
 }
 
+/* Where the group's key here is not the one that the order names, nothing that it does not open is anybody's lie. */
+static kh_err key_is(kh_cluster *c, const kh_order_state *of, uint32_t epoch, char *why, size_t cap)
+{
+    uint8_t named[KH_PUBLIC_SZ], have[KH_PUBLIC_SZ];
+    uint32_t named_epoch = 0;
+    kh_err err = kh_cluster_group_at(c, of->height, &named_epoch, named);
+    if (err == KH_E_NOT_FOUND) return KH_OK; /* it is that of the snapshot, whose blocks are not here */
+    if (err != KH_OK || named_epoch != epoch) return err;
+    kh_box_public(box_of(c, epoch), have);
+    if (memcmp(have, named, sizeof have) == 0) return KH_OK;
+    (void)kh_cluster_say(why, cap, "group.%u.key is not the key that the officers named", epoch);
+    return KH_E_CLOSED;
+}
+
+/* What is made of it stands beside it until the restart. */
+static kh_err has_room(kh_cluster *c, const kh_state_of *is, char *why, size_t cap)
+{
+    uint64_t room = kh_cluster_room(c);
+    if (room >= is->size + KH_STATES_ROOM) return KH_OK;
+    (void)kh_cluster_say(why, cap, "%llu MiB of the disk are free, and it takes %llu", (unsigned long long)room >> 20,
+                         (unsigned long long)(is->size + KH_STATES_ROOM) >> 20);
+    return KH_E_NOSPACE;
+}
+
 static kh_err open_state(kh_cluster *c, const kh_order_state *of, char *why, size_t cap)
 {
     opening o = {.cluster = c};
@@ -128,6 +153,8 @@ static kh_err open_state(kh_cluster *c, const kh_order_state *of, char *why, siz
     const kh_checkpoint_source from = {read_on, &o};
     if (!order_is_durable(c, of->height)) return KH_E_AGAIN;
     kh_err err = kh_states_read(c->states, of->height, box_of, c, &is, &o.reader);
+    if (err == KH_OK) err = key_is(c, of, is.epoch, why, cap);
+    if (err == KH_OK) err = has_room(c, &is, why, cap);
     if (err == KH_OK) err = make(c, of, &from, why, cap);
     kh_state_reader_close(o.reader);
     return err;

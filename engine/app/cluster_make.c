@@ -50,6 +50,18 @@ static void wanted(void *ctx, kh_order *order)
     *(kh_order_state *)ctx = of[KH_STATE_WANTED];
 }
 
+kh_err kh_cluster_group_at(kh_cluster *c, uint64_t height, uint32_t *ret_epoch, uint8_t ret[KH_PUBLIC_SZ])
+{
+    enum { GROUP_AT = 8 }; /* in leaf h (docs/CLUSTER.md) */
+    kh_kept_block *b = NULL;
+    kh_err err = kh_kept_at(c->kept, height, &b);
+    if (err == KH_OK && b->hubs_n < GROUP_AT + KH_PUBLIC_SZ) err = KH_E_DAMAGED;
+    if (err == KH_OK) *ret_epoch = kh_load32(b->hubs_value);
+    if (err == KH_OK) memcpy(ret, b->hubs_value + GROUP_AT, KH_PUBLIC_SZ);
+    kh_kept_block_free(b);
+    return err;
+}
+
 /* KH_E_NOT_FOUND: there is nothing to make now. */
 static kh_err make(kh_cluster *c, kh_order_state *ret, uint64_t *ret_bytes)
 {
@@ -60,9 +72,8 @@ static kh_err make(kh_cluster *c, kh_order_state *ret, uint64_t *ret_bytes)
     kh_node_read(c->node, wanted, ret);
     if (ret->height == 0 || kh_states_holds(c->states, ret->height)) return KH_E_NOT_FOUND;
     kh_err err = kh_hub_state_is(c->hub, ret->height, ret->posted, &epoch);
-    if (err != KH_OK) return err;
-    kh_box_public(c->options.keys->groups[epoch - 1], public_key); /* it posted with that epoch's secret */
-    err = kh_states_make(c->states, ret->height, epoch, public_key, &m.maker);
+    if (err == KH_OK) err = kh_cluster_group_at(c, ret->height, &epoch, public_key); /* the private one is not needed for it */
+    if (err == KH_OK) err = kh_states_make(c->states, ret->height, epoch, public_key, &m.maker);
     if (err == KH_OK) {
         err = kh_hub_state_write(c->hub, ret->height, ret->posted, &to);
         if (err != KH_OK) kh_state_maker_abort(m.maker);

@@ -119,7 +119,8 @@ KH_MUST bool kh_cluster_links(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_unlink(kh_cluster *c);
 void kh_cluster_count_peers(kh_cluster *c, kh_cluster_counts *ret);
 KH_MUST bool kh_cluster_beat(kh_cluster *c, char *why, size_t cap);
-void kh_cluster_still(kh_cluster *c); /* ends the beat */
+void kh_cluster_tell_end(kh_cluster *c); /* nothing waits from now on; the threads end */
+void kh_cluster_still(kh_cluster *c);    /* ends the beat */
 /* kh_cluster_states_open: before whatever makes or reads states; _run: its thread; _end: that ends. */
 KH_MUST bool kh_cluster_states_open(kh_cluster *c, char *why, size_t cap);
 KH_MUST bool kh_cluster_states_run(kh_cluster *c, char *why, size_t cap);
@@ -128,6 +129,10 @@ void kh_cluster_states_end(kh_cluster *c);
    beat was told to end. */
 KH_MUST bool kh_cluster_make_run(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_make_end(kh_cluster *c);
+/* kh_cluster_group_at: the hubs' epoch and group key as of a height, by the kept order. kh_cluster_room: bytes free where the
+   data directory is. */
+KH_MUST kh_err kh_cluster_group_at(kh_cluster *c, uint64_t height, uint32_t *ret_epoch, uint8_t ret[KH_PUBLIC_SZ]);
+uint64_t kh_cluster_room(void *ctx);
 KH_MUST bool kh_cluster_join_run(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_join_end(kh_cluster *c);
 void kh_cluster_wait(kh_cluster *c, const char *why); /* from the start on: it waits for a state */

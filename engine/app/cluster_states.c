@@ -7,14 +7,25 @@
 
 #define TICK_MS 20u
 #define STEER_TICKS 50u
-#define OWN_NS (600 * KH_NS_PER_S) /* how long a hub waits for the one that it makes itself, before it asks others for theirs */
+#define OWN_NS (600 * KH_NS_PER_S) /* how long a hub waits for one that it may have made, before it asks others for theirs */
 
 /* ---- what states ask ---- */
 
 typedef struct looking {
     kh_states_people *people;
     uint32_t self;
+    uint64_t now_ns;
 } looking;
+
+/* A hub's state takes its time, and who made a false one has it at once: each waits for its own hub's during half of the time
+   until a newer one takes the place of what is wanted. Returns the height; 0: nothing to wait for, or not any more. */
+static uint64_t waited_for(const kh_order *order, uint64_t now_ns)
+{
+    kh_order_state of[KH_STATES];
+    kh_order_states(order, of);
+    const kh_order_state *wanted = &of[KH_STATE_WANTED];
+    return now_ns < wanted->time_ns + kh_order_states_interval(order) / 2 ? wanted->height : 0;
+}
 
 static void look_at(void *ctx, kh_order *order)
 {
@@ -35,12 +46,13 @@ static void look_at(void *ctx, kh_order *order)
     }
     for (uint32_t i = 0; i < set.cnt && !is_hub; i++)
         if (set.ids[i] == ((looking *)ctx)->self) people->place = i;
+    people->waits_height = waited_for(order, ((looking *)ctx)->now_ns);
 }
 
 static void look(void *ctx, kh_states_people *ret)
 {
     kh_cluster *c = ctx;
-    looking l = {ret, c->options.config->cluster.member};
+    looking l = {ret, c->options.config->cluster.member, c->options.clock->now(c->options.clock->self)};
     kh_link *link = atomic_load_explicit(&c->link, memory_order_acquire); /* of kh_cluster_links */
     ret->peer_cnt = ret->member_cnt = ret->hub_cnt = 0;
     ret->place = UINT32_MAX;
@@ -71,7 +83,7 @@ static void alert(void *ctx, const char *word, uint32_t member, uint64_t height)
     KH_LOG(c->options.logging, KH_LEVEL_WARNING, "state_not_held", {"height", NULL, height}, {"why", word, 0}, {"do", what, 0});
 }
 
-static uint64_t room(void *ctx)
+uint64_t kh_cluster_room(void *ctx)
 {
     struct statvfs fs;
     const kh_cluster *c = ctx;
@@ -93,7 +105,7 @@ bool kh_cluster_states_open(kh_cluster *c, char *why, size_t cap)
                                  .send = kh_cluster_send,
                                  .held = held,
                                  .alert = alert,
-                                 .room = room,
+                                 .room = kh_cluster_room,
                                  .ctx = c};
     why[0] = '\0';
     kh_node_read(c->node, chain_of, options.chain);
@@ -106,6 +118,7 @@ bool kh_cluster_states_open(kh_cluster *c, char *why, size_t cap)
 typedef struct steering {
     uint32_t self;
     bool holds, is_hub; /* holds: it is to hold states */
+    uint64_t now_ns, waits_height;
     kh_order_state of[KH_STATES];
 } steering;
 
@@ -117,6 +130,7 @@ static void steer_by(void *ctx, kh_order *order)
     s->is_hub = in && m->role == KH_MEMBER_HUB;
     s->holds = in && (s->is_hub || (m->flags & KH_MEMBER_VALIDATOR) != 0);
     kh_order_states(order, s->of);
+    s->waits_height = waited_for(order, s->now_ns);
 }
 
 /* A hub makes its own, and takes another's where that does not come. */
@@ -137,20 +151,21 @@ static uint64_t wanted_of(kh_cluster *c, const steering *s)
     uint64_t asked = atomic_load_explicit(&c->state_asked, memory_order_relaxed);
     if (asked != 0) return asked;
     if (!s->holds) return 0;
-    if (first != 0 && !kh_states_holds(c->states, first)) return s->is_hub && waits_for_own(c, first) ? 0 : first;
+    bool own = s->is_hub && c->hub != NULL && first == s->waits_height;
+    if (first != 0 && !kh_states_holds(c->states, first)) return own ? 0 : first;
     if (second != 0 && !kh_states_holds(c->states, second)) return s->is_hub && waits_for_own(c, second) ? 0 : second;
     return first != 0 ? first : second;
 }
 
 static void steer(kh_cluster *c)
 {
-    steering s = {.self = c->options.config->cluster.member};
+    steering s = {.self = c->options.config->cluster.member, .now_ns = c->options.clock->now(c->options.clock->self)};
     uint64_t keep[KH_STATES_KEPT] = {0};
     kh_node_read(c->node, steer_by, &s);
     uint64_t wanted = wanted_of(c, &s), newest = s.of[KH_STATE_WANTED].height;
     for (int i = 0; i < KH_STATES && s.holds; i++) keep[i] = s.of[i].height;
     kh_states_want(c->states, wanted);
-    kh_states_keep(c->states, keep, KH_STATES_KEPT);
+    kh_states_keep(c->states, keep, s.holds ? KH_STATES_KEPT : 0);
     if (newest == 0 || newest == c->state_told || !kh_states_holds(c->states, newest)) return;
     c->state_told = newest;
     kh_node_holds(c->node, newest);
@@ -186,10 +201,7 @@ bool kh_cluster_states_run(kh_cluster *c, char *why, size_t cap)
 void kh_cluster_states_end(kh_cluster *c)
 {
     if (!c->states_run) return;
-    (void)pthread_mutex_lock(&c->beat_lock);
-    c->ending = true;
-    (void)pthread_cond_broadcast(&c->beat_end);
-    (void)pthread_mutex_unlock(&c->beat_lock);
+    kh_cluster_tell_end(c);
     (void)pthread_join(c->states_thread, NULL);
     c->states_run = false;
 }

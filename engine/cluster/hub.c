@@ -64,11 +64,15 @@ uint64_t kh_hub_spares(kh_hub *h, uint64_t height)
     return atomic_load_explicit(&h->spared, memory_order_acquire);     /* partner: spare */
 }
 
-/* Outputs are not synced with each block: what a power cut takes of them is executed again. */
+/* Outputs are not synced with each block: what a power cut takes of them is executed again. A hub that catches up below what is
+   given up comes by with each. */
 static kh_err spare(kh_hub *h)
 {
     uint64_t height = kh_min64(atomic_load_explicit(&h->given_up, memory_order_relaxed), kh_hub_executed_height(h));
     if (height <= atomic_load_explicit(&h->spared, memory_order_relaxed)) return KH_OK;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    if (h->last_spare != 0 && now - h->last_spare < KH_NS_PER_S) return KH_OK;
+    h->last_spare = now;
     kh_err err = kh_banks_sync(h);
     if (err == KH_OK) atomic_store_explicit(&h->spared, height, memory_order_release);
     return err;
@@ -258,6 +262,7 @@ kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret)
     h->options = *options;
     h->suite = options->genesis->suite;
     (void)pthread_mutex_init(&h->lock, NULL);
+    (void)pthread_mutex_init(&h->dropping, NULL);
     (void)pthread_cond_init(&h->work, NULL);
     kh_driver_init(h);
     kh_node_read(options->node, chain_of, h->chain);
@@ -299,6 +304,7 @@ void kh_hub_stop(kh_hub *h)
     free(h->item);
     (void)pthread_cond_destroy(&h->driver.changed);
     (void)pthread_cond_destroy(&h->work);
+    (void)pthread_mutex_destroy(&h->dropping);
     (void)pthread_mutex_destroy(&h->lock);
     free(h);
 }

@@ -37,6 +37,7 @@ typedef struct kh_hub_options {
     void (*body_lacks)(void *ctx, const uint8_t digest[32], uint32_t sender, uint64_t height);
     uint64_t checkpoint_blocks; /* 0: KH_CHECKPOINT_BLOCKS, and nothing else where there are other hubs that must say the same */
     uint64_t posts_sz;          /* bytes of DIR/outputs/posts from which on what no bank lacks goes; 0: 64 MiB */
+    uint64_t packages_sz;       /* of a bank's DIR/outputs/ID.packages, from which on what it acknowledged goes; 0: 32 MiB */
     /* alert: "EXECUTION_STOPPED", "EXECUTION_GOES_BACK", "EXECUTION_DIFFERS", "LOST_BEFORE_STATE", "CHECKPOINT_FAILED",
      * "BODY_GIVEN_UP" */
     void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height);
@@ -66,7 +67,7 @@ uint64_t kh_hub_spares(kh_hub *hub, uint64_t height);
 /* ---- the state of a checkpoint, for who begins with it (docs/CLUSTER.md); from any thread, beside execution ---- */
 /* kh_hub_state_is: has this hub posted that of a checkpoint at height? *ret_epoch: of the height. KH_E_NOT_FOUND: not (yet). */
 KH_MUST kh_err kh_hub_state_is(kh_hub *hub, uint64_t height, const uint8_t posted[32], uint32_t *ret_epoch);
-/* kh_hub_state_write writes it as a stream; the caller's thread waits, execution does not. KH_E_NOT_FOUND: see above; what the
-   sink says ends it. */
+/* kh_hub_state_write writes it as a stream; the caller's thread waits, execution does not. KH_E_NOT_FOUND: see above;
+   KH_E_DAMAGED: what a bank was given by then is here no more; what the sink says ends it. */
 KH_MUST kh_err kh_hub_state_write(kh_hub *hub, uint64_t height, const uint8_t posted[32], const kh_checkpoint_sink *to);
 #endif

@@ -259,14 +259,31 @@ static size_t send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
     return sent;
 }
 
+/* What stood in the file as of the lowest checkpoint whose state is to be made yet stays: the state goes on from it. */
+static kh_err below_states(kh_hub *h, kh_heights *file, uint64_t *upto)
+{
+    uint8_t *p = NULL;
+    size_t n;
+    uint64_t least = kh_checkpoints_least(h), stays = 0;
+    kh_err err = kh_heights_at(file, least, &stays, &p, &n);
+    free(p);
+    if (err != KH_OK && err != KH_E_NOT_FOUND) return err;
+    *upto = kh_min64(*upto, err == KH_OK ? stays - 1 : least);
+    return KH_OK;
+}
+
 /* The newest record stays: a restart goes on from it. Synced first, so that what stays is there after a power cut, too. */
 static void drop_acked(kh_hub *h, kh_bank *bank)
 {
-    uint64_t newest = kh_heights_newest(bank->file);
-    if (kh_heights_bytes(bank->file) < DROP_FROM_SZ || newest <= SYNC_EVERY || bank->acked == 0) return;
-    kh_err err = kh_heights_sync(bank->file);
+    uint64_t from = h->options.packages_sz != 0 ? h->options.packages_sz : DROP_FROM_SZ, newest = kh_heights_newest(bank->file);
+    if (kh_heights_bytes(bank->file) < from || newest <= SYNC_EVERY || bank->acked == 0) return;
+    if (pthread_mutex_trylock(&h->dropping) != 0) return; /* it is being written into a state */
+    uint64_t upto = kh_min64(bank->acked, newest - SYNC_EVERY);
+    kh_err err = below_states(h, bank->file, &upto);
+    if (err == KH_OK) err = kh_heights_sync(bank->file);
     if (err == KH_OK) err = kh_heights_sync(h->banks.posts);
-    if (err == KH_OK) err = kh_heights_drop(bank->file, kh_min64(bank->acked, newest - SYNC_EVERY));
+    if (err == KH_OK) err = kh_heights_drop(bank->file, upto);
+    (void)pthread_mutex_unlock(&h->dropping);
     bank->acked = 0;
     (void)err; /* it stays longer */
 }
@@ -298,8 +315,11 @@ static void drop_posts(kh_hub *h)
     if (kh_heights_bytes(b->posts) <= bound) return;
     for (uint32_t i = 0; i < b->cnt; i++) /* who is no member any more holds nothing up */
         if (kh_heights_newest(b->all[i].file) == newest) upto = kh_min64(upto, b->all[i].told);
-    kh_err err = kh_heights_bytes_upto(b->posts, upto, &going);
+    if (pthread_mutex_trylock(&h->dropping) != 0) return;
+    kh_err err = below_states(h, b->posts, &upto);
+    if (err == KH_OK) err = kh_heights_bytes_upto(b->posts, upto, &going);
     if (err == KH_OK && going >= bound / 4) err = kh_heights_drop(b->posts, upto);
+    (void)pthread_mutex_unlock(&h->dropping);
     (void)err; /* they stay longer */
 }
 

@@ -111,6 +111,38 @@ kh_err kh_checkpoints_cut(kh_hub *h, uint64_t height)
     return kh_heights_cut(c->file, height);
 }
 
+/* ---- whose state is made yet ---- */
+
+typedef struct asked {
+    uint64_t attested;
+    kh_order_state of[KH_STATES];
+} asked;
+
+static void asked_for(void *ctx, kh_order *order)
+{
+    asked *a = ctx;
+    checkpoint_so_far(&a->attested, order);
+    kh_order_states(order, a->of);
+}
+
+/* The order wants the state of a checkpoint at once when that is attested, or never. */
+uint64_t kh_checkpoints_least(kh_hub *h)
+{
+    const kh_checkpoints *c = &h->checkpoints;
+    asked a = {.attested = 0};
+    uint64_t least = UINT64_MAX, found = 0;
+    uint8_t *p = NULL;
+    size_t n;
+    kh_node_read(h->options.node, asked_for, &a);
+    if (a.of[KH_STATE_WANTED].height != 0) least = a.of[KH_STATE_WANTED].height;
+    for (uint32_t i = 0; i < sizeof c->wanted / sizeof c->wanted[0]; i++)
+        if (c->wanted[i].height != 0) least = kh_min64(least, c->wanted[i].height);
+    kh_err err = kh_heights_after(c->file, a.attested, &found, &p, &n);
+    free(p);
+    if (err == KH_OK) return kh_min64(least, found);
+    return err == KH_E_NOT_FOUND ? least : 0; /* who cannot look takes nothing away */
+}
+
 /* ---- made ---- */
 
 static kh_err epoch_of(kh_hub *h, uint64_t height, uint32_t *ret)

@@ -142,6 +142,8 @@ void kh_checkpoints_again(kh_hub *h); /* at the start: the newest one, where no 
 /* kh_checkpoints_executed: a height was executed, its post is written; before: the one before it, 0: none. */
 void kh_checkpoints_executed(kh_hub *h, uint64_t before, uint64_t height, uint64_t number);
 void kh_checkpoints_step(kh_hub *h); /* attests what is made */
+/* kh_checkpoints_least: the lowest height whose state this hub may have to make yet; UINT64_MAX: of none that was executed. */
+uint64_t kh_checkpoints_least(kh_hub *h);
 
 /* ---- driver ---- */
 typedef struct kh_sub kh_sub;
@@ -176,6 +178,7 @@ struct kh_hub {
     pthread_t thread;
     bool runs_thread;
     pthread_mutex_t lock;
+    pthread_mutex_t dropping; /* held by who takes away what banks were given, or writes it into a state; before lock */
     pthread_cond_t work;
     bool stopping, nudged; /* under the lock */
     atomic_bool stopped;   /* the thread has ended, well or not */
@@ -186,7 +189,7 @@ struct kh_hub {
     uint32_t run_first, run_cnt;
     uint64_t recorded, next_number; /* the newest entry that the store had at the start; the next entry's number */
     uint64_t key_block;             /* the newest block with a PARTY_KEY that may be under way; 0: none */
-    uint64_t last_time, last_tick;
+    uint64_t last_time, last_tick, last_spare;
     uint64_t lost_upto; /* kept blocks looked through for what was ordered lost */
     kh_lost *lost;
     uint32_t lost_cnt, lost_cap;

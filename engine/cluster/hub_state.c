@@ -2,7 +2,7 @@
  * checkpoint.
  *
  * It runs beside the hub's thread, which goes on: files of heights take one writer and any readers, the store exports beside
- * itself. What a bank acknowledges meanwhile may be missing, and what the hub takes back ends the writing. */
+ * itself. What banks acknowledge meanwhile goes when they are written, and what the hub takes back ends the writing. */
 #include "cluster/hub_parts.h"
 #include "cluster/state_form.h"
 #include <stdlib.h>
@@ -80,6 +80,29 @@ static kh_err find_banks(writing *w)
     return w->banks != NULL ? KH_OK : KH_E_NOMEM;
 }
 
+/* Is there nothing of a bank at or below the height because it had none by then? Else its count and head are lost, and nobody
+   could go on from this state. */
+static kh_err has_none_yet(const writing *w, const bank_file *b)
+{
+    static const uint8_t none[40];
+    kh_kept_member *members = NULL;
+    uint32_t cnt = 0;
+    uint64_t first = 0;
+    uint8_t *p = NULL;
+    size_t n = 0;
+    kh_err err = kh_kept_members(w->h->options.kept, w->height, &members, &cnt);
+    for (uint32_t i = 0; i < cnt && err == KH_OK; i++) {
+        bool given = members[i].role == KH_MEMBER_BANK && (members[i].flags & KH_MEMBER_EXPELLED) == 0;
+        if (members[i].id == b->id && given) err = KH_E_DAMAGED;
+    }
+    free(members);
+    if (err != KH_OK) return err;
+    err = kh_heights_after(b->file, w->height, &first, &p, &n);
+    if (err == KH_OK && (n < sizeof none || memcmp(p, none, sizeof none) != 0)) err = KH_E_DAMAGED; /* {count, head} before */
+    free(p);
+    return err == KH_E_NOT_FOUND ? KH_OK : err;
+}
+
 /* What it has not acknowledged, and always its newest: the count and head that are gone on from. */
 static kh_err measure_bank(const writing *w, bank_file *b)
 {
@@ -132,8 +155,8 @@ static kh_err write_outputs(writing *w)
     for (uint32_t i = 0; i < w->bank_cnt && err == KH_OK; i++) {
         bank_file b = w->banks[i];
         err = measure_bank(w, &b);
-        if (err == KH_E_NOT_FOUND) { /* nothing by then */
-            err = KH_OK;
+        if (err == KH_E_NOT_FOUND) {
+            err = has_none_yet(w, &b);
             continue;
         }
         first = kh_min64(first, b.first);
@@ -165,7 +188,9 @@ kh_err kh_hub_state_write(kh_hub *h, uint64_t height, const uint8_t posted[32], 
     err = kh_store_chain_at(h->options.store, number, head + KH_STATE_AT_OUTCOMES);
     if (err == KH_OK) err = to->write(to->ctx, head, sizeof head);
     if (err == KH_OK) err = item(&w, KH_STATE_CHECKPOINT, height, 0, record, sizeof record);
+    (void)pthread_mutex_lock(&h->dropping);
     if (err == KH_OK) err = write_outputs(&w);
+    (void)pthread_mutex_unlock(&h->dropping);
     free(w.banks);
     if (err == KH_OK) err = kh_store_export(h->options.store, number, to, &made);
     bool same = err != KH_OK ||

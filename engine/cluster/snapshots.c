@@ -236,8 +236,8 @@ kh_err kh_snapshots_pin(kh_snapshots *s, const uint64_t heights[KH_SNAPSHOTS_PIN
 uint32_t kh_snapshots_list(kh_snapshots *s, kh_snapshot ret[KH_SNAPSHOTS_MAX])
 {
     (void)pthread_mutex_lock(&s->lock);
-    uint32_t cnt = s->cnt;
-    memcpy(ret, s->of, cnt * sizeof *ret);
+    uint32_t over = s->cnt > KH_SNAPSHOTS_MAX ? s->cnt - KH_SNAPSHOTS_MAX : 0, cnt = s->cnt - over;
+    memcpy(ret, s->of + over, cnt * sizeof *ret);
     (void)pthread_mutex_unlock(&s->lock);
     return cnt;
 }

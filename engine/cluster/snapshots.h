@@ -31,11 +31,12 @@ typedef struct kh_snapshots kh_snapshots;
 KH_MUST kh_err kh_snapshots_open(const kh_disk *disk, const char *dir, char *why, size_t cap, kh_snapshots **ret);
 void kh_snapshots_close(kh_snapshots *s);
 /* kh_snapshots_pin: the heights for which one stays, 0: none, in place of those before; an opening takes none
-   away but beyond KH_SNAPSHOTS_MAX, so that those that stayed are there when this is called, before the first add. */
+   away but beyond one more than KH_SNAPSHOTS_MAX, which a crash may leave: those that stayed are there when this is called,
+   before the first add. */
 KH_MUST kh_err kh_snapshots_pin(kh_snapshots *s, const uint64_t heights[KH_SNAPSHOTS_PINS]);
 /* kh_snapshots_add writes one durably and takes away what does not stay; one of a height that is there already is passed over. */
 KH_MUST kh_err kh_snapshots_add(kh_snapshots *s, uint64_t height, const uint8_t *p, size_t n);
-uint32_t kh_snapshots_list(kh_snapshots *s, kh_snapshot ret[KH_SNAPSHOTS_MAX]); /* ascending; returns how many */
+uint32_t kh_snapshots_list(kh_snapshots *s, kh_snapshot ret[KH_SNAPSHOTS_MAX]); /* the newest, ascending; returns how many */
 /* kh_snapshots_chunk reads one, malloc'ed; KH_E_NOT_FOUND: no such snapshot, or no such chunk of it. */
 KH_MUST kh_err kh_snapshots_chunk(kh_snapshots *s, uint64_t height, uint32_t chunk, uint8_t **ret, size_t *ret_n);
 

@@ -50,6 +50,7 @@ typedef struct kh_states_people {
     } hubs[KH_MEMBERS_MAX]; /* ascending; their states are taken */
     uint32_t place;         /* this node's among those who are to hold it: by it one of the hubs' states is preferred, so that not
                                all hold the same; UINT32_MAX: any is taken at once */
+    uint64_t waits_height;  /* with a place: of this height no other hub's is taken yet; 0: of none */
 } kh_states_people;
 
 typedef struct kh_states_options {
@@ -113,14 +114,17 @@ void kh_state_reader_close(kh_state_reader *r);           /* NULL: nothing */
 bool kh_states_holds(kh_states *s, uint64_t height);
 /* kh_states_want: fetch it from peers until it is held; 0: nothing. Another height takes its place. */
 void kh_states_want(kh_states *s, uint64_t height);
-/* kh_states_keep: the files of other heights go, but for that of the wanted one; cnt <= KH_STATES_KEPT. */
+/* kh_states_keep: the files of other heights go, but for that of the wanted one, and those above all named ones: the order that
+   names them may be older than what this node said to hold. 0: no height, but one that all are above; cnt 0: all go. cnt <=
+   KH_STATES_KEPT. */
 void kh_states_keep(kh_states *s, const uint64_t *heights, uint32_t cnt);
 /* kh_states_refuse: what is held of this height is false inside: it goes, and is not taken again until a restart; where it is
    wanted, another maker's is fetched. *ret_maker: whose it was; KH_E_NOT_FOUND: none is held. */
 KH_MUST kh_err kh_states_refuse(kh_states *s, uint64_t height, uint32_t *ret_maker);
-/* kh_states_of_peers: the newest height that a peer said it has, in answer to this call and those before, which ask; signed by a
-   hub that `look` names where one is, else whatever peers say. 0: nobody has answered yet with any. *ret_answers: how many peers
-   have answered at all; may be NULL. */
+/* kh_states_of_peers: the newest height that two peers reach by what they said that they have, in answer to this call and those
+   before, which ask: one alone is believed only where no other has any. What a hub that `look` names has signed where there is
+   such, else whatever peers say. 0: nobody has answered yet with any. *ret_answers: how many peers have answered at all; may be
+   NULL. */
 uint64_t kh_states_of_peers(kh_states *s, uint32_t *ret_answers);
 
 /* kh_states_received takes a message of these types of a peer; it copies. kh_states_tick: see Threads. */

@@ -9,9 +9,10 @@
 #define REST_NS (30 * KH_NS_PER_S)      /* how long one that did not answer, or has it no more, is not asked */
 #define LIE_NS (600 * KH_NS_PER_S)      /* or that gave what is false */
 #define STALL_NS (60 * KH_NS_PER_S)     /* without a piece, before another's state is begun instead */
+#define SLOW_NS (600 * KH_NS_PER_S)     /* in which SLOW_PIECES come at least, where another's could be begun */
 #define DISK_REST_NS (60 * KH_NS_PER_S) /* after the disk refused */
 #define SAID_NS (600 * KH_NS_PER_S)     /* between two alerts that it did */
-enum { SYNC_EVERY = 64 };               /* pieces */
+enum { SYNC_EVERY = 64, SLOW_PIECES = 64 };
 
 /* ---- slots ---- */
 
@@ -58,7 +59,9 @@ void kh_fetch_close(kh_states *s)
     if (f->file != NULL) s->options.disk->close(s->options.disk->self, f->file);
     free(f->digests);
     free(f->pieces);
-    *f = (kh_states_fetch){.height = f->height, .since_ns = f->since_ns, .said_ns = f->said_ns};
+    const kh_states_fetch was = *f;
+    *f = (kh_states_fetch){.height = was.height, .said_ns = was.said_ns, .passed_cnt = was.passed_cnt};
+    memcpy(f->passed, was.passed, sizeof f->passed);
 }
 
 /* fail: what is there stays, and is gone on with after a rest. */
@@ -99,7 +102,8 @@ static kh_err resume(kh_states *s, uint64_t now)
     if (err == KH_E_DAMAGED || err == KH_E_NOT_FOUND) return KH_OK;
     if (err != KH_OK) return err;
     f->chosen = true;
-    f->moved_ns = now;
+    f->moved_ns = f->window_ns = now;
+    f->window_cnt = 0;
     return make_pieces(f, KH_PIECE_UNSEEN);
 }
 
@@ -189,6 +193,7 @@ static void is_there(kh_states_fetch *f, uint32_t piece)
 static kh_err keep_piece(kh_states *s, const kh_states_slot *slot)
 {
     kh_states_fetch *f = &s->fetch;
+    if (kh_states_room(s) < slot->n) return KH_E_NOSPACE; /* somebody else filled it since, or before the restart */
     kh_err err = kh_state_write(s, f->file, kh_state_piece_at(s, slot->piece), slot->bytes, slot->n);
     if (err == KH_OK && ++f->unsynced >= SYNC_EVERY) {
         err = s->options.disk->sync(s->options.disk->self, f->file);
@@ -279,13 +284,29 @@ static kh_err pieces_step(kh_states *s, uint64_t now)
 
 /* ---- what is fetched ---- */
 
-/* Nobody gives it any more, and there is another's. */
+/* Its pieces come as if somebody meant it to take for ever. */
+static bool is_slow(kh_states_fetch *f, uint64_t now)
+{
+    if (f->file == NULL || now - f->window_ns < SLOW_NS) return false;
+    uint32_t came = f->there_cnt - f->window_cnt;
+    f->window_ns = now;
+    f->window_cnt = f->there_cnt;
+    return came < SLOW_PIECES;
+}
+
+/* Nobody gives it any more, or hardly, and there is another's. Each is left for being slow once, so that a line that is slow
+   itself ends with one. */
 static void look_elsewhere(kh_states *s, uint64_t now)
 {
     kh_states_fetch *f = &s->fetch;
     kh_state_head other;
-    if (!f->chosen || now - f->moved_ns < STALL_NS || kh_source_peer(s, now, f->head.id) != 0) return;
+    if (!f->chosen) return;
+    bool slow = is_slow(f, now), stands = now - f->moved_ns >= STALL_NS && kh_source_peer(s, now, f->head.id) == 0;
+    if (slow && f->passed_cnt < KH_STATES_PASSED && !kh_source_passed(s, f->head.id))
+        memcpy(f->passed[f->passed_cnt++], f->head.id, 32);
+    if (!slow && !stands) return;
     if (!kh_source_choose(s, now, &other) || memcmp(other.id, f->head.id, 32) == 0) return;
+    if (!stands && kh_source_passed(s, other.id)) return;
     kh_fetch_close(s);
     drop_part(s, f->height);
     f->looked = true;
@@ -295,7 +316,8 @@ static kh_err choose(kh_states *s, uint64_t now)
 {
     kh_states_fetch *f = &s->fetch;
     f->chosen = kh_source_choose(s, now, &f->head);
-    f->moved_ns = now;
+    f->moved_ns = f->window_ns = now;
+    f->window_cnt = 0;
     return !f->chosen || kh_states_room(s) >= kh_state_file_sz(s, &f->head) ? KH_OK : KH_E_NOSPACE;
 }
 
@@ -327,7 +349,7 @@ void kh_fetch_step(kh_states *s, uint64_t now)
     if (f->height != (idle ? 0 : wanted)) {
         kh_fetch_close(s);
         f->height = idle ? 0 : wanted;
-        f->since_ns = now;
+        f->passed_cnt = 0;
     }
     if (!idle) fetch(s, now);
     (void)pthread_mutex_lock(&s->lock);

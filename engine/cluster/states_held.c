@@ -37,10 +37,13 @@ static void forget(kh_states *s, const kh_state_head *held) { s->held[held - s->
 
 static bool is_kept(const kh_states *s, uint64_t height)
 {
+    uint64_t newest = 0;
     if (height == s->wanted) return true;
-    for (uint32_t i = 0; i < s->keep_cnt; i++)
+    for (uint32_t i = 0; i < s->keep_cnt; i++) {
         if (s->keep[i] == height) return true;
-    return false;
+        newest = kh_max64(newest, s->keep[i]);
+    }
+    return s->keep_cnt != 0 && height > newest; /* of an order that was cut back */
 }
 
 /* take_in: lock held. *ret_gone: a height whose file has to go for it; 0: none. */

@@ -18,6 +18,7 @@ enum {
     KH_STATES_PATH_SZ = 1024,
     KH_STATES_FILES = 8, /* held at most */
     KH_STATES_REFUSED = 16,
+    KH_STATES_PASSED = 8,
     KH_STATES_SOUGHT = 16 /* pieces that are looked for on disk in a tick, and that peers are given */
 };
 
@@ -65,10 +66,14 @@ typedef enum kh_piece_stage {                  /* of a piece of a file that is b
                               KH_PIECE_ASKED,
                               KH_PIECE_THERE
 } kh_piece_stage;
-typedef struct kh_states_fetch {                          /* of the thread that ticks; but for the slots */
-    uint64_t height;                                      /* 0: nothing is fetched */
-    uint64_t since_ns, moved_ns, rests_until_ns, said_ns; /* moved: a piece came; said: an alert of the disk */
-    bool looked, chosen;                                  /* looked: for a file of before; chosen: head is what is fetched */
+typedef struct kh_states_fetch {                /* of the thread that ticks; but for the slots */
+    uint64_t height;                            /* 0: nothing is fetched */
+    uint64_t moved_ns, rests_until_ns, said_ns; /* moved: a piece came; said: an alert of the disk */
+    uint64_t window_ns;                         /* since when it is looked how fast pieces come, and */
+    uint32_t window_cnt;                        /* how many there were by then */
+    uint8_t passed[KH_STATES_PASSED][32];       /* ids of this height whose pieces came too slowly */
+    uint32_t passed_cnt;
+    bool looked, chosen; /* looked: for a file of before; chosen: head is what is fetched */
     kh_state_head head;
     kh_file *file; /* once its list is there */
     uint8_t (*digests)[32];
@@ -161,5 +166,6 @@ void kh_fetch_close(kh_states *s); /* the file stays */
    list; 0: nobody. kh_source_rests: a peer is left alone for a while. */
 KH_MUST bool kh_source_choose(kh_states *s, uint64_t now, kh_state_head *ret);
 uint32_t kh_source_peer(kh_states *s, uint64_t now, const uint8_t id[32]);
+bool kh_source_passed(const kh_states *s, const uint8_t id[32]); /* it was left for another since it came too slowly */
 void kh_source_rests(kh_states *s, uint32_t peer, uint64_t until_ns);
 #endif

@@ -126,24 +126,40 @@ void kh_states_judge(kh_states *s)
     for (uint32_t i = 0; i < s->peer_cnt; i++) judge(s, i); /* places change in this thread alone */
 }
 
+/* The newest that one peer has, among those of the others. */
+typedef struct claims {
+    uint64_t first, second;
+} claims;
+
+static void claim(claims *c, uint64_t height)
+{
+    if (height > c->first) c->second = c->first, c->first = height;
+    else c->second = kh_max64(c->second, height);
+}
+
+static uint64_t believed(const claims *c) { return c->second != 0 ? c->second : c->first; }
+
 uint64_t kh_states_of_peers(kh_states *s, uint32_t *ret_answers)
 {
-    uint64_t any = 0, good = 0;
+    claims any = {0, 0}, good = {0, 0};
     uint32_t answers = 0;
     (void)pthread_mutex_lock(&s->lock);
     s->asks = true;
     for (uint32_t i = 0; i < s->peer_cnt; i++) {
         const kh_states_peer *p = &s->peers[i];
+        uint64_t said = 0, was_signed = 0;
         answers += p->answered;
         for (uint32_t k = 0; k < p->head_cnt; k++) {
             if (kh_states_is_refused(s, p->heads[k].id)) continue;
-            any = kh_max64(any, p->heads[k].height);
-            if (p->signed_well[k]) good = kh_max64(good, p->heads[k].height);
+            said = kh_max64(said, p->heads[k].height);
+            if (p->signed_well[k]) was_signed = kh_max64(was_signed, p->heads[k].height);
         }
+        claim(&any, said);
+        claim(&good, was_signed);
     }
     (void)pthread_mutex_unlock(&s->lock);
     if (ret_answers != NULL) *ret_answers = answers;
-    return good != 0 ? good : any;
+    return good.first != 0 ? believed(&good) : believed(&any);
 }
 
 /* ---- what they ask ---- */

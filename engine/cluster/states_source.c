@@ -1,20 +1,32 @@
 /* states_source: whose state is fetched, and of whom. */
 #include "cluster/states_parts.h"
 
-/* How long a node waits for the state of the hub that is its own by its place, before it takes another's. */
-#define PREFER_NS (30 * KH_NS_PER_S)
-
 static bool may_give(const kh_states_peer *p, uint64_t now) { return p->up && now >= p->rests_until_ns; }
 
-/* A state of this height that a peer has; maker 0: any. Lock held. */
-static const kh_state_head *offered(kh_states *s, uint64_t now, uint64_t height, uint32_t maker)
+/* What is asked of a state that is chosen, the best first: where there is none such, the next. */
+typedef enum terms { FITS_AND_COMES, FITS, ANY, TERMS } terms;
+
+bool kh_source_passed(const kh_states *s, const uint8_t id[32])
+{
+    for (uint32_t i = 0; i < s->fetch.passed_cnt; i++)
+        if (memcmp(s->fetch.passed[i], id, 32) == 0) return true;
+    return false;
+}
+
+static bool meets(const kh_states *s, const kh_state_head *h, terms t, uint64_t room)
+{
+    return (t > FITS || kh_state_file_sz(s, h) <= room) && (t > FITS_AND_COMES || !kh_source_passed(s, h->id));
+}
+
+/* A state of the wanted height that a peer has; maker 0: any. Lock held. */
+static const kh_state_head *offered(kh_states *s, uint64_t now, uint32_t maker, terms t, uint64_t room)
 {
     for (uint32_t i = 0; i < s->peer_cnt; i++) {
         const kh_states_peer *p = &s->peers[i];
         for (uint32_t k = 0; k < p->head_cnt && may_give(p, now); k++) {
             const kh_state_head *h = &p->heads[k];
-            if (h->height != height || !p->signed_well[k] || kh_states_is_refused(s, h->id)) continue;
-            if (maker == 0 || h->maker == maker) return h;
+            if (h->height != s->fetch.height || !p->signed_well[k] || kh_states_is_refused(s, h->id)) continue;
+            if ((maker == 0 || h->maker == maker) && meets(s, h, t, room)) return h;
         }
     }
     return NULL;
@@ -24,11 +36,15 @@ bool kh_source_choose(kh_states *s, uint64_t now, kh_state_head *ret)
 {
     const kh_states_people *people = &s->people;
     const kh_state_head *h = NULL;
+    bool placed = people->place != UINT32_MAX && people->hub_cnt != 0;
+    bool waits = placed && people->waits_height == s->fetch.height;
+    uint32_t own = placed ? people->hubs[people->place % people->hub_cnt].id : 0;
+    uint64_t room = kh_states_room(s);
     (void)pthread_mutex_lock(&s->lock);
-    if (people->place != UINT32_MAX && people->hub_cnt != 0)
-        h = offered(s, now, s->fetch.height, people->hubs[people->place % people->hub_cnt].id);
-    bool waits = people->place != UINT32_MAX && now - s->fetch.since_ns < PREFER_NS;
-    if (h == NULL && !waits) h = offered(s, now, s->fetch.height, 0);
+    for (int t = FITS_AND_COMES; t < TERMS && h == NULL; t++) {
+        if (placed) h = offered(s, now, own, (terms)t, room);
+        if (h == NULL && !waits) h = offered(s, now, 0, (terms)t, room);
+    }
     if (h != NULL) *ret = *h;
     (void)pthread_mutex_unlock(&s->lock);
     return h != NULL;

@@ -164,6 +164,8 @@ typedef struct kh_order_state {
 } kh_order_state;
 enum { KH_STATE_WANTED, KH_STATE_HELD, KH_STATE_HELD_BEFORE, KH_STATES };
 void kh_order_states(const kh_order *o, kh_order_state ret[KH_STATES]);
+/* kh_order_states_interval: nanoseconds between two that are wanted, and until a newer one takes the place of one not held. */
+uint64_t kh_order_states_interval(const kh_order *o);
 /* kh_order_bodies_gone: bodies of blocks at or below this height are given up: two checkpoints at or above it are held, and rule
    body_retention has passed since the lower was wanted. Never falls; 0: none. */
 uint64_t kh_order_bodies_gone(const kh_order *o);

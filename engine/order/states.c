@@ -222,4 +222,6 @@ bool kh_states_take(kh_order *o, const uint8_t *value, size_t value_n)
 
 void kh_order_states(const kh_order *o, kh_order_state ret[KH_STATES]) { memcpy(ret, o->states.of, sizeof o->states.of); }
 
+uint64_t kh_order_states_interval(const kh_order *o) { return interval(o); }
+
 uint64_t kh_order_bodies_gone(const kh_order *o) { return o->states.gone; }

@@ -353,6 +353,7 @@ Test(hub, what_it_has_not_executed_it_does_not_spare)
     w.disk.sync = counted_sync;
     cr_assert(spared(before - 1, before - 1) == before - 1 && sync_cnt >= 2);
     uint32_t synced = sync_cnt;
+    usleep(1100000); /* it does so once a second */
     block k = {0};
     own_applies(&k, BANK_A, 1, 1, 1, 100);
     node.bodies[node.body_cnt - 1].hidden = true;
@@ -364,6 +365,29 @@ Test(hub, what_it_has_not_executed_it_does_not_spare)
     wait_executed(height);
     cr_assert(spared(height + 5, height) == height);
     w.disk.sync = sync_of;
+}
+
+/* A hub that catches up below what is given up syncs now and then, not with each block. */
+Test(hub, it_spares_once_a_second)
+{
+    enum { BLOCKS = 50 };
+    begin_with_papers();
+    cr_assert(spared(UINT64_MAX, w.height) == w.height);
+    struct timespec from, to;
+    (void)clock_gettime(CLOCK_MONOTONIC, &from);
+    uint32_t steps = 0;
+    uint64_t height = w.height, last = height;
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        block k = {0};
+        own_applies(&k, BANK_A, 1 + i, 1, i % 10, 10);
+        wait_executed(height = decide(&k));
+        uint64_t now = kh_hub_spares(w.hub, UINT64_MAX);
+        steps += now != last;
+        last = now;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &to);
+    cr_assert(steps <= 1 + (uint32_t)(to.tv_sec - from.tv_sec), "%u", steps);
+    cr_assert(spared(UINT64_MAX, height) == height);
 }
 
 Test(hub, a_body_that_was_given_up_stops_it_with_a_word)

@@ -165,7 +165,7 @@ typedef struct world {
     kh_store *store;
     kh_kept *kept;
     kh_hub *hub;
-    uint64_t height, time_ns, sequence[5], checkpoint_blocks, posts_sz;
+    uint64_t height, time_ns, sequence[5], checkpoint_blocks, posts_sz, packages_sz;
 } world;
 static world w;
 
@@ -279,6 +279,7 @@ static inline kh_err world_start(void)
                                 .epoch_cnt = 1,
                                 .checkpoint_blocks = w.checkpoint_blocks,
                                 .posts_sz = w.posts_sz,
+                                .packages_sz = w.packages_sz,
                                 .alert = hub_alert,
                                 .send = hub_send};
     return kh_hub_start(&hub, &w.hub);

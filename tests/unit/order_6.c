@@ -248,6 +248,7 @@ Test(order_states, the_rule_and_no_rule)
     fx_begin(&c);
     fx_rule(&c, "body_retention", "8s");
     next(50);
+    cr_assert_eq(kh_order_states_interval(c.order), KH_NS_PER_S);
     uint64_t first = hold(attested(50));
     cr_assert(attested(700) && wanted.height == 0);
     uint64_t second = hold(attested(400));

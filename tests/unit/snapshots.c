@@ -120,6 +120,22 @@ Test(snapshots, pinned_ones_stay)
     expect((uint64_t[]){110, 120, 130, 140}, 4);
 }
 
+Test(snapshots, one_more_than_stays_is_found)
+{
+    char command[300];
+    for (uint64_t h = 10; h <= 70; h += 10) {
+        if (h == 40) pin(10, 20, 30);
+        add(h, 1000 + h);
+    }
+    expect((uint64_t[]){10, 20, 30, 40, 50, 60, 70}, 7);
+    (void)snprintf(command, sizeof command, "cp %s/snapshots/70 %s/snapshots/80", dir, dir);
+    cr_assert(system(command) == 0); /* a crash after it was written, before the one that does not stay went */
+    reopen();
+    expect((uint64_t[]){20, 30, 40, 50, 60, 70, 80}, 7); /* as many as who lists has room for */
+    pin(10, 20, 30);
+    expect((uint64_t[]){10, 20, 30, 50, 60, 70, 80}, 7); /* none that stays went */
+}
+
 Test(snapshots, chunks)
 {
     add(5, SZ);

@@ -219,6 +219,14 @@ Test(states, what_is_kept_and_what_goes)
     kh_states_counts n;
     kh_states_count(node->s, &n);
     cr_assert(n.held == 3 && n.newest == 5 && n.bytes == 3 * (160 + SZ + 6 * (96 + 32)));
+    /* What an order that was cut back does not name yet stays. */
+    kh_states_want(node->s, 0);
+    kh_states_keep(node->s, (uint64_t[]){2, 4, 0}, 3);
+    town_steps(1);
+    for (uint64_t h = 2; h <= 5; h++) cr_assert(kh_states_holds(node->s, h) == (h != 3));
+    kh_states_keep(node->s, (uint64_t[]){0, 0}, 2);
+    town_steps(1);
+    cr_assert(kh_states_holds(node->s, 2) && kh_states_holds(node->s, 5));
     /* One that is begun and wanted no more goes, too, also after a restart. */
     kh_states_want(town.nodes[3].s, 5);
     while (!town_has_file(3, "5.part")) town_steps(1);

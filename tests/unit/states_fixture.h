@@ -19,9 +19,10 @@ typedef struct town_node {
     kh_states *s;
     uint64_t held; /* the newest that was told */
     uint32_t held_cnt, place;
-    uint64_t room;
+    uint64_t room, waits_height, dripped_ns;
     bool silent, away;             /* silent: what it sends is lost; away: others see that it is not there */
     bool lies, not_had, too_large; /* its pieces are false; empty */
+    bool drips;                    /* one in 15 seconds comes */
     bool false_lists, stranger;
     uint32_t pieces_asked, lists_asked, pieces_sent;
     size_t bytes_sent;
@@ -59,6 +60,10 @@ static void town_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, si
     node->bytes_sent += n;
     if (type == KH_MSG_PIECE_GIVE && n > 36) node->pieces_sent++;
     if (node->silent || to > NODES) return;
+    if (node->drips && type == KH_MSG_PIECE_GIVE) {
+        if (town.now - node->dripped_ns < 15 * KH_NS_PER_S) return;
+        node->dripped_ns = town.now;
+    }
     town_message *m = calloc(1, sizeof *m);
     *m = (town_message){.from = from, .to = to, .type = type, .p = calloc(1, n + 1 + PIECE + 97), .n = n};
     if (n != 0) memcpy(m->p, p, n);
@@ -82,6 +87,7 @@ static void town_look(void *ctx, kh_states_people *ret)
         kh_signer_public(town.signs[i], ret->hubs[ret->hub_cnt++].attest);
     }
     ret->place = node->place;
+    ret->waits_height = node->waits_height;
 }
 
 static void town_held(void *ctx, uint64_t height)
