@@ -2,8 +2,8 @@
  * which a restart finds again: with both, who began with a state can tell whether it is the others' (hub_given.c). */
 #include "cluster/node_parts.h"
 
-#define EPOCHS_LOOKED 64u /* a statement of one epoch says what the same one of another says; older ones are of nobody's words   \
-                           */
+/* Of so many epochs back a word of the same outcome is known for the same: each statement names one. */
+#define EPOCHS_LOOKED 64u
 
 static const uint8_t lie[32];
 
