@@ -76,6 +76,21 @@ Test(hub_given, nothing_is_signed_that_was_given)
     world_open(); /* what the order does not say to be attested is said again */
     wait_said(102);
     cr_assert(post_of(101, &a) && !post_of(103, &a) && !post_of(POINT, &a) && alert_cnt == 0);
+    /* Nor does it hand that on in its own name. */
+    block more = {0};
+    state own = {0};
+    const kh_checkpoint_sink to = {state_write, &own};
+    uint32_t posts = 0;
+    block_applies(&more, BANK_A, 5000, 3);
+    uint64_t point = decide(&more);
+    for (uint32_t i = 0; i < 20000 && !checkpoint_of(point, &a); i++) usleep(500);
+    cr_assert(checkpoint_of(point, &a) && kh_hub_state_write(w.hub, point, a.posted, &to) == KH_OK);
+    for (size_t at = KH_STATE_HEAD_SZ; kh_load32(own.p + at) != KH_STATE_ITEMS_END;
+         at += KH_STATE_ITEM_SZ + kh_load32(own.p + at + KH_STATE_ITEM_AT_SIZE))
+        if (kh_load32(own.p + at) == KH_STATE_POST)
+            posts |= 1u << (kh_load64(own.p + at + KH_STATE_ITEM_AT_HEIGHT) - FIRST_HEIGHT);
+    cr_assert(point == LAST + 1 && posts == (2u | 4u | 0x1e0u), "%x", posts);
+    free(own.p);
 }
 
 /* A quorum of two cannot be without it: the other's word is enough, and were it another, it waits. */

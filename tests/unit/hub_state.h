@@ -151,6 +151,7 @@ static inline void lose_all(void)
     snprintf(cmd, sizeof cmd, "rm -rf %s/data %s/outputs && mkdir %s/data", w.root, w.root, w.root);
     cr_assert(system(cmd) == 0);
     node.post_cnt = node.word_cnt = 0;
+    for (uint32_t i = 0; i < parcel_cnt; i++) free(parcels[i].p);
     parcel_cnt = alert_cnt = 0;
 }
 

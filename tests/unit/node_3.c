@@ -287,6 +287,7 @@ Test(attestations, words_beside_a_statement)
     restart();
     said = said_of(1, 5, 0);
     cr_assert(said.same == 1 && said.differ == 1 && said_of(1, 6, 0).same == 1);
+    cr_assert(said_of(1, 5, 1).same == 0 && said_of(1, 5, 1).differ == 0);
     cr_assert(said_of(2, 5, 0).same == 0 && said_of(2, 5, 0).differ == 0);
     attested_from(17, 1, own_hash, 5);
     cr_assert(said_of(1, 5, 0).same == 2 && said_of(1, 6, 0).differ == 2);
