@@ -14,6 +14,8 @@
 #define ANSWER_NS KH_NS_PER_S          /* how long who is slower than the first peers is waited for, */
 #define ALONE_NS (5 * KH_NS_PER_S)     /* for another than the one who has answered, and */
 #define PATIENCE_NS (30 * KH_NS_PER_S) /* how long the first one */
+#define STUCK_NS (300 * KH_NS_PER_S)   /* a state of which nothing comes so long is passed over, */
+#define PASSED_NS (1800 * KH_NS_PER_S) /* so long, where the order names another */
 
 /* ---- which snapshot ---- */
 
@@ -36,6 +38,8 @@ uint64_t kh_cluster_join_upto(kh_cluster *c)
 typedef struct choosing {
     kh_order_state of[KH_STATES], chosen;
     uint64_t base, had;
+    uint64_t pieces, moved_ns;        /* of the chosen one: as many were there, since then */
+    uint64_t passed, passed_until_ns; /* 0: none */
 } choosing;
 
 static void choose(void *ctx, kh_order *order)
@@ -47,7 +51,29 @@ static void choose(void *ctx, kh_order *order)
     for (int i = 0; i < KH_STATES; i++) /* what is being fetched stays it */
         if (w->had != 0 && w->of[i].height == w->had) w->chosen = w->of[i];
     for (size_t i = 0; i < sizeof turns / sizeof turns[0] && w->chosen.height == 0; i++)
+        if (w->of[turns[i]].height >= w->base && w->of[turns[i]].height != w->passed) w->chosen = w->of[turns[i]];
+    for (size_t i = 0; i < sizeof turns / sizeof turns[0] && w->chosen.height == 0; i++) /* or there is no other */
         if (w->of[turns[i]].height >= w->base) w->chosen = w->of[turns[i]];
+}
+
+/* Nobody has it, or only such as was refused: another height's may be had. */
+static void pass_over(kh_cluster *c, choosing *w)
+{
+    kh_states_counts counts;
+    uint64_t now = c->options.clock->monotonic(c->options.clock->self);
+    kh_states_count(c->states, &counts);
+    uint64_t there = counts.wanted == w->chosen.height ? counts.pieces_there : 0;
+    if (now >= w->passed_until_ns) w->passed = 0;
+    if (w->chosen.height == 0 || w->chosen.height != w->had || there != w->pieces || kh_states_holds(c->states, w->chosen.height))
+        w->moved_ns = now;
+    w->pieces = there;
+    if (now - w->moved_ns < STUCK_NS) return;
+    KH_LOG(c->options.logging, KH_LEVEL_WARNING, "state_passed_over", {"height", NULL, w->chosen.height},
+           {"do", "nothing where peers have another; else look at the links: a state is given by those who hold it", 0});
+    w->passed = w->chosen.height;
+    w->passed_until_ns = now + PASSED_NS;
+    w->moved_ns = now;
+    w->chosen = (kh_order_state){0};
 }
 
 /* ---- opening it ---- */
@@ -92,7 +118,17 @@ static bool order_is_durable(kh_cluster *c, uint64_t height)
     return durable;
 }
 
-static kh_err make(kh_cluster *c, const kh_order_state *of, const kh_checkpoint_source *from, char *why, size_t cap)
+/* What this node saw of it above the snapshot that it began with, or the order remembers. */
+static bool differs(void *ctx, uint64_t height, const uint8_t *post, bool checkpoint)
+{
+    const kh_cluster *c = ctx;
+    kh_node_said said;
+    uint32_t flags = kh_attest_flags(kh_load32(post + 96), checkpoint ? KH_ATTEST_CHECKPOINT : 0);
+    kh_node_words(c->node, height, post, post + 32, post + 64, flags, &said);
+    return said.differ >= said.quorum;
+}
+
+static kh_err make(kh_cluster *c, const kh_order_state *of, bool own, const kh_checkpoint_source *from, char *why, size_t cap)
 {
     uint8_t chain[32];
     kh_kept_hash hash;
@@ -106,6 +142,8 @@ static kh_err make(kh_cluster *c, const kh_order_state *of, const kh_checkpoint_
                     .height = of->height,
                     .posted = of->posted,
                     .app_hash = hash.app_hash,
+                    .own = own,
+                    .differs = differs,
                     .secret_of = secret_of,
                     .ctx = c};
     kh_node_read(c->node, chain_of, chain);
@@ -155,7 +193,7 @@ static kh_err open_state(kh_cluster *c, const kh_order_state *of, char *why, siz
     kh_err err = kh_states_read(c->states, of->height, box_of, c, &is, &o.reader);
     if (err == KH_OK) err = key_is(c, of, is.epoch, why, cap);
     if (err == KH_OK) err = has_room(c, &is, why, cap);
-    if (err == KH_OK) err = make(c, of, &from, why, cap);
+    if (err == KH_OK) err = make(c, of, is.maker == c->options.config->cluster.member, &from, why, cap);
     kh_state_reader_close(o.reader);
     return err;
 }
@@ -204,6 +242,7 @@ static void *run(void *arg)
         atomic_store_explicit(&c->state_asked, w.chosen.height, memory_order_relaxed);
         if (w.chosen.height != w.had)
             KH_LOG(c->options.logging, KH_LEVEL_INFO, "state_wanted", {"height", NULL, w.chosen.height}, {"base", NULL, w.base});
+        pass_over(c, &w);
         if (w.chosen.height != 0 && kh_states_holds(c->states, w.chosen.height) && !join(c, &w.chosen)) rests = AGAIN_LOOKS;
     }
     return NULL;

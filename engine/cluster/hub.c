@@ -177,6 +177,7 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     if (err == KH_OK) err = kh_differs(h);
     if (err == KH_OK) err = kh_banks_open(h, &packed);
     if (err == KH_OK) err = kh_checkpoints_open(h);
+    if (err == KH_OK) err = kh_given_open(h);
     if (err != KH_OK) return err;
     uint64_t whole = n.more ? n.height - 1 : n.height;
     if (packed > whole) return KH_E_DAMAGED; /* the store is older than what was given out of it */
@@ -227,6 +228,8 @@ static kh_err step(kh_hub *h, uint64_t *fed)
     kh_driver_answer(h);
     kh_banks_answer(h);
     kh_checkpoints_step(h);
+    if (err == KH_OK) err = kh_given_look(h);
+    if (err == KH_OK) kh_given_say_late(h);
     return err == KH_OK ? spare(h) : err;
 }
 
@@ -234,9 +237,9 @@ static void *run(void *arg)
 {
     kh_hub *h = arg;
     uint64_t fed = atomic_load_explicit(&h->executed, memory_order_relaxed);
-    kh_err err = KH_OK;
-    kh_outputs_again(h);
-    kh_checkpoints_again(h);
+    kh_err err = kh_given_look(h);
+    h->given.late = err == KH_OK;
+    kh_given_say_late(h);
     while (err == KH_OK && !kh_hub_stops(h)) err = step(h, &fed);
     /* What is under way in the store speaks to its runs until it is done. */
     while (h->run_cnt != 0) {

@@ -38,8 +38,9 @@ typedef struct kh_hub_options {
     uint64_t checkpoint_blocks; /* 0: KH_CHECKPOINT_BLOCKS, and nothing else where there are other hubs that must say the same */
     uint64_t posts_sz;          /* bytes of DIR/outputs/posts from which on what no bank lacks goes; 0: 64 MiB */
     uint64_t packages_sz;       /* of a bank's DIR/outputs/ID.packages, from which on what it acknowledged goes; 0: 32 MiB */
-    /* alert: "EXECUTION_STOPPED", "EXECUTION_GOES_BACK", "EXECUTION_DIFFERS", "LOST_BEFORE_STATE", "CHECKPOINT_FAILED",
-     * "BODY_GIVEN_UP" */
+    uint64_t patience_ns;       /* how long one that began with a state waits for words of other hubs; 0: five minutes */
+    /* alert: "EXECUTION_STOPPED", "EXECUTION_GOES_BACK", "EXECUTION_DIFFERS", "EXECUTION_DOUBTED", "LOST_BEFORE_STATE",
+     * "CHECKPOINT_FAILED", "BODY_GIVEN_UP" */
     void (*alert)(void *ctx, const char *word, uint32_t member, uint64_t height);
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
     void *ctx;

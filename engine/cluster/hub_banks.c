@@ -236,7 +236,7 @@ static void attest_again(kh_hub *h, const kh_bank *bank, uint64_t height)
     uint64_t found = 0;
     if (kh_heights_at(h->banks.posts, height, &found, &p, &n) == KH_OK && found == height && n == KH_POST_SZ) {
         uint32_t losses = kh_load32(p + 96);
-        kh_err err = losses == KH_LOSSES_UNSAID
+        kh_err err = losses == KH_LOSSES_UNSAID || !kh_given_may_say(h, height, p, 0)
                          ? KH_OK
                          : kh_node_attest_again(h->options.node, bank->id, height, p, p + 32, p + 64, kh_attest_flags(losses, 0));
         (void)err; /* the bank asks again */
@@ -251,6 +251,10 @@ static size_t send_above(kh_hub *h, const kh_bank *bank, uint64_t above)
         uint8_t *p = NULL;
         size_t n = 0;
         if (kh_heights_after(bank->file, above, &above, &p, &n) != KH_OK) break;
+        if (above > h->given.height && !kh_given_sure(h)) {
+            free(p);
+            break;
+        }
         if (n > RECORD_HEAD_SZ) h->options.send(h->options.ctx, bank->id, KH_MSG_OUTPUTS, p + RECORD_HEAD_SZ, n - RECORD_HEAD_SZ);
         sent += n;
         free(p);

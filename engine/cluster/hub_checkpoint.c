@@ -26,7 +26,7 @@ static bool is_one(const kh_hub *h, uint64_t before, uint64_t height)
 static void attest(kh_hub *h, uint64_t height, const uint8_t post[KH_POST_SZ])
 {
     uint32_t losses = kh_load32(post + 96);
-    if (losses == KH_LOSSES_UNSAID) return;
+    if (losses == KH_LOSSES_UNSAID || !kh_given_may_say(h, height, post, KH_ATTEST_CHECKPOINT)) return;
     /* Where the node cannot say it now, a restart says it again. */
     kh_err err =
         kh_node_attest(h->options.node, height, post, post + 32, post + 64, kh_attest_flags(losses, KH_ATTEST_CHECKPOINT));
@@ -50,6 +50,7 @@ static void want(kh_hub *h, uint64_t height, uint64_t number)
 {
     kh_checkpoints *c = &h->checkpoints;
     uint8_t record[RECORD_SZ];
+    if (c->wanted[0].height == height || c->wanted[1].height == height) return;
     if (said(h, height, record)) attest(h, height, record);
     else if (height > kh_heights_newest(c->file))
         c->wanted[c->wanted[0].height != 0] = (struct kh_checkpoint_wanted){height, number};

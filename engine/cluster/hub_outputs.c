@@ -144,25 +144,10 @@ static kh_err keep(kh_hub *h, const kh_work *w, uint32_t nth, uint8_t **ret_parc
 static void attest(kh_hub *h, uint64_t height, const uint8_t post[KH_POST_SZ])
 {
     uint32_t losses = kh_load32(post + 96);
-    if (losses == KH_LOSSES_UNSAID) return;
+    if (losses == KH_LOSSES_UNSAID || !kh_given_may_say(h, height, post, 0)) return;
     /* Where the node cannot say it now, a restart says it again. */
     kh_err err = kh_node_attest(h->options.node, height, post, post + 32, post + 64, kh_attest_flags(losses, 0));
     (void)err;
-}
-
-/* Where a quorum of hubs has attested another outcome of the same order, this hub's state is not theirs, be it that it began with
-   a false one: nothing of it is given to anybody, now or after a restart. */
-static kh_err compare(kh_hub *h, uint64_t height, const uint8_t post[KH_POST_SZ])
-{
-    kh_attestation a;
-    uint32_t losses = kh_load32(post + 96);
-    if (losses == KH_LOSSES_UNSAID || !kh_node_attested_root(h->options.node, height, &a) ||
-        a.flags != kh_attest_flags(losses, 0))
-        return KH_OK;
-    if (memcmp(a.posted, post + 32, 32) == 0 && memcmp(a.outputs_root, post + 64, 32) == 0) return KH_OK;
-    kh_err err = kh_differs_note(h, height);
-    h->options.alert(h->options.ctx, "EXECUTION_DIFFERS", 0, height);
-    return err != KH_OK ? err : KH_E_DAMAGED;
 }
 
 static kh_err end(kh_hub *h, const kh_run *r)
@@ -179,7 +164,7 @@ static kh_err end(kh_hub *h, const kh_run *r)
     explicit_bzero(secret, sizeof secret);
     if (err == KH_OK) err = kh_maker_end(o->maker, post + 64);
     kh_store32(post + 96, kh_lost_counted(h, w->height));
-    if (err == KH_OK) err = compare(h, w->height, post);
+    if (err == KH_OK) err = kh_given_compare(h, w->height, post);
     for (uint32_t i = 0; i < o->bank_cnt && err == KH_OK; i++) err = keep(h, w, i, &parcels[i], &sizes[i]);
     uint64_t before = kh_heights_newest(h->banks.posts);
     if (err == KH_OK) err = kh_heights_add(h->banks.posts, w->height, post, sizeof post, NULL, 0);
@@ -190,7 +175,8 @@ static kh_err end(kh_hub *h, const kh_run *r)
         kh_checkpoints_executed(h, before, w->height, r->number);
     }
     for (uint32_t i = 0; i < o->bank_cnt && parcels != NULL; i++) {
-        if (err == KH_OK && sizes[i] != 0) h->options.send(h->options.ctx, o->parties[i], KH_MSG_OUTPUTS, parcels[i], sizes[i]);
+        if (err == KH_OK && sizes[i] != 0 && kh_given_sure(h))
+            h->options.send(h->options.ctx, o->parties[i], KH_MSG_OUTPUTS, parcels[i], sizes[i]);
         free(parcels[i]);
     }
     free(parcels);

@@ -6,6 +6,7 @@
  *   run          one entry of the store: executed, or read from its journal     hub_run.c
  *   outputs      outcomes to outputs, the block's tree, its attestation         hub_outputs.c
  *   banks        each bank's packages on disk, and what it asks for             hub_banks.c
+ *   given        what came with a state, and was not executed here              hub_given.c
  *   checkpoints  the state as of every so many heights, attested                hub_checkpoint.c
  *   state        such a state written for others                                hub_state.c
  *   driver       the hub's own submissions and their answers                    hub_driver.c */
@@ -128,6 +129,25 @@ typedef struct kh_outputs {
 KH_MUST kh_err kh_outputs_take(kh_hub *h, kh_run *r); /* a finished run, in order */
 void kh_outputs_again(kh_hub *h);                     /* at the start: attests again what the order does not say to be attested */
 
+/* ---- given ---- */
+typedef struct kh_given {
+    uint64_t height;  /* at or below it nothing was executed here; 0: all was */
+    bool own;         /* this hub had made that state */
+    atomic_bool sure; /* what it executed above is what other hubs say */
+    /* of the hub's thread */
+    bool late, doubted, waited; /* late: it became sure since; waited: nobody goes on without it, for long */
+    uint64_t looked_ns, since_ns, attested;
+} kh_given;
+KH_MUST kh_err kh_given_open(kh_hub *h);
+bool kh_given_sure(const kh_hub *h); /* packages and states may be given */
+/* kh_given_may_say: may this hub sign this of it? Any thread's, as the one before. */
+bool kh_given_may_say(kh_hub *h, uint64_t height, const uint8_t post[KH_POST_SZ], uint32_t checkpoint);
+/* kh_given_compare: what was executed, beside what other hubs said of it. KH_E_DAMAGED: a quorum says otherwise (noted, alerted).
+ */
+KH_MUST kh_err kh_given_compare(kh_hub *h, uint64_t height, const uint8_t post[KH_POST_SZ]);
+KH_MUST kh_err kh_given_look(kh_hub *h); /* again, now and then: words come later than execution */
+void kh_given_say_late(kh_hub *h);       /* what was kept back, where it became sure since */
+
 /* ---- checkpoints ---- */
 typedef struct kh_checkpoints {
     kh_heights *file; /* DIR/outputs/checkpoints: those that were attested */
@@ -197,6 +217,7 @@ struct kh_hub {
     kh_banks banks;
     kh_outputs outputs;
     kh_checkpoints checkpoints;
+    kh_given given;
     kh_driver driver;
     kh_journal_item *item;
 };

@@ -48,6 +48,7 @@ static kh_err epoch_of(kh_hub *h, uint64_t height, uint32_t *ret)
 kh_err kh_hub_state_is(kh_hub *h, uint64_t height, const uint8_t posted[32], uint32_t *ret_epoch)
 {
     uint8_t record[KH_CHECKPOINT_SZ];
+    if (height <= h->given.height || !kh_given_sure(h)) return KH_E_NOT_FOUND; /* it would answer for what it was given */
     kh_err err = record_of(h, height, posted, record);
     return err == KH_OK ? epoch_of(h, height, ret_epoch) : err;
 }
@@ -131,7 +132,8 @@ static kh_err write_bank(const writing *w, const bank_file *b)
     return err;
 }
 
-/* Without what was attested of it a package is of no use to its bank. */
+/* Without what was attested of it a package is of no use to its bank. What this hub was given and would not say, it does not hand
+   on in its own name. */
 static kh_err write_posts(const writing *w, uint64_t first)
 {
     kh_err err = KH_OK;
@@ -141,7 +143,7 @@ static kh_err write_posts(const writing *w, uint64_t first)
         err = kh_heights_after(w->h->banks.posts, at, &at, &p, &n);
         if (err != KH_OK) break;
         if (at > w->height || n != KH_POST_SZ) err = KH_E_NOT_FOUND; /* it was taken back */
-        if (err == KH_OK) err = item(w, KH_STATE_POST, at, 0, p, n);
+        if (err == KH_OK && kh_given_may_say(w->h, at, p, 0)) err = item(w, KH_STATE_POST, at, 0, p, n);
         free(p);
     }
     return err;

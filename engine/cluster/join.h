@@ -23,14 +23,18 @@ typedef struct kh_join {
     const uint8_t *app_hash;       /* of the order at height */
     const kh_kept_member *members; /* as of height: each bank's newest package must be of it */
     uint32_t member_cnt;
+    bool own; /* this hub made the state itself, as its signed head says */
+    /* differs: has a quorum of hubs attested another outcome of a height than this post of it (of the checkpoint there), as far
+       as is known? May be NULL. */
+    bool (*differs)(void *ctx, uint64_t height, const uint8_t *post, bool checkpoint);
     /* secret_of: the group's secret of an epoch; false: not had. */
     bool (*secret_of)(void *ctx, uint32_t epoch, uint8_t ret[KH_SECRET_SZ]);
     void *ctx;
 } kh_join;
 /* kh_join_make makes DIR/joined, durably. KH_E_FORMAT: it is not the state of that checkpoint, or not as it should be (why says
    where): whoever made it lies; KH_E_CLOSED: the secret of its epoch lacks; else the disk's, memory's, or the source's own. What
-   the state holds of banks, their counts and heads, is under no digest here: execution behind it shows. On failure nothing stays.
- */
+   the state holds of banks, their counts and heads, and of heights that nobody remembers words of, is under no digest here:
+   outputs/given says up to which height (hub_given.c). On failure nothing stays. */
 KH_MUST kh_err kh_join_make(const kh_join *join, const kh_checkpoint_source *from, char *why, size_t cap);
 /* kh_join_take finishes what kh_join_make began, where it did: before the store is opened. *ret_taken: DIR is the joined one now.
  */

@@ -134,6 +134,7 @@ static kh_err read_checkpoint(reading *r)
     if (memcmp(r->p, j->app_hash, 32) != 0 || memcmp(r->p + 32, j->posted, 32) != 0 ||
         memcmp(r->p + AT_DIGEST, r->head.digest, 32) != 0 || kh_load64(r->p + AT_NUMBER) != r->head.number)
         return wrong(r, "the checkpoint's record is not that of the height");
+    if (j->differs != NULL && j->differs(j->ctx, j->height, r->p, true)) return wrong(r, "hubs attested another checkpoint");
     kh_err err = open_file(r, "checkpoints", KH_CHECKPOINTS_MAGIC, &file);
     if (err == KH_OK) err = kh_heights_add(file, r->height, r->p, r->n, NULL, 0);
     if (err == KH_OK) { /* the height's own post differs from it by what is posted alone */
@@ -149,10 +150,20 @@ static kh_err read_post(reading *r)
     if (r->n != KH_POST_SZ || r->bank != 0 || r->height <= r->last_post || r->height > r->join->height)
         return wrong(r, "a post is none of its place");
     if (r->height == r->join->height && memcmp(r->p, r->said, KH_POST_SZ) != 0) return wrong(r, "the height's post is another");
+    const kh_join *j = r->join;
+    if (j->differs != NULL && j->differs(j->ctx, r->height, r->p, false)) return wrong(r, "hubs attested another outcome");
     kh_err err = r->posts == NULL ? open_file(r, "posts", KH_POSTS_MAGIC, &r->posts) : KH_OK;
     if (err == KH_OK) err = kh_heights_add(r->posts, r->height, r->p, r->n, NULL, 0);
     r->last_post = r->height;
     return err;
+}
+
+/* Is, or was, this a bank? Who is expelled stays a member. */
+static bool is_bank(const kh_join *j, uint32_t bank)
+{
+    for (uint32_t i = 0; i < j->member_cnt; i++)
+        if (j->members[i].id == bank) return j->members[i].role == KH_MEMBER_BANK;
+    return false;
 }
 
 /* Is this bank one that has outputs of every height, as of the last one? */
@@ -181,6 +192,7 @@ static kh_err read_package(reading *r)
     if (r->last_post != r->join->height) return wrong(r, "the height's own post is missing");
     if (r->bank < r->last_bank || r->bank == 0 || r->n < KH_PACKAGE_HEAD_SZ || r->height > r->join->height || r->height == 0)
         return wrong(r, "a package is none of its place");
+    if (first && !is_bank(r->join, r->bank)) return wrong(r, "a package is of no bank");
     if (first) {
         err = end_bank(r);
         if (err != KH_OK) return err;
@@ -217,6 +229,24 @@ static kh_err read_items(reading *r)
     return err == KH_OK ? read_items_end(r) : err;
 }
 
+static kh_err write_given(const kh_join *j, const char *outputs)
+{
+    char path[1024];
+    uint8_t p[KH_GIVEN_SZ] = KH_GIVEN_MAGIC;
+    kh_file *f = NULL;
+    const kh_disk *d = j->store->disk;
+    int n = snprintf(path, sizeof path, "%s/given", outputs);
+    if (n < 0 || (size_t)n >= sizeof path) return KH_E_ARG;
+    kh_store32(p + KH_GIVEN_AT_OWN, j->own);
+    kh_store64(p + KH_GIVEN_AT_HEIGHT, j->height);
+    kh_err err = d->open(d->self, path, KH_OPEN_WRITE | KH_OPEN_CREATE, &f);
+    if (err != KH_OK) return err;
+    err = d->write(d->self, f, 0, p, sizeof p);
+    if (err == KH_OK) err = d->sync(d->self, f);
+    d->close(d->self, f);
+    return err;
+}
+
 kh_err kh_join_read(const kh_join *join, const kh_checkpoint_source *from, const char *outputs, kh_join_head *ret, char *why,
                     size_t cap)
 {
@@ -229,6 +259,7 @@ kh_err kh_join_read(const kh_join *join, const kh_checkpoint_source *from, const
     end = close_file(&r.packages);
     if (err == KH_OK) err = end;
     free(r.p);
+    if (err == KH_OK) err = write_given(join, outputs);
     if (err == KH_OK) err = d->sync_dir(d->self, outputs);
     if (err == KH_OK) *ret = r.head;
     return err;

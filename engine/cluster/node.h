@@ -134,7 +134,7 @@ KH_MUST kh_err kh_node_submit_tx(kh_node *node, const uint8_t *tx, size_t n); /*
 /* kh_node_attest: a hub posts and tells what it executed, again and again until it is ordered; under the hubs' epoch as of that
    height. flags (kh_attest_flags): the losses that its execution counted, and KH_ATTEST_CHECKPOINT: of the checkpoint there,
    another statement than the height's, which may come much later. KH_E_EXISTS: it said something else of it before, under the
-   same flags. */
+   same flags, and that is known here or in the order. */
 KH_MUST kh_err kh_node_attest(kh_node *node, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
                               const uint8_t outputs_root[32], uint32_t flags);
 /* kh_node_attest_again tells one peer what this hub said of a height that is attested: a restart forgets what was ordered of it.
@@ -149,6 +149,15 @@ void kh_node_holds(kh_node *node, uint64_t height);
 KH_MUST kh_err kh_node_body(kh_node *node, const uint8_t digest[32], uint64_t height, uint8_t **ret, size_t *ret_n);
 /* kh_node_attested_root: what q hubs attested of a height; false: not (yet). Kept for the last 65,536 attested heights. */
 bool kh_node_attested_root(kh_node *node, uint64_t height, kh_attestation *ret);
+/* kh_node_words: what hubs of the set have said of a height, beside this statement of it: in the order, as far as that remembers
+   it, or to this node. Nothing counts that was found to be a lie, or counts other losses than the order does. */
+typedef struct kh_node_said {
+    uint32_t others, quorum; /* hubs of the set but this one; of the set */
+    uint32_t same, differ;   /* hubs that said this, this one among them; the most that said one other thing */
+    bool own;                /* this hub is one of the same */
+} kh_node_said;
+void kh_node_words(kh_node *node, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
+                   const uint8_t outputs_root[32], uint32_t flags, kh_node_said *ret);
 /* kh_node_attestations: the q attestations themselves, ascending by hub, for proofs. Returns their number, 0: not attested. */
 uint32_t kh_node_attestations(kh_node *node, uint64_t height, kh_attestation *ret, uint32_t max);
 /* kh_node_read calls f with the order as committed, lock held: short, and calls nothing of the node. */

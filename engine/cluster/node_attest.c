@@ -76,7 +76,7 @@ static uint32_t place_of(const kh_attests *t, uint64_t height, uint32_t flags)
     return low;
 }
 
-static kh_held *held_at(const kh_attests *t, uint64_t height, uint32_t flags)
+kh_held *kh_attests_at(const kh_attests *t, uint64_t height, uint32_t flags)
 {
     uint32_t i = place_of(t, height, flags);
     return i < t->cnt && t->held[i].height == height && t->held[i].flags == flags ? &t->held[i] : NULL;
@@ -84,7 +84,7 @@ static kh_held *held_at(const kh_attests *t, uint64_t height, uint32_t flags)
 
 static kh_held *held_for(kh_attests *t, uint64_t height, uint32_t flags)
 {
-    kh_held *there = held_at(t, height, flags);
+    kh_held *there = kh_attests_at(t, height, flags);
     uint32_t i = place_of(t, height, flags);
     if (there != NULL) return there;
     if (t->held == NULL && (t->held = malloc(KH_HELD_MAX * sizeof *t->held)) == NULL) return NULL;
@@ -157,7 +157,7 @@ static void take(kh_node *n, uint32_t from, const kh_attestation *a)
         n->counts.dropped++;
         return;
     }
-    kh_held *h = held_at(t, a->height, a->flags);
+    kh_held *h = kh_attests_at(t, a->height, a->flags);
     const kh_attestation *before = NULL;
     for (uint32_t i = 0; h != NULL && i < h->cnt; i++)
         if (h->of[i].hub == a->hub) before = &h->of[i];
@@ -210,7 +210,7 @@ static void encode(const kh_attestation *a, uint8_t ret[KH_ATTESTATION_SZ])
 /* Those that came before their block did. */
 static void check_new(kh_node *n, uint64_t height, uint32_t checkpoint)
 {
-    kh_held *h = held_at(&n->attests, height, flags_now(n, height, checkpoint));
+    kh_held *h = kh_attests_at(&n->attests, height, flags_now(n, height, checkpoint));
     if (h == NULL) return;
     check(n, h);
     for (uint32_t i = 0; i < h->cnt; i++) {
@@ -287,14 +287,14 @@ static void tell(kh_node *n, const kh_attestation *a)
 
 static const kh_attestation *own_at(kh_node *n, uint64_t height, uint32_t flags)
 {
-    const kh_held *h = held_at(&n->attests, height, flags);
+    const kh_held *h = kh_attests_at(&n->attests, height, flags);
     for (uint32_t i = 0; h != NULL && i < h->cnt; i++)
         if (h->of[i].hub == n->options.self) return &h->of[i];
     return NULL;
 }
 
 /* The hubs' epoch as of a height: the same for every hub, whenever it says it. docs/CLUSTER.md has the leaf's bytes. */
-static uint32_t epoch_at(kh_node *n, uint64_t height)
+uint32_t kh_attests_epoch(kh_node *n, uint64_t height)
 {
     uint8_t path[KH_MERKLE_PATH_MAX][32];
     kh_public_leaf leaf;
@@ -310,11 +310,11 @@ static kh_err say(kh_node *n, kh_attestation *a, bool *ret_new)
 {
     uint8_t tx[KH_ATTESTATION_SZ];
     if (n->options.attest == NULL || !in_hubs(n, n->options.self)) return KH_E_ARG;
-    a->epoch = epoch_at(n, a->height);
+    a->epoch = kh_attests_epoch(n, a->height);
     a->hub = n->options.self;
     memcpy(a->chain, n->chain_id, 32);
     const kh_attestation *before = own_at(n, a->height, a->flags);
-    if (before != NULL && !kh_attestation_agree(before, a)) return KH_E_EXISTS;
+    if (before != NULL ? !kh_attestation_agree(before, a) : kh_words_contradict(n, a)) return KH_E_EXISTS;
     *ret_new = before == NULL;
     if (before != NULL) {
         *a = *before;
@@ -384,7 +384,7 @@ void kh_attests_tick(kh_node *n)
 bool kh_node_attested_root(kh_node *n, uint64_t height, kh_attestation *ret)
 {
     kh_node_enter(n);
-    const kh_held *h = held_at(&n->attests, height, flags_now(n, height, 0));
+    const kh_held *h = kh_attests_at(&n->attests, height, flags_now(n, height, 0));
     bool attested = h != NULL && h->attested;
     if (attested) *ret = h->root;
     kh_node_leave(n);
@@ -406,7 +406,7 @@ static uint32_t collect(const kh_held *h, uint32_t quorum, kh_attestation *ret, 
 uint32_t kh_node_attestations(kh_node *n, uint64_t height, kh_attestation *ret, uint32_t max)
 {
     kh_node_enter(n);
-    const kh_held *h = held_at(&n->attests, height, flags_now(n, height, 0));
+    const kh_held *h = kh_attests_at(&n->attests, height, flags_now(n, height, 0));
     uint32_t cnt = h != NULL && h->attested ? collect(h, n->hubs.quorum, ret, max) : 0;
     kh_node_leave(n);
     return cnt;

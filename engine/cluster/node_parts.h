@@ -210,6 +210,10 @@ void kh_attests_take(kh_node *n, uint32_t from, const uint8_t *p, size_t sz);
 void kh_attests_committed(kh_node *n, const kh_order_block *block);
 void kh_attests_tick(kh_node *n);
 void kh_attests_free(kh_node *n);
+kh_held *kh_attests_at(const kh_attests *t, uint64_t height, uint32_t flags); /* NULL: nothing is held of it */
+uint32_t kh_attests_epoch(kh_node *n, uint64_t height);                       /* which statements of it name */
+/* kh_words_contradict: the order has another statement of this hub, about the same. */
+bool kh_words_contradict(kh_node *n, const kh_attestation *a);
 /* kh_attests_hash notes what this node's own app hash is from this height on. */
 void kh_attests_hash(kh_node *n, uint64_t height, const uint8_t app_hash[32]);
 /* kh_attests_order notes those of the order as of now, in place of what was noted. */

@@ -33,8 +33,14 @@ typedef enum kh_state_item {                          /* in this order */
 #define KH_POST_SZ 100u       /* of DIR/outputs/posts: {app hash, posted, outputs root, losses} */
 #define KH_CHECKPOINT_SZ 140u /* of DIR/outputs/checkpoints: a post, the checkpoint's digest, the store's entry */
 #define KH_PACKAGE_HEAD_SZ                                                                                                       \
-    80u /* of DIR/outputs/ID.packages: {count before, head before, count, head}, in front of the parcel                          \
-         */
+    80u                     /* of DIR/outputs/ID.packages: {count before, head before, count, head}, in front of the parcel      \
+                             */
+enum {                      /* DIR/outputs/given of a hub that began with a state */
+       KH_GIVEN_AT_OWN = 4, /* 1: this hub made that state itself */
+       KH_GIVEN_AT_HEIGHT = 8,
+       KH_GIVEN_SZ = 16
+};
+#define KH_GIVEN_MAGIC "KHG1"
 #define KH_POSTS_MAGIC "KHA2"
 #define KH_CHECKPOINTS_MAGIC "KHC2"
 #define KH_PACKAGES_MAGIC "KHB1"

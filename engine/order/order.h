@@ -153,6 +153,9 @@ bool kh_order_next(const kh_order *o, uint32_t sender, uint32_t *ret_incarnation
 uint64_t kh_order_attested(const kh_order *o, uint8_t ret_posted[32]);
 /* kh_order_checkpoint: the same of checkpoints. */
 uint64_t kh_order_checkpoint(const kh_order *o, uint8_t ret_posted[32]);
+/* kh_order_said: what a hub said of a height (of the checkpoint there), as far as that is remembered: the digest of its statement
+   (kh_attestation_digest), zeros where it lied. False: nothing. */
+bool kh_order_said(const kh_order *o, uint64_t height, bool checkpoint, uint32_t hub, uint8_t ret[32]);
 /* kh_order_states: the checkpoints whose states (docs/CLUSTER.md) validators are to hold, by the order. A checkpoint that rises
    is WANTED where nothing is, and a part of rule body_retention after the one that is HELD; one that is not held by then gives
    its place to a newer one. It is HELD when a quorum of the acknowledging set said so (KH_TX_HOLDS), the one held until then

@@ -199,6 +199,13 @@ bool kh_attestation_agree(const kh_attestation *a, const kh_attestation *b)
     return memcmp(x, y, sizeof x) == 0;
 }
 
+void kh_attestation_digest(const kh_attestation *a, uint8_t ret[32])
+{
+    uint8_t statement[KH_ATTEST_STATEMENT_SZ];
+    attest_statement(a, statement);
+    kh_sha256(statement, sizeof statement, ret);
+}
+
 /* ---- changes ---- */
 
 static void put_change(kh_writer *w, const kh_change *change)

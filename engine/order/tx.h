@@ -71,6 +71,7 @@ KH_MUST kh_err kh_attestation_make(const kh_signer *signer, kh_attestation *a, u
 KH_MUST kh_err kh_attestation_read(const uint8_t *p, size_t n, kh_attestation *ret);
 KH_MUST bool kh_attestation_signed_by(kh_suite suite, const kh_attestation *a, const uint8_t public_key[KH_PUBLIC_SZ]);
 bool kh_attestation_agree(const kh_attestation *a, const kh_attestation *b); /* the same statement */
+void kh_attestation_digest(const kh_attestation *a, uint8_t ret[32]);        /* SHA-256 of the statement */
 
 /* CHANGE: 4 head, chain 32, number 8, kind 4, body_sz 4, body, cnt 2, 0 2, cnt times {officer 2, 0 2, signature 64}, ascending,
    exactly k; over "kanhe/change\0", chain, number, kind, body_sz, body. */

@@ -135,3 +135,13 @@ kh_order_code kh_judge_attestation(kh_order *o, kh_at *at, const kh_tx_span *tx,
     at->err = count(o, &a, statement, others);
     return KH_R_OK;
 }
+
+bool kh_order_said(const kh_order *o, uint64_t height, bool checkpoint, uint32_t hub, uint8_t ret[32])
+{
+    const kh_attestation about = {.height = height, .flags = checkpoint ? KH_ATTEST_CHECKPOINT : 0, .hub = hub};
+    const kh_word *w = word_of(o, &about);
+    if (w == NULL) return false;
+    if ((w->flags & KH_WORD_LIED) != 0) memset(ret, 0, 32);
+    else memcpy(ret, w->statement, 32);
+    return true;
+}

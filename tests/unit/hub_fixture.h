@@ -33,7 +33,9 @@ struct kh_node {
         size_t n;
         uint32_t op_cnt;
     } subs[64];
-    bool withhold, lie; /* no quorum yet; the quorum says something else */
+    bool withhold, lie;              /* no quorum yet; the quorum says something else */
+    kh_attestation words[POSTS_MAX]; /* of other hubs, and of this one before it lost all */
+    uint32_t word_cnt, other_hubs;
 };
 typedef struct parcel {
     uint32_t bank;
@@ -142,6 +144,27 @@ IN_PLACE bool kh_node_attested_root(kh_node *n, uint64_t height, kh_attestation 
     return true;
 }
 
+/* What this hub posted here is in the order, too. */
+IN_PLACE void kh_node_words(kh_node *n, uint64_t height, const uint8_t app_hash[32], const uint8_t posted[32],
+                            const uint8_t root[32], uint32_t flags, kh_node_said *ret)
+{
+    kh_attestation a = {.height = height, .flags = flags, .epoch = 1}, other = {0};
+    memcpy(a.app_hash, app_hash, 32);
+    memcpy(a.posted, posted, 32);
+    memcpy(a.outputs_root, root, 32);
+    *ret = (kh_node_said){.others = n->other_hubs, .quorum = (n->other_hubs + 1) / 2 + 1};
+    (void)pthread_mutex_lock(&n->lock);
+    for (uint32_t i = 0; i < n->post_cnt && !ret->own; i++) ret->own = kh_attestation_agree(&n->posts[i], &a);
+    ret->same = ret->own;
+    for (uint32_t i = 0; i < n->word_cnt; i++) {
+        kh_attestation *word = &n->words[i];
+        if (word->height != height || word->flags != flags || (word->hub == HUB && ret->own)) continue;
+        if (kh_attestation_agree(word, &a)) ret->same++, ret->own |= word->hub == HUB;
+        else ret->differ += ret->differ == 0 || kh_attestation_agree(word, &other), other = *word;
+    }
+    (void)pthread_mutex_unlock(&n->lock);
+}
+
 IN_PLACE void kh_node_read(kh_node *n, void (*f)(void *ctx, kh_order *order), void *ctx) { f(ctx, n->order); }
 
 /* ---- who takes part ---- */
@@ -165,7 +188,7 @@ typedef struct world {
     kh_store *store;
     kh_kept *kept;
     kh_hub *hub;
-    uint64_t height, time_ns, sequence[5], checkpoint_blocks, posts_sz, packages_sz;
+    uint64_t height, time_ns, sequence[5], checkpoint_blocks, posts_sz, packages_sz, patience_ns;
 } world;
 static world w;
 
@@ -280,6 +303,7 @@ static inline kh_err world_start(void)
                                 .checkpoint_blocks = w.checkpoint_blocks,
                                 .posts_sz = w.posts_sz,
                                 .packages_sz = w.packages_sz,
+                                .patience_ns = w.patience_ns,
                                 .alert = hub_alert,
                                 .send = hub_send};
     return kh_hub_start(&hub, &w.hub);

@@ -13,6 +13,8 @@ typedef struct state {
     size_t n, cap, at, fail_at;
 } state;
 static state made;
+static bool not_own; /* another hub made the state */
+static bool (*hubs_differ)(void *ctx, uint64_t height, const uint8_t *post, bool checkpoint);
 
 static inline kh_err state_write(void *ctx, const void *p, size_t n)
 {
@@ -85,6 +87,8 @@ static inline void state_of_point(state *ret)
 static inline void state_begin(void)
 {
     memset(&made, 0, sizeof made);
+    not_own = false;
+    hubs_differ = NULL;
     world_begin(false);
     world_close();
     w.checkpoint_blocks = CHECKPOINT_BLOCKS;
@@ -119,6 +123,8 @@ static inline kh_err join_in(const kh_store_options *options, const char *dir, s
                  .height = POINT,
                  .posted = s->posted,
                  .app_hash = s->app_hash,
+                 .own = !not_own,
+                 .differs = hubs_differ,
                  .secret_of = secret_at,
                  .ctx = has_key ? NULL : &w};
     s->at = 0;
@@ -127,5 +133,35 @@ static inline kh_err join_in(const kh_store_options *options, const char *dir, s
     kh_err err = kh_join_make(&j, &from, why, cap);
     free(members);
     return err;
+}
+
+static char why[300] __attribute__((unused));
+
+static inline kh_err join(state *s)
+{
+    const kh_store_options options = {.clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy};
+    return join_in(&options, w.store_dir, s, true, why, sizeof why);
+}
+
+/* All that the hub had is gone, but for the order. */
+static inline void lose_all(void)
+{
+    char cmd[512];
+    world_close();
+    snprintf(cmd, sizeof cmd, "rm -rf %s/data %s/outputs && mkdir %s/data", w.root, w.root, w.root);
+    cr_assert(system(cmd) == 0);
+    node.post_cnt = node.word_cnt = 0;
+    for (uint32_t i = 0; i < parcel_cnt; i++) free(parcels[i].p);
+    parcel_cnt = alert_cnt = 0;
+}
+
+static inline void take_joined(void)
+{
+    char cmd[512];
+    bool taken = false;
+    cr_assert(kh_join_take(&w.disk, w.store_dir, &taken) == KH_OK && taken);
+    snprintf(cmd, sizeof cmd, "mv %s/data/outputs %s/outputs && [ \"$(ls %s/data | grep -c joined)\" = 0 ]", w.root, w.root,
+             w.root);
+    cr_assert(system(cmd) == 0);
 }
 #endif

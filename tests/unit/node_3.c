@@ -237,3 +237,86 @@ Test(attestations, one_that_comes_before_its_block_waits_for_it)
     kh_node_received(fx.node, 13, KH_MSG_ATTESTATION, tx, sizeof tx);
     cr_assert(fx.attested_cnt == 1 && fx.alert_member == 13);
 }
+
+/* ---- beside one statement ---- */
+
+static bool of_hub;
+static kh_node_said said_of(uint64_t height, uint8_t root, uint32_t losses)
+{
+    uint8_t outputs[32], posted[32] = {0};
+    kh_node_said said;
+    memset(outputs, root, 32);
+    kh_node_words(fx.node, height, own_hash, posted, outputs, kh_attest_flags(losses, 0), &said);
+    return said;
+}
+
+static void restart(void) /* as it is; a hub's, where it was one's */
+{
+    uint8_t *saved = NULL;
+    size_t n = 0;
+    uint64_t height;
+    kh_node_options o = fx_options(15, 4);
+    o.attest = fx.attest[4];
+    cr_assert(kh_node_save(fx.node, &saved, &n, &height) == KH_OK);
+    kh_node_free(fx.node);
+    fx.node = NULL;
+    if (!of_hub) fx.node = fx_node(saved, n);
+    else cr_assert(kh_node_new(&o, saved, n, &fx.node) == KH_OK);
+    free(saved);
+}
+
+static void order_all(void)
+{
+    const kh_tx_span *txs = NULL;
+    uint32_t cnt = kh_node_prepare(fx.node, fx.height + 1, START_NS, 1u << 20, &txs);
+    (void)fx_block(txs, cnt);
+}
+
+/* What was told is known at once, and what was ordered of it after a restart, too; what was a lie is nobody's word. */
+Test(attestations, words_beside_a_statement)
+{
+    start_attesting(3);
+    attested_from(15, 1, own_hash, 5);
+    attested_from(16, 1, own_hash, 6);
+    kh_node_said said = said_of(1, 5, 0);
+    cr_assert(said.others == 3 && said.quorum == 2 && said.same == 1 && said.differ == 1 && !said.own);
+    cr_assert(said_of(1, 7, 0).same == 0 && said_of(1, 7, 0).differ == 1);
+    said = said_of(1, 5, 1); /* none is ordered lost */
+    cr_assert(said.same == 0 && said.differ == 0 && said.others == 3);
+    order_all();
+    restart();
+    said = said_of(1, 5, 0);
+    cr_assert(said.same == 1 && said.differ == 1 && said_of(1, 6, 0).same == 1);
+    cr_assert(said_of(1, 5, 1).same == 0 && said_of(1, 5, 1).differ == 0);
+    cr_assert(said_of(2, 5, 0).same == 0 && said_of(2, 5, 0).differ == 0);
+    attested_from(17, 1, own_hash, 5);
+    cr_assert(said_of(1, 5, 0).same == 2 && said_of(1, 6, 0).differ == 2);
+    order_all();
+    restart();
+    said = said_of(1, 5, 0);
+    cr_assert(said.same == 2 && said.differ == 0); /* the quorum proved the third to lie */
+    said = said_of(1, 7, 0);
+    cr_assert(said.same == 0 && said.differ == 2);
+}
+
+/* A restart forgets what it said, the order does not: it never contradicts itself. */
+Test(attestations, a_hub_is_held_to_what_is_ordered_of_it)
+{
+    uint8_t outputs[32], posted[32] = {0};
+    of_hub = true;
+    start_attesting(3);
+    restart();
+    memset(outputs, 5, 32);
+    cr_assert(kh_node_attest(fx.node, 1, own_hash, posted, outputs, 0) == KH_OK && said_of(1, 5, 0).own);
+    const fx_message *told = fx_last(11, KH_MSG_ATTESTATION);
+    const kh_tx_span tx = {told->p, told->n};
+    cr_assert(fx_block(&tx, 1)->codes[0] == KH_R_OK);
+    restart();
+    cr_assert(said_of(1, 5, 0).own && said_of(1, 5, 0).others == 2 && !said_of(1, 6, 0).own && said_of(1, 6, 0).differ == 1);
+    cr_assert(kh_node_attest_again(fx.node, 11, 1, own_hash, posted, outputs, 0) == KH_OK);
+    restart();
+    memset(outputs, 6, 32);
+    cr_assert(kh_node_attest_again(fx.node, 11, 1, own_hash, posted, outputs, 0) == KH_E_EXISTS);
+    cr_assert(kh_node_attest(fx.node, 1, own_hash, posted, outputs, 0) == KH_E_EXISTS);
+    of_hub = false;
+}
