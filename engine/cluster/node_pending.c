@@ -138,7 +138,7 @@ static void keep(kh_node *n, kh_pending *comes, const uint8_t *tx, size_t sz)
     memcpy(comes->p, tx, sz);
     comes->n = (uint32_t)sz;
     comes->arrival = ++w->arrivals;
-    w->urgent += kh_pending_is_urgent(comes->type);
+    w->urgent += kh_pending_is_urgent((uint8_t)comes->type);
     w->txs[w->cnt++] = *comes;
 }
 
