@@ -146,7 +146,7 @@ uint64_t kh_checkpoints_least(kh_hub *h)
 
 /* ---- made ---- */
 
-static kh_err epoch_of(kh_hub *h, uint64_t height, uint32_t *ret)
+kh_err kh_hub_epoch_of(kh_hub *h, uint64_t height, uint32_t *ret)
 {
     kh_kept_block *b = NULL;
     kh_err err = kh_kept_at(h->options.kept, height, &b);
@@ -164,7 +164,7 @@ static kh_err say(kh_hub *h, const struct kh_checkpoint_wanted *w, const uint8_t
     kh_err err = kh_heights_at(h->banks.posts, w->height, &found, &post, &n);
     if (err == KH_OK && (found != w->height || n != KH_POST_SZ)) err = KH_E_NOT_FOUND;
     if (err == KH_OK) err = kh_store_chain_at(h->options.store, w->number, chain);
-    if (err == KH_OK) err = epoch_of(h, w->height, &epoch);
+    if (err == KH_OK) err = kh_hub_epoch_of(h, w->height, &epoch);
     if (err == KH_OK && (epoch == 0 || epoch > h->options.epoch_cnt || h->options.groups[epoch - 1] == NULL))
         err = KH_E_NOT_FOUND;
     if (err == KH_OK) {

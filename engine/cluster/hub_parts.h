@@ -161,7 +161,8 @@ void kh_checkpoints_close(kh_hub *h);
 void kh_checkpoints_again(kh_hub *h); /* at the start: the newest one, where no quorum has attested it */
 /* kh_checkpoints_executed: a height was executed, its post is written; before: the one before it, 0: none. */
 void kh_checkpoints_executed(kh_hub *h, uint64_t before, uint64_t height, uint64_t number);
-void kh_checkpoints_step(kh_hub *h); /* attests what is made */
+KH_MUST kh_err kh_hub_epoch_of(kh_hub *h, uint64_t height, uint32_t *ret); /* of the hubs, as of an executed height */
+void kh_checkpoints_step(kh_hub *h);                                       /* attests what is made */
 /* kh_checkpoints_least: the lowest height whose state this hub may have to make yet; UINT64_MAX: of none that was executed. */
 uint64_t kh_checkpoints_least(kh_hub *h);
 

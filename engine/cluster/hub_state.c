@@ -36,21 +36,12 @@ static kh_err record_of(kh_hub *h, uint64_t height, const uint8_t posted[32], ui
     return err;
 }
 
-static kh_err epoch_of(kh_hub *h, uint64_t height, uint32_t *ret)
-{
-    kh_kept_block *b = NULL;
-    kh_err err = kh_kept_at(h->options.kept, height, &b);
-    if (err == KH_OK) *ret = kh_load32(b->hubs_value);
-    kh_kept_block_free(b);
-    return err;
-}
-
 kh_err kh_hub_state_is(kh_hub *h, uint64_t height, const uint8_t posted[32], uint32_t *ret_epoch)
 {
     uint8_t record[KH_CHECKPOINT_SZ];
     if (height <= h->given.height || !kh_given_sure(h)) return KH_E_NOT_FOUND; /* it would answer for what it was given */
     kh_err err = record_of(h, height, posted, record);
-    return err == KH_OK ? epoch_of(h, height, ret_epoch) : err;
+    return err == KH_OK ? kh_hub_epoch_of(h, height, ret_epoch) : err;
 }
 
 static kh_err item(const writing *w, kh_state_item kind, uint64_t height, uint32_t bank, const void *p, size_t n)
@@ -179,7 +170,7 @@ kh_err kh_hub_state_write(kh_hub *h, uint64_t height, const uint8_t posted[32], 
     uint32_t epoch = 0;
     kh_checkpoint made;
     kh_err err = record_of(h, height, posted, record);
-    if (err == KH_OK) err = epoch_of(h, height, &epoch);
+    if (err == KH_OK) err = kh_hub_epoch_of(h, height, &epoch);
     if (err != KH_OK) return err;
     uint64_t number = kh_load64(record + AT_NUMBER);
     kh_store32(head + KH_STATE_AT_EPOCH, epoch);
