@@ -5,6 +5,7 @@
 #include "host/host.h"
 #include "keys.h"
 #include "peers.h"
+#include "prepare.h"
 #include "window.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -56,7 +57,6 @@ static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     free(t);
 }
 
-#define PREPARED_PER_S 1600000
 static double ours(kh_store *s, const kh_key *keys, uint32_t rows, uint32_t batch, uint32_t depth, double seconds, uint64_t *id)
 {
     flow f = {0};
@@ -100,12 +100,7 @@ static kh_store *filled(const char *dir, uint32_t rows, double seconds, kh_disk 
     }
     if (kh_store_wait(s, wait) != KH_OK) exit(1);
     free(b.p);
-    kh_store_stats stats; /* memory prepared for what follows, as an operator's hub has it (prepare_financings) */
-    if (kh_store_prepare(s, 0, (uint64_t)(seconds * PREPARED_PER_S)) != KH_OK) return s;
-    do {
-        usleep(20000);
-        kh_store_get_stats(s, &stats);
-    } while (stats.unprepared_bytes != 0);
+    prepare(s, seconds);
     return s;
 }
 

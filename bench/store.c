@@ -8,6 +8,7 @@
  */
 #include "host/host.h"
 #include "keys.h"
+#include "prepare.h"
 #include "window.h"
 
 #include <pthread.h>
@@ -21,7 +22,6 @@
 static kh_clock clock_;
 static kh_entropy entropy;
 static char dir[256];
-#define PREPARED_PER_S 1600000
 static uint32_t doc_cnt = 10000000;
 static double run_s = 4;
 static kh_key *keys; /* of all documents */
@@ -239,17 +239,6 @@ static void *snapshots(void *arg)
     return NULL;
 }
 
-/* As a hub is configured whose operator knows a day's work (prepare_financings): fresh pages are not part of what follows. */
-static void prepare(kh_store *s)
-{
-    kh_store_stats stats;
-    if (kh_store_prepare(s, 0, (uint64_t)(run_s * 3 * PREPARED_PER_S)) != KH_OK) return;
-    do {
-        usleep(20000);
-        kh_store_get_stats(s, &stats);
-    } while (stats.unprepared_bytes != 0);
-}
-
 static void rates(kh_store *s, uint64_t *id)
 {
     static const struct {
@@ -258,7 +247,7 @@ static void rates(kh_store *s, uint64_t *id)
     char name[64];
     double p, first = run(s, id, 1, 256, 16, run_s, &p);
     figure("store_reserve_durable_256x16_unprepared", first, "reserves/s", "memory as it is wanted", first / 1e6);
-    prepare(s);
+    prepare(s, 3 * run_s);
     for (uint32_t i = 0; i < 3; i++) {
         bool single = sizes[i].batch == 1;
         double rate = run(s, id, 1, sizes[i].batch, sizes[i].depth, run_s, &p);

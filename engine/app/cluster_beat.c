@@ -52,25 +52,29 @@ static void consider_saving(kh_cluster *c)
 
 /* ---- the beat ---- */
 
+bool kh_cluster_pauses(kh_cluster *c, uint32_t ms)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;
+    (void)pthread_mutex_lock(&c->beat_lock);
+    for (int rc = 0; !c->ending && rc != ETIMEDOUT;) rc = pthread_cond_timedwait(&c->beat_end, &c->beat_lock, &until);
+    bool goes_on = !c->ending;
+    (void)pthread_mutex_unlock(&c->beat_lock);
+    return goes_on;
+}
+
 static void *beat(void *arg)
 {
     kh_cluster *c = arg;
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    (void)pthread_mutex_lock(&c->beat_lock);
-    for (uint32_t n = 0; !c->ending; n++) {
-        (void)pthread_mutex_unlock(&c->beat_lock);
+    for (uint32_t n = 0; kh_cluster_pauses(c, n != 0 ? BEAT_MS : 0); n++) {
         kh_node_tick(c->node);
         if (c->view != NULL && n % VIEW_BEATS == 0) kh_view_tick(c->view);
         if (!atomic_load(&c->failed)) consider_saving(c);
         kh_cluster_bodies_tick(c);
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += (long)BEAT_MS * 1000000;
-        if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;
-        (void)pthread_mutex_lock(&c->beat_lock);
-        for (int rc = 0; !c->ending && rc != ETIMEDOUT;) rc = pthread_cond_timedwait(&c->beat_end, &c->beat_lock, &until);
     }
-    (void)pthread_mutex_unlock(&c->beat_lock);
     return NULL;
 }
 

@@ -1,9 +1,7 @@
 /* cluster_make: a hub makes the sealed state of the checkpoint that the order wants, beside what it executes: a thread of its
  * own, at the lowest priority. */
-#include <errno.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 #include "app/cluster_parts.h"
 
@@ -15,20 +13,6 @@ typedef struct making {
     kh_state_maker *maker;
     uint64_t bytes;
 } making;
-
-bool kh_cluster_pauses(kh_cluster *c, uint32_t ms)
-{
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;
-    (void)pthread_mutex_lock(&c->beat_lock);
-    for (int rc = 0; !c->ending && rc != ETIMEDOUT;) rc = pthread_cond_timedwait(&c->beat_end, &c->beat_lock, &until);
-    bool goes_on = !c->ending;
-    (void)pthread_mutex_unlock(&c->beat_lock);
-    return goes_on;
-}
 
 void kh_cluster_yields(void)
 {

@@ -118,6 +118,7 @@ void kh_cluster_note_why(kh_cluster *c, const char *why);
 KH_MUST bool kh_cluster_links(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_unlink(kh_cluster *c);
 void kh_cluster_count_peers(kh_cluster *c, kh_cluster_counts *ret);
+bool kh_cluster_pauses(kh_cluster *c, uint32_t ms); /* false: at once where the beat is to end */
 KH_MUST bool kh_cluster_beat(kh_cluster *c, char *why, size_t cap);
 void kh_cluster_tell_end(kh_cluster *c); /* nothing waits from now on; the threads end */
 void kh_cluster_still(kh_cluster *c);    /* ends the beat */
@@ -142,8 +143,7 @@ uint64_t kh_cluster_join_upto(kh_cluster *c);
 KH_MUST bool kh_cluster_hub(kh_cluster *c, char *why, size_t cap);
 /* kh_cluster_group_wanted is kh_hub_options.group_wanted. */
 bool kh_cluster_group_wanted(void *ctx, uint32_t epoch);
-bool kh_cluster_pauses(kh_cluster *c, uint32_t ms); /* false: at once where the beat is to end */
-void kh_cluster_yields(void);                       /* this thread: lowest priority */
+void kh_cluster_yields(void); /* this thread: lowest priority */
 void kh_cluster_save(kh_cluster *c, uint64_t now);
 /* kh_cluster_note takes down a block's height where it has a change by officers. */
 KH_MUST kh_err kh_cluster_note(kh_cluster *c, uint64_t height, const uint8_t *types, const uint16_t *codes, uint32_t n);

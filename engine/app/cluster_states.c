@@ -1,8 +1,6 @@
 /* cluster_states: sealed states of checkpoints at this node: which of them it wants and keeps, as the order says, and the thread
  * that waits for the disk and the signatures that this takes. */
-#include <errno.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include "app/cluster_parts.h"
 
 #define TICK_MS 20u
@@ -176,19 +174,10 @@ static void steer(kh_cluster *c)
 static void *run(void *arg)
 {
     kh_cluster *c = arg;
-    struct timespec until;
-    (void)pthread_mutex_lock(&c->beat_lock);
-    for (uint32_t n = 0; !c->ending; n++) {
-        (void)pthread_mutex_unlock(&c->beat_lock);
+    for (uint32_t n = 0; kh_cluster_pauses(c, n != 0 ? TICK_MS : 0); n++) {
         if (n % STEER_TICKS == 0) steer(c);
         kh_states_tick(c->states);
-        (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += (long)TICK_MS * 1000000;
-        if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;
-        (void)pthread_mutex_lock(&c->beat_lock);
-        for (int rc = 0; !c->ending && rc != ETIMEDOUT;) rc = pthread_cond_timedwait(&c->beat_end, &c->beat_lock, &until);
     }
-    (void)pthread_mutex_unlock(&c->beat_lock);
     return NULL;
 }
 
