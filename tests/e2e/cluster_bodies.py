@@ -6,7 +6,7 @@ tap = Tap()
 root = tempfile.mkdtemp(prefix="kanhe-bodies-")
 town = Town(root, "town", "--checkpoint-blocks", "20")
 NODES = ["hub1", "bank11", "bank12", "bank13", "bank14"]
-PAPERS = 400
+PAPERS = 4000  # more than banks apply for in all the time that is waited
 applied = iter(range(1, PAPERS))
 
 
@@ -31,6 +31,7 @@ def goes_on(condition, seconds=180):
     while not condition() and time.monotonic() < end:
         apply(11)
         apply(12)
+        time.sleep(0.1)
     return condition()
 
 
