@@ -21,9 +21,9 @@
 #include "app/config.h"
 #include "app/logging.h"
 #include "cluster/changes.h"
-#include "cluster/hub.h"
-#include "cluster/states.h"
-#include "cluster/view.h"
+#include "hub/hub.h"
+#include "states/states.h"
+#include "view/view.h"
 #include "link/link.h"
 
 #define KH_CLUSTER_SAVE_BLOCKS 256u

@@ -1,7 +1,7 @@
 /* cluster_attested: a quorum's attestations of a height, out of the chain. Threads  any. */
 #ifndef KH_APP_CLUSTER_ATTESTED_H
 #define KH_APP_CLUSTER_ATTESTED_H
-#include "cluster/kept.h"
+#include "kept/kept.h"
 
 /* kh_cluster_attestations finds equal attestations of the block `of` by a quorum of the hubs that stood under it, ascending by
    hub; signatures are not looked at: consensus did. rpc: CometBFT's. KH_E_NOT_FOUND: no quorum in the next 4,096 blocks that have

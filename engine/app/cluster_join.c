@@ -6,7 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 #include "app/cluster_parts.h"
-#include "cluster/join.h"
+#include "states/join.h"
 #include "host/host.h"
 
 #define LOOK_MS 1000u

@@ -18,9 +18,9 @@
 #include "abci/abci.h"
 #include "app/cluster.h"
 #include "cluster/changes.h"
-#include "cluster/register.h"
-#include "cluster/snapshots.h"
-#include "cluster/states.h"
+#include "kept/register.h"
+#include "kept/snapshots.h"
+#include "states/states.h"
 
 struct kh_cluster {
     kh_cluster_options options;

@@ -2,7 +2,7 @@
  * attestations, and three answers of its own CometBFT. Nobody but the financing's bank has the package. Threads  any. */
 #ifndef KH_APP_PROVE_H
 #define KH_APP_PROVE_H
-#include "cluster/kept.h"
+#include "kept/kept.h"
 #include "proof/comet.h"
 
 typedef struct kh_prove_change {

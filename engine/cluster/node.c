@@ -1,6 +1,6 @@
 /* node: its life, the lock, what peers send, the beat. */
 #include <stdlib.h>
-#include "cluster/node_parts.h"
+#include "cluster/parts.h"
 
 #define PEER_GIVE_MAX ((int64_t)KH_GIVE_BURST)
 

@@ -1,7 +1,7 @@
 /* embed: inside libkanhe: the engine's handle, opening the store as a question needs, rows, and texts that name things. */
 #ifndef KH_EMBED_EMBED_H
 #define KH_EMBED_EMBED_H
-#include "cluster/view.h"
+#include "view/view.h"
 #include "formats/formats.h"
 #include "host/host.h"
 #include "service/limits.h"

@@ -4,7 +4,7 @@
  *
  * Input: steps of two bytes each and what they take: see `step`. */
 #include "../sim/sim_disk.h"
-#include "cluster/states.h"
+#include "states/states.h"
 #include "crypto/digest.h"
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #include "../sim/sim_disk.h"
 #include "../unit/view_fake.h"
 #include "attest/attest.h"
-#include "cluster/view.h"
+#include "view/view.h"
 #include "crypto/digest.h"
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-#include "cluster/states.h"
+#include "states/states.h"
 #include "host/host.h"
 
 enum { NODES = 3, HUBS = 2, PIECE = 16384, SZ = 12 * PIECE + 99, QUEUE = 256, FAST = 50 };

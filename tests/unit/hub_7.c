@@ -1,6 +1,6 @@
 /* hub, the state of a checkpoint: what it is made from stays while it may be asked for, and where that is gone none is made. */
 #include <sys/stat.h>
-#include "cluster/heights.h"
+#include "kept/heights.h"
 #include "hub_state.h"
 
 TestSuite(hub_made, .init = state_begin, .fini = state_end);

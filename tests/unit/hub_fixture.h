@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <unistd.h>
-#include "cluster/hub.h"
+#include "hub/hub.h"
 #include "crypto/digest.h"
 #include "host/host.h"
 #include "store_ops.h"

@@ -1,8 +1,8 @@
 /* hub_state: a world whose hub has made checkpoints, the state of one as bytes, and a directory made from it. */
 #ifndef KH_TESTS_HUB_STATE_H
 #define KH_TESTS_HUB_STATE_H
-#include "cluster/join.h"
-#include "cluster/state_form.h"
+#include "states/join.h"
+#include "states/state_form.h"
 #include "hub_fixture.h"
 
 enum { BLOCKS = 8, CHECKPOINT_BLOCKS = 4, POINT = 104 }; /* heights 100 to 107 */

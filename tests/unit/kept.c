@@ -1,6 +1,6 @@
 /* kept: blocks and members of the order on disk: found again, cut above what was saved, and never quietly short of it. */
 #include <fcntl.h>
-#include "cluster/heights.h"
+#include "kept/heights.h"
 #include "hub_fixture.h"
 
 static char why[256];

@@ -1,6 +1,6 @@
 /* node: what it offers, CometBFT's side, bodies that lack, bytes from anywhere, parcels. */
 #include "node_fixture.h"
-#include "cluster/node_parts.h"
+#include "cluster/parts.h"
 
 TestSuite(pending, .fini = fx_end);
 TestSuite(chain, .fini = fx_end);

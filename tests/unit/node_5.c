@@ -1,7 +1,7 @@
 /* node: the checkpoint's state that it holds, told until it is ordered, and what others say of theirs; bodies that were given up.
  */
 #include "node_fixture.h"
-#include "cluster/node_parts.h"
+#include "cluster/parts.h"
 
 TestSuite(holds, .fini = fx_end);
 TestSuite(given_up, .fini = fx_end);

@@ -1,5 +1,5 @@
 /* register: members, rules and rates in the store of a node that executes nothing else. */
-#include "cluster/register.h"
+#include "kept/register.h"
 #include "hub_fixture.h"
 #include "order/inside.h"
 

@@ -1,5 +1,5 @@
 /* snapshots: those that a node gives, over restarts and damage, and one that it takes from givers that lie. */
-#include "cluster/snapshots.h"
+#include "kept/snapshots.h"
 #include "crypto/digest.h"
 #include "host/host.h"
 #include <criterion/criterion.h>

@@ -2,7 +2,7 @@
  * lost, some are made false. */
 #ifndef KH_TESTS_STATES_FIXTURE_H
 #define KH_TESTS_STATES_FIXTURE_H
-#include "cluster/states.h"
+#include "states/states.h"
 #include "crypto/digest.h"
 #include "host/host.h"
 #include "sim_disk.h"

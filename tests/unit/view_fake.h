@@ -1,7 +1,7 @@
 /* The world that the unit tests of the view put around it. */
 #ifndef VIEW_FAKE_H
 #define VIEW_FAKE_H
-#include "cluster/kept.h"
+#include "kept/kept.h"
 #include "cluster/node.h"
 
 typedef struct fake_submitted {

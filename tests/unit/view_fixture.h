@@ -2,7 +2,7 @@
 #ifndef KH_TESTS_VIEW_FIXTURE_H
 #define KH_TESTS_VIEW_FIXTURE_H
 #include "attest/attest.h"
-#include "cluster/view.h"
+#include "view/view.h"
 #include "crypto/digest.h"
 #include "host/host.h"
 #include "view_fake.h"

@@ -1,0 +1,390 @@
+/* disk: what a view keeps on disk: files of sealed records, and the packages in them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "view/parts.h"
+
+#define FILE_MAGIC 0x3156484bu   /* "KHV1" */
+#define RECORD_MAGIC 0x5256484bu /* "KHVR" */
+#define CLOSING_SZ (1u << 20)    /* since the last snapshot: closing makes one */
+#define TEXT_HEAD_SZ 16u         /* of a package's record: height, block time */
+
+char *kh_view_path(const kh_view *v, const char *name, char ret[512])
+{
+    (void)snprintf(ret, 512, "%s%s%s", v->dir, name[0] != '\0' ? "/" : "", name);
+    return ret;
+}
+
+void kh_view_segment_name(uint32_t segment, char ret[32]) { (void)snprintf(ret, 32, "%08x.view", segment); }
+
+/* ---- files ---- */
+
+kh_err kh_view_file_new(kh_view *v, const char *name, kh_view_segment *ret)
+{
+    const kh_disk *d = v->options.disk;
+    char path[512];
+    uint8_t head[KH_VIEW_HEAD_SZ] = {0};
+    kh_view_segment file = {.end = KH_VIEW_HEAD_SZ};
+    kh_err err = v->options.entropy->fill(v->options.entropy->self, file.id, sizeof file.id);
+    if (err == KH_OK)
+        err = d->open(d->self, kh_view_path(v, name, path), KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE, &file.file);
+    if (err != KH_OK) return err;
+    kh_store32(head, FILE_MAGIC);
+    memcpy(head + 8, file.id, sizeof file.id);
+    err = d->truncate(d->self, file.file, 0);
+    if (err == KH_OK) err = d->write(d->self, file.file, 0, head, sizeof head);
+    if (err == KH_OK) err = d->sync_dir(d->self, kh_view_path(v, "", path));
+    if (err != KH_OK) {
+        d->close(d->self, file.file);
+        return err;
+    }
+    *ret = file;
+    return KH_OK;
+}
+
+kh_err kh_view_file_open(kh_view *v, const char *name, kh_view_segment *ret)
+{
+    const kh_disk *d = v->options.disk;
+    char path[512];
+    uint8_t head[KH_VIEW_HEAD_SZ];
+    size_t n = 0;
+    kh_view_segment file = {0};
+    kh_err err = d->open(d->self, kh_view_path(v, name, path), KH_OPEN_READ, &file.file);
+    if (err != KH_OK) return err;
+    err = d->size(d->self, file.file, &file.end);
+    if (err == KH_OK) err = d->read(d->self, file.file, 0, head, sizeof head, &n);
+    if (err == KH_OK && (n < sizeof head || kh_load32(head) != FILE_MAGIC)) err = n < sizeof head ? KH_E_AGAIN : KH_E_DAMAGED;
+    if (err != KH_OK) {
+        d->close(d->self, file.file);
+        return err;
+    }
+    memcpy(file.id, head + 8, sizeof file.id);
+    *ret = file;
+    return KH_OK;
+}
+
+void kh_view_file_close(kh_view *v, kh_view_segment *file)
+{
+    if (file->file != NULL) v->options.disk->close(v->options.disk->self, file->file);
+    file->file = NULL;
+}
+
+/* ---- records ---- */
+
+static void key_of(const kh_view *v, const kh_view_segment *file, uint64_t number, uint8_t ret[32])
+{
+    uint8_t info[11 + 8] = "kanhe/view"; /* with its NUL */
+    kh_store64(info + 11, number);
+    kh_hkdf_sha256(file->id, sizeof file->id, v->disk_secret, sizeof v->disk_secret, info, sizeof info, ret, 32);
+}
+
+static void head_of(uint64_t number, size_t n, uint8_t ret[KH_VIEW_RECORD_SZ])
+{
+    kh_store32(ret, RECORD_MAGIC);
+    kh_store32(ret + 4, (uint32_t)n);
+    kh_store64(ret + 8, number);
+    kh_store64(ret + 16, kh_xxh3(ret, 16));
+}
+
+static void aad_of(const kh_view *v, const uint8_t head[KH_VIEW_RECORD_SZ], uint8_t ret[KH_VIEW_RECORD_SZ + 36])
+{
+    memcpy(ret, head, KH_VIEW_RECORD_SZ);
+    memcpy(ret + KH_VIEW_RECORD_SZ, v->chain, 32);
+    kh_store32(ret + KH_VIEW_RECORD_SZ + 32, v->options.party);
+}
+
+kh_err kh_view_record_write(kh_view *v, kh_view_segment *file, uint8_t *text, size_t n)
+{
+    const kh_disk *d = v->options.disk;
+    uint8_t key[32], head[KH_VIEW_RECORD_SZ + KH_SEAL_TAG_MAX_SZ], aad[KH_VIEW_RECORD_SZ + 36];
+    size_t head_sz = KH_VIEW_RECORD_SZ + kh_seal_tag_sz(v->options.suite);
+    uint64_t number = file->next_number++; /* not again, whatever becomes of this one */
+    if (n > KH_VIEW_TEXT_MAX) return KH_E_ARG;
+    key_of(v, file, number, key);
+    head_of(number, n, head);
+    aad_of(v, head, aad);
+    kh_err err = kh_seal(v->options.suite, key, aad, sizeof aad, text, n, head + KH_VIEW_RECORD_SZ);
+    if (err == KH_OK) err = d->write(d->self, file->file, file->end, head, head_sz);
+    if (err == KH_OK && n > 0) err = d->write(d->self, file->file, file->end + head_sz, text, n);
+    if (err == KH_OK) file->end += head_sz + n;
+    return err;
+}
+
+kh_err kh_view_record_read(kh_view *v, const kh_view_segment *file, uint64_t offset, uint64_t number, uint8_t **ret,
+                           size_t *ret_n, uint64_t *ret_next)
+{
+    const kh_disk *d = v->options.disk;
+    uint8_t key[32], head[KH_VIEW_RECORD_SZ + KH_SEAL_TAG_MAX_SZ], aad[KH_VIEW_RECORD_SZ + 36];
+    size_t head_sz = KH_VIEW_RECORD_SZ + kh_seal_tag_sz(v->options.suite), n = 0;
+    if (offset == file->end) return KH_E_NOT_FOUND;
+    if (file->end - offset < head_sz) return KH_E_AGAIN;
+    kh_err err = d->read(d->self, file->file, offset, head, head_sz, &n);
+    if (err != KH_OK || n != head_sz) return err != KH_OK ? err : KH_E_IO;
+    uint64_t size = kh_load32(head + 4), left = file->end - offset - head_sz;
+    bool sound = kh_load32(head) == RECORD_MAGIC && kh_load64(head + 8) == number && kh_load64(head + 16) == kh_xxh3(head, 16);
+    if (!sound) return KH_E_DAMAGED;
+    if (size > left) return KH_E_AGAIN;
+    uint8_t *text = malloc(size + 1);
+    if (text == NULL) return KH_E_NOMEM;
+    err = d->read(d->self, file->file, offset + head_sz, text, size, &n);
+    key_of(v, file, number, key);
+    aad_of(v, head, aad);
+    if (err == KH_OK && n != size) err = KH_E_IO;
+    if (err == KH_OK && !kh_unseal(v->options.suite, key, aad, sizeof aad, text, size, head + KH_VIEW_RECORD_SZ))
+        err = size == left ? KH_E_AGAIN : KH_E_DAMAGED; /* the last one may have been under way */
+    if (err != KH_OK) {
+        free(text);
+        return err;
+    }
+    *ret = text;
+    *ret_n = size;
+    *ret_next = offset + head_sz + size;
+    return KH_OK;
+}
+
+/* ---- packages ---- */
+
+kh_err kh_view_place_add(kh_view *v, const kh_view_place *place)
+{
+    if (v->place_cnt == v->place_cap) {
+        uint32_t cap = v->place_cap == 0 ? 256 : v->place_cap * 2;
+        kh_view_place *places = realloc(v->places, cap * sizeof *places);
+        if (places == NULL) return KH_E_NOMEM;
+        v->places = places;
+        v->place_cap = cap;
+    }
+    v->places[v->place_cnt++] = *place;
+    return KH_OK;
+}
+
+kh_err kh_view_package_at(kh_view *v, uint64_t height, uint8_t **ret, size_t *ret_n, uint64_t *ret_time_ns)
+{
+    uint32_t low = 0, high = v->place_cnt;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (v->places[middle].height < height) low = middle + 1;
+        else high = middle;
+    }
+    const kh_view_place *place = &v->places[low];
+    if (low == v->place_cnt || place->height != height) return KH_E_NOT_FOUND;
+    *ret_time_ns = place->time_ns;
+    if (place->bytes != NULL) {
+        uint8_t *bytes = malloc(place->size);
+        if (bytes == NULL) return KH_E_NOMEM;
+        memcpy(bytes, place->bytes, place->size);
+        *ret = bytes;
+        *ret_n = place->size;
+        return KH_OK;
+    }
+    char name[32];
+    kh_view_segment file;
+    uint64_t next;
+    kh_view_segment_name(place->segment, name);
+    kh_err err = kh_view_file_open(v, name, &file);
+    if (err != KH_OK) return err;
+    err = kh_view_record_read(v, &file, place->offset, place->number, ret, ret_n, &next);
+    kh_view_file_close(v, &file);
+    if (err != KH_OK) return err == KH_E_AGAIN || err == KH_E_NOT_FOUND ? KH_E_DAMAGED : err;
+    *ret_n -= TEXT_HEAD_SZ;
+    memmove(*ret, *ret + TEXT_HEAD_SZ, *ret_n);
+    return KH_OK;
+}
+
+/* ---- saving ---- */
+
+static kh_err segment_ready(kh_view *v)
+{
+    char name[32];
+    kh_err err = KH_OK;
+    if (v->segment.file != NULL) {
+        if (v->segment.end < KH_VIEW_SEGMENT_SZ) return KH_OK;
+        err = v->options.disk->sync(v->options.disk->self, v->segment.file);
+        kh_view_file_close(v, &v->segment);
+    }
+    kh_view_segment_name(v->last_segment + 1, name);
+    kh_view_segment file;
+    if (err == KH_OK) err = kh_view_file_new(v, name, &file);
+    if (err != KH_OK) return err;
+    file.name = ++v->last_segment;
+    v->segment = file;
+    return KH_OK;
+}
+
+static kh_err write_next(kh_view *v, uint32_t nth)
+{
+    (void)pthread_mutex_lock(&v->lock);
+    kh_view_place place = v->places[nth]; /* its bytes are freed by who saves alone */
+    (void)pthread_mutex_unlock(&v->lock);
+    uint8_t *text = malloc(place.size + TEXT_HEAD_SZ);
+    kh_err err = text != NULL ? segment_ready(v) : KH_E_NOMEM;
+    if (err == KH_OK) {
+        kh_store64(text, place.height);
+        kh_store64(text + 8, place.time_ns);
+        memcpy(text + TEXT_HEAD_SZ, place.bytes, place.size);
+        place.segment = v->segment.name;
+        place.offset = v->segment.end;
+        place.number = v->segment.next_number;
+        err = kh_view_record_write(v, &v->segment, text, place.size + TEXT_HEAD_SZ);
+    }
+    free(text);
+    if (err != KH_OK) return err;
+    (void)pthread_mutex_lock(&v->lock);
+    v->places[nth].segment = place.segment;
+    v->places[nth].offset = place.offset;
+    v->places[nth].number = place.number;
+    (void)pthread_mutex_unlock(&v->lock);
+    v->since_snapshot += place.size;
+    return KH_OK;
+}
+
+/* What could not be written is tried again at the next beat, in a new segment. */
+void kh_view_save(kh_view *v)
+{
+    const kh_disk *d = v->options.disk;
+    uint32_t end = v->saved_cnt;
+    (void)pthread_mutex_lock(&v->lock);
+    uint64_t height = v->height; /* what is below and not among the places had no outputs */
+    uint32_t upto = v->place_cnt;
+    bool closing = v->closing;
+    (void)pthread_mutex_unlock(&v->lock);
+    kh_err err = KH_OK;
+    for (; end < upto && err == KH_OK; end++) err = write_next(v, end);
+    if (err == KH_OK && v->saved_cnt < upto) err = d->sync(d->self, v->segment.file);
+    (void)pthread_mutex_lock(&v->lock);
+    if (err == KH_OK) {
+        for (; v->saved_cnt < upto; v->saved_cnt++) {
+            v->unsaved_sz -= v->places[v->saved_cnt].size;
+            free(v->places[v->saved_cnt].bytes);
+            v->places[v->saved_cnt].bytes = NULL;
+        }
+        v->counts.durable_height = height;
+    } else kh_view_file_close(v, &v->segment);
+    bool wanted = v->since_snapshot > (closing && v->options.snapshot_sz > CLOSING_SZ ? CLOSING_SZ : v->options.snapshot_sz);
+    if (err == KH_OK && wanted && v->saved_cnt == v->place_cnt && kh_view_snapshot_make(v) == KH_OK) v->since_snapshot = 0;
+    (void)pthread_mutex_unlock(&v->lock);
+}
+
+/* ---- recovery ---- */
+
+typedef struct names {
+    uint32_t *of, cnt, cap;
+    kh_err err;
+} names;
+
+static void take_name(void *ctx, const char *name)
+{
+    names *all = ctx;
+    char *end, again[32];
+    unsigned long n = strtoul(name, &end, 16);
+    if (n == 0 || n > UINT32_MAX || strcmp(end, ".view") != 0) return;
+    kh_view_segment_name((uint32_t)n, again);
+    if (strcmp(again, name) != 0) return;
+    if (all->cnt == all->cap) {
+        uint32_t cap = all->cap == 0 ? 64 : all->cap * 2;
+        uint32_t *more = realloc(all->of, cap * sizeof *more);
+        if (more == NULL) {
+            all->err = KH_E_NOMEM;
+            return;
+        }
+        all->of = more;
+        all->cap = cap;
+    }
+    all->of[all->cnt++] = (uint32_t)n;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* replay_one takes a record over: its package goes on where the view stands. */
+static kh_err replay_one(kh_view *v, kh_view_place place, const uint8_t *text, size_t n)
+{
+    kh_package package;
+    if (n < TEXT_HEAD_SZ) return KH_E_DAMAGED;
+    place.height = kh_load64(text);
+    place.time_ns = kh_load64(text + 8);
+    place.size = (uint32_t)(n - TEXT_HEAD_SZ);
+    if (place.height <= v->height) return KH_OK; /* written twice, a write having failed */
+    kh_err err = kh_package_read(text + TEXT_HEAD_SZ, place.size, v->chain, &package);
+    if (err != KH_OK) return err == KH_E_NOMEM ? err : KH_E_DAMAGED;
+    if (package.count_before > v->count && kh_view_may_begin(v)) kh_view_begin(v, &package);
+    bool goes_on = package.party == v->options.party && package.height == place.height && package.count_before == v->count &&
+                   memcmp(package.head_before, v->head, 32) == 0;
+    err = goes_on ? kh_view_apply(v, &package, place.time_ns) : KH_E_DAMAGED;
+    if (err == KH_OK) err = kh_view_place_add(v, &place);
+    if (err == KH_OK) v->saved_cnt = v->place_cnt;
+    kh_package_free(&package);
+    return err;
+}
+
+static kh_err replay(kh_view *v, uint32_t segment, uint64_t *ret_at)
+{
+    char name[32];
+    kh_view_segment file;
+    kh_view_segment_name(segment, name);
+    kh_err err = kh_view_file_open(v, name, &file);
+    if (err != KH_OK) return err == KH_E_AGAIN ? KH_OK : err; /* made, and nothing written */
+    uint64_t at = KH_VIEW_HEAD_SZ, number = 0;
+    for (uint64_t next; err == KH_OK; at = next, number++) {
+        uint8_t *text = NULL;
+        size_t n = 0;
+        err = kh_view_record_read(v, &file, at, number, &text, &n, &next);
+        if (err == KH_OK) err = replay_one(v, (kh_view_place){.offset = at, .number = number, .segment = segment}, text, n);
+        free(text);
+        if (err == KH_OK) v->since_snapshot += n;
+    }
+    *ret_at = at;
+    kh_view_file_close(v, &file);
+    /* What breaks off was never told to be on disk; whether it lacks shows where the next segment goes on. */
+    return err == KH_E_NOT_FOUND || err == KH_E_AGAIN ? KH_OK : err;
+}
+
+/* Where a snapshot's view begins its first package says. */
+static kh_err find_beginning(kh_view *v)
+{
+    kh_package package;
+    uint8_t *p = NULL;
+    size_t n = 0;
+    uint64_t time_ns;
+    if (kh_kept_base(v->options.kept) == 0) return KH_OK;
+    v->begins = v->count;
+    if (v->place_cnt == 0) return KH_OK;
+    kh_err err = kh_view_package_at(v, v->places[0].height, &p, &n, &time_ns);
+    if (err == KH_OK && kh_package_read(p, n, v->chain, &package) != KH_OK) err = KH_E_DAMAGED;
+    else if (err == KH_OK) {
+        v->begins = package.count_before;
+        kh_package_free(&package);
+    }
+    free(p);
+    return err == KH_E_NOT_FOUND ? KH_E_DAMAGED : err;
+}
+
+kh_err kh_view_recover(kh_view *v, char *why, size_t cap)
+{
+    const kh_disk *d = v->options.disk;
+    names all = {0};
+    uint32_t covered = 0;
+    uint64_t at = 0;
+    char path[512];
+    kh_err err = d->make_dir(d->self, v->dir);
+    if (err == KH_E_EXISTS) err = KH_OK;
+    if (err == KH_OK) err = d->list(d->self, kh_view_path(v, "", path), take_name, &all);
+    if (err == KH_OK) err = all.err;
+    if (err == KH_OK) {
+        err = kh_view_snapshot_load(v, &covered);
+        if (err == KH_E_NOT_FOUND) err = KH_OK;
+        else if (err == KH_OK) err = find_beginning(v);
+    }
+    if (all.cnt > 0) qsort(all.of, all.cnt, sizeof *all.of, by_number);
+    uint32_t segment = 0;
+    for (uint32_t i = 0; i < all.cnt && err == KH_OK; i++) {
+        segment = v->last_segment = all.of[i];
+        if (segment > covered) err = replay(v, segment, &at);
+    }
+    v->counts.durable_height = v->height;
+    free(all.of);
+    if (err != KH_OK)
+        (void)snprintf(why, cap, "%s: segment %08x at byte %llu: %s", v->dir, segment, (unsigned long long)at, kh_err_text(err));
+    return err;
+}
