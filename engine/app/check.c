@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "app/cluster_keys.h"
+#include "member/keys.h"
 #include "app/daemon.h"
-#include "app/genesis_json.h"
-#include "app/privilege.h"
+#include "member/genesis_json.h"
+#include "process/privilege.h"
 
 static int wrong_cnt;
 

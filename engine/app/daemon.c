@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
-#include "app/genesis_json.h"
+#include "member/genesis_json.h"
 #include "app/parts.h"
 
 #define CLUSTER_PATIENCE_S 10

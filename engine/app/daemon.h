@@ -13,7 +13,7 @@
  * log had failed. */
 #ifndef KH_APP_DAEMON_H
 #define KH_APP_DAEMON_H
-#include "app/config.h"
+#include "process/config.h"
 
 /* kh_daemon_check looks at what the configuration names (files, modes, the user, ports) and says on stdout what would be done.
    0 or 2. */

@@ -1,14 +1,14 @@
 /* parts: what the files of kanhed's wiring share: everything that runs, in the order in which it was started. */
 #ifndef KH_APP_PARTS_H
 #define KH_APP_PARTS_H
-#include "app/cluster.h"
-#include "app/cluster_http.h"
-#include "app/config.h"
-#include "app/forward.h"
-#include "app/held.h"
-#include "app/logging.h"
-#include "app/notify.h"
-#include "app/watch.h"
+#include "member/cluster.h"
+#include "member/http.h"
+#include "process/config.h"
+#include "member/forward.h"
+#include "process/held.h"
+#include "process/logging.h"
+#include "process/notify.h"
+#include "process/watch.h"
 #include "embed/embed.h"
 #include "http/http.h"
 #include "ingest/ingest.h"

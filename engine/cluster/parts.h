@@ -1,13 +1,13 @@
 /* parts: what the files of the node share with each other, and nobody else includes.
  *
  *   node      life cycle, the lock, what peers send, the beat                    node.c
- *   chain     CometBFT's side: blocks, results, what is durable                  cluster/chain.c
- *   own       operations that wait, batches under way and what became of them    cluster/queue.c, cluster/send.c, cluster/own.c
- *   acks      other senders' bodies: checked, stored, acknowledged               cluster/acks.c
- *   pending   transactions to offer, and the choice for a proposal               cluster/pending.c, cluster/prepare.c
- *   wants     ordered bodies that lack                                           cluster/bodies.c
- *   attest    attestations held by height, contradictions                        cluster/attest.c
- *   holds     the checkpoint's state that this node holds, told to the order     cluster/holds.c
+ *   chain     CometBFT's side: blocks, results, what is durable                  chain.c
+ *   own       operations that wait, batches under way and what became of them    queue.c, send.c, own.c
+ *   acks      other senders' bodies: checked, stored, acknowledged               acks.c
+ *   pending   transactions to offer, and the choice for a proposal               pending.c, prepare.c
+ *   wants     ordered bodies that lack                                           bodies.c
+ *   attest    attestations held by height, contradictions                        attest.c
+ *   holds     the checkpoint's state that this node holds, told to the order     holds.c
  *
  * All of it with the node's lock held. */
 #ifndef KH_CLUSTER_PARTS_H

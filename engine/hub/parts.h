@@ -1,15 +1,15 @@
 /* parts: what the files of the hub share with each other, and nobody else includes.
  *
  *   hub          the thread: blocks in order, runs under way, restarts          hub.c
- *   feed         a block's batches opened, judged, laid into entries (runs)     hub/feed.c, hub/judge.c
- *   lost         what was ordered lost, and the way back where it was executed   hub/lost.c
- *   run          one entry of the store: executed, or read from its journal     hub/run.c
- *   outputs      outcomes to outputs, the block's tree, its attestation         hub/outputs.c
- *   banks        each bank's packages on disk, and what it asks for             hub/banks.c
- *   given        what came with a state, and was not executed here              hub/given.c
- *   checkpoints  the state as of every so many heights, attested                hub/checkpoint.c
- *   state        such a state written for others                                hub/state.c
- *   driver       the hub's own submissions and their answers                    hub/driver.c */
+ *   feed         a block's batches opened, judged, laid into entries (runs)     feed.c, judge.c
+ *   lost         what was ordered lost, and the way back where it was executed   lost.c
+ *   run          one entry of the store: executed, or read from its journal     run.c
+ *   outputs      outcomes to outputs, the block's tree, its attestation         outputs.c
+ *   banks        each bank's packages on disk, and what it asks for             banks.c
+ *   given        what came with a state, and was not executed here              given.c
+ *   checkpoints  the state as of every so many heights, attested                checkpoint.c
+ *   state        such a state written for others                                state.c
+ *   driver       the hub's own submissions and their answers                    driver.c */
 #ifndef KH_HUB_PARTS_H
 #define KH_HUB_PARTS_H
 #include <pthread.h>

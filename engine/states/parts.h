@@ -1,11 +1,11 @@
 /* parts: what the files of states share, and nobody else includes.
  *
- *   states          life cycle, tick                            states.c
- *   held            what is held, wanted, and goes              states/held.c
- *   file            heads, and where what is in a file           states/file.c
- *   maker, reader                                                states/maker.c, states/reader.c
- *   peers           messages, and what peers are given           states/peers.c
- *   fetch           what is wanted, from peers                   states/fetch.c, states/source.c */
+ *   states          life cycle, tick                             states.c
+ *   held            what is held, wanted, and goes               held.c
+ *   file            heads, and where what is in a file           file.c
+ *   maker, reader                                                maker.c, reader.c
+ *   peers           messages, and what peers are given           peers.c
+ *   fetch           what is wanted, from peers                   fetch.c, source.c */
 #ifndef KH_STATES_PARTS_H
 #define KH_STATES_PARTS_H
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* fuzz_config: any bytes as kanhed's configuration: an answer with a sentence or a configuration within its bounds, nothing else.
  */
 #include <stdlib.h>
-#include "app/config.h"
+#include "process/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

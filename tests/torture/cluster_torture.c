@@ -4,7 +4,7 @@
  * cluster_torture [SECONDS] */
 #include "../unit/link_fixture.h"
 #include "../unit/store_ops.h"
-#include "app/cluster_parts.h"
+#include "member/parts.h"
 #include "crypto/digest.h"
 #include "host/host.h"
 

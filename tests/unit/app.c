@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "app/config.h"
-#include "app/logging.h"
+#include "process/config.h"
+#include "process/logging.h"
 
 #define MINIMUM "data = \"d\"; listen = \"127.0.0.1:0\"; ca = \"ca.pem\"; certificate = \"/etc/c.pem\"; key = \"k.pem\";\n"
 static kh_config c;

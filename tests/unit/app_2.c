@@ -7,10 +7,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "app/cluster_keys.h"
-#include "app/comet_rpc.h"
-#include "app/config.h"
-#include "app/genesis_json.h"
+#include "member/keys.h"
+#include "member/comet_rpc.h"
+#include "process/config.h"
+#include "member/genesis_json.h"
 
 #define MINIMUM "data = \"d\"; listen = \"127.0.0.1:0\"; ca = \"ca.pem\"; certificate = \"/etc/c.pem\"; key = \"k.pem\";\n"
 #define LINKS "links = { listen = \"127.0.0.2:27000\"; ca = \"l.pem\"; certificate = \"c\"; key = \"k\"; peers = ( %s ); };"

@@ -1,6 +1,6 @@
 /* Unit tests of the forwarder: against small HTTPS servers in this process that say what the test wants: fail-over, time-outs,
  * quorums, the bank's own certificate. */
-#include "app/forward.h"
+#include "member/forward.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <openssl/ssl.h>

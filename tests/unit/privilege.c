@@ -23,7 +23,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "app/privilege.h"
+#include "process/privilege.h"
 
 static char folder[] = "/tmp/kanhe-privilege-XXXXXX", inside[64], outside[] = "/tmp/kanhe-privilege-outside-XXXXXX";
 static int landlock_abi, count, wrong, other_end, peer_end;

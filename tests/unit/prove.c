@@ -1,8 +1,8 @@
 /* prove: a receipt made of what the order, the hubs' maker of outputs and a CometBFT (its answers made up, its keys real) give;
  * and what does not make one. */
 #include "../proofs/world.h"
-#include "app/genesis_json.h"
-#include "app/prove.h"
+#include "member/genesis_json.h"
+#include "member/prove.h"
 #include "attest/attest.h"
 #include "order_fixture.h"
 #include "proof/genesis.h"
