@@ -87,7 +87,16 @@ bool kh_decmessage_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *text
         if (!add_line(t, l, texts, item)) return false;
     item->line = line;
     kh_item_contract(item, field(t, head, "ContrNo"));
-    return kh_item_add_ref(item, texts, KH_REF_LINK, KH_KIND_BILL_OF_LADING, field(t, head, "BillNo"), (kh_text){NULL, 0});
+    return kh_item_add_link(item, texts, KH_KIND_BILL_OF_LADING, field(t, head, "BillNo"), (kh_text){NULL, 0});
+}
+
+/* When a receipt was issued; some write hundredths of a second behind it without a point: 20240131T10203055. */
+static kh_text notice_time(const kh_xml_tree *t, uint32_t root)
+{
+    kh_text text = FIRST_OF(t, root, "NOTICE_DATE", "D_DATE");
+    if (text.n == 17 && text.p[8] == 'T' && memchr(text.p, ':', text.n) == NULL && memchr(text.p, '-', text.n) == NULL)
+        text.n = 15;
+    return text;
 }
 
 bool kh_decresult_item(const kh_xml_tree *t, uint32_t root, const kh_feed *feed, kh_item_texts *texts, kh_item *item)
@@ -100,7 +109,7 @@ bool kh_decresult_item(const kh_xml_tree *t, uint32_t root, const kh_feed *feed,
     if (!kh_item_declaration_number(item, texts, field(t, root, "ENTRY_ID"), FIRST_OF(t, root, "CUS_CIQ_NO", "SEQ_NO"),
                                     (kh_text){NULL, 0}))
         return false;
-    if (!kh_when_parse(FIRST_OF(t, root, "NOTICE_DATE", "D_DATE"), BEIJING_S, &ignored, &d->issue_time))
+    if (!kh_when_parse(notice_time(t, root), BEIJING_S, &ignored, &d->issue_time))
         return kh_item_refuse(item, texts, KH_C_FORMAT, "NOTICE_DATE is not a date and time (2024-01-31T10:20:30).");
     for (uint32_t i = 0; feed != NULL && i < feed->channel_cnt; i++)
         if (kh_text_equal(channel, kh_text_of(feed->channels[i].channel))) {

@@ -160,6 +160,14 @@ bool kh_item_add_ref(kh_item *item, kh_item_texts *texts, kh_ref_role role, kh_k
     return true;
 }
 
+bool kh_item_add_link(kh_item *item, kh_item_texts *texts, kh_kind kind, kh_text number, kh_text issuer)
+{
+    bool some = false;
+    for (uint32_t i = 0; i < number.n; i++)
+        some = some || (number.p[i] >= '0' && number.p[i] <= '9') || (number.p[i] & 0x80) != 0;
+    return !some || kh_item_add_ref(item, texts, KH_REF_LINK, kind, number, issuer);
+}
+
 void kh_item_contract(kh_item *item, kh_text contract)
 {
     if (contract.n == 0) return;

@@ -31,6 +31,9 @@ bool kh_item_add_amount(kh_item *item, kh_item_texts *texts, kh_currency currenc
 /* kh_item_add_ref adds a reference to (kind, number, issuer), issuer canonical or none; the same one twice is one, an empty
    number none. False: refused (malformed number, more than KH_DOC_REFS_MAX). */
 bool kh_item_add_ref(kh_item *item, kh_item_texts *texts, kh_ref_role role, kh_kind kind, kh_text number, kh_text issuer);
+/* kh_item_add_link adds a link to a document that the paper names: a number without a digit ("NIL", "*") stands for none, and the
+   papers that have it are no group. */
+bool kh_item_add_link(kh_item *item, kh_item_texts *texts, kh_kind kind, kh_text number, kh_text issuer);
 /* kh_item_contract sets the contract number; none is none. */
 void kh_item_contract(kh_item *item, kh_text contract);
 /* kh_item_bill_of_lading_code: the UN/EDIFACT 1001 code of a bill of lading (704, 705, 706, 709, 714; with or without `N`). */

@@ -75,36 +75,71 @@ static bool add_amount(const kh_xml_tree *t, uint32_t node, kh_item_texts *texts
     return kh_item_add_amount(item, texts, currency, amount);
 }
 
-static uint32_t item_price(const kh_xml_tree *t, uint32_t goods)
+/* The prices of a commodity, or of an item that has its invoice lines itself. *ret_some: there is one that is not empty. */
+static bool add_prices(const kh_xml_tree *t, uint32_t node, kh_item_texts *texts, kh_item *item, bool *ret_some)
 {
-    uint32_t price = kh_xml_path(t, goods, "Commodity/InvoiceLine/ItemChargeAmount");
-    return price != 0 ? price : kh_xml_path(t, goods, "InvoiceLine/ItemChargeAmount");
+    for (uint32_t l = kh_xml_child(t, node, "InvoiceLine"); l != 0; l = kh_xml_again(t, l)) {
+        uint32_t price = kh_xml_child(t, l, "ItemChargeAmount");
+        if (kh_xml_text(t, price).n == 0) continue;
+        *ret_some = true;
+        if (!add_amount(t, price, texts, item)) return false;
+    }
+    return true;
+}
+
+/* The prices of an item: it may hold several commodities. *ret_all: each has one. */
+static bool add_item(const kh_xml_tree *t, uint32_t goods, kh_item_texts *texts, kh_item *item, bool *ret_some, bool *ret_all)
+{
+    uint32_t commodity = kh_xml_child(t, goods, "Commodity");
+    bool own = false;
+    *ret_some = false;
+    *ret_all = commodity != 0;
+    for (; commodity != 0; commodity = kh_xml_again(t, commodity)) {
+        bool some = false;
+        if (!add_prices(t, commodity, texts, item, &some)) return false;
+        *ret_some = *ret_some || some;
+        *ret_all = *ret_all && some;
+    }
+    if (*ret_some) return true;
+    if (!add_prices(t, goods, texts, item, &own)) return false;
+    *ret_some = *ret_all = own;
+    return true;
+}
+
+static bool has_price(const kh_xml_tree *t, uint32_t node)
+{
+    for (uint32_t l = kh_xml_child(t, node, "InvoiceLine"); l != 0; l = kh_xml_again(t, l))
+        if (kh_xml_child(t, l, "ItemChargeAmount") != 0) return true;
+    return false;
 }
 
 bool kh_wco_states_amounts(const kh_xml_tree *t, uint32_t declaration)
 {
     if (kh_xml_child(t, declaration, "InvoiceAmount") != 0) return true;
     for (uint32_t g = kh_xml_child(t, declaration, "GoodsShipment"); g != 0; g = kh_xml_again(t, g))
-        for (uint32_t i = kh_xml_child(t, g, "GovernmentAgencyGoodsItem"); i != 0; i = kh_xml_again(t, i))
-            if (item_price(t, i) != 0) return true;
+        for (uint32_t i = kh_xml_child(t, g, "GovernmentAgencyGoodsItem"); i != 0; i = kh_xml_again(t, i)) {
+            if (has_price(t, i)) return true;
+            for (uint32_t c = kh_xml_child(t, i, "Commodity"); c != 0; c = kh_xml_again(t, c))
+                if (has_price(t, c)) return true;
+        }
     return false;
 }
 
 bool kh_wco_amounts(const kh_xml_tree *t, uint32_t declaration, bool partial, kh_item_texts *texts, kh_item *item)
 {
     uint32_t header = kh_xml_child(t, declaration, "InvoiceAmount");
-    int64_t items = 0, priced = 0, stated = whole(kh_xml_path_text(t, declaration, "GoodsItemQuantity"));
-    bool in_order = true;
+    int64_t items = 0, stated = whole(kh_xml_path_text(t, declaration, "GoodsItemQuantity"));
+    bool in_order = true, any = false; /* in_order: numbered 1 to k, each with its price */
     if (kh_xml_text(t, header).n != 0) return add_amount(t, header, texts, item);
     for (uint32_t g = kh_xml_child(t, declaration, "GoodsShipment"); g != 0; g = kh_xml_again(t, g))
         for (uint32_t i = kh_xml_child(t, g, "GovernmentAgencyGoodsItem"); i != 0; i = kh_xml_again(t, i)) {
-            uint32_t price = item_price(t, i);
+            bool some, all;
             if (whole(kh_xml_path_text(t, i, "SequenceNumeric")) != ++items) in_order = false;
-            if (kh_xml_text(t, price).n == 0) continue;
-            priced++;
-            if (!add_amount(t, price, texts, item)) return false;
+            if (!add_item(t, i, texts, item, &some, &all)) return false;
+            any = any || some;
+            if (!all) in_order = false;
         }
-    if (partial && priced > 0 && (!in_order || priced != items || (stated > 0 && stated != items)))
+    if (partial && any && (!in_order || (stated > 0 && stated != items)))
         return kh_item_refuse(item, texts, KH_C_FORMAT,
                               "The amendment states the price of some items only, so the new total is not known; "
                               "send the InvoiceAmount, or the whole declaration again.");
@@ -126,17 +161,17 @@ static kh_text without_date(kh_text id)
     return (kh_text){id.p, id.n - n};
 }
 
-/* A document that the declaration names: an invoice (380; 935, "on which the value is declared"), a bill of lading, a contract
-   (315). Its issuer, for an invoice, is the seller. */
+/* A document that the declaration names: an invoice (380; 935, "on which the value is declared"; an Invoice without a type), a
+   bill of lading, a contract (315). Its issuer, for an invoice, is the seller. */
 static bool add_document(const kh_xml_tree *t, uint32_t node, kh_text seller, kh_item_texts *texts, kh_item *item)
 {
     kh_text category = kh_xml_path_text(t, node, "CategoryCode"), type = kh_xml_path_text(t, node, "TypeCode");
     kh_text id = kh_xml_path_text(t, node, "ID");
     bool previous = strcmp(kh_xml_at(t, node)->name, "PreviousDocument") == 0;
+    if (strcmp(kh_xml_at(t, node)->name, "Invoice") == 0 && type.n == 0) type = kh_text_of("380");
     if (!previous && category.n != 0 && !is(category, "N")) return true; /* Y935 and the like are other lists */
     if (type.n == 4 && (type.p[0] == 'N' || type.p[0] == 'n')) type = (kh_text){type.p + 1, 3};
-    if (kh_item_bill_of_lading_code(type))
-        return kh_item_add_ref(item, texts, KH_REF_LINK, KH_KIND_BILL_OF_LADING, id, (kh_text){NULL, 0});
+    if (kh_item_bill_of_lading_code(type)) return kh_item_add_link(item, texts, KH_KIND_BILL_OF_LADING, id, (kh_text){NULL, 0});
     if (is(type, "380") || (is(type, "935") && !previous)) {
         char canonical[KH_NUMBER_MAX + 1], issuer[KH_ISSUER_MAX + 1];
         uint32_t n = 0, issuer_n = 0;
@@ -146,7 +181,7 @@ static bool add_document(const kh_xml_tree *t, uint32_t node, kh_text seller, kh
         if (kh_number_is_chinese_invoice((kh_text){canonical, n}) ||
             (kh_owner_canonical(seller, issuer, &issuer_n) == KH_C_FORMAT))
             issuer_n = 0;
-        return kh_item_add_ref(item, texts, KH_REF_LINK, KH_KIND_INVOICE, id, (kh_text){issuer_n != 0 ? issuer : NULL, issuer_n});
+        return kh_item_add_link(item, texts, KH_KIND_INVOICE, id, (kh_text){issuer_n != 0 ? issuer : NULL, issuer_n});
     }
     if (is(type, "315") && item->contract_text.n == 0) kh_item_contract(item, id);
     return true;
@@ -154,7 +189,7 @@ static bool add_document(const kh_xml_tree *t, uint32_t node, kh_text seller, kh
 
 static bool add_documents_of(const kh_xml_tree *t, uint32_t parent, kh_text seller, kh_item_texts *texts, kh_item *item)
 {
-    static const char *const names[] = {"AdditionalDocument", "PreviousDocument", "TransportContractDocument"};
+    static const char *const names[] = {"AdditionalDocument", "PreviousDocument", "TransportContractDocument", "Invoice"};
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
         for (uint32_t d = kh_xml_child(t, parent, names[k]); d != 0; d = kh_xml_again(t, d))
             if (!add_document(t, d, seller, texts, item)) return false;
@@ -174,14 +209,19 @@ static bool add_documents(const kh_xml_tree *t, uint32_t declaration, kh_text se
     return true;
 }
 
+kh_text kh_wco_when(const kh_xml_tree *t, uint32_t node, const char *name)
+{
+    uint32_t when = kh_xml_child(t, node, name);
+    kh_text text = kh_xml_path_text(t, when, "DateTimeString");
+    if (text.n == 0) text = kh_xml_path_text(t, when, "DateTime");
+    return text.n != 0 ? text : kh_xml_text(t, when);
+}
+
 static bool set_dates(const kh_xml_tree *t, uint32_t declaration, kh_item_texts *texts, kh_item *item)
 {
     uint64_t ignored;
     kh_date issued = 0;
-    kh_text accepted = kh_xml_path_text(t, declaration, "AcceptanceDateTime/DateTimeString");
-    kh_text at = kh_xml_path_text(t, declaration, "IssueDateTime/DateTimeString");
-    if (accepted.n == 0) accepted = kh_xml_path_text(t, declaration, "AcceptanceDateTime/DateTime");
-    if (at.n == 0) at = kh_xml_path_text(t, declaration, "IssueDateTime/DateTime");
+    kh_text accepted = kh_wco_when(t, declaration, "AcceptanceDateTime"), at = kh_wco_when(t, declaration, "IssueDateTime");
     if (!kh_when_parse(at, 0, &issued, &item->document.issue_time) || !kh_when_parse(accepted, 0, &item->document.date, &ignored))
         return kh_item_refuse(item, texts, KH_C_FORMAT, "A date of the declaration is not a date (2024-01-31 or 20240131…).");
     if (item->document.date == 0 && item->document.action == KH_DOC_PUT) item->document.date = issued;

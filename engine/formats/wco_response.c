@@ -50,11 +50,10 @@ bool kh_wco_response_item(const kh_xml_tree *t, uint32_t root, uint32_t *step, b
                           kh_item *item)
 {
     kh_op_document *d = &item->document;
-    kh_text function = kh_xml_path_text(t, root, "FunctionCode"), at = kh_xml_path_text(t, root, "IssueDateTime/DateTimeString");
+    kh_text function = kh_xml_path_text(t, root, "FunctionCode"), at = kh_wco_when(t, root, "IssueDateTime");
     kh_date ignored;
     uint32_t named = next_named(t, kh_xml_child(t, root, "Declaration"));
     *ret_more = false;
-    if (at.n == 0) at = kh_xml_path_text(t, root, "IssueDateTime/DateTime");
     if (function.n == 0)
         return kh_item_refuse(item, texts, KH_C_FORMAT,
                               "The notification has no FunctionCode, so it does not say what happened.");

@@ -23,4 +23,6 @@ bool kh_xml_stands_once(const kh_xml_tree *t, uint32_t node, const char *names, 
    count only where they can be all there are (see wco.c); else refused. False: refused. */
 bool kh_wco_amounts(const kh_xml_tree *t, uint32_t declaration, bool partial, kh_item_texts *texts, kh_item *item);
 bool kh_wco_states_amounts(const kh_xml_tree *t, uint32_t declaration);
+/* kh_wco_when: the text of a point in time of this name: in a DateTimeString or DateTime, else its own. */
+kh_text kh_wco_when(const kh_xml_tree *t, uint32_t node, const char *name);
 #endif
