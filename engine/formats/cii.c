@@ -14,6 +14,13 @@ static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
     v->country = kh_xml_path_text(t, party, "PostalTradeAddress/CountryID");
 }
 
+/* The invoices that a settlement, the document's or a line's, refers to. */
+static void preceding(const kh_xml_tree *t, uint32_t settlement, kh_invoice *v)
+{
+    for (uint32_t r = kh_xml_child(t, settlement, "InvoiceReferencedDocument"); r != 0; r = kh_xml_again(t, r))
+        kh_invoice_add_preceding(v, kh_xml_path_text(t, r, "IssuerAssignedID"));
+}
+
 /* An amount may be stated in the tax currency too: the invoice's own is meant, or the one that names none. */
 static uint32_t amount_of(const kh_xml_tree *t, uint32_t settlement, const char *name, kh_text currency)
 {
@@ -53,14 +60,10 @@ bool kh_cii_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *texts, kh_i
     }
     v.payable_currency = kh_xml_currency(t, due);
     seller(t, kh_xml_child(t, agreement, "SellerTradeParty"), &v);
-    for (uint32_t r = kh_xml_child(t, settlement, "InvoiceReferencedDocument"); r != 0; r = kh_xml_again(t, r)) {
-        kh_text number = kh_xml_path_text(t, r, "IssuerAssignedID");
-        if (number.n == 0) continue;
-        if (v.preceding_cnt == KH_DOC_REFS_MAX)
-            return kh_item_refuse(item, texts, KH_C_CAPACITY, "The invoice names more than %d preceding invoices.",
-                                  KH_DOC_REFS_MAX);
-        v.preceding[v.preceding_cnt++] = number;
-    }
+    preceding(t, settlement, &v);
+    if (v.preceding_cnt == 0)
+        for (uint32_t l = kh_xml_child(t, trade, "IncludedSupplyChainTradeLineItem"); l != 0; l = kh_xml_again(t, l))
+            preceding(t, kh_xml_child(t, l, "SpecifiedLineTradeSettlement"), &v);
     for (uint32_t a = kh_xml_child(t, agreement, "AdditionalReferencedDocument"); a != 0; a = kh_xml_again(t, a)) {
         if (!kh_item_bill_of_lading_code(kh_xml_path_text(t, a, "TypeCode"))) continue;
         if (v.bill_cnt == KH_DOC_REFS_MAX)

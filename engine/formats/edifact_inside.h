@@ -27,17 +27,21 @@ typedef struct kh_edifact_seller {
     kh_edifact_kept vat, registration, identifier, country, name;
 } kh_edifact_seller;
 
-enum { KH_MOA_DUE = 0, KH_MOA_PREPAID = 6, KH_MOA_CNT = 7 };
+/* The qualifiers of MOA that are read, in the order in which they count as the total. From KH_MOA_RATES on they may stand in the
+   summary's groups of a tax or an allowance too, for that alone. */
+enum { KH_MOA_DUE = 0, KH_MOA_RATES = 4, KH_MOA_PREPAID = 6, KH_MOA_CNT = 7 };
 
 typedef struct kh_edifact_invoice { /* the message being read */
     enum { KH_EDIFACT_HEADER, KH_EDIFACT_PARTIES, KH_EDIFACT_LINES, KH_EDIFACT_SUMMARY } part;
     kh_edifact_kept number, type_code, function, date, other_date, currency, contract;
     kh_edifact_seller seller;
     bool currency_is_sure, in_seller; /* in_seller: the last NAD was the seller's */
+    bool in_group;                    /* of a tax or an allowance, in the summary */
     kh_edifact_kept amount[KH_MOA_CNT], amount_currency[KH_MOA_CNT];
+    bool differs[KH_MOA_CNT]; /* it stands twice, with different amounts */
     uint32_t preceding_cnt, bill_cnt;
-    kh_edifact_kept preceding[KH_DOC_REFS_MAX], bills[KH_DOC_REFS_MAX];
-    bool too_many;
+    kh_edifact_kept preceding[KH_DOC_REFS_MAX], bills[KH_DOC_REFS_MAX]; /* preceding: the lines' where the header has none */
+    bool preceding_of_lines, too_many_preceding, too_many_bills;
 } kh_edifact_invoice;
 
 enum kh_edifact_warning { KH_EDIFACT_UNT, KH_EDIFACT_UNZ, KH_EDIFACT_NO_UNZ, KH_EDIFACT_WARNING_CNT };

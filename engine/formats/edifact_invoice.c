@@ -108,14 +108,25 @@ static void read_party(kh_edifact *e, const kh_edifact_segment *s)
     seller->country = kept(e, s, 9, 0);
 }
 
-static void add(kh_edifact_invoice *v, kh_edifact_kept list[KH_DOC_REFS_MAX], uint32_t *cnt, kh_edifact_kept value)
+/* The same number twice is one. */
+static void add(kh_edifact_kept list[KH_DOC_REFS_MAX], uint32_t *cnt, kh_edifact_kept value, bool *too_many)
 {
     if (value.n == 0) return;
-    if (*cnt == KH_DOC_REFS_MAX) v->too_many = true;
+    for (uint32_t i = 0; i < *cnt; i++)
+        if (kh_text_equal(TEXT(list[i]), TEXT(value))) return;
+    if (*cnt == KH_DOC_REFS_MAX) *too_many = true;
     else list[(*cnt)++] = value;
 }
 
-/* Before the parties: of the invoice. After the seller: his. After others: theirs. */
+/* The invoices that lines refer to count where the header names none. */
+static void read_preceding(kh_edifact_invoice *v, kh_edifact_kept value)
+{
+    if (v->part != KH_EDIFACT_HEADER && v->preceding_cnt == 0) v->preceding_of_lines = true;
+    if (v->part != KH_EDIFACT_HEADER && !v->preceding_of_lines) return;
+    add(v->preceding, &v->preceding_cnt, value, &v->too_many_preceding);
+}
+
+/* Before the parties: of the invoice. After the seller: his. After others: theirs. In the lines: of the line. */
 static void read_reference(kh_edifact *e, const kh_edifact_segment *s)
 {
     static const char *const precedings[] = {"IV", "OI"}, *const bills[] = {"BM", "MB", "BH"};
@@ -127,20 +138,31 @@ static void read_reference(kh_edifact *e, const kh_edifact_segment *s)
         if (is(&qualifier, "GN") || is(&qualifier, "XA")) to = &v->seller.registration;
         if (to != NULL && to->n == 0) *to = value;
     }
+    bool names_preceding = rank_of(&qualifier, precedings, CNT(precedings)) != 0;
+    if (names_preceding && (v->part == KH_EDIFACT_HEADER || v->part == KH_EDIFACT_LINES)) read_preceding(v, value);
     if (v->part != KH_EDIFACT_HEADER) return;
     if (is(&qualifier, "CT") && v->contract.n == 0) v->contract = value;
-    if (rank_of(&qualifier, precedings, CNT(precedings)) != 0) add(v, v->preceding, &v->preceding_cnt, value);
-    if (rank_of(&qualifier, bills, CNT(bills)) != 0) add(v, v->bills, &v->bill_cnt, value);
+    if (rank_of(&qualifier, bills, CNT(bills)) != 0) add(v->bills, &v->bill_cnt, value, &v->too_many_bills);
 }
 
 static void read_paper(kh_edifact *e, const kh_edifact_segment *s)
 {
     kh_edifact_kept code = kept(e, s, 1, 0);
-    if (kh_item_bill_of_lading_code(TEXT(code))) add(&e->invoice, e->invoice.bills, &e->invoice.bill_cnt, kept(e, s, 2, 0));
+    kh_edifact_invoice *v = &e->invoice;
+    if (kh_item_bill_of_lading_code(TEXT(code))) add(v->bills, &v->bill_cnt, kept(e, s, 2, 0), &v->too_many_bills);
 }
 
-/* The first of each qualifier that is in the invoice's currency, or in one that is not said. ISO 9735 has both decimal marks and
-   no grouping. */
+/* A decimal point for a comma, and no zeros at the end behind it where they are many: 802,00 and 802.0 are one amount. */
+static kh_text plain_amount(const kh_edifact_kept *v)
+{
+    kh_text t = {v->p, v->n};
+    if (t.n == 0 || memchr(t.p, '.', t.n) == NULL) return t;
+    while (t.n > 0 && t.p[t.n - 1] == '0') t.n--;
+    if (t.n > 0 && t.p[t.n - 1] == '.') t.n--;
+    return t;
+}
+
+/* Each qualifier in the invoice's currency, or in one that is not said. ISO 9735 has both decimal marks and no grouping. */
 static void read_amount(kh_edifact *e, const kh_edifact_segment *s)
 {
     static const char *const qualifiers[KH_MOA_CNT] = {"9", "77", "39", "86", "388", "128", "113"};
@@ -148,11 +170,15 @@ static void read_amount(kh_edifact *e, const kh_edifact_segment *s)
     kh_edifact_kept qualifier = kept(e, s, 1, 0), text = kept(e, s, 1, 1), beside = kept(e, s, 1, 2);
     uint32_t rank = rank_of(&qualifier, qualifiers, KH_MOA_CNT);
     bool other = beside.n != 0 && v->currency.n != 0 && !kh_text_equal(TEXT(beside), TEXT(v->currency));
-    if (rank == 0 || other || v->amount[rank - 1].n != 0) return;
+    if (rank-- == 0 || other || text.n == 0 || (v->in_group && (rank >= KH_MOA_RATES || v->amount[rank].n != 0))) return;
     for (uint32_t i = 0; i < text.n; i++)
         if (text.p[i] == ',') text.p[i] = '.';
-    v->amount[rank - 1] = text;
-    v->amount_currency[rank - 1] = beside;
+    if (v->amount[rank].n != 0) {
+        v->differs[rank] = v->differs[rank] || !kh_text_equal(plain_amount(&v->amount[rank]), plain_amount(&text));
+        return;
+    }
+    v->amount[rank] = text;
+    v->amount_currency[rank] = beside;
 }
 
 void kh_edifact_invoice_segment(kh_edifact *e, const kh_edifact_segment *s)
@@ -162,8 +188,10 @@ void kh_edifact_invoice_segment(kh_edifact *e, const kh_edifact_segment *s)
         kh_edifact_kept section = kept(e, s, 1, 0);
         v->part = is(&section, "D") ? KH_EDIFACT_LINES : KH_EDIFACT_SUMMARY;
     }
+    if (v->part == KH_EDIFACT_SUMMARY && (kh_edifact_is(s, "TAX") || kh_edifact_is(s, "ALC"))) v->in_group = true;
     if (v->part == KH_EDIFACT_SUMMARY && kh_edifact_is(s, "MOA")) read_amount(e, s);
     if (kh_edifact_is(s, "LIN") && v->part != KH_EDIFACT_SUMMARY) v->part = KH_EDIFACT_LINES;
+    if (v->part == KH_EDIFACT_LINES && kh_edifact_is(s, "RFF")) read_reference(e, s);
     if (v->part >= KH_EDIFACT_LINES) return;
     if (kh_edifact_is(s, "BGM")) {
         v->type_code = kept(e, s, 1, 0);
@@ -212,16 +240,18 @@ static bool texts_are_utf8(kh_edifact *e)
     return good;
 }
 
-/* What is due (MOA 9); in messages of older directories, which have none, the total less what was prepaid. */
-static void amounts_of(const kh_edifact_invoice *v, kh_invoice *ret)
+/* What is due (MOA 9); in messages of older directories, which have none, the total less what was prepaid. False: what counts
+   stands there twice. */
+static bool amounts_of(const kh_edifact_invoice *v, kh_invoice *ret)
 {
     uint32_t i = KH_MOA_DUE;
     while (i < KH_MOA_PREPAID && v->amount[i].n == 0) i++;
-    if (i == KH_MOA_PREPAID) return;
+    if (i == KH_MOA_PREPAID) return true;
     ret->payable_currency = TEXT(v->amount_currency[i]);
     if (i == KH_MOA_DUE) ret->payable = TEXT(v->amount[i]);
     else ret->total = TEXT(v->amount[i]);
     ret->prepaid = TEXT(v->amount[KH_MOA_PREPAID]);
+    return !v->differs[i] && (i == KH_MOA_DUE || !v->differs[KH_MOA_PREPAID]);
 }
 
 /* Whoever sends an invoice is its seller where no other party says so, but not where the buyer writes it. */
@@ -241,8 +271,8 @@ bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
     if (!texts_are_utf8(e))
         return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
                               "The message has texts that are not in the character set that UNB names.");
-    if (v->too_many)
-        return kh_item_refuse(item, &e->texts, KH_C_CAPACITY, "The invoice names more than %d other documents.", KH_DOC_REFS_MAX);
+    if (v->too_many_bills)
+        return kh_item_refuse(item, &e->texts, KH_C_CAPACITY, "The invoice names more than %d bills of lading.", KH_DOC_REFS_MAX);
     kh_invoice invoice = {.number = TEXT(v->number),
                           .date = v->date.n != 0 ? TEXT(v->date) : TEXT(v->other_date),
                           .type_code = TEXT(v->type_code),
@@ -254,10 +284,13 @@ bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
                           .seller_name = TEXT(v->seller.name),
                           .contract = TEXT(v->contract),
                           .preceding_cnt = v->preceding_cnt,
+                          .too_many_preceding = v->too_many_preceding,
                           .bill_cnt = v->bill_cnt};
     for (uint32_t i = 0; i < v->preceding_cnt; i++) invoice.preceding[i] = TEXT(v->preceding[i]);
     for (uint32_t i = 0; i < v->bill_cnt; i++) invoice.bills[i] = TEXT(v->bills[i]);
-    amounts_of(v, &invoice);
+    if (!amounts_of(v, &invoice))
+        return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
+                              "The amount due, or the total, stands twice in the summary (MOA): which one counts is not known.");
     if (!kh_invoice_item(&invoice, &e->texts, item)) return false;
     if (is(&v->function, "1")) item->document.status = KH_STATUS_VOID; /* BGM says: a cancellation */
     return true;

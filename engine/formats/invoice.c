@@ -3,10 +3,12 @@
 
 #include <strings.h>
 
-/* The codes of UN/EDIFACT 1001 that stand for a credit note (EN 16931's list). */
+/* The codes of UN/EDIFACT 1001 that stand for a credit note (EN 16931's list), and the reversal of a debit (457), by which an
+   invoice is cancelled: EN 16931 has it among the invoices, but it claims nothing. */
 static bool is_credit_code(kh_text code)
 {
-    static const char *const codes[] = {"381", "81", "83", "261", "262", "296", "308", "396", "420", "458", "532", "502", "503"};
+    static const char *const codes[] = {"381", "81",  "83",  "261", "262", "296", "308",
+                                        "396", "420", "457", "458", "532", "502", "503"};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (kh_text_equal(code, kh_text_of(codes[i]))) return true;
     return false;
@@ -27,11 +29,35 @@ static kh_text issuer_for(kh_text number, kh_text issuer)
     return kh_number_is_chinese_invoice(number) && kh_uscc_shape(issuer) ? (kh_text){NULL, 0} : issuer;
 }
 
+void kh_invoice_add_preceding(kh_invoice *v, kh_text number)
+{
+    if (number.n == 0) return;
+    for (uint32_t i = 0; i < v->preceding_cnt; i++)
+        if (kh_text_equal(v->preceding[i], number)) return;
+    if (v->preceding_cnt == KH_DOC_REFS_MAX) v->too_many_preceding = true;
+    else v->preceding[v->preceding_cnt++] = number;
+}
+
+/* "Invoice Number: 354; Invoice Issue Date: 2021-02-10", as Saudi invoices have it, in whatever quotes -> "354". */
+static kh_text number_alone(kh_text text)
+{
+    static const char before[] = "Invoice Number:";
+    uint32_t n = (uint32_t)sizeof before - 1, at = 0;
+    while (at < text.n && at < 4 && (text.p[at] < 'A' || text.p[at] > 'z')) at++;
+    if (text.n - at <= n || strncasecmp(text.p + at, before, n) != 0) return text;
+    kh_text number = {text.p + at + n, text.n - at - n};
+    const char *end = memchr(number.p, ';', number.n);
+    if (end != NULL) number.n = (uint32_t)(end - number.p);
+    while (number.n > 0 && number.p[0] == ' ') number.p++, number.n--;
+    return number.n != 0 ? number : text;
+}
+
 static bool add_preceding(kh_item *item, kh_item_texts *texts, kh_text number)
 {
     char canonical[KH_NUMBER_MAX + 1];
     uint32_t n = 0;
     kh_text issuer = item->document.owner;
+    number = number_alone(number);
     if (kh_number_canonical(KH_KIND_INVOICE, number, (kh_text){NULL, 0}, canonical, &n) == KH_C_OK)
         issuer = issuer_for((kh_text){canonical, n}, issuer);
     return kh_item_add_ref(item, texts, KH_REF_CORRECTS, KH_KIND_INVOICE, number, issuer);
@@ -125,6 +151,9 @@ bool kh_invoice_item(const kh_invoice *v, kh_item_texts *texts, kh_item *item)
         return kh_item_refuse(item, texts, KH_C_FORMAT,
                               "A proforma invoice (type 325) claims no payment and is no receivable; send the invoice itself.");
     bool credit = v->credit_note || is_credit_code(v->type_code) || negative;
+    if (credit && v->too_many_preceding)
+        return kh_item_refuse(item, texts, KH_C_CAPACITY, "The credit note names more than %d preceding invoices.",
+                              KH_DOC_REFS_MAX);
     if (credit) {
         d->kind = KH_KIND_CREDIT_NOTE;
         for (uint32_t i = 0; i < v->preceding_cnt; i++)
@@ -133,7 +162,7 @@ bool kh_invoice_item(const kh_invoice *v, kh_item_texts *texts, kh_item *item)
         if (!add_preceding(item, texts, v->preceding[0])) return false;
     }
     for (uint32_t i = 0; i < v->bill_cnt; i++)
-        if (!kh_item_add_ref(item, texts, KH_REF_LINK, KH_KIND_BILL_OF_LADING, v->bills[i], (kh_text){NULL, 0})) return false;
+        if (!kh_item_add_link(item, texts, KH_KIND_BILL_OF_LADING, v->bills[i], (kh_text){NULL, 0})) return false;
     kh_item_contract(item, v->contract);
     return true;
 }

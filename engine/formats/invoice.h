@@ -17,12 +17,16 @@ typedef struct kh_invoice {
     kh_text contract;                                            /* BT-12 */
     kh_text preceding[KH_DOC_REFS_MAX];                          /* BT-25 */
     uint32_t preceding_cnt;
+    bool too_many_preceding;        /* it names more; refused where that matters */
     kh_text bills[KH_DOC_REFS_MAX]; /* numbers of bills of lading that it names */
     uint32_t bill_cnt;
 } kh_invoice;
 
 /* kh_invoice_scheme_is_vat: whether a tax scheme's code is that of the VAT (UN/EDIFACT 5153: VAT; 1153: VA). */
 bool kh_invoice_scheme_is_vat(kh_text scheme);
+
+/* kh_invoice_add_preceding adds the number of a preceding invoice: none is none, the same one twice is one. */
+void kh_invoice_add_preceding(kh_invoice *invoice, kh_text number);
 
 /* kh_invoice_item fills an item that kh_item_begin has begun. False: refused (item->code, item->why). */
 bool kh_invoice_item(const kh_invoice *invoice, kh_item_texts *texts, kh_item *item);

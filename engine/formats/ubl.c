@@ -1,5 +1,19 @@
-/* ubl: UBL 2.x Invoice and CreditNote -> the facts of an invoice (EN 16931's UBL binding). */
+/* ubl: UBL 2.x Invoice and CreditNote, and both as the buyer writes them -> the facts of an invoice (EN 16931's UBL binding). */
 #include "formats/xml_inside.h"
+
+/* The invoices that a document, or one of its lines, refers to. */
+static void preceding(const kh_xml_tree *t, uint32_t node, kh_invoice *v)
+{
+    for (uint32_t b = kh_xml_child(t, node, "BillingReference"); b != 0; b = kh_xml_again(t, b)) {
+        kh_invoice_add_preceding(v, kh_xml_path_text(t, b, "InvoiceDocumentReference/ID"));
+        kh_invoice_add_preceding(v, kh_xml_path_text(t, b, "SelfBilledInvoiceDocumentReference/ID"));
+    }
+}
+
+static void preceding_of_lines(const kh_xml_tree *t, uint32_t root, const char *name, kh_invoice *v)
+{
+    for (uint32_t line = kh_xml_child(t, root, name); line != 0; line = kh_xml_again(t, line)) preceding(t, line, v);
+}
 
 static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
 {
@@ -37,14 +51,8 @@ bool kh_ubl_item(const kh_xml_tree *t, uint32_t root, bool credit_note, kh_item_
                     .payable_currency = kh_xml_currency(t, payable),
                     .contract = kh_xml_path_text(t, root, "ContractDocumentReference/ID")};
     seller(t, kh_xml_path(t, root, "AccountingSupplierParty/Party"), &v);
-    for (uint32_t b = kh_xml_child(t, root, "BillingReference"); b != 0; b = kh_xml_again(t, b)) {
-        kh_text number = kh_xml_path_text(t, b, "InvoiceDocumentReference/ID");
-        if (number.n == 0) continue;
-        if (v.preceding_cnt == KH_DOC_REFS_MAX)
-            return kh_item_refuse(item, texts, KH_C_CAPACITY, "The invoice names more than %d preceding invoices.",
-                                  KH_DOC_REFS_MAX);
-        v.preceding[v.preceding_cnt++] = number;
-    }
+    preceding(t, root, &v);
+    if (v.preceding_cnt == 0) preceding_of_lines(t, root, credit_note ? "CreditNoteLine" : "InvoiceLine", &v);
     for (uint32_t a = kh_xml_child(t, root, "AdditionalDocumentReference"); a != 0; a = kh_xml_again(t, a)) {
         if (!kh_item_bill_of_lading_code(kh_xml_path_text(t, a, "DocumentTypeCode"))) continue;
         if (v.bill_cnt == KH_DOC_REFS_MAX)

@@ -29,13 +29,22 @@ kh_format kh_xml_kind_format(kh_xml_kind kind)
     }
 }
 
+/* What HMRC's information service answers: extracts of declarations. */
+static bool is_report(const char *name)
+{
+    return strcmp(name, "DeclarationVersionResponse") == 0 || strcmp(name, "DeclarationStatusResponse") == 0 ||
+           strcmp(name, "DeclarationSearchResponse") == 0;
+}
+
 /* Which document an element begins. Names alone distinguish where they are unmistakable; Invoice, Declaration and Response need
    their namespace (the WCO ones are met without any, and with its colons lost). */
 static kh_xml_kind kind_of(const char *name, const char *uri)
 {
     bool wco = uri[0] == 0 || strcasestr(uri, "wco") != NULL;
-    if (strcmp(name, "Invoice") == 0) return begins(uri, KH_XML_UBL) ? KH_XML_UBL_INVOICE : KH_XML_NONE;
-    if (strcmp(name, "CreditNote") == 0) return begins(uri, KH_XML_UBL) ? KH_XML_UBL_CREDIT_NOTE : KH_XML_NONE;
+    if (strcmp(name, "Invoice") == 0 || strcmp(name, "SelfBilledInvoice") == 0)
+        return begins(uri, KH_XML_UBL) ? KH_XML_UBL_INVOICE : KH_XML_NONE;
+    if (strcmp(name, "CreditNote") == 0 || strcmp(name, "SelfBilledCreditNote") == 0)
+        return begins(uri, KH_XML_UBL) ? KH_XML_UBL_CREDIT_NOTE : KH_XML_NONE;
     if (strcmp(name, "CrossIndustryInvoice") == 0) return begins(uri, KH_XML_UNCEFACT) ? KH_XML_CII : KH_XML_NONE;
     if (strcmp(name, "CrossIndustryDocument") == 0) return KH_XML_OLD_CII;
     if (strcmp(name, "Declaration") == 0) return wco ? KH_XML_WCO_DECLARATION : KH_XML_NONE;
@@ -43,7 +52,7 @@ static kh_xml_kind kind_of(const char *name, const char *uri)
     if (strcasecmp(name, "DecMessage") == 0) return KH_XML_DEC_MESSAGE;
     if (strcasecmp(name, "DEC_RESULT") == 0 || strcasecmp(name, "DecResult") == 0) return KH_XML_DEC_RESULT;
     if (strncasecmp(name, "inventoryLinking", 16) == 0) return KH_XML_INVENTORY;
-    if (strcmp(name, "DeclarationVersionResponse") == 0 || strcmp(name, "DeclarationStatusResponse") == 0) return KH_XML_REPORT;
+    if (is_report(name)) return KH_XML_REPORT;
     return KH_XML_NONE;
 }
 
