@@ -99,6 +99,8 @@ static void read_party(kh_edifact *e, const kh_edifact_segment *s)
     uint32_t rank = rank_of(&role, sellers, CNT(sellers));
     e->invoice.part = KH_EDIFACT_PARTIES;
     e->invoice.in_seller = rank != 0 && (seller->rank == 0 || rank < seller->rank);
+    e->invoice.in_office = is(&role, "SCO");
+    if (e->invoice.in_office) e->invoice.office_country = kept(e, s, 9, 0);
     if (!e->invoice.in_seller) return;
     memset(seller, 0, sizeof *seller);
     seller->rank = rank;
@@ -138,6 +140,7 @@ static void read_reference(kh_edifact *e, const kh_edifact_segment *s)
         if (is(&qualifier, "GN") || is(&qualifier, "XA")) to = &v->seller.registration;
         if (to != NULL && to->n == 0) *to = value;
     }
+    if (v->part == KH_EDIFACT_PARTIES && v->in_office && is(&qualifier, "VA") && v->office_vat.n == 0) v->office_vat = value;
     bool names_preceding = rank_of(&qualifier, precedings, CNT(precedings)) != 0;
     if (names_preceding && (v->part == KH_EDIFACT_HEADER || v->part == KH_EDIFACT_LINES)) read_preceding(v, value);
     if (v->part != KH_EDIFACT_HEADER) return;
@@ -261,6 +264,14 @@ static bool is_self_billed(const kh_edifact_kept *type)
     return rank_of(type, codes, CNT(codes)) != 0;
 }
 
+/* A seller may leave its VAT number to its corporate office (SCO), beside its own location. */
+static void take_vat_of_office(kh_edifact_invoice *v)
+{
+    if (v->seller.rank == 0 || v->seller.vat.n != 0 || v->office_vat.n == 0) return;
+    v->seller.vat = v->office_vat;
+    if (v->seller.country.n == 0) v->seller.country = v->office_country;
+}
+
 bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
 {
     kh_edifact_invoice *v = &e->invoice;
@@ -268,6 +279,7 @@ bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
         return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
                               "The message has no summary (UNS), so its total is not known; send it again whole.");
     if (v->seller.rank == 4 && is_self_billed(&v->type_code)) memset(&v->seller, 0, sizeof v->seller);
+    take_vat_of_office(v);
     if (!texts_are_utf8(e))
         return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
                               "The message has texts that are not in the character set that UNB names.");

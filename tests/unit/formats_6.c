@@ -11,7 +11,8 @@ static void expect(const char *xml, const char *const lines[], uint32_t cnt)
 {
     xml_read((const uint8_t *)xml, strlen(xml), KH_FORMAT_AUTO, NULL, &outcome);
     cr_assert_eq(outcome.good + outcome.refused, cnt, "%u items", outcome.good + outcome.refused);
-    for (uint32_t i = 0; i < cnt; i++) cr_assert_str_eq(outcome.lines[i], lines[i], "%s\ninstead of\n%s", outcome.lines[i], lines[i]);
+    for (uint32_t i = 0; i < cnt; i++)
+        cr_assert_str_eq(outcome.lines[i], lines[i], "%s\ninstead of\n%s", outcome.lines[i], lines[i]);
 }
 #define EXPECT(xml, ...)                                                                                                         \
     expect(xml, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
@@ -20,8 +21,8 @@ static void expect(const char *xml, const char *const lines[], uint32_t cnt)
     "<x:" root " xmlns:x='urn:oasis:names:specification:ubl:schema:xsd:" root                                                    \
     "-2' xmlns='urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2'><ID>N1</ID>"                               \
     "<IssueDate>2024-02-29</IssueDate>" head "<AccountingSupplierParty><Party><PartyName><Name>Koks</Name></PartyName></Party>"  \
-    "</AccountingSupplierParty><LegalMonetaryTotal><PayableAmount currencyID='EUR'>9.00</PayableAmount></LegalMonetaryTotal>" tail \
-    "</x:" root ">"
+    "</AccountingSupplierParty><LegalMonetaryTotal><PayableAmount "                                                              \
+    "currencyID='EUR'>9.00</PayableAmount></LegalMonetaryTotal>" tail "</x:" root ">"
 #define REFERS(element, number) "<BillingReference><" element "><ID>" number "</ID></" element "></BillingReference>"
 #define TO(number) REFERS("InvoiceDocumentReference", number)
 #define INVOICE "put invoice N1@koks owner=koks 2024-02-29 EUR 9.00"
@@ -85,8 +86,8 @@ Test(shapes_invoice, a_reversal_is_no_receivable)
 }
 
 #define EDIFACT(type, head, lines, money)                                                                                        \
-    "UNH+1+INVOIC:D:96A:UN'BGM+" type "+N1+9'DTM+137:20240229:102'" head                                                         \
-    "NAD+SU+++Koks'CUX+2:EUR:4'" lines "UNS+S'" money "UNT+0+1'"
+    "UNH+1+INVOIC:D:96A:UN'BGM+" type "+N1+9'DTM+137:20240229:102'" head "NAD+SU+++Koks'CUX+2:EUR:4'" lines "UNS+S'" money       \
+    "UNT+0+1'"
 
 static void expect_edifact(const char *text, const char *said)
 {
@@ -106,15 +107,33 @@ Test(shapes_edifact, references_of_lines)
                    "1:credit_note N1@koks koks EUR9.00 2024-02-29 -invoice:F1@koks");
 }
 
+/* The location that supplies and the office that is registered: one seller, whoever states the VAT number. */
+Test(shapes_edifact, the_vat_number_of_the_corporate_office)
+{
+#define SPANISH(office, own)                                                                                                     \
+    "UNH+1+INVOIC:D:93A:UN'BGM+380+N1'DTM+137:20240229:102'" office "NAD+SU+8412345000010::9'" own                               \
+    "CUX+2:EUR'UNS+S'MOA+9:9'UNT+0+1'"
+#define OFFICE "NAD+SCO+8412345000027::9++Koks+++++ES'RFF+VA:A7808436'"
+    expect_edifact(SPANISH(OFFICE, ""), "1:invoice N1@ESA7808436 ESA7808436 EUR9.00 2024-02-29");
+    expect_edifact(SPANISH("", OFFICE), "1:invoice N1@ESA7808436 ESA7808436 EUR9.00 2024-02-29");
+    expect_edifact(SPANISH("", "RFF+VA:ESB1'" OFFICE), "1:invoice N1@ESB1 ESB1 EUR9.00 2024-02-29");
+    expect_edifact(SPANISH("NAD+BY+1'RFF+VA:FR1'", ""), "1:invoice N1@8412345000010 8412345000010 EUR9.00 2024-02-29");
+    expect_edifact("UNH+1+INVOIC:D:93A:UN'BGM+380+N1'DTM+137:20240229:102'" OFFICE "UNS+S'UNT+0+1'", "1:FORMAT");
+#undef OFFICE
+#undef SPANISH
+}
+
 /* After a TAX or ALC the amounts are those of that rate or allowance. */
 Test(shapes_edifact, amounts_of_a_tax_rate_are_no_total)
 {
     expect_edifact(EDIFACT("380", "", "", "MOA+79:10'TAX+7+VAT+++:::19'MOA+128:7'TAX+7+VAT+++:::7'MOA+128:5'"),
                    "1:invoice N1@koks koks 2024-02-29");
-    expect_edifact(EDIFACT("380", "", "", "MOA+128:12'TAX+7+VAT+++:::19'MOA+128:7'"), "1:invoice N1@koks koks EUR12.00 2024-02-29");
+    expect_edifact(EDIFACT("380", "", "", "MOA+128:12'TAX+7+VAT+++:::19'MOA+128:7'"),
+                   "1:invoice N1@koks koks EUR12.00 2024-02-29");
     expect_edifact(EDIFACT("380", "", "", "ALC+C++++FC'MOA+388:1'TAX+7+VAT'MOA+124:2'MOA+77:12'"),
                    "1:invoice N1@koks koks EUR12.00 2024-02-29");
-    expect_edifact(EDIFACT("380", "", "", "MOA+77:12'TAX+7+VAT'MOA+77:7'MOA+113:3'"), "1:invoice N1@koks koks EUR12.00 2024-02-29");
+    expect_edifact(EDIFACT("380", "", "", "MOA+77:12'TAX+7+VAT'MOA+77:7'MOA+113:3'"),
+                   "1:invoice N1@koks koks EUR12.00 2024-02-29");
 }
 
 /* As in XML: what states the total and stands there twice, differently, is not guessed. */
@@ -122,7 +141,8 @@ Test(shapes_edifact, a_total_that_stands_twice)
 {
     expect_edifact(EDIFACT("380", "", "", "MOA+9:100'MOA+9:802'"), "1:FORMAT");
     expect_edifact(EDIFACT("380", "", "", "MOA+77:100'MOA+77:802'"), "1:FORMAT");
-    expect_edifact(EDIFACT("380", "", "", "MOA+9:802'MOA+9:802,00'MOA+77:1'MOA+77:2'"), "1:invoice N1@koks koks EUR802.00 2024-02-29");
+    expect_edifact(EDIFACT("380", "", "", "MOA+9:802'MOA+9:802,00'MOA+77:1'MOA+77:2'"),
+                   "1:invoice N1@koks koks EUR802.00 2024-02-29");
     expect_edifact(EDIFACT("380", "", "", "MOA+77:10'MOA+113:1'MOA+113:2'"), "1:FORMAT");
     expect_edifact(EDIFACT("380", "", "", "MOA+9:'MOA+9:802'MOA+9:9:SEK'"), "1:invoice N1@koks koks EUR802.00 2024-02-29");
     expect_edifact(EDIFACT("380", "", "", "MOA+9:10'MOA+9:100'"), "1:FORMAT"); /* zeros before the point count */
