@@ -23,6 +23,15 @@ static kh_text first_of(const kh_xml_tree *t, uint32_t node, const char *const n
 #define FIRST_OF(t, node, ...)                                                                                                   \
     first_of(t, node, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
+/* A customs number; nothing but zeros is what some programs write for none. */
+static kh_text customs_number(const kh_xml_tree *t, uint32_t node, const char *name)
+{
+    kh_text number = field(t, node, name);
+    for (uint32_t i = 0; i < number.n; i++)
+        if (number.p[i] != '0') return number;
+    return (kh_text){NULL, 0};
+}
+
 static bool add_line(const kh_xml_tree *t, uint32_t line, kh_item_texts *texts, kh_item *item)
 {
     kh_text total = field(t, line, "DeclTotal"), word = field(t, line, "TradeCurr");
@@ -77,7 +86,7 @@ bool kh_decmessage_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *text
     if (owner.n == 0)
         return kh_item_refuse(item, texts, KH_C_FORMAT, "The DecHead has no TradeCoScc, so the owner is not known.");
     if (!kh_item_owner(item, texts, owner, "TradeCoScc") ||
-        !kh_item_declaration_number(item, texts, field(t, head, "EntryId"), field(t, head, "SeqNo"),
+        !kh_item_declaration_number(item, texts, customs_number(t, head, "EntryId"), field(t, head, "SeqNo"),
                                     agent.n != 0 ? agent : owner) ||
         !set_direction(t, head, texts, item))
         return false;
@@ -106,7 +115,7 @@ bool kh_decresult_item(const kh_xml_tree *t, uint32_t root, const kh_feed *feed,
     kh_date ignored;
     d->action = KH_DOC_STATUS;
     d->kind = KH_KIND_ANY;
-    if (!kh_item_declaration_number(item, texts, field(t, root, "ENTRY_ID"), FIRST_OF(t, root, "CUS_CIQ_NO", "SEQ_NO"),
+    if (!kh_item_declaration_number(item, texts, customs_number(t, root, "ENTRY_ID"), FIRST_OF(t, root, "CUS_CIQ_NO", "SEQ_NO"),
                                     (kh_text){NULL, 0}))
         return false;
     if (!kh_when_parse(notice_time(t, root), BEIJING_S, &ignored, &d->issue_time))

@@ -208,6 +208,12 @@ Test(shapes_decmessage, receipts_and_placeholders)
     EXPECT("<DecMessage xmlns='http://www.chinaport.gov.cn/dec'><DecHead><EntryId>310120240000000001</EntryId>"
            "<TradeCoScc>91350100M0001TGQXM</TradeCoScc><BillNo>*</BillNo></DecHead></DecMessage>",
            "put export_declaration 310120240000000001 owner=91350100M0001TGQXM");
+    EXPECT(
+        "<DecMessage><DecHead><EntryId>0</EntryId><SeqNo>I20240000000000001</SeqNo><IEFlag>I</IEFlag><TradeCoScc>X1</TradeCoScc>"
+        "</DecHead></DecMessage>",
+        "put import_declaration I20240000000000001@X1 owner=X1 lrn-key");
+    EXPECT("<DecMessage><DecHead><EntryId>0</EntryId><IEFlag>I</IEFlag><TradeCoScc>X1</TradeCoScc></DecHead></DecMessage>",
+           "refused 10 @1");
 }
 
 /* A column of states under another name is one: a void invoice is not stored as a sound one. */
