@@ -1,9 +1,9 @@
 /* lookup: the read path, compiled once for each kind of processor (KH_LOOKUP names the variant; see meson.build).
  *
  * Keys pass in groups of 16 through three stages without data-dependent branches: (1) hash, read the directory, prefetch the
- * bucket; (2) match the tags, prefetch the record; (3) compare the key. Stage 1 runs eight groups ahead of stage 2, and that six
- * ahead of stage 3. What needs a second look (a displaced entry, two equal tags) goes to a list and is looked up the plain way
- * afterwards. */
+ * bucket; (2) match the tags, prefetch the record; (3) compare the key. Stage 1 runs six to eight groups ahead of stage 2,
+ * and that six ahead of stage 3. What needs a second look (a displaced entry, two equal tags) goes to a list and is looked up the
+ * plain way afterwards, its lines fetched by then. */
 #include "index/flow.h"
 #include "index/layout.h"
 /* TSan does not see what vectors load: its builds take the narrow form, whose loads are atomic. */
@@ -15,7 +15,7 @@
 #include "index/lookup_narrow.h"
 #endif
 
-enum { AHEAD_MATCH = 8, AHEAD_COMPARE = 14, RING = 16, RETRY = 64, FLOW_RING = 8 };
+enum { RING = 16, RETRY = 64, FLOW_RING = 8 };
 
 static uint32_t in_bucket(const kh_index *ix, const kh_bucket *b, uint16_t tag, const kh_key *key)
 {
@@ -44,6 +44,21 @@ static __attribute__((noinline)) uint32_t find_plain(const kh_index *ix, const k
     return found;
 }
 
+/* fetch_displaced: the record of a key that lies beside its home bucket. */
+static __attribute__((noinline)) void fetch_displaced(const kh_index *ix, const kh_key *key)
+{
+    uint64_t hash = hash_of(&ix->key, key);
+    uint32_t entry = kh_directory_get(ix, hash, __atomic_load_n(&ix->directory_mask, __ATOMIC_ACQUIRE));
+    uint16_t tag = kh_hash_tag(hash, entry >> KH_WINDOW_SHIFT);
+    for (uint32_t i = 1; i <= KH_NEIGHBOURS; i++) {
+        const kh_bucket *b = kh_bucket_at(ix, entry & KH_SEGMENT_MASK, kh_hash_bucket(hash) + i);
+        uint32_t m = match_tags(b, tag);
+        if (m == 0) continue;
+        fetch(&ix->records[kh_slot_get(b, (uint32_t)__builtin_ctz(m))], true);
+        return;
+    }
+}
+
 /* Where results go: pointers, or numbers. Hits are a bit mask up to KH_BULK_MAX keys, else a count. */
 typedef struct output {
     const kh_record **recs; /* or NULL: */
@@ -65,21 +80,25 @@ static inline __attribute__((always_inline)) uint64_t look_up(const kh_index *ix
 {
     group ring[RING];
     kh_key last[GROUP]; /* the last group, filled up */
-    uint32_t retry[RETRY + GROUP], retry_cnt = 0, groups = (n + GROUP - 1) / GROUP, rest = n % GROUP;
+    uint32_t retry[RETRY + GROUP], retry_cnt = 0, fetched = 0, groups = (n + GROUP - 1) / GROUP, rest = n % GROUP;
     uint64_t mask = __atomic_load_n(&ix->directory_mask, __ATOMIC_ACQUIRE);
     if (rest != 0) {
         for (uint32_t i = 0; i < GROUP; i++) last[i] = keys[n - 1];
         memcpy(last, keys + n - rest, rest * sizeof *keys);
     }
     for (uint32_t step = 0; step < groups + AHEAD_COMPARE; step++) {
-        if (step < groups)
-            stage_hash(ix, rest != 0 && step == groups - 1 ? last : keys + step * GROUP, mask, &ring[step % RING], false);
-        uint32_t to_match = step - AHEAD_MATCH, to_compare = step - AHEAD_COMPARE; /* not yet begun: huge */
-        if (to_match < groups) stage_match(ix, &ring[to_match % RING], false);
-        if (to_compare >= groups) continue;
-        group *g = &ring[to_compare % RING];
+        uint32_t to_fetch = step - 1, to_match = step - AHEAD_MATCH, to_compare = step - AHEAD_COMPARE; /* not yet begun: huge */
         uint32_t first = to_compare * GROUP, cnt = n - first < GROUP ? n - first : GROUP, valid = (UINT32_C(1) << cnt) - 1;
-        uint32_t hits = stage_compare(ix, cnt < GROUP ? last : keys + first, g) & valid;
+        group *g = &ring[to_compare % RING];
+        turn t = {.hash = step < groups ? &ring[step % RING] : NULL,
+                  .fetch = to_fetch < groups ? &ring[to_fetch % RING] : NULL,
+                  .match = to_match < groups ? &ring[to_match % RING] : NULL,
+                  .compare = to_compare < groups ? g : NULL};
+        if (t.hash != NULL) t.keys = rest != 0 && step == groups - 1 ? last : keys + step * GROUP;
+        if (t.compare != NULL) t.sought = cnt < GROUP ? last : keys + first;
+        uint32_t hits = stages(ix, mask, &t) & valid;
+        for (; fetched < retry_cnt; fetched++) fetch_displaced(ix, &keys[retry[fetched]]);
+        if (to_compare >= groups) continue;
         if (out.recs != NULL) give_pointers(ix, g, cnt, out.recs + first);
         else give_numbers(g, cnt, out.records + first);
         out.hits += out.counting ? (uint64_t)__builtin_popcount(hits) : (uint64_t)hits << (first % 64);
@@ -90,8 +109,9 @@ static inline __attribute__((always_inline)) uint64_t look_up(const kh_index *ix
         }
         if (retry_cnt < RETRY) continue;
         for (uint32_t k = 0; k < retry_cnt; k++) give_late(ix, &out, &keys[retry[k]], retry[k]);
-        retry_cnt = 0;
+        retry_cnt = fetched = 0;
     }
+    for (; fetched < retry_cnt; fetched++) fetch_displaced(ix, &keys[retry[fetched]]);
     for (uint32_t k = 0; k < retry_cnt; k++) give_late(ix, &out, &keys[retry[k]], retry[k]);
     if (KH_LIKELY(mask == __atomic_load_n(&ix->directory_mask, __ATOMIC_ACQUIRE))) return out.hits;
     for (uint32_t i = 0; i < n; i++)

@@ -8,6 +8,8 @@
 
 #include "index/lookup_group.h"
 
+enum { AHEAD_MATCH = 8, AHEAD_COMPARE = 14 }; /* turns after a group was hashed */
+
 typedef struct group {
     _Alignas(64) uint64_t offset[GROUP]; /* of the bucket, from the first segment */
     _Alignas(64) uint64_t hash[GROUP];
@@ -15,6 +17,13 @@ typedef struct group {
     _Alignas(64) uint64_t record[GROUP]; /* its offset from the null record */
     uint32_t again; /* after stage_compare, bit i: if record[i] is not the one sought, a second look is needed */
 } group;
+
+/* One turn of a look-up in bulk: a group of keys to hash, and groups that are further on (NULL: none). */
+typedef struct turn {
+    const kh_key *keys;
+    group *hash, *fetch, *match, *compare;
+    const kh_key *sought; /* the keys of `compare` */
+} turn;
 
 static inline __attribute__((always_inline)) __m256i all_four(uint64_t v) { return _mm256_set1_epi64x((long long)v); }
 
@@ -114,6 +123,14 @@ static inline __attribute__((always_inline)) uint32_t stage_compare(const kh_ind
             again |= ((uint32_t)(match_tags(bucket_of(ix, g, i), (uint16_t)g->tag[i]) != 0) | (uint32_t)displaced(ix, g, i)) << i;
     g->again = again;
     return missing ^ ((UINT32_C(1) << GROUP) - 1);
+}
+
+/* stages: one turn of a look-up in bulk, as turn says. A bucket is fetched when its key is hashed. */
+static inline __attribute__((always_inline)) uint32_t stages(const kh_index *ix, uint64_t mask, const turn *t)
+{
+    if (t->hash != NULL) stage_hash(ix, t->keys, mask, t->hash, false);
+    if (t->match != NULL) stage_match(ix, t->match, false);
+    return t->compare != NULL ? stage_compare(ix, t->sought, t->compare) : 0;
 }
 
 static inline __attribute__((always_inline)) void give_pointers(const kh_index *ix, const group *g, uint32_t cnt,
