@@ -158,12 +158,11 @@ void kh_balance_move(kh_ledger *l, uint32_t active, uint32_t bank, int64_t held,
     a->held = moved(a->held, held);
     a->used = moved(a->used, used);
     a->consumed = moved(a->consumed, consumed);
-    kh_quad quad = rec->quad;
-    quad.taken = a->held + a->used + a->consumed;
-    quad.flags = quad.taken != 0 ? quad.flags | KH_REC_ACTIVE : quad.flags & (uint8_t)~KH_REC_ACTIVE;
-    if (quad.taken == 0 && a->shares == 0) {
+    uint64_t taken = a->held + a->used + a->consumed, active_flag = kh_word_of_flags(KH_REC_ACTIVE),
+             word = kh_record_word(rec) & ~active_flag;
+    if (taken == 0 && a->shares == 0) {
         a->bank = 0;
         a->bank_cnt = 0;
     }
-    kh_record_set(l, rec, quad);
+    kh_record_set(l, rec, taken, taken != 0 ? word | active_flag : word);
 }

@@ -51,11 +51,7 @@ static void set_flag(kh_ledger *l, uint32_t record, bool over, bool alert_again)
 {
     kh_record *rec = kh_rec(l, record);
     bool was = (rec->quad.flags & KH_REC_OVER_LIMIT) != 0;
-    if (over != was) {
-        kh_quad quad = rec->quad;
-        quad.flags ^= KH_REC_OVER_LIMIT;
-        kh_record_set(l, rec, quad);
-    }
+    if (over != was) kh_record_set(l, rec, rec->quad.taken, kh_record_word(rec) ^ kh_word_of_flags(KH_REC_OVER_LIMIT));
     if (over && (!was || alert_again)) kh_limit_alert(l, record, KH_NOTICE_OVER_LIMIT);
     if (was && !over) {
         kh_notice n = about(l, record, KH_NOTICE_WITHIN_LIMIT);

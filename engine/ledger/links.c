@@ -95,9 +95,7 @@ static void enter(kh_ledger *l, uint32_t group, uint32_t active)
     g->members[g->cnt++] = active;
     l->active[active].group = group;
     kh_record *rec = kh_rec(l, l->active[active].record);
-    kh_quad quad = rec->quad;
-    quad.flags |= KH_REC_GROUP;
-    kh_record_set(l, rec, quad);
+    kh_record_set(l, rec, rec->quad.taken, kh_record_word(rec) | kh_word_of_flags(KH_REC_GROUP));
 }
 
 /* Row 0, of a balance without an active one, is in no group. */

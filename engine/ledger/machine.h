@@ -287,13 +287,21 @@ static inline uint64_t kh_check_with(const kh_ledger *l, const kh_record *rec, u
 {
     return kh_mix(identity, kh_mix(taken ^ l->secret[1], rec->cap ^ version << 48 ^ status << 40) ^ rec->base);
 }
-static inline void kh_record_set(kh_ledger *l, kh_record *rec, kh_quad quad) /* keeps the running check */
+/* A quad's second word, in which flags and status are set by shifts: a byte that is written to memory and read back as part of a
+   word would wait for all stores before it, and those are to rows that were never touched. */
+static inline uint64_t kh_record_word(const kh_record *rec)
 {
-    uint64_t identity = kh_check_identity(l, rec);
-    l->head->check += kh_check_with(l, rec, identity, quad.taken, quad.version, quad.status) -
-                      kh_check_with(l, rec, identity, rec->quad.taken, rec->quad.version, rec->quad.status);
-    quad.updates = rec->quad.updates + 1;
-    kh_quad_poke(rec, quad);
+    return kh_load64((const uint8_t *)&rec->quad + offsetof(kh_quad, updates));
+}
+static inline uint64_t kh_word_of_flags(uint64_t flags) { return flags << 56; }
+static inline uint64_t kh_word_of_status(uint64_t status) { return status << 48; }
+/* kh_record_set keeps the running check and counts the update. */
+static inline void kh_record_set(kh_ledger *l, kh_record *rec, uint64_t taken, uint64_t word)
+{
+    uint64_t identity = kh_check_identity(l, rec), was = kh_record_word(rec);
+    l->head->check += kh_check_with(l, rec, identity, taken, word >> 32 & 0xffff, word >> 48 & 0xff) -
+                      kh_check_with(l, rec, identity, rec->quad.taken, was >> 32 & 0xffff, was >> 48 & 0xff);
+    kh_quad_poke_words(rec, taken, (word >> 32 << 32) | (uint32_t)(was + 1));
 }
 static inline uint32_t kh_balance_active(kh_ledger *l, uint32_t record) /* its active row, made if needed; room was checked */
 {

@@ -157,17 +157,15 @@ bool kh_records_store(kh_ledger *l, uint32_t old_first, const kh_key *key, const
 void kh_records_flags(kh_ledger *l, uint32_t first, uint8_t set, uint8_t clear)
 {
     for (uint32_t at = first; at != KH_RECORD_NONE; at = kh_rec(l, at)->next) {
-        kh_quad quad = kh_rec(l, at)->quad;
-        quad.flags = (uint8_t)((quad.flags | set) & ~clear);
-        kh_record_set(l, kh_rec(l, at), quad);
+        kh_record *rec = kh_rec(l, at);
+        kh_record_set(l, rec, rec->quad.taken, (kh_record_word(rec) | kh_word_of_flags(set)) & ~kh_word_of_flags(clear));
     }
 }
 
 void kh_records_status(kh_ledger *l, uint32_t first, kh_status status)
 {
     for (uint32_t at = first; at != KH_RECORD_NONE; at = kh_rec(l, at)->next) {
-        kh_quad quad = kh_rec(l, at)->quad;
-        quad.status = (uint8_t)status;
-        kh_record_set(l, kh_rec(l, at), quad);
+        kh_record *rec = kh_rec(l, at);
+        kh_record_set(l, rec, rec->quad.taken, (kh_record_word(rec) & ~kh_word_of_status(0xff)) | kh_word_of_status(status));
     }
 }
