@@ -194,7 +194,7 @@ static void search_begin(const kh_index *ix, const kh_key keys[], uint32_t n, kh
         uint64_t hash = hash_of(&ix->key, &keys[i]);
         uint32_t entry = kh_directory_get(ix, hash, mask);
         const kh_bucket *b = kh_bucket_at(ix, entry & KH_SEGMENT_MASK, kh_hash_bucket(hash));
-        __builtin_prefetch(b, 0, 3);
+        fetch(b, false);
         searches[i].bucket = b;
         searches[i].filter = kh_hash_filter(hash);
         searches[i].tag = kh_hash_tag(hash, entry >> KH_WINDOW_SHIFT);
@@ -209,7 +209,7 @@ static void search_match(const kh_index *ix, uint32_t n, kh_search searches[])
         /* No match reads slot 0 and drops it: no branches. */
         uint32_t m = match_tags(b, s->tag), slot = (uint32_t)__builtin_ctz(m | 0x400), kept = (uint32_t) - (int32_t)(m != 0);
         s->record = kh_slot_get(b, slot & kept) & kept;
-        __builtin_prefetch(&ix->records[s->record], 1, 3);
+        fetch(&ix->records[s->record], false);
         s->again = ((m & (m - 1)) | (__atomic_load_n(&b->overflow, __ATOMIC_ACQUIRE) & s->filter)) != 0;
     }
 }

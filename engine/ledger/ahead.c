@@ -9,9 +9,9 @@
 
 static void fetch_row(const void *p, size_t sz)
 {
-    __builtin_prefetch(p, 1);
-    if (sz > KH_CACHE_LINE) __builtin_prefetch((const uint8_t *)p + KH_CACHE_LINE, 1); /* it may lie on three */
-    __builtin_prefetch((const uint8_t *)p + sz - 1, 1);
+    kh_fetch(p);
+    if (sz > KH_CACHE_LINE) kh_fetch((const uint8_t *)p + KH_CACHE_LINE); /* it may lie on three */
+    kh_fetch((const uint8_t *)p + sz - 1);
 }
 
 static void take_keys(kh_ahead *a, const kh_op *op, kh_found *f)
@@ -45,7 +45,7 @@ static void fetch_buckets(kh_ledger *l, kh_ahead *a)
         if (op->type != KH_OP_APPLY && op->type != KH_OP_EVENT) continue;
         f->fin_hash = kh_fins_hash(l, op->party, op->type == KH_OP_APPLY ? op->apply.id : op->event.id);
         if (op->type == KH_OP_EVENT) {
-            __builtin_prefetch(kh_fins_bucket(l, f->fin_hash), 1);
+            kh_fetch(kh_fins_bucket(l, f->fin_hash));
             continue;
         }
         f->enterprise_hash = kh_parties_hash(l, op->apply.enterprise);
@@ -58,7 +58,7 @@ static void fetch_buckets(kh_ledger *l, kh_ahead *a)
 static void fetch_enterprise(const kh_ledger *l, kh_found *f)
 {
     f->enterprise = kh_table_first(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
-    __builtin_prefetch(&l->party[f->enterprise], 1);
+    kh_fetch(&l->party[f->enterprise]);
 }
 
 /* Where the row is another's that fell into the same bucket: on to the next. Which one it is is chance: no branch. */
@@ -67,7 +67,7 @@ static void follow_enterprise(const kh_ledger *l, kh_found *f, uint32_t id)
     const kh_party_row *row = &l->party[f->enterprise]; /* none: row 0, which has none behind it */
     uint32_t other = (uint32_t) - (int32_t)(row->id != id);
     f->enterprise = (row->hash_next & other) | (f->enterprise & ~other);
-    __builtin_prefetch(&l->party[f->enterprise], 1);
+    kh_fetch(&l->party[f->enterprise]);
 }
 
 static void follow_enterprises(const kh_ledger *l, kh_ahead *a)
@@ -85,7 +85,7 @@ static void fetch_rows(kh_ledger *l, kh_ahead *a)
         kh_found *f = &a->found[i];
         if (a->ops[i].type == KH_OP_EVENT) fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
         else if (a->ops[i].type == KH_OP_APPLY) fetch_enterprise(l, f);
-        else if (a->ops[i].type == KH_OP_DOCUMENT) __builtin_prefetch(kh_texts_candidate(l, f->owner_hash), 1);
+        else if (a->ops[i].type == KH_OP_DOCUMENT) kh_fetch(kh_texts_candidate(l, f->owner_hash));
     }
 }
 
@@ -96,8 +96,8 @@ static void fetch_of_financing(const kh_ledger *l, const kh_found *f)
 {
     const kh_fin *fin = &l->fin[f->fin];
     fetch_row(first_line(l, f), sizeof(kh_line));
-    if ((fin->queue_prev & KH_QUEUE_END) == 0) __builtin_prefetch(&l->fin[fin->queue_prev].queue_next, 1);
-    if ((fin->queue_next & KH_QUEUE_END) == 0) __builtin_prefetch(&l->fin[fin->queue_next].queue_prev, 1);
+    if ((fin->queue_prev & KH_QUEUE_END) == 0) kh_fetch(&l->fin[fin->queue_prev].queue_next);
+    if ((fin->queue_next & KH_QUEUE_END) == 0) kh_fetch(&l->fin[fin->queue_next].queue_prev);
 }
 
 /* The k-th document's cold row. Without a document it is that of the null record, row 0, which like row 0 of the others is zero:
@@ -115,7 +115,7 @@ static void fetch_colds(kh_ledger *l, kh_ahead *a)
     follow_enterprises(l, a);
     for (uint32_t k = 0; k < a->key_cnt; k++) {
         a->colds[k] = cold_of(l, a, k);
-        __builtin_prefetch(&l->cold[a->colds[k]], 1);
+        kh_fetch(&l->cold[a->colds[k]]);
     }
     for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
         const kh_op *op = &a->ops[i];
@@ -146,10 +146,10 @@ static void fetch_balances(kh_ledger *l, kh_ahead *a)
 /* Stage 4: documents: the balance's newest line, which the next one will name. Events: the balance's record. */
 static void fetch_lines(kh_ledger *l, kh_ahead *a)
 {
-    for (uint32_t k = 0; k < a->key_cnt; k++) __builtin_prefetch(&l->line[l->active[l->cold[a->colds[k]].active].lines].prev, 1);
+    for (uint32_t k = 0; k < a->key_cnt; k++) kh_fetch(&l->line[l->active[l->cold[a->colds[k]].active].lines].prev);
     for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
         if (!is_found_event(a, i)) continue;
-        __builtin_prefetch(kh_rec(l, l->active[first_line(l, &a->found[i])->active].record), 1);
+        kh_fetch(kh_rec(l, l->active[first_line(l, &a->found[i])->active].record));
         follow_enterprise(l, &a->found[i], l->fin[a->found[i].fin].enterprise);
     }
 }
@@ -163,7 +163,7 @@ static void fetch_new(const kh_ledger *l, const kh_ahead *a)
     for (uint32_t i = 0; i < sizeof news / sizeof news[0]; i++) {
         const kh_region *r = &l->state->regions[news[i].region];
         const uint8_t *from = r->base + r->row_cnt * r->row_sz, *to = from + (uint64_t)news[i].cnt * r->row_sz;
-        for (; from < to; from += KH_CACHE_LINE) __builtin_prefetch(from, 1);
+        for (; from < to; from += KH_CACHE_LINE) kh_fetch(from);
     }
 }
 
@@ -171,10 +171,10 @@ static void fetch_new(const kh_ledger *l, const kh_ahead *a)
 static void fetch_last(kh_ledger *l, kh_ahead *a)
 {
     for (uint32_t i = 0; i < a->op_cnt; i++) {
-        if (a->ops[i].type == KH_OP_APPLY) __builtin_prefetch(kh_fins_bucket(l, a->found[i].fin_hash), 1);
+        if (a->ops[i].type == KH_OP_APPLY) kh_fetch(kh_fins_bucket(l, a->found[i].fin_hash));
         if (!is_found_event(a, i)) continue;
         uint32_t record = l->active[first_line(l, &a->found[i])->active].record;
-        __builtin_prefetch(&l->cold[kh_rec(l, record)->cold], 1);
+        kh_fetch(&l->cold[kh_rec(l, record)->cold]);
     }
     fetch_new(l, a);
 }
