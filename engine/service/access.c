@@ -67,11 +67,6 @@ bool kh_access_proven(const kh_doc_view *doc, kh_text owner, const char *amount)
     return false;
 }
 
-bool kh_access_unproven(const kh_question *question, const kh_verdict *verdict)
-{
-    return question->amount == KH_AMOUNT_NONE && verdict->status != KH_STATUS_NONE && verdict->currency != 0;
-}
-
 void kh_access_show_document(const kh_principal *who, kh_doc_view *doc)
 {
     if ((kh_access_rights(who, KH_ASK_BALANCE) & KH_OWN_ONLY) == 0) return;

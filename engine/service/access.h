@@ -49,7 +49,10 @@ kh_code kh_access_ask(const kh_principal *who, kh_ask ask);
 bool kh_access_proven(const kh_doc_view *doc, kh_text owner, const char *amount);
 /* kh_access_unproven: a question that stated no amount of a document that has one proves nothing: it is answered
  * FIELD_MISMATCH(amount). */
-bool kh_access_unproven(const kh_question *question, const kh_verdict *verdict);
+static inline bool kh_access_unproven(const kh_question *question, const kh_verdict *verdict)
+{
+    return question->amount == KH_AMOUNT_NONE && verdict->status != KH_STATUS_NONE && verdict->currency != 0;
+}
 /* kh_access_show_document removes from a view what this principal may not see: a bank's held, used and consumed become its own.
  */
 void kh_access_show_document(const kh_principal *who, kh_doc_view *doc);

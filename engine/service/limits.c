@@ -184,11 +184,6 @@ bool kh_limit_applies(const kh_limits *limits, const kh_principal *who)
     return limits != NULL && who->party != 0 && who->role != KH_ROLE_REGULATOR;
 }
 
-bool kh_limit_is_probe(kh_code code)
-{
-    return code == KH_C_NOT_FOUND || code == KH_C_OWNER_MISMATCH || code == KH_C_DIRECTION || code == KH_C_FIELD_MISMATCH;
-}
-
 uint32_t kh_limit_probes(const kh_receipt *receipt)
 {
     uint32_t cnt = 0;

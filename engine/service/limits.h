@@ -43,7 +43,10 @@ KH_MUST bool kh_limit_rate_parse(const char *text, kh_limit_rate *ret);
 /* kh_limit_applies: whether this asker is limited at all: limits may be NULL (none are set). */
 bool kh_limit_applies(const kh_limits *limits, const kh_principal *who);
 /* kh_limit_is_probe: NOT_FOUND, OWNER_MISMATCH, DIRECTION, FIELD_MISMATCH. */
-bool kh_limit_is_probe(kh_code code);
+static inline bool kh_limit_is_probe(kh_code code)
+{
+    return code == KH_C_NOT_FOUND || code == KH_C_OWNER_MISMATCH || code == KH_C_DIRECTION || code == KH_C_FIELD_MISMATCH;
+}
 /* kh_limit_probes: how many probes an operation's answer is: the lines of an application that are, or itself. */
 uint32_t kh_limit_probes(const kh_receipt *receipt);
 #endif

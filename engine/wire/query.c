@@ -66,17 +66,6 @@ void kh_request_nonce(uint64_t counter, uint8_t lane, uint8_t ret[12])
     ret[11] = 0;
 }
 
-void kh_reply_head_encode(const kh_reply_head *head, uint8_t ret[KH_REPLY_HEAD_SZ])
-{
-    memcpy(ret, head->session, 8);
-    store48(ret + 8, head->counter);
-    ret[14] = head->poller;
-    ret[15] = head->form;
-    store48(ret + 16, head->request_counter);
-    ret[22] = head->request_lane;
-    ret[23] = 0;
-}
-
 kh_err kh_reply_head_decode(const uint8_t *p, size_t n, kh_reply_head *ret, uint32_t *ret_cnt)
 {
     kh_reply_head head;

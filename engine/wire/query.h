@@ -52,7 +52,13 @@ typedef struct kh_reply_head {
     uint64_t request_counter;
     uint8_t request_lane;
 } kh_reply_head;
-void kh_reply_head_encode(const kh_reply_head *head, uint8_t ret[KH_REPLY_HEAD_SZ]);
+static inline void kh_reply_head_encode(const kh_reply_head *head, uint8_t ret[KH_REPLY_HEAD_SZ])
+{
+    const uint64_t all = (UINT64_C(1) << 48) - 1; /* of a counter's 6 bytes */
+    memcpy(ret, head->session, 8);
+    kh_store64(ret + 8, (head->counter & all) | (uint64_t)head->poller << 48 | (uint64_t)head->form << 56);
+    kh_store64(ret + 16, (head->request_counter & all) | (uint64_t)head->request_lane << 48);
+}
 KH_MUST kh_err kh_reply_head_decode(const uint8_t *p, size_t n, kh_reply_head *ret, uint32_t *ret_cnt);
 void kh_reply_nonce(uint64_t counter, uint8_t poller, uint8_t ret[12]); /* 4 zero bytes, counter 6, poller 1, 0x80 */
 
@@ -99,11 +105,9 @@ typedef struct kh_query_answer {
 /* {free or watermark 8, version 4, currency 2, code 1, status or mismatch 1} */
 static inline void kh_query_answer_encode(const kh_query_answer *answer, uint8_t ret[KH_ANSWER_SZ])
 {
+    uint64_t last = answer->code == KH_C_FIELD_MISMATCH ? answer->mismatch : (uint8_t)answer->status;
     kh_store64(ret, answer->code == KH_C_NOT_FOUND ? answer->watermark : answer->free);
-    kh_store32(ret + 8, answer->version);
-    kh_store16(ret + 12, answer->currency);
-    ret[14] = (uint8_t)answer->code;
-    ret[15] = answer->code == KH_C_FIELD_MISMATCH ? answer->mismatch : (uint8_t)answer->status;
+    kh_store64(ret + 8, answer->version | (uint64_t)answer->currency << 32 | (uint64_t)(uint8_t)answer->code << 48 | last << 56);
 }
 KH_MUST kh_err kh_query_answer_decode(const uint8_t *p, kh_query_answer *ret);
 
