@@ -122,7 +122,7 @@ static kh_err begin(kh_states *s, uint8_t *list)
     kh_states_part(s, f->height);
     err = d->truncate(d->self, f->file, 0);
     if (err == KH_OK) err = kh_state_write(s, f->file, kh_state_list_at(s, &f->head), list, (size_t)f->head.pieces * 32);
-    if (err == KH_OK) err = kh_state_write(s, f->file, 0, f->head.bytes, KH_STATE_HEAD_SZ);
+    if (err == KH_OK) err = kh_state_write(s, f->file, 0, f->head.bytes, KH_STATE_SIGNED_SZ);
     if (err == KH_OK) err = d->sync(d->self, f->file);
     return err == KH_OK ? d->sync_dir(d->self, s->dir) : err;
 }

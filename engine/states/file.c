@@ -21,7 +21,7 @@ size_t kh_state_piece_sz(const kh_states *s, const kh_state_head *h, uint32_t pi
 
 uint64_t kh_state_piece_at(const kh_states *s, uint32_t piece)
 {
-    return KH_STATE_HEAD_SZ + (uint64_t)piece * (s->piece_sz + s->over_sz);
+    return KH_STATE_SIGNED_SZ + (uint64_t)piece * (s->piece_sz + s->over_sz);
 }
 
 uint64_t kh_state_list_at(const kh_states *s, const kh_state_head *h) { return kh_state_piece_at(s, h->pieces - 1) + h->last_sz; }
@@ -56,7 +56,7 @@ kh_err kh_state_head_make(const kh_states *s, kh_state_head *h)
     return kh_sign(s->options.sign, statement, sizeof statement, p + KH_STATE_NAMED_SZ);
 }
 
-bool kh_state_head_of(const kh_states *s, const uint8_t p[KH_STATE_HEAD_SZ], kh_state_head *ret)
+bool kh_state_head_of(const kh_states *s, const uint8_t p[KH_STATE_SIGNED_SZ], kh_state_head *ret)
 {
     kh_state_head h = {.height = kh_load64(p + AT_HEIGHT),
                        .maker = kh_load32(p + AT_MAKER),
@@ -68,7 +68,7 @@ bool kh_state_head_of(const kh_states *s, const uint8_t p[KH_STATE_HEAD_SZ], kh_
     if (h.pieces == 0 || h.pieces > KH_STATE_PIECES_MAX) return false;
     if (h.last_sz < s->over_sz || h.last_sz > s->piece_sz + s->over_sz) return false;
     memcpy(h.list, p + AT_LIST, 32);
-    memcpy(h.bytes, p, KH_STATE_HEAD_SZ);
+    memcpy(h.bytes, p, KH_STATE_SIGNED_SZ);
     kh_sha256(p, KH_STATE_NAMED_SZ, h.id);
     *ret = h;
     return true;
@@ -112,7 +112,7 @@ kh_err kh_state_open_file(const kh_states *s, uint64_t height, const char *more,
                           uint8_t (**ret_list)[32])
 {
     char path[KH_STATES_PATH_SZ];
-    uint8_t p[KH_STATE_HEAD_SZ];
+    uint8_t p[KH_STATE_SIGNED_SZ];
     uint64_t size = 0;
     const kh_disk *d = s->options.disk;
     kh_state_head h;
@@ -136,7 +136,7 @@ kh_err kh_state_open_file(const kh_states *s, uint64_t height, const char *more,
 kh_err kh_state_open_held(kh_states *s, const kh_state_head *h, kh_file **ret)
 {
     char path[KH_STATES_PATH_SZ];
-    uint8_t p[KH_STATE_HEAD_SZ];
+    uint8_t p[KH_STATE_SIGNED_SZ];
     const kh_disk *d = s->options.disk;
     kh_file *f = NULL;
     kh_err err = d->open(d->self, kh_state_path(s, h->height, ".state", path), KH_OPEN_READ, &f);

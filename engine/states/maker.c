@@ -128,7 +128,7 @@ static kh_err finish(kh_state_maker *m)
     kh_sha256(m->digests, n, m->head.list);
     kh_err err = kh_state_head_make(m->s, &m->head);
     if (err == KH_OK) err = kh_state_write(m->s, m->file, kh_state_list_at(m->s, &m->head), m->digests, n);
-    if (err == KH_OK) err = kh_state_write(m->s, m->file, 0, m->head.bytes, KH_STATE_HEAD_SZ);
+    if (err == KH_OK) err = kh_state_write(m->s, m->file, 0, m->head.bytes, KH_STATE_SIGNED_SZ);
     if (err == KH_OK) err = d->sync(d->self, m->file);
     d->close(d->self, m->file);
     m->file = NULL;

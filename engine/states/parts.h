@@ -13,7 +13,7 @@
 #include "crypto/digest.h"
 
 enum {
-    KH_STATE_HEAD_SZ = 160,
+    KH_STATE_SIGNED_SZ = 160,
     KH_STATE_NAMED_SZ = 96, /* of it: what its id is the digest of, and what is signed */
     KH_STATES_PATH_SZ = 1024,
     KH_STATES_FILES = 8, /* held at most */
@@ -26,7 +26,7 @@ typedef struct kh_state_head {
     uint64_t height;
     uint32_t maker, epoch, pieces, last_sz; /* last_sz: of the last sealed piece */
     uint8_t list[32], id[32];
-    uint8_t bytes[KH_STATE_HEAD_SZ];
+    uint8_t bytes[KH_STATE_SIGNED_SZ];
 } kh_state_head;
 
 typedef struct kh_states_peer {
@@ -116,7 +116,7 @@ uint64_t kh_state_file_sz(const kh_states *s, const kh_state_head *h);
 /* kh_state_head_make: the fields are there; list, sign: bytes and id follow. */
 KH_MUST kh_err kh_state_head_make(const kh_states *s, kh_state_head *h);
 /* kh_state_head_of: false: no head of this chain and suite, or out of bounds. The signature is not looked at. */
-KH_MUST bool kh_state_head_of(const kh_states *s, const uint8_t p[KH_STATE_HEAD_SZ], kh_state_head *ret);
+KH_MUST bool kh_state_head_of(const kh_states *s, const uint8_t p[KH_STATE_SIGNED_SZ], kh_state_head *ret);
 bool kh_state_head_signed(const kh_states *s, const kh_state_head *h, const uint8_t attest[KH_PUBLIC_SZ]);
 /* kh_state_open_file: KH_E_DAMAGED: no file of ours, or not whole as far as head, list and size say; whose pieces may be
  *anything. ret_list: its digests, malloc'ed; NULL: not wanted. */

@@ -70,11 +70,11 @@ void kh_states_ask(kh_states *s, uint64_t now)
 /* Taken once a question. */
 static void have(kh_states *s, kh_states_peer *peer, const uint8_t *p, size_t n)
 {
-    if (!peer->asked || n % KH_STATE_HEAD_SZ != 0 || n / KH_STATE_HEAD_SZ > KH_STATES_KEPT) return;
+    if (!peer->asked || n % KH_STATE_SIGNED_SZ != 0 || n / KH_STATE_SIGNED_SZ > KH_STATES_KEPT) return;
     peer->asked = false;
     peer->answered = peer->news = true;
     peer->head_cnt = 0;
-    for (size_t at = 0; at < n; at += KH_STATE_HEAD_SZ) {
+    for (size_t at = 0; at < n; at += KH_STATE_SIGNED_SZ) {
         kh_state_head *h = &peer->heads[peer->head_cnt];
         if (kh_state_head_of(s, p + at, h)) peer->signed_well[peer->head_cnt++] = false;
     }
@@ -85,7 +85,7 @@ static bool known_good(const kh_states *s, const kh_state_head *h)
 {
     for (uint32_t i = 0; i < s->peer_cnt; i++)
         for (uint32_t k = 0; k < s->peers[i].head_cnt; k++)
-            if (s->peers[i].signed_well[k] && memcmp(s->peers[i].heads[k].bytes, h->bytes, KH_STATE_HEAD_SZ) == 0) return true;
+            if (s->peers[i].signed_well[k] && memcmp(s->peers[i].heads[k].bytes, h->bytes, KH_STATE_SIGNED_SZ) == 0) return true;
     return false;
 }
 
@@ -117,7 +117,7 @@ static void judge(kh_states *s, uint32_t place)
     }
     (void)pthread_mutex_lock(&s->lock);
     for (uint32_t i = 0; i < cnt && p->id == id && !p->news && p->head_cnt == cnt; i++)
-        p->signed_well[i] = good[i] && memcmp(p->heads[i].bytes, heads[i].bytes, KH_STATE_HEAD_SZ) == 0;
+        p->signed_well[i] = good[i] && memcmp(p->heads[i].bytes, heads[i].bytes, KH_STATE_SIGNED_SZ) == 0;
     (void)pthread_mutex_unlock(&s->lock);
 }
 
@@ -194,7 +194,7 @@ typedef struct answering {
     uint32_t to, piece;
     kh_state_head head; /* of what is asked for */
     bool held;
-    uint8_t heads[KH_STATES_KEPT * KH_STATE_HEAD_SZ];
+    uint8_t heads[KH_STATES_KEPT * KH_STATE_SIGNED_SZ];
     size_t heads_n;
 } answering;
 
@@ -203,13 +203,13 @@ static size_t write_heads(const kh_states *s, uint8_t *ret)
 {
     size_t n = 0;
     uint64_t below = UINT64_MAX;
-    while (n < KH_STATES_KEPT * KH_STATE_HEAD_SZ) {
+    while (n < KH_STATES_KEPT * KH_STATE_SIGNED_SZ) {
         const kh_state_head *newest = NULL;
         for (uint32_t i = 0; i < s->held_cnt; i++)
             if (s->held[i].height < below && (newest == NULL || s->held[i].height > newest->height)) newest = &s->held[i];
         if (newest == NULL) break;
-        memcpy(ret + n, newest->bytes, KH_STATE_HEAD_SZ);
-        n += KH_STATE_HEAD_SZ;
+        memcpy(ret + n, newest->bytes, KH_STATE_SIGNED_SZ);
+        n += KH_STATE_SIGNED_SZ;
         below = newest->height;
     }
     return n;
