@@ -26,6 +26,13 @@ bool kh_order_unattested_at(const kh_order *o, uint32_t n, uint8_t ret_digest[32
     return true;
 }
 
+uint64_t kh_order_unattested_upto(const kh_order *o, uint64_t height)
+{
+    uint64_t newest = 0;
+    for (uint32_t i = 0; i < o->unattested_cnt && o->unattested[i].height <= height; i++) newest = o->unattested[i].height;
+    return newest;
+}
+
 bool kh_order_snapshot_due(const kh_order *o, uint64_t distance)
 {
     if (distance == 0 || o->app_cnt < 2 || o->entries_height == 0 || o->entries_height != o->height) return false;

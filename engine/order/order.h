@@ -186,10 +186,12 @@ bool kh_order_public(kh_order *o, const void *key, uint8_t key_n, kh_public_leaf
 
 /* kh_order_app_at: this chain's app hashes as of the last 4,096 blocks with transactions, ascending, and the height of each;
    false behind the last. kh_order_leaf_at: the n-th public leaf; false behind the last. kh_order_unattested_at: the n-th batch
-   above the attested height, in order; lost: officers ordered its body lost. */
+   above the attested height, in order; lost: officers ordered its body lost. kh_order_unattested_upto: the highest height at or
+   below `height` of such a batch; 0: none. */
 bool kh_order_app_at(const kh_order *o, uint32_t n, uint64_t *ret_height, uint8_t ret_hash[32]);
 bool kh_order_leaf_at(const kh_order *o, uint32_t n, kh_public_leaf *ret);
 bool kh_order_unattested_at(const kh_order *o, uint32_t n, uint8_t ret_digest[32], bool *ret_lost);
+uint64_t kh_order_unattested_upto(const kh_order *o, uint64_t height);
 /* kh_order_snapshot_due: is the last block the first with transactions at or behind a multiple of `distance` blocks? The same for
    every node that begins with the same genesis, whichever order it was loaded from. */
 bool kh_order_snapshot_due(const kh_order *o, uint64_t distance);

@@ -136,6 +136,7 @@ struct kh_view {
     /* what is known */
     uint64_t height, count, highest; /* highest: of the statements told */
     uint64_t begins;                 /* so many outputs at the front lack for good */
+    uint64_t owed, owed_base;        /* up to where outputs come of what a given order holds, whose height is owed_base */
     uint8_t head[32];
     kh_view_table fins;
     kh_view_told **alerts;

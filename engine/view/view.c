@@ -119,7 +119,7 @@ void kh_view_close(kh_view *v)
 
 typedef struct asked { /* of the node, its lock and not the view's held */
     kh_order_hubs hubs;
-    uint64_t attested;
+    uint64_t base, attested, pending; /* pending: the highest batch at or below base that is not attested yet; 0: none */
 } asked;
 
 static void read_hubs(void *ctx, kh_order *order)
@@ -128,6 +128,14 @@ static void read_hubs(void *ctx, kh_order *order)
     uint8_t posted[32];
     kh_order_hub_set(order, &a->hubs);
     a->attested = kh_order_attested(order, posted);
+    a->pending = kh_order_unattested_upto(order, a->base);
+}
+
+/* Up to where outputs come of what was ordered at or below a given order's height: that height itself may be of a block that hubs
+   do not execute, and nothing be executed behind it for as long as nobody asks for anything. */
+static uint64_t owed_upto(const kh_view *v, const asked *a)
+{
+    return kh_min64(a->base, kh_max64(kh_max64(a->attested, v->highest), a->pending));
 }
 
 /* statements_wanted looks for what the node holds of the packages that wait. */
@@ -160,12 +168,14 @@ static uint32_t next_hub(kh_view *v, const kh_order_hubs *hubs)
 
 void kh_view_tick(kh_view *v)
 {
-    asked a = {0};
+    asked a = {.base = kh_kept_base(v->options.kept)};
     uint32_t to[KH_MEMBERS_MAX], to_cnt = 0;
     kh_node_read(v->options.node, read_hubs, &a);
     statements_wanted(v);
     (void)pthread_mutex_lock(&v->lock);
     v->ticks++;
+    v->owed_base = a.base;
+    v->owed = owed_upto(v, &a);
     for (uint32_t i = 0; i < v->held_cnt; i++) v->held[i].gap_ticks += v->held[i].gap;
     bool behind = kh_max64(a.attested, v->highest) > v->height;
     v->ticks_still = behind ? v->ticks_still + 1 : 0;
@@ -209,7 +219,7 @@ bool kh_view_whole(kh_view *v, kh_view_gap *ret)
 {
     ret->base = kh_kept_base(v->options.kept);
     (void)pthread_mutex_lock(&v->lock);
-    ret->coming = v->height < ret->base;
+    ret->coming = v->height < (v->owed_base == ret->base ? v->owed : ret->base);
     ret->lacking = v->begins;
     (void)pthread_mutex_unlock(&v->lock);
     return !ret->coming && ret->lacking == 0;

@@ -62,8 +62,9 @@ const kh_store_driver *kh_view_driver(kh_view *v); /* submissions of the bank: k
 uint32_t kh_view_party(const kh_view *v);
 uint64_t kh_view_height(kh_view *v); /* the attested height that it stands for */
 /* kh_view_whole: false: what the view does not hold may all the same have been: this node began with a given order, and not all
-   that its bank was told up to there is here. coming: it may come yet. lacking: so many outputs at the front are gone for good:
-   no hub had them any more, and the view, which was empty, began behind them. */
+   that its bank was told up to there is here. coming: it may come yet: something that was ordered up to there and is not taken.
+   lacking: so many outputs at the front are gone for good: no hub had them any more, and the view, which was empty, began behind
+   them. */
 typedef struct kh_view_gap {
     uint64_t base; /* height of the given order; 0: none */
     uint64_t lacking;

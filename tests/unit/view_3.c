@@ -261,6 +261,7 @@ static void begin_given(void)
         *h = (kh_kept_hash){.height = heights[i]};
         memset(h->app_hash, (int)heights[i], 32);
     }
+    fake.attested = 10;
 }
 
 static made one_output(uint64_t height, uint64_t id)
@@ -286,6 +287,39 @@ Test(view, what_was_before_a_given_order_is_taken_from_hubs)
         forget(&m);
     }
     cr_assert(kh_view_whole(v, &gap) && alert_cnt == 0);
+    end();
+}
+
+/* The given order's own block may hold nothing that hubs execute, as one that brings their attestations, and nobody asks for
+ * anything behind it: what there is of before is all that is waited for. */
+Test(view, a_given_order_whose_block_nobody_executes)
+{
+    kh_view_gap gap;
+    begin_given();
+    fake.attested = 4;
+    fake.pending = 8;
+    cr_assert(!kh_view_whole(v, &gap) && gap.coming); /* nobody has looked yet */
+    static const uint64_t heights[] = {2, 4, 8};
+    for (uint32_t i = 0; i < 3; i++) {
+        made m = one_output(heights[i], i);
+        kh_view_tick(v);
+        cr_assert(!kh_view_whole(v, &gap) && gap.coming, "%llu", (unsigned long long)heights[i]);
+        attest(&m);
+        deliver(&m, HUB);
+        kh_view_tick(v);
+        forget(&m);
+    }
+    cr_assert(kh_view_height(v) == 8 && kh_view_whole(v, &gap));
+    fake.attested = 12; /* and more comes */
+    kh_view_tick(v);
+    cr_assert(!kh_view_whole(v, &gap) && gap.coming);
+    made m = one_output(12, 5);
+    fake_block(12);
+    attest(&m);
+    deliver(&m, HUB);
+    kh_view_tick(v);
+    cr_assert(kh_view_height(v) == 12 && kh_view_whole(v, &gap) && alert_cnt == 0);
+    forget(&m);
     end();
 }
 

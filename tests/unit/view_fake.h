@@ -21,9 +21,9 @@ typedef struct fake_world {
     uint32_t block_cnt;
     kh_attestation held[512]; /* what the node holds */
     uint32_t held_cnt, hub_cnt, hubs[256];
-    uint64_t attested;
-    kh_kept_hash given[16]; /* what the order that was given remembers, ascending; the last is its own */
-    uint32_t given_cnt;     /* 0: none was given */
+    uint64_t attested, pending; /* pending: the highest batch that is not */
+    kh_kept_hash given[16];     /* what the order that was given remembers, ascending; the last is its own */
+    uint32_t given_cnt;         /* 0: none was given */
 } fake_world;
 extern fake_world fake;
 void fake_reset(void);
