@@ -10,7 +10,8 @@
 #include "host/host.h"
 
 #define LOOK_MS 1000u
-#define AGAIN_LOOKS 10u                /* after one that failed by this machine's fault */
+#define AGAIN_LOOKS 10u                /* after one that failed by this machine's fault, */
+#define FAILURES 3u                    /* so often, before another hub's is tried */
 #define ANSWER_NS KH_NS_PER_S          /* how long who is slower than the first peers is waited for, */
 #define ALONE_NS (5 * KH_NS_PER_S)     /* for another than the one who has answered, and */
 #define PATIENCE_NS (30 * KH_NS_PER_S) /* how long the first one */
@@ -128,7 +129,8 @@ static bool differs(void *ctx, uint64_t height, const uint8_t *post, bool checkp
     return said.differ >= said.quorum;
 }
 
-static kh_err make(kh_cluster *c, const kh_order_state *of, bool own, const kh_checkpoint_source *from, char *why, size_t cap)
+static kh_err make(kh_cluster *c, const kh_order_state *of, uint32_t epoch, bool own, const kh_checkpoint_source *from, char *why,
+                   size_t cap)
 {
     uint8_t chain[32];
     kh_kept_hash hash;
@@ -140,6 +142,7 @@ static kh_err make(kh_cluster *c, const kh_order_state *of, bool own, const kh_c
                     .suite = c->options.genesis->suite,
                     .chain = chain,
                     .height = of->height,
+                    .epoch = epoch,
                     .posted = of->posted,
                     .app_hash = hash.app_hash,
                     .own = own,
@@ -160,6 +163,27 @@ static kh_err make(kh_cluster *c, const kh_order_state *of, bool own, const kh_c
     return err;
 }
 
+static void epoch_now(void *ctx, kh_order *order)
+{
+    kh_order_hubs hubs;
+    kh_order_hub_set(order, &hubs);
+    *(uint32_t *)ctx = hubs.epoch;
+}
+
+/* Whoever seals to another epoch than the hubs' of the height lies: a key that nobody has is not waited for. */
+static kh_err epoch_is(kh_cluster *c, const kh_order_state *of, uint32_t epoch, char *why, size_t cap)
+{
+    uint8_t named[KH_PUBLIC_SZ];
+    uint32_t newest = 0;
+    kh_node_read(c->node, epoch_now, &newest);
+    uint32_t of_height = newest;
+    kh_err err = kh_cluster_group_at(c, of->height, &of_height, named);
+    if (err != KH_OK && err != KH_E_NOT_FOUND) return err; /* NOT_FOUND: it is of the snapshot itself, whose block is not here */
+    if (err == KH_OK ? epoch == of_height : epoch <= newest) return KH_OK;
+    (void)kh_cluster_say(why, cap, "it is sealed to the group's key of epoch %u, and the hubs' epoch was %u", epoch, of_height);
+    return KH_E_FORMAT;
+}
+
 /* Where the group's key here is not the one that the order names, nothing that it does not open is anybody's lie. */
 static kh_err key_is(kh_cluster *c, const kh_order_state *of, uint32_t epoch, char *why, size_t cap)
 {
@@ -167,7 +191,7 @@ static kh_err key_is(kh_cluster *c, const kh_order_state *of, uint32_t epoch, ch
     uint32_t named_epoch = 0;
     kh_err err = kh_cluster_group_at(c, of->height, &named_epoch, named);
     if (err == KH_E_NOT_FOUND) return KH_OK; /* it is that of the snapshot, whose blocks are not here */
-    if (err != KH_OK || named_epoch != epoch) return err;
+    if (err != KH_OK) return err;
     kh_box_public(box_of(c, epoch), have);
     if (memcmp(have, named, sizeof have) == 0) return KH_OK;
     (void)kh_cluster_say(why, cap, "group.%u.key is not the key that the officers named", epoch);
@@ -191,11 +215,26 @@ static kh_err open_state(kh_cluster *c, const kh_order_state *of, char *why, siz
     const kh_checkpoint_source from = {read_on, &o};
     if (!order_is_durable(c, of->height)) return KH_E_AGAIN;
     kh_err err = kh_states_read(c->states, of->height, box_of, c, &is, &o.reader);
+    kh_err fits = err == KH_OK || err == KH_E_CLOSED ? epoch_is(c, of, is.epoch, why, cap) : KH_OK;
+    if (fits != KH_OK) err = fits;
     if (err == KH_OK) err = key_is(c, of, is.epoch, why, cap);
     if (err == KH_OK) err = has_room(c, &is, why, cap);
-    if (err == KH_OK) err = make(c, of, is.maker == c->options.config->cluster.member, &from, why, cap);
+    if (err == KH_OK) err = make(c, of, is.epoch, is.maker == c->options.config->cluster.member, &from, why, cap);
     kh_state_reader_close(o.reader);
     return err;
+}
+
+/* What cannot be taken, though nobody can say that it is false, may be larger than its maker's checkpoint is: another hub's is
+ * asked for, where there is one. */
+static void try_another(kh_cluster *c, uint64_t height, uint32_t *failures)
+{
+    uint32_t maker = 0;
+    (void)kh_states_of_peers(c->states, NULL); /* asks which there are */
+    if (++*failures < FAILURES || !kh_states_has_other(c->states, height)) return;
+    *failures = 0;
+    if (kh_states_refuse(c->states, height, &maker) == KH_OK)
+        KH_LOG(c->options.logging, KH_LEVEL_WARNING, "state_left", {"height", NULL, height}, {"maker", NULL, maker},
+               {"do", "nothing here: another hub's is asked for", 0});
 }
 
 /* Whoever made it lies; another hub's is asked for. */
@@ -209,7 +248,7 @@ static void refuse(kh_cluster *c, uint64_t height, const char *why)
 }
 
 /* False: not now, and not soon. */
-static bool join(kh_cluster *c, const kh_order_state *of)
+static bool join(kh_cluster *c, const kh_order_state *of, uint32_t *failures)
 {
     char why[400] = "";
     kh_err err = open_state(c, of, why, sizeof why);
@@ -222,6 +261,7 @@ static bool join(kh_cluster *c, const kh_order_state *of)
         KH_LOG(c->options.logging, KH_LEVEL_WARNING, "state_not_taken", {"height", NULL, of->height},
                {"why", why[0] != '\0' ? why : kh_err_text(err), 0},
                {"do", "look at the keys of the group, memory and the disk; it is tried again", 0});
+        try_another(c, of->height, failures);
         return false;
     }
     return true;
@@ -233,7 +273,7 @@ static void *run(void *arg)
 {
     kh_cluster *c = arg;
     choosing w = {0};
-    uint32_t rests = 0;
+    uint32_t rests = 0, failures = 0;
     while (kh_cluster_pauses(c, LOOK_MS) && !atomic_load(&c->joined)) {
         w.base = kh_kept_base(c->kept);
         if (w.base == 0 || (rests > 0 && --rests > 0)) continue;
@@ -243,7 +283,8 @@ static void *run(void *arg)
         if (w.chosen.height != w.had)
             KH_LOG(c->options.logging, KH_LEVEL_INFO, "state_wanted", {"height", NULL, w.chosen.height}, {"base", NULL, w.base});
         pass_over(c, &w);
-        if (w.chosen.height != 0 && kh_states_holds(c->states, w.chosen.height) && !join(c, &w.chosen)) rests = AGAIN_LOOKS;
+        if (w.chosen.height != 0 && kh_states_holds(c->states, w.chosen.height) && !join(c, &w.chosen, &failures))
+            rests = AGAIN_LOOKS;
     }
     return NULL;
 }

@@ -87,7 +87,10 @@ static bool drop_held(kh_states *s, const kh_state_head *h, bool refuse)
 {
     (void)pthread_mutex_lock(&s->lock);
     const kh_state_head *held = kh_states_held_id(s, h->id);
-    if (refuse) memcpy(s->refused[s->refused_cnt++ % KH_STATES_REFUSED], h->id, 32);
+    if (refuse) {
+        s->refused_of[s->refused_cnt % KH_STATES_REFUSED] = h->maker;
+        memcpy(s->refused[s->refused_cnt++ % KH_STATES_REFUSED], h->id, 32);
+    }
     if (held != NULL) forget(s, held);
     if (h->height == s->wanted) s->told = false;
     (void)pthread_mutex_unlock(&s->lock);
@@ -109,6 +112,21 @@ bool kh_states_holds(kh_states *s, uint64_t height)
     bool holds = kh_states_held_of(s, height) != NULL;
     (void)pthread_mutex_unlock(&s->lock);
     return holds;
+}
+
+bool kh_states_has_other(kh_states *s, uint64_t height)
+{
+    bool has = false;
+    (void)pthread_mutex_lock(&s->lock);
+    const kh_state_head *held = kh_states_held_of(s, height);
+    for (uint32_t i = 0; i < s->peer_cnt && held != NULL; i++)
+        for (uint32_t k = 0; k < s->peers[i].head_cnt; k++) {
+            const kh_state_head *h = &s->peers[i].heads[k];
+            has |= s->peers[i].up && s->peers[i].signed_well[k] && h->height == height && h->maker != held->maker &&
+                   !kh_states_is_refused(s, h->id);
+        }
+    (void)pthread_mutex_unlock(&s->lock);
+    return has;
 }
 
 kh_err kh_states_refuse(kh_states *s, uint64_t height, uint32_t *ret_maker)

@@ -19,6 +19,7 @@ typedef struct kh_join {
     kh_suite suite;
     const uint8_t *chain;
     uint64_t height;
+    uint32_t epoch;                /* of the hubs as of height: the one that the state is sealed to */
     const uint8_t *posted;         /* what a quorum of hubs attested of the checkpoint there, as the order says */
     const uint8_t *app_hash;       /* of the order at height */
     const kh_kept_member *members; /* as of height: each bank's newest package must be of it */

@@ -65,6 +65,7 @@ static kh_err read_head(reading *r)
     if (memcmp(head + KH_STATE_AT_CHAIN, j->chain, 32) != 0 || kh_load64(head + KH_STATE_AT_HEIGHT) != j->height)
         return wrong(r, "it is of another chain or height");
     r->head.epoch = kh_load32(head + KH_STATE_AT_EPOCH);
+    if (r->head.epoch != j->epoch) return wrong(r, "it is of another epoch than it is sealed to");
     r->head.number = kh_load64(head + KH_STATE_AT_NUMBER);
     memcpy(r->head.outcomes, head + KH_STATE_AT_OUTCOMES, 32);
     memcpy(r->head.digest, head + KH_STATE_AT_DIGEST, 32);

@@ -93,7 +93,7 @@ struct kh_states {
     uint64_t making, parts[KH_STATES_FILES];
     uint32_t part_cnt;
     uint8_t refused[KH_STATES_REFUSED][32];
-    uint32_t refused_cnt;
+    uint32_t refused_of[KH_STATES_REFUSED], refused_cnt; /* refused_of: their makers */
     uint64_t wanted, keep[KH_STATES_KEPT], asked_ns;
     uint32_t keep_cnt;
     bool told, keeps, cleans,

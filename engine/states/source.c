@@ -4,7 +4,15 @@
 static bool may_give(const kh_states_peer *p, uint64_t now) { return p->up && now >= p->rests_until_ns; }
 
 /* What is asked of a state that is chosen, the best first: where there is none such, the next. */
-typedef enum terms { FITS_AND_COMES, FITS, ANY, TERMS } terms;
+typedef enum terms { FITS_AND_COMES, FITS, SOUND, ANY, TERMS } terms;
+
+/* Of this maker one was refused: it may sign as many as it likes, and others come first. Lock held. */
+static bool lied(const kh_states *s, uint32_t maker)
+{
+    for (uint32_t i = 0; i < s->refused_cnt && i < KH_STATES_REFUSED; i++)
+        if (s->refused_of[i] == maker) return true;
+    return false;
+}
 
 bool kh_source_passed(const kh_states *s, const uint8_t id[32])
 {
@@ -15,7 +23,8 @@ bool kh_source_passed(const kh_states *s, const uint8_t id[32])
 
 static bool meets(const kh_states *s, const kh_state_head *h, terms t, uint64_t room)
 {
-    return (t > FITS || kh_state_file_sz(s, h) <= room) && (t > FITS_AND_COMES || !kh_source_passed(s, h->id));
+    return (t > SOUND || !lied(s, h->maker)) && (t > FITS || kh_state_file_sz(s, h) <= room) &&
+           (t > FITS_AND_COMES || !kh_source_passed(s, h->id));
 }
 
 /* A state of the wanted height that a peer has; maker 0: any. Lock held. */

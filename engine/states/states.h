@@ -119,8 +119,11 @@ void kh_states_want(kh_states *s, uint64_t height);
    KH_STATES_KEPT. */
 void kh_states_keep(kh_states *s, const uint64_t *heights, uint32_t cnt);
 /* kh_states_refuse: what is held of this height is false inside: it goes, and is not taken again until a restart; where it is
-   wanted, another maker's is fetched. *ret_maker: whose it was; KH_E_NOT_FOUND: none is held. */
+   wanted, another maker's is fetched, one of whom none was refused before any of whom one was. *ret_maker: whose it was;
+   KH_E_NOT_FOUND: none is held. kh_states_has_other: has a peer said to have another maker's of the height of one that is held,
+   not refused? By the last answers: kh_states_of_peers asks. */
 KH_MUST kh_err kh_states_refuse(kh_states *s, uint64_t height, uint32_t *ret_maker);
+bool kh_states_has_other(kh_states *s, uint64_t height);
 /* kh_states_of_peers: the newest height that two peers reach by what they said that they have, in answer to this call and those
    before, which ask: one alone is believed only where no other has any. What a hub that `look` names has signed where there is
    such, else whatever peers say. 0: nobody has answered yet with any. *ret_answers: how many peers have answered at all; may be

@@ -121,6 +121,7 @@ static inline kh_err join_in(const kh_store_options *options, const char *dir, s
                  .suite = KH_SUITE_INTL,
                  .chain = w.chain,
                  .height = POINT,
+                 .epoch = 1,
                  .posted = s->posted,
                  .app_hash = s->app_hash,
                  .own = !not_own,

@@ -83,6 +83,32 @@ Test(states_whose, two_that_drip)
     cr_assert(node->held == 7);
 }
 
+/* A hub that makes one false state after the other, and is asked first, does not keep who joins from another's. */
+Test(states_whose, one_that_lies_again_and_again)
+{
+    uint32_t maker = 0;
+    town_node *node = &town.nodes[3];
+    town_make(HUB_1, 7, SZ, 1);
+    kh_states_want(node->s, 7);
+    town_seconds(4);
+    cr_assert(kh_states_holds(node->s, 7) && !kh_states_has_other(node->s, 7));
+    town_make(HUB_2, 7, SZ, 2);
+    (void)kh_states_of_peers(node->s, NULL);
+    town_seconds(3);
+    cr_assert(kh_states_has_other(node->s, 7) && !kh_states_has_other(node->s, 9));
+    cr_assert(kh_states_refuse(town.nodes[HUB_1].s, 7, &maker) == KH_OK); /* it makes another */
+    town_make(HUB_1, 7, SZ, 3);
+    (void)kh_states_of_peers(node->s, NULL);
+    town_seconds(12);
+    cr_assert(kh_states_refuse(node->s, 7, &maker) == KH_OK && maker == HUB_1);
+    town_seconds(10);
+    cr_assert(kh_states_holds(node->s, 7) && town_maker(3, 7) == HUB_2);
+    cr_assert(kh_states_has_other(node->s, 7)); /* where nobody else has any, it is taken all the same */
+    cr_assert(kh_states_refuse(node->s, 7, &maker) == KH_OK && maker == HUB_2);
+    town_seconds(10);
+    cr_assert(kh_states_holds(node->s, 7) && town_maker(3, 7) == HUB_1);
+}
+
 Test(states_whose, what_is_false_inside_is_not_taken_again)
 {
     uint32_t maker = 0;
