@@ -58,7 +58,7 @@ uint32_t kh_xml_again(const kh_xml_tree *t, uint32_t node);                     
 uint32_t kh_xml_path(const kh_xml_tree *t, uint32_t node, const char *path);        /* "A/B/C": first A's first B's first C */
 uint32_t kh_xml_loose_child(const kh_xml_tree *t, uint32_t node, const char *name); /* ignoring case and underscores */
 /* kh_xml_given_twice: the first of names (words with a blank between) that node has more than one child of, with another text or
-   with children; NULL: none. Whoever reads such a file may take either. */
+   currency, or with children; NULL: none. Whoever reads such a file may take either. */
 const char *kh_xml_given_twice(const kh_xml_tree *t, uint32_t node, const char *names);
 const kh_xml_node *kh_xml_at(const kh_xml_tree *t, uint32_t node);
 kh_text kh_xml_text(const kh_xml_tree *t, uint32_t node); /* blanks around cut */

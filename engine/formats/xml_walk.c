@@ -126,7 +126,8 @@ const char *kh_xml_given_twice(const kh_xml_tree *t, uint32_t node, const char *
         uint32_t first = named_from(t, t->nodes[node].first, names, n);
         for (uint32_t again = kh_xml_again(t, first); again != 0; again = kh_xml_again(t, again))
             if (t->nodes[first].first != 0 || t->nodes[again].first != 0 ||
-                !kh_text_equal(kh_xml_text(t, first), kh_xml_text(t, again)))
+                !kh_text_equal(kh_xml_text(t, first), kh_xml_text(t, again)) ||
+                !kh_text_equal(kh_xml_currency(t, first), kh_xml_currency(t, again)))
                 return t->nodes[first].name;
         names += n;
         names += strspn(names, " ");

@@ -71,6 +71,52 @@ Test(xml_invoice, what_counts_stands_once)
     }
 }
 
+/* The same of declarations and notices: `%s` stands behind what it says again. */
+Test(xml_wco, what_counts_stands_once)
+{
+#define DEC(head, behind) "<DecMessage><DecHead>" head "</DecHead>" behind "</DecMessage>"
+#define DEC_HEAD "<EntryId>310120240000000001</EntryId><SeqNo>I1</SeqNo><IEFlag>E</IEFlag><TradeCoScc>X1</TradeCoScc>%s"
+#define WCO(more)                                                                                                                \
+    "<Declaration><FunctionCode>9</FunctionCode><ID>24GB0YVJ3EXXES8AA0</ID><FunctionalReferenceID>LRN-2</FunctionalReferenceID>" \
+    "<TypeCode>EXA</TypeCode><InvoiceAmount currencyID='GBP'>5</InvoiceAmount>" more "<Declarant><ID>GB111</ID></Declarant>"     \
+    "</Declaration>"
+#define NOTE(more)                                                                                                               \
+    "<Declaration><FunctionCode>13</FunctionCode><ID>24GB0YVJ3EXXES8AA0</ID><FunctionalReferenceID>LRN-2"                        \
+    "</FunctionalReferenceID><TypeCode>GPR</TypeCode>" more "</Declaration>"
+#define ANSWER(more)                                                                                                             \
+    "<Response><FunctionCode>01</FunctionCode><Declaration><ID>24GB0YVJ3EXXES8AA0</ID><FunctionalReferenceID>LRN-2"              \
+    "</FunctionalReferenceID>" more "</Declaration></Response>"
+    static const struct {
+        const char *form, *same, *other, *name;
+    } twice[] = {
+        {DEC(DEC_HEAD, ""), "<EntryId>310120240000000001</EntryId>", "<EntryId>310120240000000002</EntryId>", "EntryId"},
+        {DEC(DEC_HEAD, ""), "<SeqNo>I1</SeqNo>", "<SeqNo>I2</SeqNo>", "SeqNo"},
+        {DEC(DEC_HEAD, ""), "<IEFlag>E</IEFlag>", "<IEFlag>I</IEFlag>", "IEFlag"},
+        {DEC(DEC_HEAD, ""), "<TradeCoScc>X1</TradeCoScc>", "<TradeCoScc>X2</TradeCoScc>", "TradeCoScc"},
+        {DEC("<EntryId>310120240000000001</EntryId><IEFlag>E</IEFlag><TradeCoScc>X1</TradeCoScc>", "%s"), "",
+         "<DecHead><EntryId>310120240000000002</EntryId></DecHead>", "DecHead"},
+        {WCO("%s"), "<ID>24GB0YVJ3EXXES8AA0</ID>", "<ID>24GB0YVJ3EXXES8AA1</ID>", "ID"},
+        {WCO("%s"), "<FunctionalReferenceID>LRN-2</FunctionalReferenceID>",
+         "<FunctionalReferenceID>LRN-3</FunctionalReferenceID>", "FunctionalReferenceID"},
+        {WCO("%s"), "<InvoiceAmount currencyID='GBP'>5</InvoiceAmount>", "<InvoiceAmount currencyID='USD'>5</InvoiceAmount>",
+         "InvoiceAmount"},
+        {NOTE("%s"), "<ID>24GB0YVJ3EXXES8AA0</ID>", "<ID>24GB0YVJ3EXXES8AA1</ID>", "ID"},
+        {ANSWER("%s"), "<ID>24GB0YVJ3EXXES8AA0</ID>", "<ID>24GB0YVJ3EXXES8AA1</ID>", "ID"},
+        {ANSWER("%s"), "<FunctionalReferenceID>LRN-2</FunctionalReferenceID>",
+         "<FunctionalReferenceID>LRN-3</FunctionalReferenceID>", "FunctionalReferenceID"},
+    };
+    for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++)
+        for (int lies = 0; lies < 2; lies++) {
+            char text[1024];
+            int n = snprintf(text, sizeof text, twice[i].form, lies ? twice[i].other : twice[i].same);
+            xml_read((const uint8_t *)text, (size_t)n, KH_FORMAT_AUTO, NULL, &outcome);
+            cr_assert(outcome.refused == (uint32_t)lies && outcome.good == (uint32_t)!lies, "%s: %s", text, outcome.why);
+            if (lies)
+                cr_assert(strncmp(outcome.why, twice[i].name, strlen(twice[i].name)) == 0 && strstr(outcome.why, "twice") != NULL,
+                          "%s: %s", text, outcome.why);
+        }
+}
+
 Test(xml_invoice, credit_notes_corrections_and_refusals)
 {
     golden("ubl_credit_notes.xml", KH_FORMAT_AUTO, NULL);
