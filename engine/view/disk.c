@@ -6,7 +6,6 @@
 #define FILE_MAGIC 0x3156484bu   /* "KHV1" */
 #define RECORD_MAGIC 0x5256484bu /* "KHVR" */
 #define CLOSING_SZ (1u << 20)    /* since the last snapshot: closing makes one */
-#define TEXT_HEAD_SZ 16u         /* of a package's record: height, block time */
 
 char *kh_view_path(const kh_view *v, const char *name, char ret[512])
 {
@@ -184,8 +183,8 @@ kh_err kh_view_package_at(kh_view *v, uint64_t height, uint8_t **ret, size_t *re
     err = kh_view_record_read(v, &file, place->offset, place->number, ret, ret_n, &next);
     kh_view_file_close(v, &file);
     if (err != KH_OK) return err == KH_E_AGAIN || err == KH_E_NOT_FOUND ? KH_E_DAMAGED : err;
-    *ret_n -= TEXT_HEAD_SZ;
-    memmove(*ret, *ret + TEXT_HEAD_SZ, *ret_n);
+    *ret_n -= KH_VIEW_TEXT_HEAD_SZ;
+    memmove(*ret, *ret + KH_VIEW_TEXT_HEAD_SZ, *ret_n);
     return KH_OK;
 }
 
@@ -202,6 +201,7 @@ static kh_err segment_ready(kh_view *v)
     }
     kh_view_segment_name(v->last_segment + 1, name);
     kh_view_segment file;
+    if (err == KH_OK && v->last_segment >= KH_VIEW_SEGMENTS_MAX) err = KH_E_FULL;
     if (err == KH_OK) err = kh_view_file_new(v, name, &file);
     if (err != KH_OK) return err;
     file.name = ++v->last_segment;
@@ -214,16 +214,16 @@ static kh_err write_next(kh_view *v, uint32_t nth)
     (void)pthread_mutex_lock(&v->lock);
     kh_view_place place = v->places[nth]; /* its bytes are freed by who saves alone */
     (void)pthread_mutex_unlock(&v->lock);
-    uint8_t *text = malloc(place.size + TEXT_HEAD_SZ);
+    uint8_t *text = malloc(place.size + KH_VIEW_TEXT_HEAD_SZ);
     kh_err err = text != NULL ? segment_ready(v) : KH_E_NOMEM;
     if (err == KH_OK) {
         kh_store64(text, place.height);
         kh_store64(text + 8, place.time_ns);
-        memcpy(text + TEXT_HEAD_SZ, place.bytes, place.size);
+        memcpy(text + KH_VIEW_TEXT_HEAD_SZ, place.bytes, place.size);
         place.segment = v->segment.name;
         place.offset = v->segment.end;
         place.number = v->segment.next_number;
-        err = kh_view_record_write(v, &v->segment, text, place.size + TEXT_HEAD_SZ);
+        err = kh_view_record_write(v, &v->segment, text, place.size + KH_VIEW_TEXT_HEAD_SZ);
     }
     free(text);
     if (err != KH_OK) return err;
@@ -234,6 +234,19 @@ static kh_err write_next(kh_view *v, uint32_t nth)
     (void)pthread_mutex_unlock(&v->lock);
     v->since_snapshot += place.size;
     return KH_OK;
+}
+
+/* A segment that no record came into goes, and its name is free again: a disk that fails for days leaves no file a second. */
+static void segment_fails(kh_view *v)
+{
+    char name[32], path[512];
+    const kh_disk *d = v->options.disk;
+    bool empty = v->segment.file != NULL && v->segment.next_number == 0;
+    uint32_t segment = v->segment.name;
+    kh_view_file_close(v, &v->segment);
+    if (!empty || segment != v->last_segment) return;
+    kh_view_segment_name(segment, name);
+    if (d->remove(d->self, kh_view_path(v, name, path)) == KH_OK) v->last_segment--;
 }
 
 /* What could not be written is tried again at the next beat, in a new segment. */
@@ -257,134 +270,8 @@ void kh_view_save(kh_view *v)
             v->places[v->saved_cnt].bytes = NULL;
         }
         v->counts.durable_height = height;
-    } else kh_view_file_close(v, &v->segment);
+    } else segment_fails(v);
     bool wanted = v->since_snapshot > (closing && v->options.snapshot_sz > CLOSING_SZ ? CLOSING_SZ : v->options.snapshot_sz);
     if (err == KH_OK && wanted && v->saved_cnt == v->place_cnt && kh_view_snapshot_make(v) == KH_OK) v->since_snapshot = 0;
     (void)pthread_mutex_unlock(&v->lock);
-}
-
-/* ---- recovery ---- */
-
-typedef struct names {
-    uint32_t *of, cnt, cap;
-    kh_err err;
-} names;
-
-static void take_name(void *ctx, const char *name)
-{
-    names *all = ctx;
-    char *end, again[32];
-    unsigned long n = strtoul(name, &end, 16);
-    if (n == 0 || n > UINT32_MAX || strcmp(end, ".view") != 0) return;
-    kh_view_segment_name((uint32_t)n, again);
-    if (strcmp(again, name) != 0) return;
-    if (all->cnt == all->cap) {
-        uint32_t cap = all->cap == 0 ? 64 : all->cap * 2;
-        uint32_t *more = realloc(all->of, cap * sizeof *more);
-        if (more == NULL) {
-            all->err = KH_E_NOMEM;
-            return;
-        }
-        all->of = more;
-        all->cap = cap;
-    }
-    all->of[all->cnt++] = (uint32_t)n;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* replay_one takes a record over: its package goes on where the view stands. */
-static kh_err replay_one(kh_view *v, kh_view_place place, const uint8_t *text, size_t n)
-{
-    kh_package package;
-    if (n < TEXT_HEAD_SZ) return KH_E_DAMAGED;
-    place.height = kh_load64(text);
-    place.time_ns = kh_load64(text + 8);
-    place.size = (uint32_t)(n - TEXT_HEAD_SZ);
-    if (place.height <= v->height) return KH_OK; /* written twice, a write having failed */
-    kh_err err = kh_package_read(text + TEXT_HEAD_SZ, place.size, v->chain, &package);
-    if (err != KH_OK) return err == KH_E_NOMEM ? err : KH_E_DAMAGED;
-    if (package.count_before > v->count && kh_view_may_begin(v)) kh_view_begin(v, &package);
-    bool goes_on = package.party == v->options.party && package.height == place.height && package.count_before == v->count &&
-                   memcmp(package.head_before, v->head, 32) == 0;
-    err = goes_on ? kh_view_apply(v, &package, place.time_ns) : KH_E_DAMAGED;
-    if (err == KH_OK) err = kh_view_place_add(v, &place);
-    if (err == KH_OK) v->saved_cnt = v->place_cnt;
-    kh_package_free(&package);
-    return err;
-}
-
-static kh_err replay(kh_view *v, uint32_t segment, uint64_t *ret_at)
-{
-    char name[32];
-    kh_view_segment file;
-    kh_view_segment_name(segment, name);
-    kh_err err = kh_view_file_open(v, name, &file);
-    if (err != KH_OK) return err == KH_E_AGAIN ? KH_OK : err; /* made, and nothing written */
-    uint64_t at = KH_VIEW_HEAD_SZ, number = 0;
-    for (uint64_t next; err == KH_OK; at = next, number++) {
-        uint8_t *text = NULL;
-        size_t n = 0;
-        err = kh_view_record_read(v, &file, at, number, &text, &n, &next);
-        if (err == KH_OK) err = replay_one(v, (kh_view_place){.offset = at, .number = number, .segment = segment}, text, n);
-        free(text);
-        if (err == KH_OK) v->since_snapshot += n;
-    }
-    *ret_at = at;
-    kh_view_file_close(v, &file);
-    /* What breaks off was never told to be on disk; whether it lacks shows where the next segment goes on. */
-    return err == KH_E_NOT_FOUND || err == KH_E_AGAIN ? KH_OK : err;
-}
-
-/* Where a snapshot's view begins its first package says. */
-static kh_err find_beginning(kh_view *v)
-{
-    kh_package package;
-    uint8_t *p = NULL;
-    size_t n = 0;
-    uint64_t time_ns;
-    if (kh_kept_base(v->options.kept) == 0) return KH_OK;
-    v->begins = v->count;
-    if (v->place_cnt == 0) return KH_OK;
-    kh_err err = kh_view_package_at(v, v->places[0].height, &p, &n, &time_ns);
-    if (err == KH_OK && kh_package_read(p, n, v->chain, &package) != KH_OK) err = KH_E_DAMAGED;
-    else if (err == KH_OK) {
-        v->begins = package.count_before;
-        kh_package_free(&package);
-    }
-    free(p);
-    return err == KH_E_NOT_FOUND ? KH_E_DAMAGED : err;
-}
-
-kh_err kh_view_recover(kh_view *v, char *why, size_t cap)
-{
-    const kh_disk *d = v->options.disk;
-    names all = {0};
-    uint32_t covered = 0;
-    uint64_t at = 0;
-    char path[512];
-    kh_err err = d->make_dir(d->self, v->dir);
-    if (err == KH_E_EXISTS) err = KH_OK;
-    if (err == KH_OK) err = d->list(d->self, kh_view_path(v, "", path), take_name, &all);
-    if (err == KH_OK) err = all.err;
-    if (err == KH_OK) {
-        err = kh_view_snapshot_load(v, &covered);
-        if (err == KH_E_NOT_FOUND) err = KH_OK;
-        else if (err == KH_OK) err = find_beginning(v);
-    }
-    if (all.cnt > 0) qsort(all.of, all.cnt, sizeof *all.of, by_number);
-    uint32_t segment = 0;
-    for (uint32_t i = 0; i < all.cnt && err == KH_OK; i++) {
-        segment = v->last_segment = all.of[i];
-        if (segment > covered) err = replay(v, segment, &at);
-    }
-    v->counts.durable_height = v->height;
-    free(all.of);
-    if (err != KH_OK)
-        (void)snprintf(why, cap, "%s: segment %08x at byte %llu: %s", v->dir, segment, (unsigned long long)at, kh_err_text(err));
-    return err;
 }

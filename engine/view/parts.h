@@ -1,11 +1,11 @@
 /* parts: what the files of the view share with each other, and nobody else includes.
  *
  *   view        life cycle, its thread, what is asked                view.c
- *   take        packages: opened, held, judged, taken                take.c, judge.c
- *   answer      own submissions until their receipts are final       answer.c
- *   table       financings in compact form, by number and in order   table.c
- *   state       what an output changes                               state.c
- *   disk        segments of sealed records, snapshots, recovery      disk.c, snapshot.c
+ *   take        packages: opened, held, judged, taken                view_take.c, view_judge.c
+ *   answer      own submissions until their receipts are final       view_answer.c
+ *   table       financings in compact form, by number and in order   view_table.c
+ *   state       what an output changes                               view_state.c
+ *   disk        segments of sealed records, snapshots, recovery      view_disk.c, view_snapshot.c, view_recover.c
  *
  * Lock: `lock` covers all of kh_view but what is marked. While it is held nothing of the node is called; the kept order may be.
  */
@@ -56,7 +56,9 @@ typedef struct kh_view_place {
     uint32_t segment, size;                   /* size: of the record's text; segment 0: not on disk yet */
     uint8_t *bytes;                           /* not on disk yet: the package */
 } kh_view_place;
+#define KH_VIEW_TEXT_HEAD_SZ 16u /* of a package's record: height, block time */
 #define KH_VIEW_SEGMENT_SZ (64u << 20)
+#define KH_VIEW_SEGMENTS_MAX (1u << 20) /* the highest name: 64 TiB, or so many starts; nothing is written above, nor opened */
 #define KH_VIEW_UNSAVED_SZ (256u << 20) /* nothing more is taken before the disk has some of it */
 #define KH_VIEW_ID_SZ 32u
 typedef struct kh_view_segment {

@@ -84,6 +84,32 @@ static uint32_t files(char names[16][64])
 static void file_path(const char *name, char ret[256]) { snprintf(ret, 256, "%s/view/%s", dir, name); }
 
 /* Nothing of it can be read on disk. */
+/* Names are bounded, and with them what a start remembers of them. */
+Test(view, segments_have_a_highest_name)
+{
+    char names[16][64], path[256], said[200] = "";
+    given g;
+    begin();
+    kh_view_close(v);
+    file_path("00100000.view", path);
+    fclose(fopen(path, "w"));
+    open_view();
+    made m = one(5, 7, &g);
+    forget(&m);
+    kh_view_counts counts;
+    for (int i = 0; i < 30; i++) kh_view_tick(v);
+    kh_view_count(v, &counts);
+    cr_assert(counts.height == 5 && counts.durable_height == 0 && files(names) == 1); /* nothing is written above it */
+    kh_view_close(v);
+    file_path("00100001.view", path);
+    fclose(fopen(path, "w"));
+    const kh_view_options o = view_options();
+    cr_assert(kh_view_open(&o, said, sizeof said, &v) == KH_E_FULL && strstr(said, "00100000") != NULL, "%s", said);
+    remove(path);
+    open_view();
+    end();
+}
+
 Test(view, sealed_on_disk)
 {
     begin();
