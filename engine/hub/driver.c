@@ -115,7 +115,7 @@ static kh_err wait_for(void *self, uint64_t ticket)
 
 void kh_driver_init(kh_hub *h)
 {
-    h->driver.of_store = (kh_store_driver){h, submit, wait_for};
+    h->driver.of_store = (kh_store_driver){.self = h, .submit = submit, .wait = wait_for};
     (void)pthread_cond_init(&h->driver.changed, NULL);
 }
 

@@ -102,8 +102,9 @@ static bool take_all(kh_service *service, kh_limit what, uint32_t party, uint32_
 kh_err kh_submit_admit(kh_service *service, const kh_principal *who, const uint8_t *frames, size_t n, uint32_t op_least,
                        uint32_t op_most, uint32_t *ret_op_cnt, uint32_t *ret_tokens, kh_code *ret_code)
 {
-    uint32_t cnt = 0, asked = 0;
+    uint32_t cnt = 0, asked = 0, only = kh_store_party(service->options.store);
     kh_code code = kh_submit_check(who, frames, n, &cnt);
+    if (code == KH_C_OK && only != 0 && who->party != only) code = KH_C_NOT_AUTHORISED; /* a bank's node is that bank's */
     if (code == KH_C_OK && (cnt < op_least || cnt > op_most)) code = KH_C_FORMAT;
     if (code == KH_C_OK && kh_limit_applies(service->options.limits, who)) {
         uint64_t now = now_ns(service);

@@ -14,6 +14,12 @@ void kh_store_drive(kh_store *s, const kh_store_driver *driver)
     atomic_store_explicit(&s->driver, driver, memory_order_release); /* partners: submit, kh_store_wait */
 }
 
+uint32_t kh_store_party(const kh_store *s)
+{
+    const kh_store_driver *driver = atomic_load_explicit(&s->driver, memory_order_acquire);
+    return driver != NULL ? driver->party : 0;
+}
+
 bool kh_store_is_driven(const kh_store *s)
 {
     return s->options.driven || atomic_load_explicit(&s->driver, memory_order_acquire) != NULL;

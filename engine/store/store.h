@@ -123,9 +123,11 @@ typedef struct kh_store_driver {
     void *self;
     KH_MUST kh_err (*submit)(void *self, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket);
     KH_MUST kh_err (*wait)(void *self, uint64_t ticket);
+    uint32_t party; /* whose operations alone it takes; 0: anybody's */
 } kh_store_driver;
 void kh_store_drive(kh_store *s, const kh_store_driver *driver); /* before anything is submitted; NULL: not any more */
 bool kh_store_is_driven(const kh_store *s);
+uint32_t kh_store_party(const kh_store *s); /* the driver's party; 0 where there is none */
 /* outcome: each outcome of the entry, in order (from the engine's thread, readers kept out: copy and return); the last call has
    outcome NULL and the outcome chain after the entry: it is durable and applied. first (number 0): the store stopped. */
 typedef struct kh_store_execution {

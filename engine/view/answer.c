@@ -90,7 +90,7 @@ static kh_err wait_for(void *self, uint64_t ticket)
 
 void kh_view_answer_start(kh_view *v)
 {
-    v->driver = (kh_store_driver){.self = v, .submit = submit, .wait = wait_for};
+    v->driver = (kh_store_driver){.self = v, .submit = submit, .wait = wait_for, .party = v->options.party};
     v->submissions_end = &v->submissions;
 }
 

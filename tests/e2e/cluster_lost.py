@@ -2,6 +2,7 @@
 back, both come to the same, the bank that sent it is told so, and everything behind it goes on."""
 import struct
 from town import *
+from two_banks_town import op_apply
 
 tap = Tap()
 root = tempfile.mkdtemp(prefix="kanhe-lost-")
@@ -42,11 +43,25 @@ def begins():
     tap.same((row.get("code"), row.get("attested")), (0, True), "a bank is granted what it asks")
 
 
+def posts(node, party, frames):
+    context = ssl.create_default_context(cafile=town.ca)
+    context.load_cert_chain(*town.certificates[party])
+    host, port = town.urls[node].removeprefix("https://").rsplit(":", 1)
+    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
+    connection.request("POST", "/v1/operations", frames, {"Content-Type": "application/octet-stream"})
+    response = connection.getresponse()
+    said = json.loads(response.read())
+    connection.close()
+    return response.status, said
+
+
 def elsewhere():
     """A bank at another bank's node."""
     row, status = town.row("bank12", 11, "finance", "apply", "--id", 1, "--enterprise", 101, "--product", "p", "--amount", "1.00", "--currency", "USD", "--doc", f"export_declaration:{declaration(1)}")
     tap.same((row.get("name"), status), ("NOT_AUTHORISED", 1), "a bank is told that the node is another's")
     tap.ok("another bank's" in town.said, "in so many words", town.said)
+    status, said = posts("bank12", 11, op_apply(11, 1, 100, 101, b"\x01" * 16))
+    tap.ok(status == 403 and '"NOT_AUTHORISED"' in json.dumps(said), "and so with frames of its own", (status, said))
     row, status = town.row("hub1", 1, "rule", "set", "hold_ttl_applied", "10h")
     tap.ok((row.get("name"), status) == ("NOT_AUTHORISED", 1) and "officers order" in town.said, "and the regulator who orders rules", town.said)
 

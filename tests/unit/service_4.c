@@ -1,4 +1,5 @@
 /* Operations in datagrams that come together: one batch of the store, each answered for itself. */
+#include "service/submit.h"
 #include <poll.h>
 #include <unistd.h>
 #include "service_fixture.h"
@@ -186,5 +187,38 @@ Test(together, wake_their_poller_once)
     cr_assert(wakes <= 2, "%lu wakes", wakes); /* two: it fell asleep just as they came */
     for (uint32_t i = 0; i < sent_cnt; i++) answered_well(&sents[i]);
     kh_lane_close(&bank);
+    fx_teardown(&x);
+}
+
+/* A bank's node takes that bank's operations alone, whoever else it knows. */
+static kh_err nobody_submits(void *self, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket)
+{
+    (void)self, (void)batch, (void)may_wait, (void)ret_ticket;
+    return KH_E_BUSY;
+}
+static kh_err nobody_waits(void *self, uint64_t ticket)
+{
+    (void)self, (void)ticket;
+    return KH_OK;
+}
+
+Test(service_submit, a_banks_node_is_that_banks)
+{
+    static const kh_store_driver driver = {.submit = nobody_submits, .wait = nobody_waits, .party = FX_BANK};
+    service_fixture x;
+    kh_code code;
+    uint32_t tokens;
+    fx_setup(&x);
+    kh_store_drive(x.store, &driver);
+    for (int own = 0; own < 2; own++) {
+        const kh_principal who = {own ? FX_BANK : FX_OTHER, KH_ROLE_BANK, false};
+        ops_buf ops = {0};
+        ops_apply(&ops, who.party, OPS_ENTERPRISE, 1, 1, 10);
+        code = KH_C_OK;
+        kh_err err = kh_submit_frames(x.service, &who, ops.p, ops.n, 1, NULL, NULL, &tokens, &code);
+        cr_assert(own ? err == KH_E_BUSY && code == KH_C_OK : err == KH_OK && code == KH_C_NOT_AUTHORISED, "%d %d", err, code);
+        free(ops.p);
+    }
+    kh_store_drive(x.store, NULL);
     fx_teardown(&x);
 }

@@ -46,7 +46,7 @@ static kh_err driver_wait(void *self, uint64_t ticket)
     return ticket == 4711 ? KH_OK : KH_E_ARG;
 }
 static asked told;
-static const kh_store_driver driver = {&told, driver_submit, driver_wait};
+static const kh_store_driver driver = {.self = &told, .submit = driver_submit, .wait = driver_wait};
 
 typedef struct run { /* what one execution gave */
     atomic_uint ended;
