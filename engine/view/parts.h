@@ -1,11 +1,11 @@
 /* parts: what the files of the view share with each other, and nobody else includes.
  *
  *   view        life cycle, its thread, what is asked                view.c
- *   take        packages: opened, held, judged, taken                view_take.c, view_judge.c
- *   answer      own submissions until their receipts are final       view_answer.c
- *   table       financings in compact form, by number and in order   view_table.c
- *   state       what an output changes                               view_state.c
- *   disk        segments of sealed records, snapshots, recovery      view_disk.c, view_snapshot.c, view_recover.c
+ *   take        packages: opened, held, judged, taken                take.c, judge.c
+ *   answer      own submissions until their receipts are final       answer.c
+ *   table       financings in compact form, by number and in order   table.c
+ *   state       what an output changes                               state.c
+ *   disk        segments of sealed records, snapshots, recovery      disk.c, snapshot.c, recover.c
  *
  * Lock: `lock` covers all of kh_view but what is marked. While it is held nothing of the node is called; the kept order may be.
  */

@@ -2,8 +2,8 @@
  *
  *   false_state DATA KEYS MEMBER HEIGHT epoch|count   DATA/states/HEIGHT.state becomes the false one
  *
- * epoch: sealed to the group's key of an epoch that there never was. count: the newest outputs of one bank begin and end at another
- * number; all that a digest covers stays as it is. While no kanhed runs on DATA; of suite intl. */
+ * epoch: sealed to the group's key of an epoch that there never was. count: the newest outputs of one bank begin and end at
+ * another number; all that a digest covers stays as it is. While no kanhed runs on DATA; of suite intl. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -43,7 +43,8 @@ static void read_all(kh_states *s, uint64_t height)
 static void lie_of_count(void)
 {
     uint8_t *newest = NULL;
-    for (size_t at = KH_STATE_HEAD_SZ; at + KH_STATE_ITEM_SZ < stream_n; at += KH_STATE_ITEM_SZ + kh_load32(stream + at + KH_STATE_ITEM_AT_SIZE)) {
+    for (size_t at = KH_STATE_HEAD_SZ; at + KH_STATE_ITEM_SZ < stream_n;
+         at += KH_STATE_ITEM_SZ + kh_load32(stream + at + KH_STATE_ITEM_AT_SIZE)) {
         if (kh_load32(stream + at) == KH_STATE_PACKAGE) newest = stream + at + KH_STATE_ITEM_SZ; /* of the last bank */
         if (kh_load32(stream + at) == KH_STATE_ITEMS_END) break;
     }

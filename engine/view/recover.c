@@ -1,4 +1,4 @@
-/* view_recover: a view from what is on its disk: the newest snapshot, then the segments behind it. */
+/* recover: a view from what is on its disk: the newest snapshot, then the segments behind it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "view/parts.h"
