@@ -33,8 +33,10 @@ static void tell_unknown(kh_gather *g)
 {
     for (; g != NULL; g = g->next) {
         if (g->executes) g->outcome(g->ctx, 0, NULL, NULL);
-        for (uint32_t i = 0; i < g->batch_cnt; i++)
-            if (g->batches[i].reply != NULL) g->batches[i].reply(g->batches[i].ctx, 0, 0, NULL, UINT32_MAX);
+        for (; g->told < g->batch_cnt; g->told++) {
+            const kh_batch_ref *b = &g->batches[g->told];
+            if (b->reply != NULL) b->reply(b->ctx, 0, 0, NULL, UINT32_MAX);
+        }
     }
 }
 
@@ -78,9 +80,9 @@ static const kh_receipt *filled_in(kh_store *s, const kh_receipt *receipt)
     return &item->receipt;
 }
 
-static void finish_batch(const kh_store *s, uint32_t i)
+static void finish_batch(const kh_store *s)
 {
-    const kh_batch_ref *b = &s->answering->batches[i];
+    const kh_batch_ref *b = &s->answering->batches[s->answering->told++];
     if (b->reply != NULL) b->reply(b->ctx, s->answering->height, s->answering_time, NULL, UINT32_MAX);
 }
 
@@ -101,8 +103,8 @@ static void emit(void *self, const kh_outcome *outcome)
         return;
     }
     if (outcome->is_notice || s->answering == NULL || s->answering->batch_cnt == 0) return;
-    const kh_batch_ref *b = &s->answering->batches[s->answering_batch];
-    while (outcome->op_index >= b->first_op + b->op_cnt) b = &s->answering->batches[++s->answering_batch];
+    const kh_batch_ref *b = &s->answering->batches[s->answering->told];
+    for (; outcome->op_index >= b->first_op + b->op_cnt; b++) finish_batch(s); /* those behind it need not be waited for */
     if (b->reply == NULL) return;
     const kh_receipt *receipt = outcome->receipt;
     if (receipt->ref_height != 0) receipt = filled_in(s, receipt);
@@ -116,7 +118,6 @@ static kh_err apply(kh_store *s, const kh_entry *entry)
     const kh_sink sink = {emit, s};
     s->block = kh_journal_take(&s->journal);
     if (s->block == NULL) return KH_E_NOMEM;
-    s->answering_batch = 0;
     s->answering_time = entry->time_ns;
     kh_block_begin(s->block, entry);
     (void)pthread_rwlock_wrlock(&s->gate);
@@ -125,16 +126,16 @@ static kh_err apply(kh_store *s, const kh_entry *entry)
     s->block = NULL;
     if (err == KH_OK) err = kh_block_end(b);
     if (err == KH_OK && s->answering->executes) kh_block_seal(b, s->chain); /* told at once */
-    if (err == KH_OK) kh_journal_give(&s->journal, b);
-    (void)pthread_rwlock_unlock(&s->gate);
-    if (err != KH_OK) {
-        kh_block_free(b);
-        return err;
+    if (err == KH_OK) {
+        kh_journal_give(&s->journal, b);
+        memcpy(s->log_digest, entry->digest, 32);
+        atomic_store_explicit(&s->applied_time, entry->time_ns, memory_order_relaxed);
+        atomic_store_explicit(&s->applied, entry->height, memory_order_release);
     }
-    memcpy(s->log_digest, entry->digest, 32);
-    atomic_store_explicit(&s->applied_time, entry->time_ns, memory_order_relaxed);
-    atomic_store_explicit(&s->applied, entry->height, memory_order_release);
-    return kh_journal_room(&s->journal);
+    (void)pthread_rwlock_unlock(&s->gate);
+    if (err == KH_OK) return kh_journal_room(&s->journal);
+    kh_block_free(b);
+    return err;
 }
 
 const kh_sink *kh_engine_replay_sink(kh_store *s, const kh_entry *entry)
@@ -190,7 +191,7 @@ static kh_err decided(kh_store *s, const kh_entry *entry)
     s->answering = g;
     kh_err err = apply(s, entry);
     if (err == KH_OK)
-        for (uint32_t i = 0; i < g->batch_cnt; i++) finish_batch(s, i);
+        while (g->told < g->batch_cnt) finish_batch(s);
     if (err == KH_OK && g->executes) g->outcome(g->ctx, entry->height, NULL, s->chain);
     s->answering = NULL;
     if (err != KH_OK) return err;

@@ -284,6 +284,7 @@ typedef struct kh_gather { /* batches that become one entry */
     size_t size, cap;
     uint32_t op_cnt, batch_cnt, batch_cap;
     kh_batch_ref *batches;
+    uint32_t told;   /* of the batches, those that have had their last call */
     uint64_t ticket; /* of the last batch in it */
     uint64_t height;
     /* an execution (kh_store_execute): an entry by itself, without batches */
@@ -335,8 +336,7 @@ struct kh_store {
     uint8_t chain[32];               /* driven: the outcome chain after the newest applied entry */
     kh_gather *flying, *flying_last; /* submitted to the log, in order */
     kh_block *block;                 /* of the entry being applied */
-    const kh_gather *answering;
-    uint32_t answering_batch;
+    kh_gather *answering;
     uint64_t answering_time;
     kh_journal_item *first_answer; /* scratch to fill in what was answered before */
     uint64_t last_time;            /* of the newest entry submitted */

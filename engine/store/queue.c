@@ -164,7 +164,7 @@ void kh_queue_recycle(kh_store *s, kh_gather *g, bool done)
     (void)pthread_mutex_lock(&s->queue_lock);
     s->waiting_sz -= g->size;
     if (done) s->done_ticket = g->ticket;
-    g->size = g->op_cnt = g->batch_cnt = 0;
+    g->size = g->op_cnt = g->batch_cnt = g->told = 0;
     bool keep = (s->spare_cnt + 1) * g->cap <= SPARES_MAX_SZ && g->cap == entry_sz(s);
     if (keep) {
         g->next = s->spare;

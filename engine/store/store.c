@@ -278,7 +278,11 @@ kh_place kh_store_journal_prev(const kh_journal_item *item, uint8_t what, const 
 
 kh_err kh_store_journal_scan(kh_store *s, uint64_t from_height, kh_err (*each)(void *ctx, const kh_journal_item *item), void *ctx)
 {
-    return kh_journal_scan(&s->journal, from_height, atomic_load_explicit(&s->applied, memory_order_acquire), each, ctx);
+    /* The entry that is being applied may have answered somebody, who finds its outcome here. */
+    (void)kh_store_read_begin(s);
+    uint64_t upto = atomic_load_explicit(&s->applied, memory_order_acquire);
+    kh_store_read_end(s);
+    return kh_journal_scan(&s->journal, from_height, upto, each, ctx);
 }
 
 uint64_t kh_store_durable_upto(const kh_store *s)

@@ -88,9 +88,10 @@ KH_MUST kh_err kh_store_announce(kh_store *s, const char *url);
 void kh_store_close(kh_store *s);
 
 /* Outcomes of one submitted batch, in order, given from the engine's thread (or inside submit/wait when inline) when durable and
-   applied. receipts with a ref are already filled in from the journal (ref_height and ref_index kept). Called while readers are
-   kept out: it copies what it needs and calls nothing of the store. Where the store stopped first, the only call is the last one,
-   with height 0: nothing is known of the batch. */
+   applied. receipts with a ref are already filled in from the journal (ref_height and ref_index kept). A batch has its last call
+   as soon as its own operations are applied, while others of its entry are not yet. Called while readers are kept out, so that
+   who was answered sees no state before the whole entry: it copies what it needs and calls nothing of the store. Where the store
+   stopped first, the last call has height 0: nothing is known of the batch. */
 typedef void (*kh_store_reply)(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipts_in_order,
                                uint32_t op_index);
 typedef struct kh_store_batch {

@@ -85,6 +85,35 @@ Test(store_queue, nobody_is_told_after_a_wait_returned)
     free(p);
 }
 
+/* Two batches in one entry: the first is answered whole before the second's first operation is applied. */
+static char said[64];
+static void say(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index)
+{
+    char letter = *(const char *)ctx;
+    (void)time_ns, (void)op_index;
+    cr_assert(height == 2);
+    snprintf(said + strlen(said), sizeof said - strlen(said), "%c", receipt != NULL ? letter : letter - 'a' + 'A');
+}
+
+Test(store_queue, a_batch_is_answered_when_its_own_operations_are_applied)
+{
+    ops_buf first = {0}, second = {0};
+    uint64_t ticket;
+    f.options.inline_engine = true;
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 2);
+    for (uint32_t i = 0; i < 2; i++) ops_reserve(&first, 1 + i, 0, 100);
+    for (uint32_t i = 0; i < 3; i++) ops_reserve(&second, 11 + i, 1, 100);
+    const kh_store_batch a = {.ops = first.p, .ops_sz = first.n, .op_cnt = first.cnt, .reply = say, .ctx = "a"};
+    const kh_store_batch b = {.ops = second.p, .ops_sz = second.n, .op_cnt = second.cnt, .reply = say, .ctx = "b"};
+    cr_assert(kh_store_submit(s, &a, &ticket) == KH_OK && kh_store_submit(s, &b, &ticket) == KH_OK);
+    cr_assert(kh_store_wait(s, ticket) == KH_OK);
+    cr_assert_str_eq(said, "aaAbbbB");
+    kh_store_close(s);
+    free(first.p);
+    free(second.p);
+}
+
 /* ---- memory made ready ---- */
 
 static uint64_t resident_sz(void)
