@@ -23,9 +23,13 @@ enum {
     KH_OPEN_WRITE = 2,
     KH_OPEN_CREATE = 4,
     KH_OPEN_EXCLUSIVE = 8,
-    KH_OPEN_DURABLE = 16 /* writes are durable when
+    KH_OPEN_DURABLE = 16, /* writes are durable when
 their completion is reported (O_DIRECT | O_DSYNC); buffer, offset and length are multiples of 4096 */
+    KH_OPEN_STREAM = 32 /* advice: large pieces, one behind the other, hardly read soon. Those of KH_STREAM_LEAST_SZ or more whose
+buffer lies at the offset modulo KH_STREAM_PAGE_SZ may go past the file cache; what is read is the same in any case */
 };
+#define KH_STREAM_PAGE_SZ 4096u
+#define KH_STREAM_LEAST_SZ (64u << 10)
 
 typedef struct kh_disk_done {
     uint64_t tag;

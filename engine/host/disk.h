@@ -12,7 +12,7 @@
 #define KH_DISK_IN_FLIGHT_MAX 64
 
 struct kh_file {
-    int fd;
+    int fd, past; /* past: the same file with O_DIRECT, of one opened with KH_OPEN_STREAM; -1: none */
     bool durable; /* opened with KH_OPEN_DURABLE */
     bool dsync;   /* the descriptor is O_DSYNC: a finished write is durable */
     uint32_t in_flight;

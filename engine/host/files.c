@@ -45,6 +45,8 @@ static kh_err file_open(void *self, const char *path, int flags, kh_file **ret)
         free(f);
         return err;
     }
+    bool stream = (flags & KH_OPEN_STREAM) != 0 && (flags & KH_OPEN_WRITE) != 0 && !durable;
+    f->past = stream ? open(path, O_CLOEXEC | O_WRONLY | O_DIRECT) : -1; /* where there is none: by the cache */
     *ret = f;
     return KH_OK;
 }
@@ -55,6 +57,7 @@ static void file_close(void *self, kh_file *f)
     if (f == NULL) return;
     KH_ASSERT(f->in_flight == 0); /* the writes' buffers and slots still belong to it */
     (void)close(f->fd);
+    if (f->past >= 0) (void)close(f->past);
     free(f);
 }
 
@@ -109,8 +112,22 @@ static kh_err file_sync(void *self, kh_file *f)
     return fdatasync(f->fd) == 0 ? KH_OK : last_err();
 }
 
+/* The whole pages past the cache, what is before and behind them by it: no page goes both ways. */
+static kh_err write_past(kh_file *f, uint64_t offset, const uint8_t *p, size_t n)
+{
+    size_t before = -offset % KH_STREAM_PAGE_SZ, whole = (n - before) / KH_STREAM_PAGE_SZ * KH_STREAM_PAGE_SZ;
+    size_t behind = n - before - whole;
+    kh_err err = before > 0 ? kh_host_pwrite_all(f->fd, offset, p, before) : KH_OK;
+    if (err == KH_OK && kh_host_pwrite_all(f->past, offset + before, p + before, whole) != KH_OK)
+        err = kh_host_pwrite_all(f->fd, offset + before, p + before, whole); /* not this disk, or not so much at once */
+    if (err == KH_OK && behind > 0) err = kh_host_pwrite_all(f->fd, offset + before + whole, p + before + whole, behind);
+    return err;
+}
+
 static kh_err file_write(void *self, kh_file *f, uint64_t offset, const void *p, size_t n)
 {
+    if (f->past >= 0 && n >= KH_STREAM_LEAST_SZ && ((uintptr_t)p - offset) % KH_STREAM_PAGE_SZ == 0)
+        return write_past(f, offset, p, n);
     kh_err err = kh_host_pwrite_all(f->fd, offset, p, n);
     return err == KH_OK && f->durable && !f->dsync ? file_sync(self, f) : err;
 }

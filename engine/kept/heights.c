@@ -1,11 +1,13 @@
 /* heights: records by rising height; see heights.h. */
 #include "kept/heights.h"
+#include "base/spool.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define SPARSE 64u
 #define COPY_SZ (1u << 20)
+#define OPEN_FLAGS (KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE | KH_OPEN_STREAM)
 enum { AT_SIZE = 4, AT_CHECK = 8, AT_HEIGHT = 16, AT_ZERO = 24 };
 
 typedef struct mark {
@@ -16,6 +18,7 @@ struct kh_heights {
     const kh_disk *disk;
     char path[1024], magic[4];
     kh_file *file;
+    kh_spool out;          /* of who writes */
     pthread_rwlock_t lock; /* readers keep what they read from being cut or dropped */
     mark *marks;           /* of records 0, 64, 128, ... */
     uint64_t cnt, end, newest;
@@ -107,7 +110,7 @@ kh_err kh_heights_open(const kh_disk *disk, const char *path, const char magic[4
     memcpy(h->path, path, strlen(path) + 1);
     memcpy(h->magic, magic, 4);
     (void)pthread_rwlock_init(&h->lock, NULL);
-    kh_err err = disk->open(disk->self, path, KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE, &h->file);
+    kh_err err = disk->open(disk->self, path, OPEN_FLAGS, &h->file);
     if (err == KH_OK) err = walk(h, UINT64_MAX, whole, whole == KH_HEIGHTS_SOUND);
     if (err == KH_OK) err = disk->truncate(disk->self, h->file, h->end);
     if (err == KH_OK) {
@@ -124,6 +127,7 @@ void kh_heights_close(kh_heights *h)
     if (h == NULL) return;
     if (h->file != NULL) h->disk->close(h->disk->self, h->file);
     (void)pthread_rwlock_destroy(&h->lock);
+    kh_spool_free(&h->out);
     free(h->marks);
     free(h);
 }
@@ -133,16 +137,17 @@ kh_err kh_heights_add(kh_heights *h, uint64_t height, const void *a, size_t a_n,
     if (height <= h->newest || a_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 || b_n > KH_HEIGHTS_RECORD_MAX_SZ / 2 - KH_HEIGHTS_HEAD_SZ)
         return KH_E_ARG;
     size_t n = KH_HEIGHTS_HEAD_SZ + a_n + b_n;
-    uint8_t *p = calloc(1, n);
+    uint8_t *p = kh_spool_at(&h->out, h->end, n);
     if (p == NULL) return KH_E_NOMEM;
     memcpy(p, h->magic, 4);
     kh_store32(p + AT_SIZE, (uint32_t)n);
     kh_store64(p + AT_HEIGHT, height);
+    kh_store64(p + AT_ZERO, 0);
     if (a_n != 0) memcpy(p + KH_HEIGHTS_HEAD_SZ, a, a_n);
     if (b_n != 0) memcpy(p + KH_HEIGHTS_HEAD_SZ + a_n, b, b_n);
     kh_store64(p + AT_CHECK, kh_xxh3(p + AT_HEIGHT, n - AT_HEIGHT));
     kh_err err = h->disk->write(h->disk->self, h->file, h->end, p, n);
-    free(p);
+    kh_spool_done(&h->out);
     if (err != KH_OK) return err;
     (void)pthread_rwlock_wrlock(&h->lock);
     err = note(h, height, h->end, (uint32_t)n);
@@ -246,9 +251,9 @@ kh_err kh_heights_cut(kh_heights *h, uint64_t height)
     return err;
 }
 
-static kh_err copy_from(const kh_heights *h, uint64_t at, kh_file *to)
+static kh_err copy_from(kh_heights *h, uint64_t at, kh_file *to)
 {
-    uint8_t *p = malloc(COPY_SZ);
+    uint8_t *p = kh_spool_at(&h->out, 0, COPY_SZ);
     kh_err err = p != NULL ? KH_OK : KH_E_NOMEM;
     for (uint64_t done = at; err == KH_OK && done < h->end;) {
         size_t n = (size_t)kh_min64(COPY_SZ, h->end - done);
@@ -256,7 +261,6 @@ static kh_err copy_from(const kh_heights *h, uint64_t at, kh_file *to)
         if (err == KH_OK) err = h->disk->write(h->disk->self, to, done - at, p, n);
         done += n;
     }
-    free(p);
     return err;
 }
 
@@ -270,7 +274,7 @@ kh_err kh_heights_drop(kh_heights *h, uint64_t height)
     (void)pthread_rwlock_wrlock(&h->lock);
     kh_err err = place_of(h, height, &at, &above);
     if (err == KH_OK && above != 0) {
-        err = d->open(d->self, path, KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE, &to);
+        err = d->open(d->self, path, OPEN_FLAGS, &to);
         if (err == KH_OK) err = d->truncate(d->self, to, 0);
         if (err == KH_OK) err = copy_from(h, above, to);
         if (err == KH_OK) err = d->sync(d->self, to);

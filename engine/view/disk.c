@@ -25,7 +25,8 @@ kh_err kh_view_file_new(kh_view *v, const char *name, kh_view_segment *ret)
     kh_view_segment file = {.end = KH_VIEW_HEAD_SZ};
     kh_err err = v->options.entropy->fill(v->options.entropy->self, file.id, sizeof file.id);
     if (err == KH_OK)
-        err = d->open(d->self, kh_view_path(v, name, path), KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE, &file.file);
+        err = d->open(d->self, kh_view_path(v, name, path), KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE | KH_OPEN_STREAM,
+                      &file.file);
     if (err != KH_OK) return err;
     kh_store32(head, FILE_MAGIC);
     memcpy(head + 8, file.id, sizeof file.id);
@@ -91,20 +92,29 @@ static void aad_of(const kh_view *v, const uint8_t head[KH_VIEW_RECORD_SZ], uint
     kh_store32(ret + KH_VIEW_RECORD_SZ + 32, v->options.party);
 }
 
+static size_t head_sz_of(const kh_view *v) { return KH_VIEW_RECORD_SZ + kh_seal_tag_sz(v->options.suite); }
+
+/* Behind the room for the head, so that both are written at once. */
+uint8_t *kh_view_record_room(kh_view *v, const kh_view_segment *file, size_t n)
+{
+    uint8_t *at = n <= KH_VIEW_TEXT_MAX ? kh_spool_at(&v->out, file->end, head_sz_of(v) + n) : NULL;
+    return at != NULL ? at + head_sz_of(v) : NULL;
+}
+
 kh_err kh_view_record_write(kh_view *v, kh_view_segment *file, uint8_t *text, size_t n)
 {
     const kh_disk *d = v->options.disk;
-    uint8_t key[32], head[KH_VIEW_RECORD_SZ + KH_SEAL_TAG_MAX_SZ], aad[KH_VIEW_RECORD_SZ + 36];
-    size_t head_sz = KH_VIEW_RECORD_SZ + kh_seal_tag_sz(v->options.suite);
+    size_t head_sz = head_sz_of(v);
+    uint8_t key[32], *head = text - head_sz, aad[KH_VIEW_RECORD_SZ + 36];
     uint64_t number = file->next_number++; /* not again, whatever becomes of this one */
     if (n > KH_VIEW_TEXT_MAX) return KH_E_ARG;
     key_of(v, file, number, key);
     head_of(number, n, head);
     aad_of(v, head, aad);
     kh_err err = kh_seal(v->options.suite, key, aad, sizeof aad, text, n, head + KH_VIEW_RECORD_SZ);
-    if (err == KH_OK) err = d->write(d->self, file->file, file->end, head, head_sz);
-    if (err == KH_OK && n > 0) err = d->write(d->self, file->file, file->end + head_sz, text, n);
+    if (err == KH_OK) err = d->write(d->self, file->file, file->end, head, head_sz + n);
     if (err == KH_OK) file->end += head_sz + n;
+    kh_spool_done(&v->out);
     return err;
 }
 
@@ -214,8 +224,9 @@ static kh_err write_next(kh_view *v, uint32_t nth)
     (void)pthread_mutex_lock(&v->lock);
     kh_view_place place = v->places[nth]; /* its bytes are freed by who saves alone */
     (void)pthread_mutex_unlock(&v->lock);
-    uint8_t *text = malloc(place.size + KH_VIEW_TEXT_HEAD_SZ);
-    kh_err err = text != NULL ? segment_ready(v) : KH_E_NOMEM;
+    kh_err err = segment_ready(v);
+    uint8_t *text = err == KH_OK ? kh_view_record_room(v, &v->segment, (size_t)place.size + KH_VIEW_TEXT_HEAD_SZ) : NULL;
+    if (err == KH_OK && text == NULL) err = KH_E_NOMEM;
     if (err == KH_OK) {
         kh_store64(text, place.height);
         kh_store64(text + 8, place.time_ns);
@@ -225,7 +236,6 @@ static kh_err write_next(kh_view *v, uint32_t nth)
         place.number = v->segment.next_number;
         err = kh_view_record_write(v, &v->segment, text, place.size + KH_VIEW_TEXT_HEAD_SZ);
     }
-    free(text);
     if (err != KH_OK) return err;
     (void)pthread_mutex_lock(&v->lock);
     v->places[nth].segment = place.segment;

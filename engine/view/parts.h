@@ -12,6 +12,7 @@
 #ifndef KH_VIEW_PARTS_H
 #define KH_VIEW_PARTS_H
 #include <pthread.h>
+#include "base/spool.h"
 #include "view/view.h"
 
 /* ---- financings ---- */
@@ -167,6 +168,7 @@ struct kh_view {
     kh_view_line lines[KH_LINES_MAX]; /* scratch */
     /* the disk: of the thread that works alone */
     kh_view_segment segment;
+    kh_spool out; /* what is written next */
     uint64_t since_snapshot;
     uint32_t last_segment; /* the highest name */
     kh_err failed;         /* not KH_OK: nothing more is taken */
@@ -231,7 +233,9 @@ KH_MUST kh_err kh_view_place_add(kh_view *v, const kh_view_place *place);
 KH_MUST kh_err kh_view_file_new(kh_view *v, const char *name, kh_view_segment *ret);
 KH_MUST kh_err kh_view_file_open(kh_view *v, const char *name, kh_view_segment *ret); /* for reading; end: its size */
 void kh_view_file_close(kh_view *v, kh_view_segment *file);
-/* kh_view_record_write seals text (destroyed) and writes it at the end; not durable yet. */
+/* kh_view_record_room: where the text of the file's next record is laid, up to n bytes; good until the next call. NULL: no
+   memory. kh_view_record_write seals what lies there and writes it at the end; not durable yet. */
+uint8_t *kh_view_record_room(kh_view *v, const kh_view_segment *file, size_t n);
 KH_MUST kh_err kh_view_record_write(kh_view *v, kh_view_segment *file, uint8_t *text, size_t n);
 /* kh_view_record_read: *ret malloc'ed; *ret_next: where the next begins. KH_E_NOT_FOUND: the file ends here; KH_E_AGAIN: in the
    middle of a record; KH_E_DAMAGED. */

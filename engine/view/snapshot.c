@@ -18,17 +18,25 @@ _Static_assert(sizeof(kh_view_fin) + KH_PRODUCT_MAX + KH_LINES_MAX * (KH_VIEW_LI
 typedef struct writer {
     kh_view *v;
     kh_view_segment file;
-    uint8_t *chunk;
+    uint8_t *chunk; /* the next record's text */
     size_t n;
     uint32_t kind;
     kh_err err;
 } writer;
+
+static void chunk_begin(writer *w)
+{
+    uint8_t *chunk = kh_view_record_room(w->v, &w->file, CHUNK_SZ + ENTRY_MAX_SZ);
+    if (chunk != NULL) w->chunk = chunk;
+    else w->err = KH_E_NOMEM;
+}
 
 static void flush(writer *w)
 {
     if (w->err == KH_OK && w->n > 0) {
         kh_store32(w->chunk, w->kind);
         w->err = kh_view_record_write(w->v, &w->file, w->chunk, w->n);
+        if (w->err == KH_OK) chunk_begin(w);
     }
     w->n = 0;
 }
@@ -95,15 +103,11 @@ kh_err kh_view_snapshot_make(kh_view *v)
 {
     const kh_disk *d = v->options.disk;
     char from[512], to[512], dir[512];
-    writer w = {.v = v, .chunk = malloc(CHUNK_SZ + ENTRY_MAX_SZ)};
-    if (w.chunk == NULL) return KH_E_NOMEM;
+    writer w = {.v = v};
     w.err = kh_view_file_new(v, "snapshot.new", &w.file);
-    if (w.err != KH_OK) {
-        free(w.chunk);
-        return w.err;
-    }
-    write_all(&w);
-    free(w.chunk);
+    if (w.err != KH_OK) return w.err;
+    chunk_begin(&w);
+    if (w.err == KH_OK) write_all(&w);
     if (w.err == KH_OK) w.err = d->sync(d->self, w.file.file);
     kh_view_file_close(v, &w.file);
     if (w.err == KH_OK) w.err = d->rename(d->self, kh_view_path(v, "snapshot.new", from), kh_view_path(v, "snapshot", to));

@@ -36,6 +36,7 @@ void kh_view_forget(kh_view *v)
     free(v->alerts);
     for (uint32_t i = 0; i < v->place_cnt; i++) free(v->places[i].bytes);
     free(v->places);
+    kh_spool_free(&v->out);
     v->alerts = NULL;
     v->places = NULL;
     v->alert_cnt = v->alert_cap = v->place_cnt = v->place_cap = v->saved_cnt = 0;

@@ -115,6 +115,45 @@ static void durable_writes_work(bool plain)
     free(back);
 }
 
+/* Pieces of many lengths one behind the other, at places that suit and that do not: what is read is what was written. */
+static void streams_work(void)
+{
+    static const size_t sizes[] = {
+        1, KH_STREAM_LEAST_SZ, 3, KH_STREAM_LEAST_SZ + 4095, KH_STREAM_LEAST_SZ - 1, 4096, (1u << 20) + 17, 5000, 4095, 2u << 20};
+    enum { all_sz = 8 << 20 };
+    kh_disk disk;
+    kh_file *f = NULL;
+    uint8_t *want = malloc(all_sz), *back = malloc(all_sz), *room = aligned_alloc(4096, all_sz);
+    size_t end = 0, n = 0;
+    cr_assert(want != NULL && back != NULL && room != NULL && kh_host_disk_open(true, &disk) == KH_OK);
+    const char *path = path_of(3, "stream");
+    int flags = KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE | KH_OPEN_STREAM;
+    cr_assert(disk.open(disk.self, path, flags, &f) == KH_OK);
+    for (int round = 0; round < 2; round++)
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            uint8_t *p = room + (end + (size_t)round) % 4096; /* the second round's places do not suit */
+            for (size_t k = 0; k < sizes[i]; k++) p[k] = want[end + k] = (uint8_t)((end + k) * 31 + (end + k) / 4096);
+            cr_assert(disk.write(disk.self, f, end, p, sizes[i]) == KH_OK);
+            end += sizes[i];
+            cr_assert(disk.read(disk.self, f, 0, back, all_sz, &n) == KH_OK && n == end && memcmp(back, want, end) == 0);
+        }
+    cr_assert(disk.sync(disk.self, f) == KH_OK);
+    cr_assert(disk.truncate(disk.self, f, 100000) == KH_OK);
+    memset(room, 7, 4096 + KH_STREAM_LEAST_SZ);
+    memset(want + 100000, 7, KH_STREAM_LEAST_SZ);
+    cr_assert(disk.write(disk.self, f, 100000, room + 100000 % 4096, KH_STREAM_LEAST_SZ) == KH_OK);
+    disk.close(disk.self, f);
+    cr_assert(disk.open(disk.self, path, KH_OPEN_READ | KH_OPEN_STREAM, &f) == KH_OK, "advice where nothing is written");
+    cr_assert(disk.read(disk.self, f, 0, back, all_sz, &n) == KH_OK && n == 100000 + KH_STREAM_LEAST_SZ);
+    cr_assert(memcmp(back, want, n) == 0);
+    disk.close(disk.self, f);
+    cr_assert(disk.remove(disk.self, path) == KH_OK);
+    kh_host_disk_close(&disk);
+    free(want);
+    free(back);
+    free(room);
+}
+
 static void remove_dir(void) { cr_assert(rmdir(dir) == 0); }
 
 Test(host, files, .init = make_dir, .fini = remove_dir) { files_work(false); }
@@ -177,3 +216,4 @@ Test(host, the_ring_does_nothing_but_write)
     kh_host_disk_close(&disk);
 }
 #endif
+Test(host, streams, .init = make_dir, .fini = remove_dir) { streams_work(); }
