@@ -1,5 +1,6 @@
 /* leaf: the data of each kind of leaf, and its hash. */
 #include "attest/inside.h"
+#include "crypto/digest.h"
 
 enum { LEAF_HEAD = 0, LEAF_FILL = 255 };
 
@@ -65,19 +66,43 @@ uint32_t kh_attest_padded(uint32_t output_cnt) { return kh_attest_power(output_c
 
 /* ---- hashes ---- */
 
-void kh_attest_output_leaf(const uint8_t seed[32], uint32_t leaf, const uint8_t chain[32], uint64_t height, kh_output_kind kind,
-                           const uint8_t batch[32], uint32_t op_index, const uint8_t op_digest[32],
-                           const uint8_t payload_digest[32], uint8_t ret[32])
+void kh_attest_item_at(const uint8_t *p, kh_attest_item *ret)
 {
-    uint8_t salt[KH_SALT_SZ], data[KH_LEAF_RECEIPT_SZ];
-    kh_attest_salt(seed, leaf, salt);
-    if (kind == KH_OUTPUT_RECEIPT) {
-        leaf_receipt(salt, chain, height, batch, op_index, op_digest, payload_digest, data);
-        kh_merkle_leaf(data, KH_LEAF_RECEIPT_SZ, ret);
-    } else {
-        kh_leaf_notice(salt, chain, height, payload_digest, data);
-        kh_merkle_leaf(data, KH_LEAF_NOTICE_SZ, ret);
+    ret->kind = (kh_output_kind)kh_load32(p);
+    ret->op_index = kh_load32(p + 4);
+    ret->batch = p + 8;
+    ret->op_digest = p + 40;
+    ret->payload_sz = kh_load32(p + 72);
+    ret->payload = p + KH_PACKAGE_ITEM_SZ;
+}
+
+void kh_attest_items(const uint8_t seed[32], const uint8_t chain[32], uint64_t height, kh_attest_item *items, uint32_t cnt)
+{
+    kh_sha256_text texts[KH_ATTEST_AT_ONCE];
+    uint8_t salts[KH_ATTEST_AT_ONCE][KH_SALT_TEXT_SZ], digests[KH_ATTEST_AT_ONCE][32],
+        leaves[KH_ATTEST_AT_ONCE][1 + KH_LEAF_RECEIPT_SZ];
+    KH_ASSERT(cnt <= KH_ATTEST_AT_ONCE);
+    if (cnt == 0) return;
+    for (uint32_t i = 0; i < cnt; i++) {
+        kh_attest_salt_text(seed, items[i].leaf, salts[i]);
+        texts[i] = (kh_sha256_text){salts[i], KH_SALT_TEXT_SZ, digests[i]};
     }
+    kh_sha256_each(texts, cnt);
+    for (uint32_t i = 0; i < cnt; i++) {
+        memcpy(items[i].salt, digests[i], KH_SALT_SZ);
+        texts[i] = (kh_sha256_text){items[i].payload, items[i].payload_sz, items[i].digest};
+    }
+    kh_sha256_each(texts, cnt);
+    for (uint32_t i = 0; i < cnt; i++) {
+        const kh_attest_item *item = &items[i];
+        bool receipt = item->kind == KH_OUTPUT_RECEIPT;
+        leaves[i][0] = 0; /* as kh_merkle_leaf has it */
+        if (receipt)
+            leaf_receipt(item->salt, chain, height, item->batch, item->op_index, item->op_digest, item->digest, leaves[i] + 1);
+        else kh_leaf_notice(item->salt, chain, height, item->digest, leaves[i] + 1);
+        texts[i] = (kh_sha256_text){leaves[i], 1 + (receipt ? KH_LEAF_RECEIPT_SZ : KH_LEAF_NOTICE_SZ), item->ret_leaf};
+    }
+    kh_sha256_each(texts, cnt);
 }
 
 void kh_attest_head_leaf(const uint8_t seed[32], uint32_t party, uint64_t count, const uint8_t head[32], uint8_t ret[32])

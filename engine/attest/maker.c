@@ -1,15 +1,14 @@
 /* maker: a height's outputs at a hub: gathered party by party in the bytes that packages hold, hashed as they come. */
 #include "attest/inside.h"
-#include "crypto/digest.h"
 #include <stdlib.h>
 
 typedef struct party {
-    uint32_t id, output_cnt, leaf_cap;
+    uint32_t id, output_cnt, hashed_cnt, leaf_cap;
     uint64_t count, count_before;
     uint8_t seed[32], head[32], head_before[32];
-    uint8_t (*leaves)[32]; /* 0: the head's, at the end */
-    uint8_t *body;         /* outputs as the package has them */
-    size_t body_sz, body_cap;
+    uint8_t (*leaves)[32];               /* 0: the head's, at the end */
+    uint8_t *body;                       /* outputs as the package has them */
+    size_t body_sz, body_cap, hashed_sz; /* hashed_sz: of the outputs that are hashed */
 } party;
 
 struct kh_maker {
@@ -69,8 +68,8 @@ void kh_maker_begin(kh_maker *m, const uint8_t chain[32], const uint8_t secret[3
     for (uint32_t i = 0; i < n; i++) {
         party *p = &m->parties[i];
         p->id = parties[i];
-        p->output_cnt = 0;
-        p->body_sz = 0;
+        p->output_cnt = p->hashed_cnt = 0;
+        p->body_sz = p->hashed_sz = 0;
         p->count = p->count_before = counts[i];
         memcpy(p->head, heads[i], 32);
         memcpy(p->head_before, heads[i], 32);
@@ -111,6 +110,22 @@ static kh_err room_for_body(party *p, size_t more)
     return KH_OK;
 }
 
+/* What is not hashed yet, which is KH_ATTEST_AT_ONCE outputs at most. */
+static void hash_added(const kh_maker *m, party *p)
+{
+    kh_attest_item items[KH_ATTEST_AT_ONCE];
+    uint32_t cnt = 0;
+    for (; p->hashed_cnt < p->output_cnt; cnt++) {
+        kh_attest_item *item = &items[cnt];
+        kh_attest_item_at(p->body + p->hashed_sz, item);
+        item->leaf = ++p->hashed_cnt;
+        item->ret_leaf = p->leaves[item->leaf];
+        p->hashed_sz += KH_PACKAGE_ITEM_SZ + item->payload_sz;
+    }
+    kh_attest_items(p->seed, m->chain, m->height, items, cnt);
+    for (uint32_t i = 0; i < cnt; i++) kh_output_chain(p->head, items[i].digest, p->head);
+}
+
 kh_err kh_maker_add(kh_maker *m, uint32_t party_id, const kh_output *output)
 {
     party *p = party_of(m, party_id);
@@ -124,7 +139,7 @@ kh_err kh_maker_add(kh_maker *m, uint32_t party_id, const kh_output *output)
     m->err = room_for_leaves(p, leaf + 1);
     if (m->err == KH_OK) m->err = room_for_body(p, KH_PACKAGE_ITEM_SZ + n);
     if (m->err != KH_OK) return m->err;
-    uint8_t *at = p->body + p->body_sz, digest[32];
+    uint8_t *at = p->body + p->body_sz;
     kh_store32(at, output->kind);
     kh_store32(at + 4, op_index);
     memcpy(at + 8, batch, 32);
@@ -132,16 +147,15 @@ kh_err kh_maker_add(kh_maker *m, uint32_t party_id, const kh_output *output)
     kh_store32(at + 72, (uint32_t)n);
     memcpy(at + KH_PACKAGE_ITEM_SZ, m->payload, n);
     p->body_sz += KH_PACKAGE_ITEM_SZ + n;
-    kh_sha256(m->payload, n, digest);
-    kh_attest_output_leaf(p->seed, leaf, m->chain, m->height, output->kind, batch, op_index, op_digest, digest, p->leaves[leaf]);
-    kh_output_chain(p->head, digest, p->head);
     p->count++;
     p->output_cnt++;
+    if (p->output_cnt - p->hashed_cnt == KH_ATTEST_AT_ONCE) hash_added(m, p);
     return KH_OK;
 }
 
-static kh_err end_party(party *p, uint8_t ret_root[32])
+static kh_err end_party(const kh_maker *m, party *p, uint8_t ret_root[32])
 {
+    hash_added(m, p);
     uint32_t cnt = kh_attest_padded(p->output_cnt);
     kh_err err = room_for_leaves(p, cnt);
     if (err != KH_OK) return err;
@@ -160,7 +174,7 @@ kh_err kh_maker_end(kh_maker *m, uint8_t ret_root[32])
     }
     for (uint32_t i = 0; i < m->party_cnt; i++) {
         uint8_t root[32];
-        if ((m->err = end_party(&m->parties[i], root)) != KH_OK) return m->err;
+        if ((m->err = end_party(m, &m->parties[i], root)) != KH_OK) return m->err;
         kh_attest_top_leaf(m->parties[i].id, root, m->top[i]);
     }
     for (uint32_t i = m->party_cnt; i < m->top_cnt; i++) kh_attest_top_leaf(0, NULL, m->top[i]);

@@ -51,16 +51,21 @@ static bool take(const uint8_t *p, size_t n, const uint8_t chain[32], kh_package
     const uint8_t *seed = p + 16, *at = p + KH_PACKAGE_HEAD_SZ + (size_t)32 * ret->top_path_n + 4;
     size_t left = n - (size_t)(at - p);
     memcpy(ret->head, ret->head_before, 32);
-    for (uint32_t i = 0; i < ret->item_cnt; i++) {
-        kh_package_item *item = &ret->items[i];
-        if (!read_item(&at, &left, item)) return false;
-        item->leaf = i + 1;
-        kh_attest_salt(seed, item->leaf, item->salt);
-        uint8_t digest[32];
-        kh_sha256(item->payload, item->payload_sz, digest);
-        kh_output_chain(ret->head, digest, ret->head);
-        kh_attest_output_leaf(seed, item->leaf, chain, ret->height, item->kind, item->batch, item->op_index, item->op_digest,
-                              digest, leaves[item->leaf]);
+    for (uint32_t i = 0; i < ret->item_cnt;) {
+        kh_attest_item hashed[KH_ATTEST_AT_ONCE];
+        uint32_t cnt = 0, first = i;
+        for (; cnt < KH_ATTEST_AT_ONCE && i < ret->item_cnt; cnt++, i++) {
+            const uint8_t *item = at;
+            if (!read_item(&at, &left, &ret->items[i])) return false;
+            kh_attest_item_at(item, &hashed[cnt]);
+            ret->items[i].leaf = hashed[cnt].leaf = i + 1;
+            hashed[cnt].ret_leaf = leaves[i + 1];
+        }
+        kh_attest_items(seed, chain, ret->height, hashed, cnt);
+        for (uint32_t k = 0; k < cnt; k++) {
+            memcpy(ret->items[first + k].salt, hashed[k].salt, KH_SALT_SZ);
+            kh_output_chain(ret->head, hashed[k].digest, ret->head);
+        }
     }
     ret->count = ret->count_before + ret->item_cnt;
     kh_attest_salt(seed, 0, ret->head_salt);

@@ -1,5 +1,5 @@
 /* secret: salts and posted digests, from what the hubs alone know. */
-#include "attest/attest.h"
+#include "attest/inside.h"
 #include "crypto/digest.h"
 
 void kh_attest_secret(const uint8_t group_secret[KH_SECRET_SZ], uint8_t ret[32])
@@ -16,11 +16,16 @@ void kh_attest_salt_seed(const uint8_t secret[32], uint64_t height, uint32_t par
     kh_hmac_sha256(secret, 32, message, sizeof message, ret);
 }
 
+void kh_attest_salt_text(const uint8_t seed[32], uint32_t leaf, uint8_t ret[KH_SALT_TEXT_SZ])
+{
+    memcpy(ret, seed, 32);
+    kh_store32(ret + 32, leaf);
+}
+
 void kh_attest_salt(const uint8_t seed[32], uint32_t leaf, uint8_t ret[KH_SALT_SZ])
 {
-    uint8_t message[36], digest[32];
-    memcpy(message, seed, 32);
-    kh_store32(message + 32, leaf);
+    uint8_t message[KH_SALT_TEXT_SZ], digest[32];
+    kh_attest_salt_text(seed, leaf, message);
     kh_sha256(message, sizeof message, digest);
     memcpy(ret, digest, KH_SALT_SZ);
 }

@@ -11,19 +11,32 @@ void kh_merkle_leaf(const void *data, size_t n, uint8_t ret[32])
     kh_sha256_final(&state, ret);
 }
 
+enum { NODE_SZ = 65 };
+static void node_text(const uint8_t left[32], const uint8_t right[32], uint8_t ret[NODE_SZ])
+{
+    ret[0] = 1;
+    memcpy(ret + 1, left, 32);
+    memcpy(ret + 33, right, 32);
+}
+
 void kh_merkle_node(const uint8_t left[32], const uint8_t right[32], uint8_t ret[32])
 {
-    uint8_t buf[65];
-    buf[0] = 1;
-    memcpy(buf + 1, left, 32);
-    memcpy(buf + 33, right, 32);
-    kh_sha256(buf, sizeof buf, ret);
+    uint8_t text[NODE_SZ];
+    node_text(left, right, text);
+    kh_sha256(text, sizeof text, ret);
 }
 
 /* One level up; returns how many nodes it has. */
 static uint32_t level_up(uint8_t (*nodes)[32], uint32_t n)
 {
-    for (uint32_t i = 0; i + 1 < n; i += 2) kh_merkle_node(nodes[i], nodes[i + 1], nodes[i / 2]);
+    uint32_t i = 0;
+    for (; i + 3 < n; i += 4) {
+        uint8_t texts[2][NODE_SZ];
+        node_text(nodes[i], nodes[i + 1], texts[0]);
+        node_text(nodes[i + 2], nodes[i + 3], texts[1]);
+        kh_sha256_each((kh_sha256_text[]){{texts[0], NODE_SZ, nodes[i / 2]}, {texts[1], NODE_SZ, nodes[i / 2 + 1]}}, 2);
+    }
+    if (i + 1 < n) kh_merkle_node(nodes[i], nodes[i + 1], nodes[i / 2]);
     if (n % 2 == 1) memmove(nodes[n / 2], nodes[n - 1], 32);
     return n / 2 + n % 2;
 }

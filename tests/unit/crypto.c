@@ -1,6 +1,7 @@
 /* Unit tests of crypto: AES-256-GCM by each method against the published vectors (McGrew and Viega, "The Galois/Counter Mode of
  * Operation", test cases 13 to 16, which NIST's GCM submission carries), against the other method, and with every bit altered. */
 #include "crypto/aead.h"
+#include "crypto/digest.h"
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
@@ -114,4 +115,23 @@ Test(crypto, what_is_refused)
     cr_assert(kh_aead_key_new((kh_aead_method)9, key, 1, &k) == KH_E_ARG);
     cr_assert(kh_aead_has(kh_aead_best()));
     kh_aead_key_free(NULL);
+}
+
+/* Two at a time is one by one: every pair of lengths around the blocks' ends, where they lie, and an odd one behind. */
+Test(crypto, sha256_each)
+{
+    static const size_t sizes[] = {0, 1, 31, 55, 56, 63, 64, 65, 119, 120, 127, 128, 129, 177, 200, 1000};
+    enum { cnt = sizeof sizes / sizeof sizes[0] };
+    uint8_t bytes[2048], found[3][32], want[32];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 167 + i / 256);
+    for (size_t a = 0; a < cnt; a++)
+        for (size_t b = 0; b < cnt; b++) {
+            const kh_sha256_text texts[3] = {
+                {bytes + a, sizes[a], found[0]}, {bytes + 1000 + b, sizes[b], found[1]}, {bytes + 7, sizes[a], found[2]}};
+            kh_sha256_each(texts, 3);
+            for (int i = 0; i < 3; i++) {
+                kh_sha256(texts[i].p, texts[i].n, want);
+                cr_assert(memcmp(found[i], want, 32) == 0, "%zu beside %zu, the %d.", sizes[a], sizes[b], i);
+            }
+        }
 }
