@@ -14,9 +14,9 @@ import time
 from trial import BUILD, QUICK, Trial, figure, papers
 
 LOAD = "bench_hub"
-ROWS, SECONDS, CLIENTS = 100_000, 3 if QUICK else 10, 4
-PREPARED = 12_000_000 if QUICK else 40_000_000  # financings for which memory is ready beforehand, as many as come
-ROUND = 1.5 if QUICK else 10  # seconds of each of three turns, single operations and Redis
+ROWS, SECONDS, CLIENTS = 100_000, 3 if QUICK else 8, 4
+PREPARED = 20_000_000 if QUICK else 50_000_000  # financings for which memory is ready beforehand, as many as come
+ROUND = 1.5 if QUICK else 5  # seconds of each of three turns, single operations and Redis
 
 
 def process_s(*words):
@@ -48,6 +48,7 @@ def main():
     trial = Trial(keys=f"prepare_financings = {PREPARED};")
     try:
         trial.prepared()
+        trial.open_ended()
         trial.command(1, "import", papers(trial.work, "all.csv", ROWS))
         few, many = papers(trial.work, "500.csv", 500), papers(trial.work, "10000.csv", 10_000)
         # whole commands first, on a quiet hub

@@ -12,11 +12,11 @@ import time
 
 from trial import QUICK, Trial, figure, papers
 
-ROWS, SECONDS, ROUNDS = 100_000, (1.5, 5)[not QUICK], (3, 7)[not QUICK]
+ROWS, SECONDS, ROUNDS = 100_000, (1.5, 3)[not QUICK], (3, 5)[not QUICK]
 ABUSE_S = (1, 5)[not QUICK]
 TIMES = 10
 LOAD = "bench_overload"
-CLIENTS = (1, 2, 4)
+CLIENTS = (1, 2, 4, 8)
 
 
 def rate(said):
@@ -106,7 +106,7 @@ def abuse(name, bank, here, elsewhere, begin):
     figure(f"abuse: {name}, another bank's calls alone", alone, "ms p99", "with it", own / alone)
 
 
-def too_much(trial, regulator):
+def too_much_https(trial, regulator):
     tried = {n: [] for n in CLIENTS}
     for _ in range(ROUNDS):
         for n in CLIENTS:
@@ -114,6 +114,9 @@ def too_much(trial, regulator):
     best = max(CLIENTS, key=lambda n: statistics.median(tried[n]))
     goodput("HTTPS", trial, regulator, lambda: trial.load(LOAD, "reserves", 12, SECONDS, best),
             lambda _: trial.begin(LOAD, "reserves", 12, SECONDS + 1, TIMES * best))
+
+
+def too_much_datagrams(trial, regulator):
     goodput("datagrams", trial, regulator, lambda: trial.load(LOAD, "datagrams", 12, SECONDS, 0),
             lambda peak: trial.begin(LOAD, "datagrams", 12, SECONDS + 1, int(TIMES * peak)))
 
@@ -125,21 +128,26 @@ def bad_neighbours(trial, elsewhere, bank, one):
     abuse("200 trickling connections", bank, trial, elsewhere, lambda hub: Trickle(hub, 12, 200))
 
 
-def main():
-    abused = "--abuse" in sys.argv
+def with_hubs(count, do):
+    """do(trials, a file of one paper): so many hubs, each with all papers."""
     trials = []
     try:
-        for _ in range(1 + abused):
+        for _ in range(count):
             trials.append(Trial())
+            trials[-1].open_ended()
             trials[-1].command(1, "import", papers(trials[0].work, "all.csv", ROWS))
-        one = papers(trials[0].work, "one.csv", 1)
-        if abused:
-            bad_neighbours(*trials, Calls(trials[0], 11, one), one)
-        else:
-            too_much(trials[0], Calls(trials[0], 1, one))
+        do(trials, papers(trials[0].work, "one.csv", 1))
     finally:
         for trial in trials:
             trial.close()
+
+
+def main():
+    if "--abuse" in sys.argv:
+        with_hubs(2, lambda trials, one: bad_neighbours(*trials, Calls(trials[0], 11, one), one))
+        return 0
+    for too_much in (too_much_https, too_much_datagrams):  # a hub each: neither meets what the other left
+        with_hubs(1, lambda trials, one, do=too_much: do(trials[0], Calls(trials[0], 1, one)))
     return 0
 
 
