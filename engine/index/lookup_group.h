@@ -9,6 +9,15 @@
 
 enum { GROUP = 16 };
 
+typedef struct group group; /* what is known of so many keys; each variant's own */
+
+/* One turn of a look-up in bulk: a group of keys to hash, and groups that are further on (NULL: none). */
+typedef struct turn {
+    const kh_key *keys;
+    group *hash, *fetch, *match, *compare;
+    const kh_key *sought; /* the keys of `compare` */
+} turn;
+
 /* A core has twice as many misses under way into its second cache as into the first, where fetches queue up: bulk get and flows
    fetch there. near: into the first, for who has little else to do until they come. */
 static inline __attribute__((always_inline)) void fetch(const void *line, bool near)

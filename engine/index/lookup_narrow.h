@@ -6,20 +6,13 @@
 
 enum { AHEAD_MATCH = 8, AHEAD_COMPARE = 14 }; /* turns after a group was hashed */
 
-typedef struct group {
+struct group {
     _Alignas(64) uint64_t offset[GROUP]; /* of the bucket, from the first segment */
     _Alignas(64) uint32_t record[GROUP];
     _Alignas(64) uint32_t filter[GROUP]; /* its bit in the overflow word */
     _Alignas(32) uint16_t tag[GROUP];
     uint32_t again; /* after stage_compare, bit i: if record[i] is not the one sought, a second look is needed */
-} group;
-
-/* One turn of a look-up in bulk: a group of keys to hash, and groups that are further on (NULL: none). */
-typedef struct turn {
-    const kh_key *keys;
-    group *hash, *fetch, *match, *compare;
-    const kh_key *sought; /* the keys of `compare` */
-} turn;
+};
 
 static inline __attribute__((always_inline)) void stage_hash(const kh_index *ix, const kh_key keys[GROUP], uint64_t mask,
                                                              group *g, bool near)

@@ -7,7 +7,7 @@
 
 enum { AHEAD_MATCH = 6, AHEAD_COMPARE = 12 }; /* turns after a group was hashed */
 
-typedef struct group {
+struct group {
     _Alignas(64) uint64_t offset[GROUP]; /* of the bucket, from the first segment */
     _Alignas(64) uint32_t record[GROUP];
     _Alignas(64) uint32_t filter[GROUP]; /* its bit in the overflow word */
@@ -15,14 +15,7 @@ typedef struct group {
     _Alignas(64) uint32_t matched[GROUP];
     uint32_t overflow[GROUP];
     uint32_t again; /* after stage_compare, bit i: if record[i] is not the one sought, a second look is needed */
-} group;
-
-/* One turn of a look-up in bulk: a group of keys to hash, and groups that are further on (NULL: none). */
-typedef struct turn {
-    const kh_key *keys;
-    group *hash, *fetch, *match, *compare;
-    const kh_key *sought; /* the keys of `compare` */
-} turn;
+};
 
 static inline __attribute__((always_inline)) __m256i all_four(uint64_t v) { return _mm256_set1_epi64x((long long)v); }
 
