@@ -1,4 +1,5 @@
-/* xml_tree_inside: the state that xml_tree.c (reading) and xml_walk.c (walking, detecting) share. Nobody else includes it. */
+/* xml_tree_inside: what xml_tree.c (reading), xml_kind.c (which documents) and xml_walk.c (walking, detecting) share. Nobody else
+ * includes it. */
 #ifndef KH_FORMATS_XML_TREE_INSIDE_H
 #define KH_FORMATS_XML_TREE_INSIDE_H
 #include "formats/xml_tags.h"
@@ -32,4 +33,8 @@ struct kh_xml_tree {
     char error[256], root_name[64];
     uint64_t error_line, error_byte;
 };
+
+/* ---- xml_kind.c: a name and its namespace's address ---- */
+kh_xml_kind kh_xml_kind_of(const char *name, const char *uri); /* of a document's root; KH_XML_NONE: it begins none */
+bool kh_xml_is_foreign(kh_xml_kind kind, const char *uri);     /* is an element inside a document none of its own? */
 #endif
