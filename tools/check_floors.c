@@ -32,7 +32,7 @@ static const module floors[] = {
     {"states", " base crypto order attest store kept ", " "},
     {"cluster", " base crypto log order attest ", " "},
     {"hub", " crypto store kept states cluster ", " "},
-    {"view", " crypto store kept cluster ", " "},
+    {"view", " base crypto store kept cluster ", " "},
     {"store", " base mem crypto wire index ledger log ", " zstd urcu urcu-qsbr ck/ "},
     {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
     {"embed", " base mem host doc wire formats log store service ledger index crypto proof order attest view kanhe ",
