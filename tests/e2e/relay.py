@@ -1,6 +1,7 @@
 """A UDP relay before a hub: loses, repeats, reorders and spoils datagrams both ways, and keeps books of what it did."""
 import random
-import select
+import resource
+import selectors
 import socket
 import threading
 import time
@@ -26,6 +27,10 @@ class Relay:
         self.front = self.socket()
         self.front.bind(("127.0.0.1", 0))
         self.port = self.front.getsockname()[1]
+        # A machine under load makes clients begin again, from other ports: there may be more sockets than select() takes.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+        self.all, self.hubs = selectors.DefaultSelector(), selectors.DefaultSelector()  # hubs: the sockets to the hub alone
+        self.all.register(self.front, selectors.EVENT_READ)
         self.backs = {}  # socket to the hub: (client's address)
         self.by_client = {}
         self.held = []
@@ -78,6 +83,8 @@ class Relay:
             for s in self.by_client[client]:
                 s.connect(self.to)
                 self.backs[s] = client
+                self.all.register(s, selectors.EVENT_READ)
+                self.hubs.register(s, selectors.EVENT_READ)
 
         def send(datagram, sound):
             self.counts["up"] += 1
@@ -100,7 +107,7 @@ class Relay:
 
     def run(self):
         while not self.ending:
-            for s in select.select([self.front, *self.backs], [], [], 0.05)[0]:
+            for s in (key.fileobj for key, _ in self.all.select(0.05)):
                 try:
                     if s is self.front:
                         datagram, client = s.recvfrom(2048)
@@ -126,8 +133,8 @@ class Relay:
 
     def hear(self, seconds):
         """Takes what has come; False: nothing within that time."""
-        come = select.select([*self.backs], [], [], seconds)[0]
-        for s in come:
+        come = self.hubs.select(seconds)
+        for s in (key.fileobj for key, _ in come):
             name = answered_by(s.recv(2048))
             self.answers[name] = self.answers.get(name, 0) + 1
         return bool(come)
