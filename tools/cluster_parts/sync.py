@@ -11,6 +11,8 @@ from . import comet, conf, control, supervise
 from .plan import PORTS, Trouble, write_file
 
 SNAPSHOTS_AFTER = 2  # times the blocks between two: a cluster has no fewer before this is tried; it may have no snapshot before
+SOON = 50  # blocks: so few are waited for, at most SOON_S
+SOON_S = 60
 STATE_S = 600  # until a hub has a state
 TRUST_BACK = 1000  # blocks below the newest, of the one that is trusted: no snapshot that peers keep is far from it
 
@@ -27,16 +29,26 @@ chunk_fetchers = "2"
 """
 
 
-def trusted(peers):
-    """(height, hash) that all peers which answer tell alike; two at least."""
+def heights_of(peers):
+    """Of those that answer; two at least."""
     heights = {peer: supervise.sync_of(peer)[0] for peer in peers}
     heights = {peer: height for peer, height in heights.items() if height}
     if len(heights) < 2:
         raise Trouble("two other nodes must serve: what is taken of the one is held against the other")
+    return heights
+
+
+def trusted(peers):
+    """(height, hash) that all peers which answer tell alike; two at least."""
+    heights, until = heights_of(peers), time.monotonic() + SOON_S
     initial = min(int((supervise.rpc(peer, "/genesis") or {"genesis": {"initial_height": "1"}})["genesis"]["initial_height"]) for peer in heights)
-    newest, least = min(heights.values()), SNAPSHOTS_AFTER * conf.snapshot_blocks(peers[0].cluster)
-    if newest - initial < least:
-        raise Trouble(f"the cluster has {newest - initial} blocks: peers have a snapshot for sure from {least} on; `start` takes all blocks")
+    least = SNAPSHOTS_AFTER * conf.snapshot_blocks(peers[0].cluster)
+    while 0 < (lack := least - (min(heights.values()) - initial)):
+        if lack > SOON or time.monotonic() > until:
+            raise Trouble(f"the cluster has {least - lack} blocks: peers have a snapshot for sure from {least} on; `start` takes all blocks")
+        time.sleep(0.2)
+        heights = heights_of(peers)
+    newest = min(heights.values())
     height = max(initial, newest - TRUST_BACK)
     hashes = {}
     for peer in heights:
