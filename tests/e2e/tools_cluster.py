@@ -65,6 +65,8 @@ def one_dies():
     tap.same((alive(town.home("bank12")), town.node("bank12")["pids"]), ([], []), "kill leaves no process of the node")
     tap.same(town.tool("status")[0], 1, "status says that not all serve")
     tap.ok(rises("bank11"), "the others go on")
+    status, told = town.tool("start", "bank12", "--from-peers")
+    tap.ok(status == 3 and "no other node has a snapshot yet" in told and os.path.isdir(town.home("bank12", "data", "order")), "nothing is put aside for a snapshot that nobody has", (status, told))
     town.well(tap, "start", "start", "bank12")
     tap.ok(len(town.node("bank12")["pids"]) == 3 and not set(town.node("bank12")["pids"]) & set(before["pids"]), "start renews its pids")
     tap.ok(rises("bank12"), "and it goes on")

@@ -10,9 +10,7 @@ import time
 from . import comet, conf, control, supervise
 from .plan import PORTS, Trouble, write_file
 
-SNAPSHOTS_AFTER = 2  # times the blocks between two: a cluster has no fewer before this is tried; it may have no snapshot before
-SOON = 50  # blocks: so few are waited for, at most SOON_S
-SOON_S = 60
+SNAPSHOT_S = 5  # until a peer has made the snapshot that it is about to make
 STATE_S = 600  # until a hub has a state
 TRUST_BACK = 1000  # blocks below the newest, of the one that is trusted: no snapshot that peers keep is far from it
 
@@ -29,25 +27,23 @@ chunk_fetchers = "2"
 """
 
 
-def heights_of(peers):
-    """Of those that answer; two at least."""
-    heights = {peer: supervise.sync_of(peer)[0] for peer in peers}
-    heights = {peer: height for peer, height in heights.items() if height}
-    if len(heights) < 2:
-        raise Trouble("two other nodes must serve: what is taken of the one is held against the other")
-    return heights
+def have_snapshots(peers):
+    """Do they: that is seen where a snapshot lies, on this machine."""
+    return any(name.isalnum() for peer in peers for name in os.listdir(peer.path("data/snapshots")))
 
 
 def trusted(peers):
     """(height, hash) that all peers which answer tell alike; two at least."""
-    heights, until = heights_of(peers), time.monotonic() + SOON_S
-    initial = min(int((supervise.rpc(peer, "/genesis") or {"genesis": {"initial_height": "1"}})["genesis"]["initial_height"]) for peer in heights)
-    least = SNAPSHOTS_AFTER * conf.snapshot_blocks(peers[0].cluster)
-    while 0 < (lack := least - (min(heights.values()) - initial)):
-        if lack > SOON or time.monotonic() > until:
-            raise Trouble(f"the cluster has {least - lack} blocks: peers have a snapshot for sure from {least} on; `start` takes all blocks")
+    heights = {peer: supervise.sync_of(peer)[0] for peer in peers}
+    heights = {peer: height for peer, height in heights.items() if height}
+    if len(heights) < 2:
+        raise Trouble("two other nodes must serve: what is taken of the one is held against the other")
+    until = time.monotonic() + SNAPSHOT_S
+    while not have_snapshots(heights):
+        if time.monotonic() > until:
+            raise Trouble(f"no other node has a snapshot yet: each makes one of the first operations behind every {conf.snapshot_blocks(peers[0].cluster)} blocks; `start` without --from-peers takes all blocks")
         time.sleep(0.2)
-        heights = heights_of(peers)
+    initial = min(int((supervise.rpc(peer, "/genesis") or {"genesis": {"initial_height": "1"}})["genesis"]["initial_height"]) for peer in heights)
     newest = min(heights.values())
     height = max(initial, newest - TRUST_BACK)
     hashes = {}
