@@ -16,6 +16,17 @@
 #define KH_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define KH_CACHE_LINE 64
 
+/* kh_fetch_* put the line at p on its way into the first or the second cache; p may be any address: nothing is read. Not
+   __builtin_prefetch: gcc takes a function that does no more than that for one that does nothing, and leaves out its calls.
+   Not prefetchw for lines that will be written: the index took new documents 8 % slower with it. */
+#if defined(__x86_64__)
+static inline void kh_fetch_near(const void *p) { __asm__ volatile("prefetcht0 %0" : : "m"(*(const char *)p)); }
+static inline void kh_fetch_far(const void *p) { __asm__ volatile("prefetcht1 %0" : : "m"(*(const char *)p)); }
+#else
+static inline void kh_fetch_near(const void *p) { __builtin_prefetch(p, 0, 3); }
+static inline void kh_fetch_far(const void *p) { __builtin_prefetch(p, 0, 2); }
+#endif
+
 /* kh_err: 0 or negative; local to this process, may be renumbered. kh_err_text gives an English sentence. */
 typedef enum kh_err {
     KH_OK = 0,

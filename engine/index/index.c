@@ -189,7 +189,7 @@ void kh_index_prefetch_bucket(const kh_index *ix, const kh_key *key)
 {
     uint64_t hash = ix->lookup.hash(&ix->key, key);
     uint32_t entry = kh_directory_get(ix, hash, ix->directory_mask);
-    __builtin_prefetch(kh_bucket_at(ix, entry & KH_SEGMENT_MASK, kh_hash_bucket(hash)), 1, 3);
+    kh_fetch_near(kh_bucket_at(ix, entry & KH_SEGMENT_MASK, kh_hash_bucket(hash)));
 }
 
 void kh_index_prefetch_record(const kh_index *ix, const kh_key *key)
@@ -199,7 +199,7 @@ void kh_index_prefetch_record(const kh_index *ix, const kh_key *key)
     uint16_t tag = kh_hash_tag(hash, entry >> KH_WINDOW_SHIFT);
     const kh_bucket *b = kh_bucket_at(ix, entry & KH_SEGMENT_MASK, kh_hash_bucket(hash));
     for (uint32_t i = 0; i < KH_BUCKET_SLOTS; i++)
-        if (b->tag[i] == tag) __builtin_prefetch(&ix->records[b->record[i]], 1, 3);
+        if (b->tag[i] == tag) kh_fetch_near(&ix->records[b->record[i]]);
 }
 
 kh_record *kh_index_record(const kh_index *ix, uint32_t record) { return &ix->records[record]; }

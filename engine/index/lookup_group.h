@@ -22,8 +22,8 @@ typedef struct turn {
    fetch there. near: into the first, for who has little else to do until they come. */
 static inline __attribute__((always_inline)) void fetch(const void *line, bool near)
 {
-    if (near) __builtin_prefetch(line, 0, 3);
-    else __builtin_prefetch(line, 0, 2);
+    if (near) kh_fetch_near(line);
+    else kh_fetch_far(line);
 }
 
 static inline __attribute__((always_inline)) uint64_t hash_of(const kh_hash_key *k, const kh_key *key)

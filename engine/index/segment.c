@@ -96,11 +96,11 @@ static bool copy_halves(kh_index *ix, const kh_segment *from, halves *to, bool r
         const kh_bucket *b = &from->bucket[i];
         uint32_t filled[2] = {0, 0}, guests = b->overflow >> KH_FILTER_BITS;
         if (renew && i + 4 < KH_SEGMENT_BUCKETS)
-            for (uint32_t s = 0; s < KH_BUCKET_SLOTS; s++) __builtin_prefetch(&ix->records[b[4].record[s]], 0, 3);
+            for (uint32_t s = 0; s < KH_BUCKET_SLOTS; s++) kh_fetch_near(&ix->records[b[4].record[s]]);
         for (uint32_t s = 0; s < KH_BUCKET_SLOTS; s++) {
             if (b->record[s] == 0) continue;
             if (renew || (guests >> s & 1) != 0) {
-                __builtin_prefetch(&ix->records[b->record[s]], 0, 3);
+                kh_fetch_near(&ix->records[b->record[s]]);
                 continue;
             }
             uint32_t side = (uint32_t)(b->tag[s] >> tag_bit) & 1, slot = filled[side]++;

@@ -154,9 +154,8 @@ static void fetch_lines(kh_ledger *l, kh_ahead *a)
     }
 }
 
-/* The rows that the group will write anew lie behind one another. Inlined by force: gcc takes a function that only fetches for
-   one that does nothing, and leaves out its calls. */
-static inline __attribute__((always_inline)) void fetch_new(const kh_ledger *l, const kh_ahead *a)
+/* The rows that the group will write anew lie behind one another. */
+static void fetch_new(const kh_ledger *l, const kh_ahead *a)
 {
     const struct {
         uint32_t region, cnt;

@@ -72,8 +72,8 @@ static void split(kh_ledger *l, kh_region *r)
     kh_fin_bucket *stays = (kh_fin_bucket *)(void *)r->base + h->split, *goes = stays + (UINT64_C(1) << h->level), old = *stays;
     uint32_t cnt[2] = {0, 0};
     uint64_t *to[2] = {stays->slot, goes->slot};
-    __builtin_prefetch(stays + 8, 1);
-    __builtin_prefetch(goes + 8, 1);
+    kh_fetch_near(stays + 8);
+    kh_fetch_near(goes + 8);
     (void)kh_region_grow(r, 1);
     *stays = (kh_fin_bucket){.more = 0};
     for (uint32_t i = 0; i < KH_FIN_SLOTS && old.slot[i] != 0; i++) {

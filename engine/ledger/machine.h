@@ -107,7 +107,7 @@ static inline uint32_t kh_records_cold(const kh_ledger *l, uint32_t record)
 
 /* kh_fetch puts a row on its way into the second cache: what the groups under way touch is more than the first holds, and a
    processor has twice as many misses of the second under way. */
-static inline void kh_fetch(const void *p) { __builtin_prefetch(p, 0, 2); }
+static inline void kh_fetch(const void *p) { kh_fetch_far(p); }
 
 /* ---- table.c ---- */
 typedef struct kh_table {

@@ -67,8 +67,8 @@ static void fetch_ahead(const kh_ledger *l, const kh_table *t, const uint64_t *h
     enum { FIRST = 12, SECOND = 6 };
     if (split + FIRST >= cnt) return;
     uint64_t first = heads[split + FIRST], second = heads[split + SECOND];
-    if ((first & KH_TABLE_MORE) != 0) __builtin_prefetch(t->next(l, (uint32_t)first));
-    if ((second & KH_TABLE_MORE) != 0) __builtin_prefetch(t->next(l, *t->next(l, (uint32_t)second)));
+    if ((first & KH_TABLE_MORE) != 0) kh_fetch_near(t->next(l, (uint32_t)first));
+    if ((second & KH_TABLE_MORE) != 0) kh_fetch_near(t->next(l, *t->next(l, (uint32_t)second)));
 }
 
 /* A chain is dealt out row by row. */

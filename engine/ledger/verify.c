@@ -110,7 +110,7 @@ void kh_ledger_verify(const kh_ledger *l, const kh_question questions[], uint32_
         for (uint32_t i = 0; i < cnt; i++) keys[i] = questions[done + i].key;
         kh_index_find_bulk(l->index, keys, cnt, records);
         for (uint32_t i = 0; i < cnt; i++)
-            if (records[i] != KH_RECORD_NONE) __builtin_prefetch(&l->cold[kh_rec(l, records[i])->cold]);
+            if (records[i] != KH_RECORD_NONE) kh_fetch_near(&l->cold[kh_rec(l, records[i])->cold]);
         for (uint32_t i = 0; i < cnt; i++) answer(l, &questions[done + i], &ret[done + i]);
         done += cnt;
     }

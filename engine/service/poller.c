@@ -296,27 +296,24 @@ static void end(kh_poller *p)
     kh_reader_quiesce();
 }
 
-/* Inline always: a call that does no more than fetch does nothing to gcc, which drops it where it has not yet inlined it. */
-
 /* A packet is fetched whole while those before it are decrypted: one half at a time, for flow.h's reason. */
-static inline __attribute__((always_inline)) void fetch(const kh_packet *packet, bool second)
+static inline void fetch(const kh_packet *packet, bool second)
 {
     uint32_t n = packet->n < KH_DATAGRAM_MAX_SZ ? packet->n : KH_DATAGRAM_MAX_SZ, half = n / 2 & ~63u;
-    for (uint32_t at = second ? half : 0, end = second ? n + 63 : half; at < end; at += 64)
-        __builtin_prefetch(packet->p + at, 1, 3);
+    for (uint32_t at = second ? half : 0, end = second ? n + 63 : half; at < end; at += 64) kh_fetch_near(packet->p + at);
 }
 
 /* One that is no longer than a single query: its first line and its last. */
-static inline __attribute__((always_inline)) void fetch_single(const kh_packet *packet)
+static inline void fetch_single(const kh_packet *packet)
 {
-    __builtin_prefetch(packet->p, 1, 3);
-    __builtin_prefetch(packet->p + KH_REQUEST_HEAD_SZ + KH_QUERY_SZ - 1, 1, 3);
+    kh_fetch_near(packet->p);
+    kh_fetch_near(packet->p + KH_REQUEST_HEAD_SZ + KH_QUERY_SZ - 1);
 }
 
 /* Where a packet lies is known to what describes it alone: that is fetched twice as far ahead. */
-static inline __attribute__((always_inline)) void fetch_description(kh_packet *const packets[], uint32_t n, uint32_t i)
+static inline void fetch_description(kh_packet *const packets[], uint32_t n, uint32_t i)
 {
-    if (i < n) __builtin_prefetch(packets[i], 0, 3);
+    if (i < n) kh_fetch_near(packets[i]);
 }
 
 void kh_poller_burst(kh_poller *p, kh_packet *const packets[], uint32_t n, uint64_t now_ns)
