@@ -1,6 +1,8 @@
 /* main: kanhed's command line. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "app/daemon.h"
 
 static const char usage[] =
@@ -23,8 +25,19 @@ static int misuse(const char *what, const char *word)
     return 2;
 }
 
+/* hold_standard_files: one that the caller closed would become a file of the data directory, and the log's lines be written
+ * there. */
+static bool hold_standard_files(void)
+{
+    int fd;
+    do fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd > STDERR_FILENO && close(fd) == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!hold_standard_files()) return 3;
     static kh_config config;
     char why[600];
     const char *file = NULL;

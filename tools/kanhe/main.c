@@ -2,11 +2,13 @@
 #include "commands.h"
 #include "print.h"
 #include "remote.h"
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GLOBAL_OPTIONS                                                                                                           \
     "--data= --json --wait= --accept-time --connect= --ca= --cert= --key= --timeout= --sign= --sources= --help -h --version "
@@ -158,8 +160,20 @@ static int run(const command *cmd, const args *given, size_t used, const kh_opti
     return (int)result;
 }
 
+/* hold_standard_files: one that the caller closed would become a file of the directory, and be written to. It is held by a thing
+ * that can be neither read as input nor written to, so that what goes there still fails. */
+static bool hold_standard_files(void)
+{
+    int fd;
+    do fd = open("/dev/null", O_CLOEXEC | O_RDONLY);
+    while (fd > STDIN_FILENO && fd <= STDERR_FILENO);
+    if (fd == STDIN_FILENO) return close(fd) == 0 && open("/dev/null", O_WRONLY) == fd && hold_standard_files();
+    return fd > STDERR_FILENO && close(fd) == 0;
+}
+
 int main(int argc, char *argv[])
 {
+    if (!hold_standard_files()) return KH_FAILED;
     (void)signal(SIGPIPE, SIG_IGN);
     const char *environment = getenv("KANHE_DATA");
     const command *cmd = command_of(argc, argv);
