@@ -299,6 +299,7 @@ static __attribute__((noinline)) void apply_planned(kh_ledger *l, const kh_op *o
     refused = a->allow_partial ? granted == 0 : refused || missing != 0;
     if (refused) {
         for (uint32_t i = 0; i < a->line_cnt && receipt.code == KH_C_OK; i++) {
+            if (missing == 0 && !r.plans[i].unusable) continue; /* it took less than it wished, and others made it up */
             receipt.code = r.plans[i].code;
             receipt.mismatch = r.plans[i].mismatch;
         }

@@ -173,9 +173,8 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
     f->state = KH_FIN_APPLIED;
     f->currency = apply->currency;
     memcpy(f->product, apply->product.p, apply->product.n);
-    kh_code first_failed = KH_C_OK;
+    kh_code first_failed = KH_C_OK, first_unusable = KH_C_OK;
     uint64_t missing = apply->amount;
-    bool any_unusable = false;
     for (uint32_t i = 0; i < apply->line_cnt; i++) {
         fin_line *line = &f->lines[f->line_cnt];
         if (said == 0 && missing == 0) { /* not needed: left out */
@@ -185,15 +184,16 @@ void auditor_apply(auditor *a, const kh_op *op, outcome *ret)
         }
         kh_code code = try_line(a, f, apply, enterprise, &apply->lines[i], missing, line);
         f->line_cnt++;
-        any_unusable = any_unusable || (code != KH_C_OK && line->bal < 0 && !line->short_only);
+        if (line->bal < 0 && !line->short_only && first_unusable == KH_C_OK) first_unusable = code;
         missing -= line->allocated;
         if (code != KH_C_OK && first_failed == KH_C_OK) first_failed = code;
         auditor_add_up(a);
     }
     f->amount = apply->amount - missing;
-    bool refused = apply->allow_partial ? f->amount == 0 : missing > 0 || any_unusable;
+    bool refused = apply->allow_partial ? f->amount == 0 : missing > 0 || first_unusable != KH_C_OK;
     if (refused) {
-        ret->code = first_failed;
+        ret->code =
+            missing > 0 ? first_failed : first_unusable; /* a line that took less than it wished has failed where it is missed */
         answer(f, ret);
         ret->state = KH_FIN_NONE;
         memset(f, 0, sizeof *f);
