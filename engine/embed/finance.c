@@ -41,6 +41,10 @@ static const char *hint_of(const kh_op *op, kh_code code)
         return apply ? ": either no document states a part, or the parts add up to the amount; each document stands once"
                      : ": each document of the financing is allotted a part once at most, written =AMOUNT, and the parts add up "
                        "to the amount";
+    if (code == KH_C_NOT_CHECKED)
+        return ": no rate from the financing's currency to a paper's is dated today or before; `kanhe rate list` shows those "
+               "there are";
+    if (code == KH_C_FIELD_MISMATCH) return ": a paper has no balance in that currency, or another total than stated";
     if (code != KH_C_BAD_STATE) return "";
     return apply ? ": another financing has this number, or the amount is 0"
                  : ": not in this state or version of the financing, or more than it has left";

@@ -219,6 +219,24 @@ static void add_line(runner *r, request *q, const kh_row_view *row)
         refuse(&q->p, KH_C_FORMAT, "total: no amount");
 }
 
+/* agree refuses a financing whose lines say different things of the whole; what a later line leaves out, the first has said. */
+static void agree(request *q, const kh_row_view *row)
+{
+    const kh_op_apply *a = &q->op.apply;
+    kh_text amount = row->get(row, "amount"), currency = row->get(row, "currency"), product = row->get(row, "product"),
+            enterprise = row->get(row, "enterprise");
+    kh_currency in;
+    uint64_t whole;
+    if (currency.n > 0 && (!kh_currency_of_text(currency, &in) || in != a->currency))
+        refuse(&q->p, KH_C_FORMAT, "currency: the lines of one financing differ");
+    if (amount.n > 0 && (kh_amount_parse(amount, a->currency, &whole) != KH_C_OK || whole != a->amount))
+        refuse(&q->p, KH_C_FORMAT, "amount: the lines of one financing differ; it is the total of all of them");
+    if (product.n > 0 && !kh_text_equal(product, kh_text_of(q->product)))
+        refuse(&q->p, KH_C_FORMAT, "product: the lines of one financing differ");
+    if (enterprise.n > 0 && !kh_text_equal(enterprise, kh_text_of(q->enterprise)))
+        refuse(&q->p, KH_C_FORMAT, "enterprise: the lines of one financing differ");
+}
+
 static const char *const request_columns[] = {"id",     "enterprise", "product",   "amount", "currency",    "kind",
                                               "number", "issuer",     "allocated", "total",  "doc_currency"};
 static const char *const event_columns[] = {"id", "event", "amount", "source", "reason", "expect"};
@@ -228,6 +246,7 @@ static kh_err request_row(runner *r, request *q, const kh_row_view *row, bool pa
     uint64_t id = 0;
     bool sound = row->code == KH_C_OK && number_of(row->get(row, "id"), &id);
     if (sound && q->open && q->p.id == id) {
+        agree(q, row);
         add_line(r, q, row);
         return KH_OK;
     }

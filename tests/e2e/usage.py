@@ -139,6 +139,33 @@ for words, wanted in (((parts[0],), "=AMOUNT"), ((parts[0] + "=5", parts[0] + "=
 row, status = d.event("disburse", 11, 7000, "--allot", parts[1] + "=20")
 tap.same((status, row.get("amount")), (0, "20.00"), "without an amount it is the sum of what is allotted")
 
+# ---- consecutive lines of one financing say one thing of the whole
+def requests(*lines):
+    text = "id,enterprise,product,amount,currency,kind,number,allocated\n" + "".join(f"{line}\n" for line in lines)
+    return d.rows("finance", "apply", "--as", 11, "--file", d.file("requests.csv", text))[0]
+
+
+two = [f"export_declaration,{declaration(7100 + i)},5.00" for i in range(2)]
+for at, said in enumerate((f"{USCC_B},export_receivable,10.00,USD", f"{USCC_A},order,10.00,USD", f"{USCC_A},export_receivable,11.00,USD", f"{USCC_A},export_receivable,10.00,EUR")):
+    rows = requests(f"7010,{USCC_A},export_receivable,10.00,USD,{two[0]}", f"7010,{said},{two[1]}", f"7011,{said},{two[1]}")
+    what = ("enterprise", "product", "amount", "currency")[at]
+    tap.ok(rows[0]["name"] == "FORMAT" and rows[0]["why"].startswith(what + ":") and len(rows) == 2, f"another {what} in the second line is refused", rows)
+rows = requests(f"7012,{USCC_A},export_receivable,10.00,USD,{two[0]}", f"7012,,,,,{two[1]}")
+tap.same([(r["name"], r["amount"]) for r in rows], [("OK", "10.00")], "what the second line leaves out the first has said")
+rows = requests(f"7013,{USCC_A},export_receivable,10.00,USD,{two[0]}", f"7013,{USCC_A},export_receivable,10,USD,{two[1]}")
+tap.same([(r["name"], r["amount"]) for r in rows], [("OK", "10.00")], "one amount, written twice")
+
+# ---- standard files that the caller closed are none of the directory's
+def closed(redirections, *words):
+    return subprocess.run(["sh", "-c", f'exec "$0" "$@" {redirections}', COMMAND, "--data", d.data, *words], capture_output=True, text=True, cwd=d.root, timeout=60)
+
+
+for redirections, words, wanted in ((">&-", ("stats",), 3), ("2>&-", ("rule", "set", "nonsense", "1"), 1), (">&- 2>&-", ("rule", "set", "nonsense", "1"), 3), ("<&-", ("import", "-"), 3)):
+    before = open(d.data + "/lock", "rb").read()
+    done = closed(redirections, *words)
+    tap.same((done.returncode, open(d.data + "/lock", "rb").read().count(b"nonsense")), (wanted, before.count(b"nonsense")), f"with {redirections} {' '.join(words)}")
+tap.ok(d.row("audit")[0]["ok"], "and the log holds")
+
 # ---- files that are no files of ours
 for name, data in (("empty.csv", b""), ("noise.bin", bytes(range(256)) * 50), ("cut.xml", b"<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>"), ("nul.csv", HEADER.encode() + b"\0" * 100)):
     rows, status = d.rows("import", d.file(name, data))
