@@ -109,6 +109,8 @@ paper = f"/v1/balance?document=export_declaration:{declaration(1)}"
 tap.same(hub.call(11, "GET", paper)[0], 404, "a bank without proof: as if it were not there")
 status, answer = hub.call(11, "GET", paper + f"&owner={USCC_A}&amount=1000.00")
 tap.same((status, answer["results"][0]["free"]), (200, "1000.00"), "with proof: the free balance")
+for path in (paper, paper.replace("balance", "history"), "/v1/financings"):
+    tap.same(hub.call(201, "GET", path)[0], 403, f"a source may not ask {path.partition('?')[0]}")
 tap.same(hub.call(1, "GET", "/v1/financings/11:999")[0], 404, "a financing that is not there")
 apply = {"id": 1, "enterprise": "101", "product": "export_receivable", "amount": "10.00", "currency": "USD", "documents": ["export_declaration:" + declaration(1)]}
 tap.same(hub.call(11, "POST", "/v1/financings", apply)[1]["results"][0]["name"], "OK", "an application")
