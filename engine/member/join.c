@@ -11,7 +11,6 @@
 
 #define LOOK_MS 1000u
 #define AGAIN_LOOKS 10u                /* after one that failed by this machine's fault, */
-#define FAILURES 3u                    /* so often, before another hub's is tried */
 #define ANSWER_NS KH_NS_PER_S          /* how long who is slower than the first peers is waited for, */
 #define ALONE_NS (5 * KH_NS_PER_S)     /* for another than the one who has answered, and */
 #define PATIENCE_NS (30 * KH_NS_PER_S) /* how long the first one */
@@ -226,13 +225,10 @@ static kh_err open_state(kh_cluster *c, const kh_order_state *of, char *why, siz
 
 /* What cannot be taken, though nobody can say that it is false, may be larger than its maker's checkpoint is: another hub's is
  * asked for, where there is one. */
-static void try_another(kh_cluster *c, uint64_t height, uint32_t *failures)
+static void try_another(kh_cluster *c, uint64_t height)
 {
     uint32_t maker = 0;
-    (void)kh_states_of_peers(c->states, NULL); /* asks which there are */
-    if (++*failures < FAILURES || !kh_states_has_other(c->states, height)) return;
-    *failures = 0;
-    if (kh_states_refuse(c->states, height, &maker) == KH_OK)
+    if (kh_states_leave(c->states, height, &maker) == KH_OK)
         KH_LOG(c->options.logging, KH_LEVEL_WARNING, "state_left", {"height", NULL, height}, {"maker", NULL, maker},
                {"do", "nothing here: another hub's is asked for", 0});
 }
@@ -248,7 +244,7 @@ static void refuse(kh_cluster *c, uint64_t height, const char *why)
 }
 
 /* False: not now, and not soon. */
-static bool join(kh_cluster *c, const kh_order_state *of, uint32_t *failures)
+static bool join(kh_cluster *c, const kh_order_state *of)
 {
     char why[400] = "";
     kh_err err = open_state(c, of, why, sizeof why);
@@ -261,7 +257,7 @@ static bool join(kh_cluster *c, const kh_order_state *of, uint32_t *failures)
         KH_LOG(c->options.logging, KH_LEVEL_WARNING, "state_not_taken", {"height", NULL, of->height},
                {"why", why[0] != '\0' ? why : kh_err_text(err), 0},
                {"do", "look at the keys of the group, memory and the disk; it is tried again", 0});
-        try_another(c, of->height, failures);
+        try_another(c, of->height);
         return false;
     }
     return true;
@@ -273,7 +269,7 @@ static void *run(void *arg)
 {
     kh_cluster *c = arg;
     choosing w = {0};
-    uint32_t rests = 0, failures = 0;
+    uint32_t rests = 0;
     while (kh_cluster_pauses(c, LOOK_MS) && !atomic_load(&c->joined)) {
         w.base = kh_kept_base(c->kept);
         if (w.base == 0 || (rests > 0 && --rests > 0)) continue;
@@ -283,15 +279,17 @@ static void *run(void *arg)
         if (w.chosen.height != w.had)
             KH_LOG(c->options.logging, KH_LEVEL_INFO, "state_wanted", {"height", NULL, w.chosen.height}, {"base", NULL, w.base});
         pass_over(c, &w);
-        if (w.chosen.height != 0 && kh_states_holds(c->states, w.chosen.height) && !join(c, &w.chosen, &failures))
-            rests = AGAIN_LOOKS;
+        if (w.chosen.height != 0 && kh_states_holds(c->states, w.chosen.height) && !join(c, &w.chosen)) rests = AGAIN_LOOKS;
     }
     return NULL;
 }
 
 bool kh_cluster_join_run(kh_cluster *c, char *why, size_t cap)
 {
-    if (!c->waits) return true;
+    if (!c->waits) {
+        kh_states_forgive(c->states);
+        return true;
+    }
     c->joins = pthread_create(&c->joiner, NULL, run, c) == 0;
     return c->joins || kh_cluster_say(why, cap, "no thread could be made");
 }

@@ -17,13 +17,6 @@ const kh_state_head *kh_states_held_id(const kh_states *s, const uint8_t id[32])
     return NULL;
 }
 
-bool kh_states_is_refused(kh_states *s, const uint8_t id[32])
-{
-    for (uint32_t i = 0; i < s->refused_cnt && i < KH_STATES_REFUSED; i++)
-        if (memcmp(s->refused[i], id, 32) == 0) return true;
-    return false;
-}
-
 kh_err kh_states_remove(kh_states *s, uint64_t height, const char *more)
 {
     char path[KH_STATES_PATH_SZ];
@@ -82,25 +75,20 @@ kh_err kh_states_publish(kh_states *s, const kh_state_head *h, const char *more)
     return err;
 }
 
-/* drop_held: this one, if it is still that. Files held. */
-static bool drop_held(kh_states *s, const kh_state_head *h, bool refuse)
+bool kh_states_forget(kh_states *s, const kh_state_head *h)
 {
-    (void)pthread_mutex_lock(&s->lock);
     const kh_state_head *held = kh_states_held_id(s, h->id);
-    if (refuse) {
-        s->refused_of[s->refused_cnt % KH_STATES_REFUSED] = h->maker;
-        memcpy(s->refused[s->refused_cnt++ % KH_STATES_REFUSED], h->id, 32);
-    }
     if (held != NULL) forget(s, held);
     if (h->height == s->wanted) s->told = false;
-    (void)pthread_mutex_unlock(&s->lock);
     return held != NULL;
 }
 
 void kh_states_lost(kh_states *s, const kh_state_head *h)
 {
     (void)pthread_mutex_lock(&s->files);
-    bool was = drop_held(s, h, false);
+    (void)pthread_mutex_lock(&s->lock);
+    bool was = kh_states_forget(s, h);
+    (void)pthread_mutex_unlock(&s->lock);
     kh_err err = was ? kh_states_remove(s, h->height, ".state") : KH_OK;
     (void)pthread_mutex_unlock(&s->files);
     if (was) kh_states_alert(s, err == KH_OK ? "STATE_DAMAGED" : "STATE_FAILED", 0, h->height);
@@ -112,40 +100,6 @@ bool kh_states_holds(kh_states *s, uint64_t height)
     bool holds = kh_states_held_of(s, height) != NULL;
     (void)pthread_mutex_unlock(&s->lock);
     return holds;
-}
-
-bool kh_states_has_other(kh_states *s, uint64_t height)
-{
-    bool has = false;
-    (void)pthread_mutex_lock(&s->lock);
-    const kh_state_head *held = kh_states_held_of(s, height);
-    for (uint32_t i = 0; i < s->peer_cnt && held != NULL; i++)
-        for (uint32_t k = 0; k < s->peers[i].head_cnt; k++) {
-            const kh_state_head *h = &s->peers[i].heads[k];
-            has |= s->peers[i].up && s->peers[i].signed_well[k] && h->height == height && h->maker != held->maker &&
-                   !kh_states_is_refused(s, h->id);
-        }
-    (void)pthread_mutex_unlock(&s->lock);
-    return has;
-}
-
-kh_err kh_states_refuse(kh_states *s, uint64_t height, uint32_t *ret_maker)
-{
-    kh_state_head h;
-    kh_err err = KH_OK;
-    (void)pthread_mutex_lock(&s->files);
-    (void)pthread_mutex_lock(&s->lock);
-    const kh_state_head *held = kh_states_held_of(s, height);
-    if (held != NULL) h = *held;
-    (void)pthread_mutex_unlock(&s->lock);
-    if (held == NULL) err = KH_E_NOT_FOUND;
-    else {
-        (void)drop_held(s, &h, true);
-        *ret_maker = h.maker;
-        err = kh_states_remove(s, height, ".state");
-    }
-    (void)pthread_mutex_unlock(&s->files);
-    return err;
 }
 
 void kh_states_want(kh_states *s, uint64_t height)

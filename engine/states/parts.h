@@ -2,6 +2,7 @@
  *
  *   states          life cycle, tick                             states.c
  *   held            what is held, wanted, and goes               held.c
+ *   refused         what is not taken again                      refused.c
  *   file            heads, and where what is in a file           file.c
  *   maker, reader                                                maker.c, reader.c
  *   peers           messages, and what peers are given           peers.c
@@ -28,6 +29,13 @@ typedef struct kh_state_head {
     uint8_t list[32], id[32];
     uint8_t bytes[KH_STATE_SIGNED_SZ];
 } kh_state_head;
+
+typedef struct kh_state_refused {
+    uint8_t id[32];
+    uint32_t maker;
+    bool is_false;  /* else it was left */
+    uint64_t at_ns; /* by the clock of days: a restart's monotonic one is another */
+} kh_state_refused;
 
 typedef struct kh_states_peer {
     uint32_t id;
@@ -92,8 +100,9 @@ struct kh_states {
     uint32_t held_cnt;
     uint64_t making, parts[KH_STATES_FILES];
     uint32_t part_cnt;
-    uint8_t refused[KH_STATES_REFUSED][32];
-    uint32_t refused_of[KH_STATES_REFUSED], refused_cnt; /* refused_of: their makers */
+    kh_state_refused refused[KH_STATES_REFUSED]; /* the oldest first */
+    uint32_t refused_cnt, failed_cnt;            /* failed_cnt: so often was it tried in vain to take */
+    uint8_t failed[32];                          /* this one */
     uint64_t wanted, keep[KH_STATES_KEPT], asked_ns;
     uint32_t keep_cnt;
     bool told, keeps, cleans,
@@ -142,15 +151,20 @@ KH_MUST bool kh_state_unseal(const kh_states *s, const kh_state_head *h, const k
 KH_MUST kh_err kh_states_publish(kh_states *s, const kh_state_head *h, const char *more);
 /* kh_states_lost: a piece of it is not what was written: it goes, and is fetched again where it is wanted. */
 void kh_states_lost(kh_states *s, const kh_state_head *h);
-bool kh_states_is_refused(kh_states *s, const uint8_t id[32]);               /* lock held, here and below */
-const kh_state_head *kh_states_held_of(const kh_states *s, uint64_t height); /* lock held; NULL */
+const kh_state_head *kh_states_held_of(const kh_states *s, uint64_t height); /* lock held, here and below; NULL */
 const kh_state_head *kh_states_held_id(const kh_states *s, const uint8_t id[32]);
+bool kh_states_forget(kh_states *s, const kh_state_head *h);                      /* it is held no more; false: it was not */
 KH_MUST kh_err kh_states_remove(kh_states *s, uint64_t height, const char *more); /* files held; durable */
 void kh_states_clean(kh_states *s);                                               /* files of heights that nobody keeps go */
 void kh_states_part(kh_states *s, uint64_t height);                               /* there is a file HEIGHT.part */
 uint64_t kh_states_room(const kh_states *s);                                      /* that may be written */
 void kh_states_alert(kh_states *s, const char *word, uint32_t member, uint64_t height);
 uint64_t kh_states_now(const kh_states *s);
+
+/* ---- what is refused ---- */
+KH_MUST kh_err kh_states_read_refused(kh_states *s);                 /* at opening; what is damaged goes */
+bool kh_states_is_refused(const kh_states *s, const uint8_t id[32]); /* lock held */
+bool kh_states_lied(const kh_states *s, uint32_t maker);             /* was one of this maker refused? Lock held */
 
 /* ---- peers ---- */
 kh_states_peer *kh_states_peer_of(kh_states *s, uint32_t id); /* lock held; NULL: none that is known */

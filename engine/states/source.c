@@ -3,16 +3,9 @@
 
 static bool may_give(const kh_states_peer *p, uint64_t now) { return p->up && now >= p->rests_until_ns; }
 
-/* What is asked of a state that is chosen, the best first: where there is none such, the next. */
+/* What is asked of a state that is chosen, the best first: where there is none such, the next. Of whom one was refused may sign
+   as many as it likes: others come first. */
 typedef enum terms { FITS_AND_COMES, FITS, SOUND, ANY, TERMS } terms;
-
-/* Of this maker one was refused: it may sign as many as it likes, and others come first. Lock held. */
-static bool lied(const kh_states *s, uint32_t maker)
-{
-    for (uint32_t i = 0; i < s->refused_cnt && i < KH_STATES_REFUSED; i++)
-        if (s->refused_of[i] == maker) return true;
-    return false;
-}
 
 bool kh_source_passed(const kh_states *s, const uint8_t id[32])
 {
@@ -23,7 +16,7 @@ bool kh_source_passed(const kh_states *s, const uint8_t id[32])
 
 static bool meets(const kh_states *s, const kh_state_head *h, terms t, uint64_t room)
 {
-    return (t > SOUND || !lied(s, h->maker)) && (t > FITS || kh_state_file_sz(s, h) <= room) &&
+    return (t > SOUND || !kh_states_lied(s, h->maker)) && (t > FITS || kh_state_file_sz(s, h) <= room) &&
            (t > FITS_AND_COMES || !kh_source_passed(s, h->id));
 }
 

@@ -54,7 +54,8 @@ static kh_err look_at(kh_states *s, uint64_t height, int ending)
     if (ending == MAKING) return kh_states_remove(s, height, ".making");
     kh_err err = kh_state_open_file(s, height, endings[ending], &h, &f, NULL);
     if (f != NULL) s->options.disk->close(s->options.disk->self, f);
-    if (err == KH_E_DAMAGED) return kh_states_remove(s, height, endings[ending]);
+    if (err == KH_E_DAMAGED || (err == KH_OK && kh_states_is_refused(s, h.id)))
+        return kh_states_remove(s, height, endings[ending]);
     if (err == KH_OK && ending == PART) kh_states_part(s, height);
     if (err == KH_OK && ending == STATE && s->held_cnt < KH_STATES_FILES) s->held[s->held_cnt++] = h;
     return err;
@@ -69,6 +70,7 @@ static kh_err open_dir(kh_states *s)
     if (err == KH_OK) err = d->sync_dir(d->self, s->options.dir);
     if (err == KH_E_EXISTS) err = KH_OK;
     if (err == KH_OK) err = d->list(d->self, s->dir, take_name, &all);
+    if (err == KH_OK) err = kh_states_read_refused(s);
     for (uint32_t i = 0; i < all.cnt && err == KH_OK; i++) err = look_at(s, all.of[i].height, all.of[i].ending);
     return err;
 }

@@ -6,7 +6,8 @@
  * other bytes; each is whole by itself. Bytes on the wire and on disk: docs/CLUSTER.md.
  *
  * Files    DIR/states/HEIGHT.state: held. HEIGHT.part: being fetched; what is there of it is not asked for again after a
- *          restart. HEIGHT.making: being made; a start takes it away. Durable before it is said to be held.
+ *          restart. HEIGHT.making: being made; a start takes it away. Durable before it is said to be held. refused: which are
+ *          false, and whose.
  * Threads  every function may be called by any, one maker or reader by one at a time. kh_states_tick does what waits for the disk
  *          and for signatures: call it from a thread of its own, each 20 ms or so; received waits for neither. Call-backs come
  *          from tick, alerts from a reader too, and may call all but close and tick; maker and reader work in their caller's
@@ -24,6 +25,8 @@
 #define KH_STATES_AHEAD 4u
 #define KH_STATES_A_SECOND (UINT64_C(32) << 20)
 #define KH_STATES_KEPT 4u /* heights that kh_states_keep may name */
+#define KH_STATES_TRIES 3u
+#define KH_STATES_REFUSED_NS (86400 * KH_NS_PER_S)
 #define KH_STATES_PEERS_MAX 64u
 
 typedef enum kh_states_message {                          /* types on the links, beside kh_message_type */
@@ -118,12 +121,16 @@ void kh_states_want(kh_states *s, uint64_t height);
    names them may be older than what this node said to hold. 0: no height, but one that all are above; cnt 0: all go. cnt <=
    KH_STATES_KEPT. */
 void kh_states_keep(kh_states *s, const uint64_t *heights, uint32_t cnt);
-/* kh_states_refuse: what is held of this height is false inside: it goes, and is not taken again until a restart; where it is
-   wanted, another maker's is fetched, one of whom none was refused before any of whom one was. *ret_maker: whose it was;
-   KH_E_NOT_FOUND: none is held. kh_states_has_other: has a peer said to have another maker's of the height of one that is held,
-   not refused? By the last answers: kh_states_of_peers asks. */
+/* kh_states_refuse: what is held of this height is false inside: it goes, and is not taken again for KH_STATES_REFUSED_NS by the
+   clock of days, restarts or not; where it is wanted, another maker's is fetched, one of whom none was refused before any of whom
+   one was. *ret_maker: whose it was; KH_E_NOT_FOUND: none is held.
+   kh_states_leave: what is held could not be taken, though nobody can say that it is false. The KH_STATES_TRIESth time that this
+   is said of one, and a peer has another maker's by what it said (each call asks), it goes as a refused one does, until a restart
+   at most; else KH_E_AGAIN, and it stays.
+   kh_states_forgive: a state was taken, or none is to be: nobody is refused any more. */
 KH_MUST kh_err kh_states_refuse(kh_states *s, uint64_t height, uint32_t *ret_maker);
-bool kh_states_has_other(kh_states *s, uint64_t height);
+KH_MUST kh_err kh_states_leave(kh_states *s, uint64_t height, uint32_t *ret_maker);
+void kh_states_forgive(kh_states *s);
 /* kh_states_of_peers: the newest height that two peers reach by what they said that they have, in answer to this call and those
    before, which ask: one alone is believed only where no other has any. What a hub that `look` names has signed where there is
    such, else whatever peers say. 0: nobody has answered yet with any. *ret_answers: how many peers have answered at all; may be

@@ -66,16 +66,19 @@ def without_hub1():
 
 def a_lie_that_shows():
     lies("epoch")
+    refused = town.home(JOINS, "data", "states", "refused")
     with ThreadPoolExecutor(1) as pool:
         with without_hub1():
             began = pool.submit(town.tool, "start", JOINS, "--from-peers")
             tap.ok(town.until(lambda: said(town, JOINS, "state_false"), 90), f"{JOINS} is given a false state, and says so")
+            tap.ok(os.path.exists(refused), "what it writes down")
         if not tap.same(began.result()[0], 0, "start hub3 --from-peers"):
             return
     town.look()
     false = said(town, JOINS, "state_false")
     tap.ok(false and {line["maker"] for line in false} == {LIAR}, "it refuses what a liar made, and says whose it is", false)
     tap.same(len(said(town, JOINS, "state_in_place")), 1, "and begins with another's")
+    tap.ok(not os.path.exists(refused), "with which it forgives")
     tap.ok(town.until(lambda: level(town, ["hub1", "hub2", JOINS])), "all three say the same")
     tap.same(accused(), {(JOINS, "STATE_FALSE", LIAR)}, "the liar alone is named, by who was lied to")
     town.must("kill", "hub2")
