@@ -58,7 +58,9 @@ static void want(kh_hub *h, uint64_t height, uint64_t number)
 
 void kh_checkpoints_executed(kh_hub *h, uint64_t before, uint64_t height, uint64_t number)
 {
-    if (is_one(h, before, height)) want(h, height, number);
+    if (!is_one(h, before, height)) return;
+    want(h, height, number);
+    kh_checkpoints_keep(h);
 }
 
 /* ---- at the start ---- */
@@ -82,14 +84,22 @@ static void checkpoint_so_far(void *ctx, kh_order *order)
     *(uint64_t *)ctx = kh_order_checkpoint(order, posted);
 }
 
-void kh_checkpoints_again(kh_hub *h)
+/* The newest that was executed, where no quorum has attested it; height 0: none. */
+static struct kh_checkpoint_wanted newest_of(kh_hub *h)
 {
     uint64_t newest = kh_heights_newest(h->banks.posts), attested = 0;
     uint64_t multiple = newest / every(h) * every(h);
     uint64_t height = multiple != 0 ? post_by(h, kh_heights_after, multiple - 1) : 0;
     kh_node_read(h->options.node, checkpoint_so_far, &attested);
-    if (height == 0 || height <= attested || !is_one(h, post_by(h, kh_heights_at, multiple - 1), height)) return;
-    want(h, height, kh_hub_first_above(h, height, h->recorded) - 1);
+    if (height == 0 || height <= attested || !is_one(h, post_by(h, kh_heights_at, multiple - 1), height))
+        return (struct kh_checkpoint_wanted){0};
+    return (struct kh_checkpoint_wanted){height, kh_hub_first_above(h, height, h->recorded) - 1};
+}
+
+void kh_checkpoints_again(kh_hub *h)
+{
+    const struct kh_checkpoint_wanted newest = newest_of(h);
+    if (newest.height != 0) want(h, newest.height, newest.number);
 }
 
 kh_err kh_checkpoints_open(kh_hub *h)
@@ -142,6 +152,30 @@ uint64_t kh_checkpoints_least(kh_hub *h)
     free(p);
     if (err == KH_OK) return kh_min64(least, found);
     return err == KH_E_NOT_FOUND ? least : 0; /* who cannot look takes nothing away */
+}
+
+/* The state is made long after the store went on, of an image before it: of what the order wants, of the lowest that it may want
+   yet, and of those whose digest is being made. */
+void kh_checkpoints_keep(kh_hub *h)
+{
+    const kh_checkpoints *c = &h->checkpoints;
+    uint8_t record[RECORD_SZ], *p = NULL;
+    uint64_t numbers[KH_STORE_KEEPS], found = 0, wanted;
+    uint32_t cnt = 0;
+    size_t n = 0;
+    asked a = {.attested = 0};
+    kh_node_read(h->options.node, asked_for, &a);
+    wanted = a.of[KH_STATE_WANTED].height;
+    if (wanted != 0 && wanted != atomic_load_explicit(&h->state_written, memory_order_relaxed) && said(h, wanted, record))
+        numbers[cnt++] = kh_load64(record + ENTRY_AT);
+    kh_err err = kh_heights_after(c->file, a.attested, &found, &p, &n);
+    if (err == KH_OK && n == RECORD_SZ) numbers[cnt++] = kh_load64(p + ENTRY_AT);
+    free(p);
+    if (err != KH_OK && err != KH_E_NOT_FOUND) return; /* who cannot look takes nothing away */
+    const struct kh_checkpoint_wanted first = c->wanted[0].height != 0 ? c->wanted[0] : newest_of(h);
+    if (first.height != 0) numbers[cnt++] = first.number;
+    if (c->wanted[1].height != 0) numbers[cnt++] = c->wanted[1].number;
+    kh_store_keep(h->options.store, numbers, cnt);
 }
 
 /* ---- made ---- */

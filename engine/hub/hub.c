@@ -191,6 +191,7 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
     h->lost_upto = packed;
     *ret_fed = packed;
     atomic_store_explicit(&h->executed, packed, memory_order_release);
+    kh_checkpoints_keep(h);
     return KH_OK;
 }
 

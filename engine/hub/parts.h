@@ -163,6 +163,8 @@ void kh_checkpoints_again(kh_hub *h); /* at the start: the newest one, where no 
 void kh_checkpoints_executed(kh_hub *h, uint64_t before, uint64_t height, uint64_t number);
 KH_MUST kh_err kh_hub_epoch_of(kh_hub *h, uint64_t height, uint32_t *ret); /* of the hubs, as of an executed height */
 void kh_checkpoints_step(kh_hub *h);                                       /* attests what is made */
+/* kh_checkpoints_keep: images that states may have to be made of stay: at the start, and with each checkpoint. */
+void kh_checkpoints_keep(kh_hub *h);
 /* kh_checkpoints_least: the lowest height whose state this hub may have to make yet; UINT64_MAX: of none that was executed. */
 uint64_t kh_checkpoints_least(kh_hub *h);
 
@@ -201,10 +203,10 @@ struct kh_hub {
     pthread_mutex_t lock;
     pthread_mutex_t dropping; /* held by who takes away what banks were given, or writes it into a state; before lock */
     pthread_cond_t work;
-    bool stopping, nudged; /* under the lock */
-    atomic_bool stopped;   /* the thread has ended, well or not */
-    _Atomic uint64_t executed;
-    _Atomic uint64_t given_up, spared; /* bodies up to these heights: by the order; not needed here any more, durably */
+    bool stopping, nudged;                    /* under the lock */
+    atomic_bool stopped;                      /* the thread has ended, well or not */
+    _Atomic uint64_t executed, state_written; /* state_written: the height of the newest state that was written here */
+    _Atomic uint64_t given_up, spared;        /* bodies up to these heights: by the order; not needed here any more, durably */
     /* the thread's own */
     kh_run *runs[KH_RUNS_MAX];
     uint32_t run_first, run_cnt;

@@ -188,5 +188,6 @@ kh_err kh_hub_state_write(kh_hub *h, uint64_t height, const uint8_t posted[32], 
     if (err == KH_OK) err = kh_store_export(h->options.store, number, to, &made);
     bool same = err != KH_OK ||
                 (memcmp(made.digest, record + AT_DIGEST, 32) == 0 && memcmp(made.chain, head + KH_STATE_AT_OUTCOMES, 32) == 0);
+    if (err == KH_OK && same) atomic_store_explicit(&h->state_written, height, memory_order_relaxed); /* its image may go */
     return same ? err : KH_E_DAMAGED;
 }

@@ -225,6 +225,7 @@ kh_err kh_register_open(kh_store *store, kh_kept *kept, const kh_genesis *genesi
     (void)pthread_mutex_init(&r->lock, NULL);
     (void)pthread_cond_init(&r->idle, NULL);
     r->begun = stats.height != 0;
+    kh_store_keep(store, NULL, 0); /* no state is made of it */
     bool given = base != 0 && (!r->begun || r->done < base);
     kh_err err = KH_OK;
     if (given) err = order != NULL ? kh_register_given(r, order) : KH_E_ARG;

@@ -131,8 +131,7 @@ kh_err kh_states_read_refused(kh_states *s)
     for (; s->refused_cnt < cnt; s->refused_cnt++) {
         const uint8_t *entry = p + HEAD_SZ + (size_t)s->refused_cnt * ENTRY_SZ;
         kh_state_refused *r = &s->refused[s->refused_cnt];
-        *r = (kh_state_refused){
-            .maker = kh_load32(entry + AT_MAKER), .is_false = true, .at_ns = kh_load64(entry + AT_TIME)};
+        *r = (kh_state_refused){.maker = kh_load32(entry + AT_MAKER), .is_false = true, .at_ns = kh_load64(entry + AT_TIME)};
         memcpy(r->id, entry, 32);
     }
     return KH_OK;

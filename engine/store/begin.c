@@ -206,7 +206,7 @@ static kh_err make_all(beginning *b)
     kh_err err = build_state(b);
     if (err == KH_OK) err = carry_journals(b);
     if (err == KH_OK) err = kh_image_write(&b->home, &b->m, &stand, 0);
-    if (err == KH_OK) err = kh_image_publish(&b->home, stand.height);
+    if (err == KH_OK) err = kh_image_publish(&b->home, stand.height, &(kh_image_keep){0});
     if (err == KH_OK)
         err = kh_log_create_behind(b->home.disk, kh_home_path(&b->home, "log", path), start->number, start->time_ns,
                                    start->log_digest);

@@ -24,13 +24,16 @@ uint64_t kh_checkpoint_due(kh_store *s)
 static kh_err finish(kh_store *s, const kh_machine *m, kh_image_stand *stand, uint64_t rate)
 {
     uint8_t chain[32];
+    (void)pthread_mutex_lock(&s->side_lock);
+    const kh_image_keep keep = s->keep;
+    (void)pthread_mutex_unlock(&s->side_lock);
     /* The journals up to the image are durable before it is: no later opening may have to make them from before it. */
     kh_err err = kh_journal_flush(&s->journal, stand->height);
     if (err == KH_OK) err = kh_journal_chain_at(&s->journal, stand->height, chain);
     if (err == KH_OK && memcmp(chain, stand->chain, 32) != 0) err = KH_E_DAMAGED;
     if (err == KH_OK) err = kh_image_write(&s->home, m, stand, rate);
     if (err == KH_OK) err = kh_journal_sync(&s->journal);
-    if (err == KH_OK) err = kh_image_publish(&s->home, stand->height);
+    if (err == KH_OK) err = kh_image_publish(&s->home, stand->height, &keep);
     if (err != KH_OK) return err;
     uint64_t bytes = kh_state_bytes(&m->state);
     atomic_store_explicit(&s->image_bytes, bytes, memory_order_relaxed);
@@ -92,6 +95,14 @@ kh_err kh_store_checkpoint_at(kh_store *s, uint64_t number, uint8_t ret[32])
     }
     (void)pthread_mutex_unlock(&s->side_lock);
     return err;
+}
+
+void kh_store_keep(kh_store *s, const uint64_t *numbers, uint32_t cnt)
+{
+    (void)pthread_mutex_lock(&s->side_lock);
+    s->keep = (kh_image_keep){.cnt = cnt < KH_STORE_KEEPS ? cnt : KH_STORE_KEEPS};
+    if (cnt != 0) memcpy(s->keep.numbers, numbers, s->keep.cnt * sizeof *numbers);
+    (void)pthread_mutex_unlock(&s->side_lock);
 }
 
 static bool nothing_to_make(const kh_store *s)

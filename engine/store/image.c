@@ -136,7 +136,15 @@ void kh_image_clean(const kh_home *home)
     (void)err; /* most often there is none; one that stays is written over by the next */
 }
 
-kh_err kh_image_publish(const kh_home *home, uint64_t height)
+/* heights: newest first. */
+static bool stays(const kh_image_keep *keep, const uint64_t *heights, uint32_t at)
+{
+    bool stays = keep->all;
+    for (uint32_t i = 0; i < keep->cnt; i++) stays |= heights[at] <= keep->numbers[i] && heights[at - 1] > keep->numbers[i];
+    return stays;
+}
+
+kh_err kh_image_publish(const kh_home *home, uint64_t height, const kh_image_keep *keep)
 {
     char from[KH_PATH_MAX], to[KH_PATH_MAX];
     uint64_t heights[16];
@@ -147,6 +155,7 @@ kh_err kh_image_publish(const kh_home *home, uint64_t height)
     if (err == KH_OK) err = kh_image_heights(home, heights, 16, &n);
     /* Two stay: a reader may be about to open the older one, and it is what remains if a bit of the newer one rots. */
     for (uint32_t i = 2; i < n && err == KH_OK; i++)
-        if (heights[i] != home->start.number) err = d->remove(d->self, kh_image_path(home, heights[i], to));
+        if (heights[i] != home->start.number && !stays(keep, heights, i))
+            err = d->remove(d->self, kh_image_path(home, heights[i], to));
     return err;
 }

@@ -236,9 +236,13 @@ const char *kh_image_path(const kh_home *home, uint64_t height, char ret[KH_PATH
 /* kh_image_write writes a machine's regions as the image of stand->height, under a temporary name, durable. bytes_per_s 0: no
  * limit. */
 KH_MUST kh_err kh_image_write(const kh_home *home, const kh_machine *m, const kh_image_stand *stand, uint64_t bytes_per_s);
-/* kh_image_publish gives it its name, makes that durable, and removes all but the newest two and that of the directory's start.
- */
-KH_MUST kh_err kh_image_publish(const kh_home *home, uint64_t height);
+typedef struct kh_image_keep { /* which stay beside the newest two and that of the directory's start: before each, the newest */
+    bool all;                  /* nobody has said yet */
+    uint32_t cnt;
+    uint64_t numbers[KH_STORE_KEEPS];
+} kh_image_keep;
+/* kh_image_publish gives it its name, makes that durable, and removes those that need not stay. */
+KH_MUST kh_err kh_image_publish(const kh_home *home, uint64_t height, const kh_image_keep *keep);
 void kh_image_clean(const kh_home *home); /* a writer at opening: what an interrupted one left */
 /* kh_image_load puts an image into a reserved, not yet started machine; every chunk is checked. map: a private map instead of a
  * copy. */
@@ -359,6 +363,7 @@ struct kh_store {
     kh_err digest_err;
     uint8_t digest[32];
     _Atomic uint64_t image_at, image_bytes;
+    kh_image_keep keep; /* under side_lock */
 };
 /* kh_engine_pump moves everything one step: gathers to the log, what is decided into the state. flush: entries however small.
    Waits for the disk up to wait_ns where something is in flight. [engine] */

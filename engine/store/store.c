@@ -183,6 +183,7 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
     kh_store *s = calloc(1, sizeof *s);
     if (s == NULL) return KH_E_NOMEM;
     s->options = *options;
+    s->keep.all = options->driven;
     s->lock.fd = -1;
     s->head.file = &s->head.own;
     pthread_rwlockattr_t attr;

@@ -20,6 +20,7 @@
 #define KH_STORE_QUEUE_SZ (64u << 20)
 
 #define KH_STORE_URL_MAX 256u
+#define KH_STORE_KEEPS 4u
 
 typedef struct kh_store kh_store;
 /* With threads, the disk's synchronous functions are called from several of them; submit_write and poll from the engine's alone.
@@ -145,6 +146,10 @@ KH_MUST kh_err kh_store_execute(kh_store *s, const kh_store_execution *execution
    what was executed is executed anew, as the order now says. KH_E_ARG: the directory begins behind a later one. */
 KH_MUST kh_err kh_store_go_back(kh_store *s, uint64_t number);
 uint64_t kh_store_begins(const kh_store *s); /* the entry that the directory begins behind; 0: it has all */
+/* kh_store_keep: entries whose state may be asked for later (kh_store_export, kh_store_checkpoint_at, kh_store_go_back), cnt <=
+   KH_STORE_KEEPS: the newest image at or before each stays, else that may cost the replay of the whole log. Until a driven store
+   (options.driven) is told, all images stay. */
+void kh_store_keep(kh_store *s, const uint64_t *numbers, uint32_t cnt);
 /* kh_store_block_of: the height that users are told for an entry: of its KH_OP_BLOCK, or its own number. */
 uint64_t kh_store_block_of(kh_store *s, uint64_t number);
 /* kh_store_chain_at: the outcome chain after an entry that is applied. */

@@ -126,6 +126,24 @@ Test(members, changes_are_executed_once)
     cr_assert(entries() == 3 && party(BANK_A, &p) && !p.frozen);
 }
 
+/* Of this store no state is made: its older images go. */
+Test(members, images_do_not_pile_up)
+{
+    enum { IMAGES = 4 };
+    char path[192];
+    uint64_t heights[IMAGES];
+    for (uint32_t i = 0; i < IMAGES; i++) {
+        kh_order_block b = frozen_block(FIRST_HEIGHT + 1 + i, BANK_A, i % 2 == 0);
+        cr_assert(kh_register_decided(members, &b) == KH_OK);
+        wait_entries(2 + i);
+        cr_assert(kh_store_snapshot(w.store, &heights[i]) == KH_OK);
+    }
+    for (uint32_t i = 0; i < IMAGES; i++) {
+        (void)snprintf(path, sizeof path, "%s/image/%016llx.img", w.store_dir, (unsigned long long)heights[i]);
+        cr_assert((access(path, F_OK) == 0) == (i >= IMAGES - 2));
+    }
+}
+
 Test(members, what_was_kept_and_not_executed_is_made_up)
 {
     kh_party_view p;

@@ -198,6 +198,46 @@ static kh_audit_result sound(void)
     return r;
 }
 
+static uint64_t image_made(kh_store *s)
+{
+    static uint64_t id = 500;
+    uint64_t height = 0;
+    fixture_reserves(s, id++, 1, 4);
+    cr_assert(kh_store_snapshot(s, &height) == KH_OK);
+    return height;
+}
+
+static bool has_image(uint64_t height)
+{
+    char path[160];
+    image_path(path, height);
+    return access(path, F_OK) == 0;
+}
+
+/* What a state may have to be made of stays: the newest at or before each number. */
+Test(store_images, those_before_what_is_asked_for_later_stay)
+{
+    uint64_t at[9];
+    f.options.inline_engine = false;
+    fixture_create(&f);
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 4);
+    at[0] = image_made(s);
+    fixture_reserves(s, 100, 1, 4);
+    at[1] = image_made(s);
+    cr_assert(at[1] > at[0] + 1);
+    kh_store_keep(s, (uint64_t[]){at[1] - 1, at[1], 0}, 3); /* of the first, and of the second; before 0 there is none */
+    for (int i = 2; i < 5; i++) at[i] = image_made(s);
+    for (int i = 0; i < 5; i++) cr_assert(has_image(at[i]) == (i != 2), "%d", i);
+    kh_store_keep(s, (uint64_t[]){at[4]}, 1);
+    for (int i = 5; i < 7; i++) at[i] = image_made(s);
+    for (int i = 0; i < 7; i++) cr_assert(has_image(at[i]) == (i >= 4), "%d", i);
+    kh_store_keep(s, NULL, 0);
+    at[7] = image_made(s);
+    for (int i = 0; i < 8; i++) cr_assert(has_image(at[i]) == (i >= 6), "%d", i);
+    kh_store_close(s);
+}
+
 /* Behind an image, within one, at the beginning of all: what is above goes, images too, and the log goes on from there. */
 Test(store_images, the_newest_entries_are_taken_back)
 {

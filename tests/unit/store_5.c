@@ -207,6 +207,29 @@ static void earlier_states(bool threads)
 Test(store_driven, earlier_states_inline) { earlier_states(false); }
 Test(store_driven, earlier_states_threads) { earlier_states(true); }
 
+/* Opened for a cluster no image goes before it was said which are wanted. */
+Test(store_driven, images_stay_until_somebody_says_which)
+{
+    enum { IMAGES = 6 };
+    uint64_t heights[IMAGES] = {0};
+    char path[160];
+    f.options.driven = true;
+    kh_store *s = fixture_open(&f);
+    kh_store_drive(s, &driver);
+    for (uint32_t i = 0; i < IMAGES; i++) {
+        run r;
+        if (i == IMAGES - 1) kh_store_keep(s, &heights[1], 1);
+        block_of_reserves(s, 50 + i, START_NS, 10 * i, 1, &r);
+        wait_for(&r);
+        cr_assert(kh_store_snapshot(s, &heights[i]) == KH_OK);
+        for (uint32_t k = 0; k <= i; k++) {
+            snprintf(path, sizeof path, "%s/image/%016llx.img", f.dir, (unsigned long long)heights[k]);
+            cr_assert((fixture_size(path) > 0) == (i < IMAGES - 1 || k == 1 || k >= IMAGES - 2), "%u %u", i, k);
+        }
+    }
+    kh_store_close(s);
+}
+
 Test(store_driven, an_answer_given_before_is_told_whole)
 {
     kh_store *s = fixture_open(&f);
