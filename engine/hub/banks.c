@@ -4,16 +4,16 @@
 #include "hub/parts.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { RECORD_HEAD_SZ = KH_PACKAGE_HEAD_SZ, SENT_AT_ONCE = 64 };
 #define SENT_AT_ONCE_SZ (8u << 20)
-#define AGAIN_BURST_SZ (INT64_C(64) << 20)    /* what a bank may ask for again at once, */
-#define AGAIN_A_SECOND_SZ (INT64_C(16) << 20) /* and then a second */
-#define AGAIN_LEAST_SZ (INT64_C(64) << 10)    /* of one answer */
-#define PACKAGE_MAX_SZ (63u << 20)            /* its parcel is one message of a link */
-#define DROP_FROM_SZ (32u << 20)              /* of a bank's file, before what was acknowledged is taken away */
-#define POSTS_SZ (64u << 20)                  /* of what was attested, before that which no bank lacks is taken away */
+#define AGAIN_BURST_SZ (INT64_C(64) << 20)      /* what a bank may ask for again at once, */
+#define AGAIN_A_SECOND_SZ (INT64_C(16) << 20)   /* and then a second */
+#define AGAIN_LEAST_SZ (INT64_C(64) << 10)      /* of one answer */
+#define PACKAGE_MAX_SZ (63u << 20)              /* its parcel is one message of a link */
+#define DROP_FROM_SZ (32u << 20)                /* of a bank's file, before what was acknowledged is taken away, */
+#define DROP_EVERY_NS (20 * KH_NS_PER_S / 1000) /* a piece of some MiB */
+#define POSTS_SZ (64u << 20)                    /* of what was attested, before that which no bank lacks is taken away */
 #define SYNC_EVERY 256u
 
 static kh_err open_file(kh_hub *h, const char *name, const char magic[4], kh_heights **ret)
@@ -276,28 +276,54 @@ static kh_err below_states(kh_hub *h, kh_heights *file, uint64_t *upto)
     return KH_OK;
 }
 
-/* The newest record stays: a restart goes on from it. Synced first, so that what stays is there after a power cut, too. */
+/* What a bank has acknowledged goes from its file once that is half of it: as much is written anew as goes. The newest record
+ * stays: a restart goes on from it. */
 static void drop_acked(kh_hub *h, kh_bank *bank)
 {
     uint64_t from = h->options.packages_sz != 0 ? h->options.packages_sz : DROP_FROM_SZ, newest = kh_heights_newest(bank->file);
-    if (kh_heights_bytes(bank->file) < from || newest <= SYNC_EVERY || bank->acked == 0) return;
-    if (pthread_mutex_trylock(&h->dropping) != 0) return; /* it is being written into a state */
-    uint64_t upto = kh_min64(bank->acked, newest - SYNC_EVERY);
+    uint64_t bytes = kh_heights_bytes(bank->file), upto = kh_min64(bank->acked, newest - SYNC_EVERY), going = 0;
+    if (bytes < from || newest <= SYNC_EVERY || bank->acked == 0 || kh_heights_drops(bank->file)) return;
     kh_err err = below_states(h, bank->file, &upto);
-    if (err == KH_OK) err = kh_heights_sync(bank->file);
-    if (err == KH_OK) err = kh_heights_sync(h->banks.posts);
-    if (err == KH_OK) err = kh_heights_drop(bank->file, upto);
-    (void)pthread_mutex_unlock(&h->dropping);
+    if (err == KH_OK) err = kh_heights_bytes_upto(bank->file, upto, &going);
+    if (err == KH_OK && going >= bytes / 2) err = kh_heights_drop_begin(bank->file, upto);
+    bank->drops_upto = upto;
     bank->acked = 0;
     (void)err; /* it stays longer */
+}
+
+/* What stays is there after a power cut, too, before the rest goes: posts are synced, and the new file. */
+static kh_err drop_end(kh_hub *h, const kh_bank *bank)
+{
+    uint64_t upto = bank->drops_upto;
+    if (pthread_mutex_trylock(&h->dropping) != 0) return KH_OK; /* it is being written into a state: later */
+    kh_err err = below_states(h, bank->file, &upto);
+    if (err == KH_OK && upto < bank->drops_upto) kh_heights_drop_stop(bank->file);
+    if (err == KH_OK) err = kh_heights_sync(h->banks.posts);
+    if (err == KH_OK) err = kh_heights_drop_end(bank->file);
+    (void)pthread_mutex_unlock(&h->dropping);
+    return err;
+}
+
+/* A piece of one bank's now and then: banks' receipts wait for this thread. */
+static void drop_step(kh_hub *h)
+{
+    uint64_t now = kh_hub_clock_ns(CLOCK_MONOTONIC), left = 0;
+    if (now - h->banks.dropped_at_ns < DROP_EVERY_NS) return;
+    for (uint32_t i = 0; i < h->banks.cnt; i++) {
+        kh_bank *bank = &h->banks.all[i];
+        if (!kh_heights_drops(bank->file)) continue;
+        kh_err err = kh_heights_drop_step(bank->file, &left);
+        if (err == KH_OK && left == 0) err = drop_end(h, bank);
+        (void)err; /* it stays longer */
+        h->banks.dropped_at_ns = now;
+        return;
+    }
 }
 
 /* Who asks for more than its share waits, with the newest of its questions. */
 static bool may_ask(kh_bank *bank)
 {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    uint64_t now = (uint64_t)t.tv_sec * KH_NS_PER_S + (uint64_t)t.tv_nsec, passed_ms = (now - bank->left_at_ns) / 1000000;
+    uint64_t now = kh_hub_clock_ns(CLOCK_MONOTONIC), passed_ms = (now - bank->left_at_ns) / 1000000;
     if (passed_ms > 1000 * (uint64_t)(AGAIN_BURST_SZ / AGAIN_A_SECOND_SZ)) { /* all of it is there again */
         bank->left = AGAIN_BURST_SZ;
         bank->left_at_ns = now;
@@ -344,5 +370,6 @@ void kh_banks_answer(kh_hub *h)
         bank->left -= sent > AGAIN_LEAST_SZ ? sent : AGAIN_LEAST_SZ;
         drop_acked(h, bank);
     }
+    drop_step(h);
     drop_posts(h);
 }

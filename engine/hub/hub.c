@@ -3,11 +3,10 @@
  * an alert; the order goes on without it. */
 #include "hub/parts.h"
 #include <stdlib.h>
-#include <time.h>
 
 enum { IDLE_MS = 100 };
 
-static uint64_t clock_ns(clockid_t clock)
+uint64_t kh_hub_clock_ns(clockid_t clock)
 {
     struct timespec t;
     (void)clock_gettime(clock, &t);
@@ -70,7 +69,7 @@ static kh_err spare(kh_hub *h)
 {
     uint64_t height = kh_min64(atomic_load_explicit(&h->given_up, memory_order_relaxed), kh_hub_executed_height(h));
     if (height <= atomic_load_explicit(&h->spared, memory_order_relaxed)) return KH_OK;
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t now = kh_hub_clock_ns(CLOCK_MONOTONIC);
     if (h->last_spare != 0 && now - h->last_spare < KH_NS_PER_S) return KH_OK;
     h->last_spare = now;
     kh_err err = kh_banks_sync(h);
@@ -200,11 +199,11 @@ static kh_err find_start(kh_hub *h, uint64_t *ret_fed)
 /* Something is due: an empty batch makes a block whose time lets it happen. */
 static void tick(kh_hub *h)
 {
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t now = kh_hub_clock_ns(CLOCK_MONOTONIC);
     if (h->run_cnt != 0 || now - h->last_tick < KH_NS_PER_S || !kh_driver_idle(h)) return;
     uint64_t due = kh_ledger_next_due(kh_store_read_begin(h->options.store));
     kh_store_read_end(h->options.store);
-    if (h->next_number != 1 && due > clock_ns(CLOCK_REALTIME)) return; /* the first block brings the genesis in */
+    if (h->next_number != 1 && due > kh_hub_clock_ns(CLOCK_REALTIME)) return; /* the first block brings the genesis in */
     kh_err err = kh_node_submit(h->options.node, NULL, 0, 0, false, 0);
     if (err == KH_OK) h->last_tick = now;
 }

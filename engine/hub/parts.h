@@ -14,6 +14,7 @@
 #define KH_HUB_PARTS_H
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 #include "kept/heights.h"
 #include "hub/hub.h"
 #include "states/state_form.h"
@@ -95,6 +96,7 @@ typedef struct kh_bank {
     uint64_t told;          /* the same, since the hub's start */
     int64_t left;           /* bytes that it may be sent again; below zero: not now */
     uint64_t left_at_ns;
+    uint64_t drops_upto; /* while its file drops: at or below this height */
     uint8_t head[32];
     kh_heights *file;
 } kh_bank;
@@ -102,6 +104,7 @@ typedef struct kh_banks {
     uint32_t cnt, cap;
     kh_bank *all;      /* ascending ids; those that ever were */
     kh_heights *posts; /* DIR/outputs/posts: {app hash, posted, outputs root, losses} of heights whose packages are all written */
+    uint64_t dropped_at_ns; /* the last piece of a drop */
 } kh_banks;
 /* kh_banks_open takes away what lies above the newest height that all have; *ret_height: that. */
 KH_MUST kh_err kh_banks_open(kh_hub *h, uint64_t *ret_height);
@@ -228,6 +231,7 @@ bool kh_hub_stops(kh_hub *h);
 /* kh_hub_settle takes finished runs off the front; wait: at least until there is room, or (all) nothing under way. */
 KH_MUST kh_err kh_hub_settle(kh_hub *h, uint32_t leave);
 void kh_hub_nudge(kh_hub *h);
+uint64_t kh_hub_clock_ns(clockid_t clock);
 /* kh_hub_sleep waits for a nudge, ms at most. */
 void kh_hub_sleep(kh_hub *h, uint32_t ms);
 /* kh_hub_group waits until the group's key of an epoch is there. KH_E_NOT_FOUND: it never will be; KH_E_CLOSED: the hub stops. */

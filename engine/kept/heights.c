@@ -7,6 +7,7 @@
 
 #define SPARSE 64u
 #define COPY_SZ (1u << 20)
+#define STEP_SZ (2u << 20) /* of a drop, and twice what came since the step before: so it ends */
 #define OPEN_FLAGS (KH_OPEN_READ | KH_OPEN_WRITE | KH_OPEN_CREATE | KH_OPEN_STREAM)
 enum { AT_SIZE = 4, AT_CHECK = 8, AT_HEIGHT = 16, AT_ZERO = 24 };
 
@@ -20,9 +21,14 @@ struct kh_heights {
     kh_file *file;
     kh_spool out;          /* of who writes */
     pthread_rwlock_t lock; /* readers keep what they read from being cut or dropped */
-    mark *marks;           /* of records 0, 64, 128, ... */
-    uint64_t cnt, end, newest;
-    size_t mark_cap;
+    mark *marks;           /* of the first record and of every 64th or so */
+    uint64_t end, newest;
+    size_t mark_cnt, mark_cap;
+    uint32_t since_mark; /* records, the marked one too */
+    kh_file *to;         /* what stays, written anew while a drop goes on; NULL: none does */
+    uint64_t from;       /* where it begins here, */
+    uint64_t copied;     /* and up to where it is written */
+    uint64_t seen;       /* the end at the last step */
 };
 
 typedef struct head {
@@ -62,18 +68,18 @@ static kh_err read_record(const kh_heights *h, uint64_t at, const head *of, uint
 
 static kh_err note(kh_heights *h, uint64_t height, uint64_t at, uint32_t size)
 {
-    size_t n = (size_t)(h->cnt / SPARSE);
-    if (h->cnt % SPARSE == 0) {
-        if (n == h->mark_cap) {
-            size_t cap = n != 0 ? n * 2 : 64;
+    if (h->mark_cnt == 0 || h->since_mark >= SPARSE) {
+        if (h->mark_cnt == h->mark_cap) {
+            size_t cap = h->mark_cap != 0 ? h->mark_cap * 2 : 64;
             mark *p = realloc(h->marks, cap * sizeof *p);
             if (p == NULL) return KH_E_NOMEM;
             h->marks = p;
             h->mark_cap = cap;
         }
-        h->marks[n] = (mark){height, at};
+        h->marks[h->mark_cnt++] = (mark){height, at};
+        h->since_mark = 0;
     }
-    h->cnt++;
+    h->since_mark++;
     h->end = at + size;
     h->newest = height;
     return KH_OK;
@@ -84,7 +90,8 @@ static kh_err walk(kh_heights *h, uint64_t last, uint64_t whole, bool sound)
 {
     uint64_t size = 0;
     kh_err err = h->disk->size(h->disk->self, h->file, &size);
-    h->cnt = h->end = h->newest = 0;
+    h->end = h->newest = 0;
+    h->mark_cnt = 0;
     while (err == KH_OK && h->end < (sound ? size : whole)) {
         head of = {0};
         uint8_t *p = NULL;
@@ -125,6 +132,7 @@ kh_err kh_heights_open(const kh_disk *disk, const char *path, const char magic[4
 void kh_heights_close(kh_heights *h)
 {
     if (h == NULL) return;
+    kh_heights_drop_stop(h);
     if (h->file != NULL) h->disk->close(h->disk->self, h->file);
     (void)pthread_rwlock_destroy(&h->lock);
     kh_spool_free(&h->out);
@@ -176,13 +184,13 @@ uint64_t kh_heights_bytes(kh_heights *h)
 /* The place of the newest marked record at or below height, else of the first. */
 static uint64_t start_of(const kh_heights *h, uint64_t height)
 {
-    size_t low = 0, high = (size_t)((h->cnt + SPARSE - 1) / SPARSE);
+    size_t low = 0, high = h->mark_cnt;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
         if (h->marks[middle].height <= height) low = middle;
         else high = middle;
     }
-    return h->cnt != 0 ? h->marks[low].at : 0;
+    return h->mark_cnt != 0 ? h->marks[low].at : 0;
 }
 
 /* Where the first record above height begins; *ret_at the newest one at or below it, UINT64_MAX: none. */
@@ -244,6 +252,7 @@ kh_err kh_heights_after(kh_heights *h, uint64_t height, uint64_t *ret_height, ui
 
 kh_err kh_heights_cut(kh_heights *h, uint64_t height)
 {
+    kh_heights_drop_stop(h);
     (void)pthread_rwlock_wrlock(&h->lock);
     kh_err err = height < h->newest ? walk(h, height, h->end, false) : KH_OK;
     if (err == KH_OK) err = h->disk->truncate(h->disk->self, h->file, h->end);
@@ -251,40 +260,100 @@ kh_err kh_heights_cut(kh_heights *h, uint64_t height)
     return err;
 }
 
-static kh_err copy_from(kh_heights *h, uint64_t at, kh_file *to)
+/* ---- taking away from the front ---- */
+
+static void new_path(const kh_heights *h, char path[1032]) { (void)snprintf(path, 1032, "%s.new", h->path); }
+
+void kh_heights_drop_stop(kh_heights *h)
 {
-    uint8_t *p = kh_spool_at(&h->out, 0, COPY_SZ);
-    kh_err err = p != NULL ? KH_OK : KH_E_NOMEM;
-    for (uint64_t done = at; err == KH_OK && done < h->end;) {
-        size_t n = (size_t)kh_min64(COPY_SZ, h->end - done);
-        err = read_exact(h, done, p, n);
-        if (err == KH_OK) err = h->disk->write(h->disk->self, to, done - at, p, n);
-        done += n;
+    char path[1032];
+    if (h->to == NULL) return;
+    h->disk->close(h->disk->self, h->to);
+    h->to = NULL;
+    new_path(h, path);
+    kh_err err = h->disk->remove(h->disk->self, path);
+    (void)err; /* the next drop writes over it */
+}
+
+bool kh_heights_drops(const kh_heights *h) { return h->to != NULL; }
+
+kh_err kh_heights_drop_begin(kh_heights *h, uint64_t height)
+{
+    char path[1032];
+    uint64_t at, above = 0;
+    const kh_disk *d = h->disk;
+    kh_heights_drop_stop(h);
+    kh_err err = place_of(h, height, &at, &above);
+    if (err != KH_OK || above == 0) return err;
+    new_path(h, path);
+    err = d->open(d->self, path, OPEN_FLAGS, &h->to);
+    if (err == KH_OK) err = d->truncate(d->self, h->to, 0);
+    h->from = h->copied = above;
+    h->seen = h->end;
+    if (err != KH_OK) kh_heights_drop_stop(h);
+    return err;
+}
+
+static kh_err copy(kh_heights *h, uint64_t most)
+{
+    kh_err err = KH_OK;
+    for (uint64_t upto = h->copied + kh_min64(most, h->end - h->copied); err == KH_OK && h->copied < upto;) {
+        size_t n = (size_t)kh_min64(COPY_SZ, upto - h->copied);
+        uint8_t *p = kh_spool_at(&h->out, h->copied - h->from, n);
+        if (p == NULL) return KH_E_NOMEM;
+        err = read_exact(h, h->copied, p, n);
+        if (err == KH_OK) err = h->disk->write(h->disk->self, h->to, h->copied - h->from, p, n);
+        if (err == KH_OK) h->copied += n;
     }
+    return err;
+}
+
+kh_err kh_heights_drop_step(kh_heights *h, uint64_t *ret_left)
+{
+    kh_err err = copy(h, STEP_SZ + 2 * (h->end - h->seen));
+    h->seen = h->end;
+    *ret_left = h->end - h->copied;
+    if (err != KH_OK) kh_heights_drop_stop(h);
+    return err;
+}
+
+/* The marks of what stays: that of its first record, and those behind it. */
+static void begin_at(kh_heights *h, const head *first)
+{
+    size_t kept = 0;
+    if (h->from < h->end) h->marks[kept++] = (mark){first->height, 0};
+    for (size_t i = 1; i < h->mark_cnt; i++)
+        if (h->marks[i].at > h->from) h->marks[kept++] = (mark){h->marks[i].height, h->marks[i].at - h->from};
+    h->mark_cnt = kept;
+    h->end -= h->from;
+    if (kept == 0) h->newest = 0;
+}
+
+kh_err kh_heights_drop_end(kh_heights *h)
+{
+    char path[1032];
+    head first = {0};
+    const kh_disk *d = h->disk;
+    if (h->to == NULL) return KH_OK;
+    new_path(h, path);
+    kh_err err = copy(h, UINT64_MAX);
+    if (err == KH_OK && h->from < h->end) err = read_head(h, h->from, &first);
+    if (err == KH_OK) err = d->sync(d->self, h->to);
+    (void)pthread_rwlock_wrlock(&h->lock);
+    if (err == KH_OK) err = d->rename(d->self, path, h->path);
+    if (err == KH_OK) {
+        d->close(d->self, h->file);
+        h->file = h->to;
+        h->to = NULL;
+        begin_at(h, &first);
+    }
+    (void)pthread_rwlock_unlock(&h->lock);
+    if (err != KH_OK) kh_heights_drop_stop(h);
     return err;
 }
 
 kh_err kh_heights_drop(kh_heights *h, uint64_t height)
 {
-    char path[1032];
-    uint64_t at, above = 0;
-    kh_file *to = NULL;
-    const kh_disk *d = h->disk;
-    (void)snprintf(path, sizeof path, "%s.new", h->path);
-    (void)pthread_rwlock_wrlock(&h->lock);
-    kh_err err = place_of(h, height, &at, &above);
-    if (err == KH_OK && above != 0) {
-        err = d->open(d->self, path, OPEN_FLAGS, &to);
-        if (err == KH_OK) err = d->truncate(d->self, to, 0);
-        if (err == KH_OK) err = copy_from(h, above, to);
-        if (err == KH_OK) err = d->sync(d->self, to);
-        if (err == KH_OK) err = d->rename(d->self, path, h->path);
-        kh_file *old = err == KH_OK ? h->file : to;
-        if (err == KH_OK) h->file = to;
-        if (old != NULL) d->close(d->self, old);
-        uint64_t end = h->end - above;
-        if (err == KH_OK) err = walk(h, UINT64_MAX, end, false);
-    }
-    (void)pthread_rwlock_unlock(&h->lock);
-    return err;
+    kh_err err = kh_heights_drop_begin(h, height);
+    return err == KH_OK ? kh_heights_drop_end(h) : err;
 }

@@ -10,7 +10,7 @@
 #include "host/host.h"
 #include "store_ops.h"
 
-enum { REGULATOR = 1, BANK_A = 10, BANK_B = 11, SOURCE = 50, HUB = 90, BODIES_MAX = 512, POSTS_MAX = 512, PARCELS_MAX = 2048 };
+enum { REGULATOR = 1, BANK_A = 10, BANK_B = 11, SOURCE = 50, HUB = 90, BODIES_MAX = 1024, POSTS_MAX = 1024, PARCELS_MAX = 4096 };
 #define FIRST_HEIGHT 100
 #define GENESIS_NS (UINT64_C(1790000000) * KH_NS_PER_S)
 

@@ -215,6 +215,63 @@ Test(kept, records_are_dropped_from_the_front_and_cut_from_the_back)
     kh_heights_close(h);
 }
 
+static void has_from(kh_heights *h, uint64_t first, uint64_t last)
+{
+    uint64_t found;
+    uint8_t *p = NULL;
+    size_t n;
+    cr_assert(kh_heights_at(h, first - 1, &found, &p, &n) == KH_E_NOT_FOUND && kh_heights_newest(h) == last);
+    for (uint64_t i = first; i <= last; i++) {
+        cr_assert(kh_heights_at(h, i, &found, &p, &n) == KH_OK && found == i && n == 50000 && p[0] == (uint8_t)i);
+        free(p);
+    }
+}
+
+/* What comes meanwhile is there afterwards; until the end, and where it ends before, all is as it was. */
+Test(kept, records_are_dropped_piece_by_piece)
+{
+    char path[256], beside[264];
+    static uint8_t bytes[50000];
+    uint64_t at, left = 0, last = 0;
+    uint32_t steps = 0;
+    kh_heights *h = NULL;
+    snprintf(path, sizeof path, "%s/pieces", w.root);
+    snprintf(beside, sizeof beside, "%s.new", path);
+    cr_assert(kh_heights_open(&w.disk, path, "TEST", KH_HEIGHTS_SOUND, &at, &h) == KH_OK);
+    while (last < 500) {
+        bytes[0] = (uint8_t)++last;
+        cr_assert(kh_heights_add(h, last, bytes, sizeof bytes, NULL, 0) == KH_OK);
+    }
+    cr_assert(kh_heights_drop_begin(h, 0) == KH_OK && !kh_heights_drops(h) && kh_heights_drop_end(h) == KH_OK);
+    cr_assert(kh_heights_drop_begin(h, 100) == KH_OK && kh_heights_drops(h));
+    do {
+        cr_assert(kh_heights_drop_step(h, &left) == KH_OK && ++steps < 500);
+        has_from(h, 1, last);
+        bytes[0] = (uint8_t)++last;
+        cr_assert(kh_heights_add(h, last, bytes, sizeof bytes, NULL, 0) == KH_OK);
+    } while (left != 0);
+    cr_assert(steps > 5 && access(beside, F_OK) == 0);
+    cr_assert(kh_heights_drop_end(h) == KH_OK && !kh_heights_drops(h) && access(beside, F_OK) != 0);
+    for (uint32_t round = 0; round < 2; round++) {
+        has_from(h, 101, last);
+        for (uint32_t i = 0; i < 70; i++) { /* marks go on from those that stayed */
+            bytes[0] = (uint8_t)++last;
+            cr_assert(kh_heights_add(h, last, bytes, sizeof bytes, NULL, 0) == KH_OK);
+        }
+        has_from(h, 101, last);
+        cr_assert(kh_heights_drop_begin(h, 200) == KH_OK && kh_heights_drop_step(h, &left) == KH_OK);
+        if (round == 0) cr_assert(kh_heights_cut(h, last - 1) == KH_OK && !kh_heights_drops(h) && access(beside, F_OK) != 0);
+        last -= round == 0;
+        kh_heights_close(h);
+        cr_assert(access(beside, F_OK) != 0);
+        cr_assert(kh_heights_open(&w.disk, path, "TEST", KH_HEIGHTS_SOUND, &at, &h) == KH_OK);
+    }
+    has_from(h, 101, last);
+    cr_assert(kh_heights_drop(h, last) == KH_OK && kh_heights_newest(h) == 0 && kh_heights_bytes(h) == 0);
+    cr_assert(kh_heights_add(h, last, bytes, sizeof bytes, NULL, 0) == KH_OK);
+    kh_heights_close(h);
+}
+
 /* ---- an order that was given ---- */
 
 static uint8_t given_bytes[64];
