@@ -6,6 +6,7 @@
 #include "store/parts.h"
 
 #define REST_MAX_NS (KH_NS_PER_S / 50)
+#define REST_TIMES 3u /* as long as the work before it, while there is time */
 
 typedef struct chain_of {
     uint8_t chain[32];
@@ -13,7 +14,8 @@ typedef struct chain_of {
     kh_store *store;
     uint64_t began_ns;  /* the entry being replayed */
     uint64_t log_bytes; /* of the engine's log, when it was last looked at */
-    uint64_t hurry_at;  /* from this length on without rests: else the tail would grow faster than images are made */
+    uint64_t even_at;   /* from this length on rests are as long as the work, */
+    uint64_t hurry_at;  /* and from this one on there are none: else the tail would grow faster than images are made */
 } chain_of;
 
 static uint64_t now_ns(void)
@@ -23,15 +25,17 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * KH_NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-/* While the engine writes entries this thread rests after each of its own as long as that took: half a core and half of the
- * memory's speed at most. */
+/* While the engine writes entries this thread rests after each of its own three times as long as that took, later as long: a
+ * quarter of a core and of the memory's speed, or half of them. Its nice value is the last, but that counts among the threads of
+ * one session alone: to other sessions of the machine (sched(7), autogroup) it is as urgent as the engine. */
 static void rest(chain_of *c)
 {
     uint64_t log_bytes = atomic_load_explicit(&c->store->log_bytes, memory_order_relaxed), now = now_ns();
     bool busy = log_bytes != c->log_bytes && log_bytes < c->hurry_at;
     c->log_bytes = log_bytes;
     if (!busy) return;
-    struct timespec nap = {0, (long)kh_min64(now - c->began_ns, REST_MAX_NS)};
+    uint64_t times = log_bytes < c->even_at ? REST_TIMES : 1;
+    struct timespec nap = {0, (long)kh_min64(times * (now - c->began_ns), REST_MAX_NS)};
     (void)nanosleep(&nap, NULL);
 }
 
@@ -80,6 +84,7 @@ kh_err kh_follow_to(kh_store *s, kh_follower *f, uint64_t height)
     uint64_t ops;
     chain_of c = {.block = &f->block, .store = s, .log_bytes = atomic_load_explicit(&s->log_bytes, memory_order_relaxed)};
     const kh_replay_each each = {before, after, &c};
+    c.even_at = c.log_bytes + kh_checkpoint_due(s) / 2;
     c.hurry_at = c.log_bytes + kh_checkpoint_due(s);
     kh_err err = f->up ? kh_log_advance(f->log, height) : begin(s, f, height);
     memcpy(c.chain, f->stand.chain, 32);
