@@ -154,7 +154,8 @@ static unsigned http_status_of(const kh_request *r, kh_result result)
     if (result == KH_FAILED)
         return is_ready(r) && !is_stopping(r) ? MHD_HTTP_INTERNAL_SERVER_ERROR : MHD_HTTP_SERVICE_UNAVAILABLE;
     if (result == KH_DONE_NOT_OK && r->row_cnt == 1) {
-        bool one = (r->route->flags & KH_R_ONE) != 0, whole = one || r->first_is_code_alone; /* the code is of the whole request */
+        bool one = (r->route->flags & KH_R_ONE) != 0,
+             whole = one || r->first_is_code_alone; /* the code is of the whole request */
         if (whole && (r->first_code == KH_C_NOT_AUTHORISED || r->first_code == KH_C_FROZEN)) return MHD_HTTP_FORBIDDEN;
         if (whole && r->first_code == KH_C_RATE_LIMITED) return MHD_HTTP_TOO_MANY_REQUESTS;
         if (r->first_is_code_alone && r->first_code == KH_C_NOT_READY) return MHD_HTTP_SERVICE_UNAVAILABLE;
