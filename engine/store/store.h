@@ -78,6 +78,17 @@ KH_MUST kh_err kh_store_export(kh_store *s, uint64_t number, const kh_checkpoint
 KH_MUST kh_err kh_store_begin(const kh_store_options *options, const char *dir, const uint8_t *secret,
                               const kh_checkpoint_source *from, const uint8_t *chain, const uint8_t *digest, kh_checkpoint *ret,
                               kh_store_report *report);
+/* kh_store_backup copies a data directory into `to`, which is not there or is empty: all that is needed to make the same of it
+   again, as after a power cut at some moment of the copying, so with everything that was acknowledged before it began. The
+   directory may be written meanwhile: no lock is taken, nothing in it is changed. Memory: 2 MiB. progress (or NULL) is told
+   bytes. KH_E_EXISTS: `to` holds something; KH_E_BUSY: images came, or the log grew, faster than they could be copied. What a
+   failure leaves in `to` is no data directory: it has no `format`. A copy is known to be good when it was audited. */
+typedef struct kh_backup {
+    uint64_t files, bytes;
+} kh_backup;
+KH_MUST kh_err kh_store_backup(const kh_store_options *options, const char *dir, const char *to,
+                               void (*progress)(void *ctx, uint64_t done, uint64_t of), void *ctx, kh_store_report *report,
+                               kh_backup *ret);
 /* kh_store_prepare has memory for so many more documents and financings made ready beside the engine, by a helper thread: fresh
    pages, which the kernel clears and a virtual machine's host must find, then do not slow the applier down when they are wanted.
    KH_E_NOMEM: the machine has not so much and half a GiB beside it: nothing is made ready. An inline engine and a reader:

@@ -47,6 +47,7 @@ kh_result command_audit(command_context *c);
 kh_result command_prove(command_context *c);
 kh_result command_snapshot(command_context *c);
 kh_result command_checkpoint(command_context *c);
+kh_result command_backup(command_context *c);
 kh_result command_gen(command_context *c);
 kh_result command_check(command_context *c);
 /* commands_work.c */

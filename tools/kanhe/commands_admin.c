@@ -153,6 +153,12 @@ kh_result command_checkpoint(command_context *c)
     return path != NULL ? kh_checkpoint_to(c->engine, path, c->sink) : KH_MISUSE;
 }
 
+kh_result command_backup(command_context *c)
+{
+    if (c->word_cnt != 1) return command_usage(c, "backup to where? A directory that is not there, or is empty");
+    return kh_backup_to(c->engine, c->words[0], c->sink);
+}
+
 kh_result command_gen(command_context *c)
 {
     const char *count_text = command_need(c, "--count"), *seed_text;

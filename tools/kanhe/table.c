@@ -215,7 +215,7 @@ void table_row(const kh_result_row *row)
 {
     char cell[CELL_MAX];
     if (strcmp(row->what, "stats") == 0 || strcmp(row->what, "audit") == 0 || strcmp(row->what, "snapshot") == 0 ||
-        strcmp(row->what, "checkpoint") == 0 || strcmp(row->what, "proof") == 0) {
+        strcmp(row->what, "checkpoint") == 0 || strcmp(row->what, "backup") == 0 || strcmp(row->what, "proof") == 0) {
         table_end();
         list_row(row);
         return;
