@@ -19,6 +19,24 @@ static void look(void *ctx, kh_order *order)
     s->attested_height = kh_order_attested(order, s->state_digest);
 }
 
+typedef struct past {
+    uint64_t height; /* asked */
+    bool found;
+    uint8_t app_hash[32];
+} past;
+
+/* before_kept looks where no kept block reaches: until the first block with entries the hash is genesis's. */
+static void before_kept(void *ctx, kh_order *order)
+{
+    past *p = ctx;
+    uint64_t height;
+    uint8_t hash[32];
+    for (uint32_t n = 0; kh_order_app_at(order, n, &height, hash) && height <= p->height; n++) {
+        p->found = true;
+        memcpy(p->app_hash, hash, sizeof hash);
+    }
+}
+
 static kh_err state(void *self, uint64_t height, kh_cluster_state *ret)
 {
     kh_cluster_state s = {0};
@@ -28,7 +46,12 @@ static kh_err state(void *self, uint64_t height, kh_cluster_state *ret)
     if (height != 0 && height != s.height) {
         if (height > s.height) return KH_E_NOT_FOUND;
         kh_err err = kh_kept_hash_at(kh_cluster_kept(c), height, &then); /* blocks without entries leave the hash as it is */
-        if (err != KH_OK) return err == KH_E_AGAIN ? KH_E_NOT_FOUND : err;
+        if (err == KH_E_AGAIN || err == KH_E_NOT_FOUND) {
+            past p = {.height = height};
+            kh_node_read(kh_cluster_node(c), before_kept, &p);
+            if (!p.found) return KH_E_NOT_FOUND;
+            memcpy(then.app_hash, p.app_hash, sizeof p.app_hash);
+        } else if (err != KH_OK) return err;
         s.height = height;
         memcpy(s.app_hash, then.app_hash, 32);
     }
