@@ -2,6 +2,7 @@
 #include "client/answer.h"
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { RECEIPT_MAX = 16 << 20 };
 static const char begins[] = "{\"kanhe_receipt\":";
@@ -34,16 +35,11 @@ static kh_result refused(kh_client *c, const kh_transfer *t, const bytes *b)
     return result;
 }
 
-kh_result kh_client_receipt(kh_client *c, const char *financing, void (*give)(void *ctx, const char *text, size_t n), void *ctx)
+static kh_result ask(kh_client *c, const char *path, void (*give)(void *ctx, const char *text, size_t n), void *ctx)
 {
-    char path[300] = "/v1/financings/";
-    size_t at = strlen(path);
-    if (!kh_client_escape(financing, path + at, sizeof path - at - sizeof "/receipt"))
-        return kh_client_say(c, KH_MISUSE, "which financing? give the bank's number");
-    strcat(path, "/receipt");
-    c->message[0] = '\0';
     bytes b = {0};
     kh_transfer t = {.give = on_bytes, .ctx = &b};
+    c->message[0] = '\0';
     kh_result result = kh_transfer_begin(c, &t, "GET", path, "application/json", NULL, NULL, 0);
     if (result == KH_DONE) {
         while (!t.ended) kh_transfers_step(c, 1.0);
@@ -58,4 +54,22 @@ kh_result kh_client_receipt(kh_client *c, const char *financing, void (*give)(vo
     kh_transfer_end(c, &t);
     free(b.p);
     return result;
+}
+
+/* The block above an operation's proves it, and comes a moment later: it is waited for, as long as for any answer. */
+kh_result kh_client_receipt(kh_client *c, const char *financing, void (*give)(void *ctx, const char *text, size_t n), void *ctx)
+{
+    static const char not_ready[] = "NOT_READY:";
+    char path[300] = "/v1/financings/";
+    size_t at = strlen(path);
+    if (!kh_client_escape(financing, path + at, sizeof path - at - sizeof "/receipt"))
+        return kh_client_say(c, KH_MISUSE, "which financing? give the bank's number");
+    strcat(path, "/receipt");
+    double until_s = kh_client_now_s() + c->timeout_s;
+    for (;;) {
+        kh_result result = ask(c, path, give, ctx);
+        bool early = result == KH_DONE_NOT_OK && strncmp(c->message, not_ready, sizeof not_ready - 1) == 0;
+        if (!early || kh_client_now_s() >= until_s) return result;
+        (void)nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000}, NULL);
+    }
 }
