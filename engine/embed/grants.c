@@ -26,7 +26,8 @@ static kh_result party_of(kh_engine *e, const kh_principal *who, const char *tex
     kh_store_read_end(e->store);
     return found || own_only(e, who)
                ? KH_DONE
-               : kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", text);
+               : kh_embed_fail(e, KH_MISUSE,
+                               "there is no party \"%s\", or several are called so; `kanhe party list` shows their ids", text);
 }
 
 /* enterprise_of: whose grant it is: as said, else the enterprise that speaks; one that speaks for another is refused. */

@@ -17,10 +17,11 @@ bool kh_embed_party(const kh_engine *e, const kh_ledger *l, const kh_principal *
     uint32_t id, n;
     char uscc[KH_ISSUER_MAX + 1];
     if (id_of(text, &id) && kh_ledger_party(l, id, ret)) return true;
-    if (kh_ledger_party_by_name(l, kh_text_of(text), ret) && (e->party == 0 || kh_access_may_see_party(who, ret->id, ret->role)))
-        return true;
-    kh_code code = kh_owner_canonical(kh_text_of(text), uscc, &n);
-    return (code == KH_C_OK || code == KH_C_CHECK_DIGIT) && kh_ledger_party_by_uscc(l, (kh_text){uscc, n}, ret);
+    kh_code code =
+        kh_owner_canonical(kh_text_of(text), uscc, &n); /* before names: those are searched one by one, and anybody's */
+    if ((code == KH_C_OK || code == KH_C_CHECK_DIGIT) && kh_ledger_party_by_uscc(l, (kh_text){uscc, n}, ret)) return true;
+    return kh_ledger_party_by_name(l, kh_text_of(text), ret) &&
+           (e->party == 0 || kh_access_may_see_party(who, ret->id, ret->role));
 }
 
 uint32_t kh_embed_party_id(const kh_engine *e, const kh_ledger *l, const kh_principal *who, const char *text)
@@ -44,7 +45,8 @@ kh_result kh_embed_principal(kh_engine *e, const kh_ledger *l, const char *as, k
     }
     if (as != NULL) {
         if (!kh_embed_party(e, l, &who, as, &party))
-            return kh_embed_fail(e, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", as);
+            return kh_embed_fail(e, KH_MISUSE,
+                                 "there is no party \"%s\", or several are called so; `kanhe party list` shows their ids", as);
         who = (kh_principal){party.id, party.role, party.frozen};
     }
     *ret = who;

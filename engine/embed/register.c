@@ -60,7 +60,8 @@ kh_result kh_party_freeze(kh_engine *engine, const char *party, bool frozen, con
     bool found = kh_embed_party(engine, l, &who, party, &view);
     kh_store_read_end(engine->store);
     if (!found)
-        return kh_embed_fail(engine, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", party);
+        return kh_embed_fail(engine, KH_MISUSE,
+                             "there is no party \"%s\", or several are called so; `kanhe party list` shows their ids", party);
     if (frozen && view.id == who.party)
         return kh_embed_fail(engine, KH_MISUSE, "a party does not freeze itself: it could not lift that again");
     kh_op op = {.type = KH_OP_PARTY_STATUS, .party_status = {.id = view.id, .frozen = frozen}};
@@ -97,7 +98,8 @@ kh_result kh_party_key(kh_engine *engine, const char *party, const char *key, co
     bool found = kh_embed_party(engine, l, &who, party, &view);
     kh_store_read_end(engine->store);
     if (!found)
-        return kh_embed_fail(engine, KH_MISUSE, "there is no party \"%s\"; `kanhe party list` shows those there are", party);
+        return kh_embed_fail(engine, KH_MISUSE,
+                             "there is no party \"%s\", or several are called so; `kanhe party list` shows their ids", party);
     op.party_key.id = view.id;
     kh_row_builder b;
     kh_row_begin(&b);

@@ -132,7 +132,7 @@ typedef struct kh_party_view {
 } kh_party_view;
 bool kh_ledger_party(const kh_ledger *l, uint32_t id, kh_party_view *ret);
 bool kh_ledger_party_by_uscc(const kh_ledger *l, kh_text uscc, kh_party_view *ret);
-bool kh_ledger_party_by_name(const kh_ledger *l, kh_text name, kh_party_view *ret);
+bool kh_ledger_party_by_name(const kh_ledger *l, kh_text name, kh_party_view *ret);  /* names none where several bear it */
 bool kh_ledger_party_next(const kh_ledger *l, uint64_t *cursor, kh_party_view *ret); /* by id, ascending: *cursor starts at 0 */
 /* kh_ledger_party_key: an enterprise's own key, the newest first: *cursor starts at 0, *ret_since is the height of the entry that
    registered it; all zeros: from there on it had none. False: there was none before. */

@@ -213,13 +213,15 @@ bool kh_ledger_party_by_uscc(const kh_ledger *l, kh_text uscc, kh_party_view *re
 
 bool kh_ledger_party_by_name(const kh_ledger *l, kh_text name, kh_party_view *ret)
 {
-    uint32_t ref = kh_texts_find(l, name);
+    uint32_t ref = kh_texts_find(l, name), found = 0;
     for (uint64_t i = 0; ref != 0 && i < l->state->regions[KH_R_PARTY_ORDER].row_cnt; i++) {
-        if (l->party[order(l)[i]].name != ref) continue;
-        view(l, order(l)[i], ret);
-        return true;
+        uint32_t party = order(l)[i];
+        if (l->party[party].name != ref) continue;
+        if (found != 0) return false;
+        found = party;
     }
-    return false;
+    if (found != 0) view(l, found, ret);
+    return found != 0;
 }
 
 bool kh_ledger_party_next(const kh_ledger *l, uint64_t *cursor, kh_party_view *ret)
