@@ -49,10 +49,10 @@ static void rows_free(document_rows *d)
     free(d->rows);
 }
 
-/* What could not be checked of a paper that there is: the only source that the ledger may lack. */
-static void reason_row(kh_row_builder *b, kh_code code)
+/* What could not be checked: the ledger may lack a rate alone, a bank's node a hub. */
+static void reason_row(kh_row_builder *b, kh_code code, bool by_ledger)
 {
-    if (code == KH_C_NOT_CHECKED) kh_row_text(b, "reason", "rate");
+    if (code == KH_C_NOT_CHECKED) kh_row_text(b, "reason", by_ledger ? "rate" : "hub");
 }
 
 static void document_row(document_rows *d, uint32_t at, const one_document *doc)
@@ -66,7 +66,7 @@ static void document_row(document_rows *d, uint32_t at, const one_document *doc)
     kh_row_amount(b, "amount", doc->amount, doc->currency != 0 ? doc->currency : doc->financing_currency);
     kh_row_amount(b, "allocated", doc->allocated, doc->financing_currency);
     kh_row_code(b, doc->code);
-    reason_row(b, doc->code);
+    reason_row(b, doc->code, true);
     d->rows[at] = (kh_result_row){"document", b->fields, b->n};
 }
 
@@ -131,8 +131,8 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
     kh_row_rows(b, "documents", documents.rows, r->line_cnt);
     if (asked->line != 0) kh_row_number(b, "line", asked->line);
     if (code == KH_C_FIELD_MISMATCH) kh_row_mismatch(b, r->mismatch);
-    if (a != NULL) reason_row(b, code);
-    else if (asked->why[0] != '\0') kh_row_text(b, "why", asked->why);
+    reason_row(b, code, a != NULL);
+    if (a == NULL && asked->why[0] != '\0') kh_row_text(b, "why", asked->why);
     kh_row_give(b, "financing", sink);
     rows_free(&documents);
     free(b);

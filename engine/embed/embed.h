@@ -195,6 +195,7 @@ typedef struct kh_fin_asked { /* what a request said, for the lines and fields t
     const kh_paper_name *known; /* what the lines are called where the request does not say it */
     uint32_t known_cnt;
 } kh_fin_asked;
+#define KH_EMBED_NO_HUB "no hub can be asked now whose this USCC is: give the enterprise's id, or ask again"
 /* kh_embed_give_receipt gives the row of an answer to an application or event; a is NULL where the request was refused before the
    ledger. Returns the code. */
 kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, const kh_fin_asked *asked,

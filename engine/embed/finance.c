@@ -100,7 +100,8 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
         a->enterprise = request->enterprise != NULL
                             ? kh_embed_enterprise(engine, &batch, &who, request->enterprise, &papers[0].key, &err)
                             : 0;
-    if (err != KH_OK) result = kh_embed_environment(engine, err, "gather the request");
+    bool no_hub = err == KH_E_CLOSED && kh_viewed(engine);
+    if (err != KH_OK && !no_hub) result = kh_embed_environment(engine, err, "gather the request");
     if (result == KH_DONE) {
         kh_fin_asked asked = {.id = request->id,
                               .currency = a->currency,
@@ -108,7 +109,12 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
                               .papers = papers,
                               .paper_cnt = request->document_cnt};
         kh_probe probe;
-        if (kh_probe_take(engine, &who, a->line_cnt, &probe) == a->line_cnt) {
+        if (no_hub) {
+            asked.code = KH_C_NOT_CHECKED;
+            (void)snprintf(asked.why, sizeof asked.why, KH_EMBED_NO_HUB);
+            (void)kh_embed_give_receipt(engine, who.party, NULL, &asked, sink);
+            result = kh_embed_fail(engine, KH_DONE_NOT_OK, "%s: %s", kh_code_name(asked.code), asked.why);
+        } else if (kh_probe_take(engine, &who, a->line_cnt, &probe) == a->line_cnt) {
             result = give_last(engine, &batch, &op, &asked, sink);
             kh_probe_end(&probe,
                          result != KH_MISUSE && batch.op_cnt > 0 ? kh_limit_probes(&batch.answers[batch.op_cnt - 1].receipt) : 0);
@@ -147,7 +153,8 @@ kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, c
     kh_reason reason = KH_REASON_NONE;
     char *end = NULL;
     if (request->amount != NULL && kh_amount_parse(kh_text_of(request->amount), currency, &v->amount) != KH_C_OK)
-        return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no amount of %s", request->amount, kh_currency_alpha(currency));
+        return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no amount%s%s", request->amount, currency != 0 ? " of " : "",
+                             kh_currency_alpha(currency));
     if (request->source != NULL && !kh_repay_source_of_word(kh_text_of(request->source), &source))
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no source: collection or own-funds", request->source);
     if (request->reason != NULL && !kh_reason_of_word(kh_text_of(request->reason), &reason))

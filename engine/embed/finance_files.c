@@ -163,6 +163,10 @@ static kh_err close_request(runner *r, request *q)
         if (r->batch.op_cnt + 2 > KH_BATCH_OPS || r->batch.n + 2 * KH_OP_MAX_SZ > KH_BATCH_BYTES) err = flush_before(r, &q->p);
         if (err == KH_OK)
             q->op.apply.enterprise = kh_embed_enterprise(r->e, &r->batch, &r->who, q->enterprise, &q->lines[0].key, &err);
+        if (err == KH_E_CLOSED && kh_viewed(r->e)) {
+            refuse(&q->p, KH_C_NOT_CHECKED, KH_EMBED_NO_HUB);
+            err = KH_OK;
+        }
     }
     if (err != KH_OK) return err;
     r->requests[r->n] = q->p;

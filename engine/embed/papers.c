@@ -51,7 +51,8 @@ kh_result kh_embed_find(kh_engine *e, const kh_paper *paper, kh_ask ask, kh_pape
 kh_result kh_embed_not_found(kh_engine *e, const kh_paper_name *name, kh_code code, const kh_result_sink *sink)
 {
     kh_row_not_found(sink, name, code);
-    return kh_embed_fail(e, KH_DONE_NOT_OK, "%s", kh_code_name(code));
+    return kh_embed_fail(e, KH_DONE_NOT_OK, "%s%s", kh_code_name(code),
+                         code == KH_C_NOT_CHECKED ? ": no hub can be asked now (暂不可查)" : "");
 }
 
 static void document_head(kh_row_builder *b, const kh_doc_view *doc)

@@ -133,5 +133,6 @@ void kh_row_not_found(const kh_result_sink *sink, const kh_paper_name *paper, kh
     kh_row_text(&b, "kind", kh_kind_word(paper->kind));
     kh_row_text(&b, "number", paper->number);
     kh_row_code(&b, code);
+    if (code == KH_C_NOT_CHECKED) kh_row_text(&b, "reason", "hub");
     kh_row_give(&b, "not_found", sink);
 }

@@ -108,7 +108,8 @@ static void give(checker *c, const asked *a, const kh_verdict *v)
     kh_row_number(&b, "as_of", kh_viewed(c->e) ? kh_view_height(c->e->view) : kh_store_block_of(c->e->store, v->as_of));
     if (v->code == KH_C_NOT_FOUND) kh_row_time(&b, "watermark", v->watermark);
     if (c->e->cluster != NULL) kh_row_bool(&b, "attested", false); /* one hub's word */
-    if (a->refused != 0) kh_row_text(&b, "why", a->why);
+    if (v->code == KH_C_NOT_CHECKED) kh_row_text(&b, "reason", "hub");
+    if (a->refused != 0 && a->why[0] != '\0') kh_row_text(&b, "why", a->why);
     if (v->code != KH_C_OK && !kh_code_is_warning(v->code)) c->not_ok = true;
     kh_row_give(&b, "verdict", c->sink);
 }

@@ -125,6 +125,10 @@ def agrees():
 
 def audits():
     tap.ok(agrees()[2], "audit --height: one digest at all nodes")
+    with open(town.genesis) as f:
+        first = int(json.load(f)["initial_height"])
+    said = town.audits(NODES, first)
+    tap.same(({s.get("height") for s in said}, len({s.get("digest") for s in said})), ({first}, 1), "at the first height too, which had no entry")
     states = lambda said: {(s["attested_height"], s["state_digest"]) for s in said}
     contents = lambda said: {(s["executed_height"], s["content_digest"]) for s in said[:len(HUBS)]}
     tap.ok(town.until(lambda: len(states(town.audits(NODES))) == 1), "one attested state")
@@ -134,6 +138,7 @@ def audits():
 
 def proves():
     apply(11, 77, "250.00", D[2])
+    tap.same(town.raw("bank11", 11, "prove", 77, "-o", "at_once.json").returncode, 0, "what was just answered is proved: the block above it is waited for")
     receipt = town.prove(11, 77, "receipt.json")
     row, status = town.check(receipt)
     tap.same((pick(row, "proven", "bank", "financing", "operation", "name", "height"), status),
@@ -176,7 +181,12 @@ def hubs_die():
     tap.same(town.row("bank11", 11, "verify", ask, "--attested", wait=20)[1], 3, "--attested wants two of two")
     town.must("kill", "hub2")
     row, status = town.row("bank11", 11, "verify", ask)
-    tap.same((row["code"], row["name"], status), (90, "NOT_CHECKED", 1), "without hubs: NOT_CHECKED")
+    tap.same((row["code"], row["name"], row.get("reason"), "why" in row, status), (90, "NOT_CHECKED", "hub", False, 1), "without hubs: NOT_CHECKED, and why")
+    row, status = town.row("bank11", 11, "balance", D[1], "--owner", USCC_A, "--amount", "1000.00")
+    tap.same((row["name"], row.get("reason"), status, "no hub" in town.said), ("NOT_CHECKED", "hub", 1, True), "so is a balance")
+    more = ("--enterprise", USCC_A, "--product", "export_receivable", "--amount", "1.00", "--currency", "USD", "--doc", D[1])
+    row, status = town.row("bank11", 11, "finance", "apply", "--id", 9001, *more)
+    tap.same((row.get("name"), row.get("reason"), status, "id" in town.said), ("NOT_CHECKED", "hub", 1, True), "whose a USCC is nobody says: an id needs no hub")
     rows = listed(11)
     tap.same((rows[77]["state"], rows[77]["attested"], rows[1]["repaid"]), ("APPLIED", True, "100.00"), "the own financings need no hub")
     tap.same(town.apply(11, 6, "400.00", D[5], wait=4), ({}, 3), "an application is not answered before it is final")

@@ -142,7 +142,7 @@ class Town:
         return path
 
     def prove(self, bank, id_, name):
-        """A receipt's file and the exit status; complete a block after its answer, so it is asked for again."""
+        """A receipt's file; asked for again where its node is behind."""
         path = os.path.join(self.root, name)
         self.until(lambda: self.raw(f"bank{bank}", bank, "prove", id_, "-o", path).returncode == 0)
         return path

@@ -47,6 +47,12 @@ tap.same(d.status("party", "add", "--id", 11, "--role", "bank", "--name", "Bank 
 rows, _ = d.rows("party", "list")
 tap.same([(r["id"], r["role"]) for r in rows if r["id"] != 9], [(1, "regulator"), (11, "bank"), (12, "bank"), (101, "enterprise"), (102, "enterprise"), (201, "source")], "party list")
 
+for id_ in (21, 22):
+    tap.same(d.status("party", "add", "--id", id_, "--role", "bank", "--name", "Twin Bank"), 0, "two parties may bear one name")
+    tap.same(d.status("finance", "list", "--as", id_), 0, "and are told apart by their ids")
+done = d.raw("finance", "list", "--as", "Twin Bank")
+tap.ok(done.returncode == 2 and "several" in done.stderr, "the name alone says neither", done.stderr)
+
 # ---- rules and rates
 tap.same(d.status("rule", "set", "ratio_bp.kind.invoice", "8000"), 0, "rule set")
 tap.same(d.status("rule", "set", "nonsense", "1") in (1, 2), True, "a rule that there is not")
@@ -100,7 +106,7 @@ rows, status = d.rows("finance", "apply", "--as", 11, "--file", d.file("q.csv", 
 tap.same(([(r["id"], r["name"]) for r in rows], status), ([(30, "OK"), (31, "FORMAT"), (32, "OWNER_MISMATCH"), (0, "FORMAT")], 1), "a request file with lines of every fate")
 rows, _ = d.rows("finance", "apply", "--as", 11, "--allow-partial", "--file", d.root + "/q.csv")
 tap.same((rows[1]["name"], rows[1]["amount"], [x["name"] for x in rows[1]["documents"]]), ("OK", "2.00", ["OK", "FORMAT"]), "--allow-partial leaves out the line whose number is malformed")
-tap.same(len(d.rows("party", "list")[0]), 7, "and no one was registered on the way")
+tap.same(len(d.rows("party", "list")[0]), 9, "and no one was registered on the way")
 d.raw("verify", d.file("w.csv", HEADER + f'invoice,"A,""7",{USCC_A},USD,70.00,2026-11-02\n'), "-o", d.root + "/w.out")
 tap.ok('"A,""7"' in open(d.root + "/w.out").read(), "verify -o quotes what needs it", open(d.root + "/w.out").read())
 shown, _ = d.rows("verify", d.file("w.csv", HEADER + f"export_declaration,{declaration(999)},{USCC_A},USD,70.00,2026-11-02\n"), "-o", d.root + "/w.out")
