@@ -94,6 +94,9 @@ static bool read_text(const kh_reading *r, const kh_config_key *k, const config_
     return true;
 }
 
+/* libconfig keeps 32 bits of a number, with their sign, unless it is told that there are more */
+#define WITH_L " (above 2147483647 with L behind it: 4000000000L)"
+
 static bool whole_number(const config_setting_t *s, uint64_t least, uint64_t most, uint64_t *ret)
 {
     int type = config_setting_type(s);
@@ -132,8 +135,8 @@ static bool read_member(const kh_reading *r, const config_setting_t *s, const ch
     uint16_t port;
     if (id == NULL || config_setting_length(s) != 2 || !whole_number(id, 1, UINT32_MAX, &member) ||
         config_setting_lookup_string(s, where, &at) != CONFIG_TRUE)
-        return kh_config_wrong(r, config_setting_source_line(s), "\"%s\" holds something that is not { member = …; %s = \"…\"; }",
-                               named, where);
+        return kh_config_wrong(r, config_setting_source_line(s),
+                               "\"%s\" holds something that is not { member = …; %s = \"…\"; }%s", named, where, WITH_L);
     bool good = hub ? strncmp(at, "https://", 8) == 0 && kh_config_split(at + 8, host, &port) : kh_config_split(at, host, &port);
     if (!good)
         return kh_config_wrong(r, config_setting_source_line(s), "\"%s\": \"%s\" %s", named, where,
@@ -170,8 +173,8 @@ bool kh_config_value(const kh_reading *r, const kh_config_key *k, const config_s
     switch (k->kind) {
     case V_COUNT:
         if (!whole_number(s, k->least, k->most, &number))
-            return kh_config_wrong(r, config_setting_source_line(s), "\"%s\" is a whole number from %llu to %llu", named,
-                                   (unsigned long long)k->least, (unsigned long long)k->most);
+            return kh_config_wrong(r, config_setting_source_line(s), "\"%s\" is a whole number from %llu to %llu%s", named,
+                                   (unsigned long long)k->least, (unsigned long long)k->most, k->most > INT32_MAX ? WITH_L : "");
         *(uint32_t *)((char *)r->config + k->offset) = (uint32_t)number;
         return true;
     case V_BOOL:

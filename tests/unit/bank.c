@@ -248,7 +248,8 @@ Test(bank, applications_are_answered_when_final)
     cr_assert_eq(apply(3, "91350211M000100Y99"), KH_DONE_NOT_OK);               /* nobody's: the ledger's to answer */
     cr_assert(says("OWNER_MISMATCH") && says("\"attested\":true"), "%s", rows); /* a refusal is final too */
     no_hub = true;
-    cr_assert_eq(apply(4, "91350211M000100Y43"), KH_FAILED);
+    cr_assert_eq(apply(4, "91350211M000100Y43"), KH_DONE_NOT_OK);
+    cr_assert(says("NOT_CHECKED") && says("\"attested\":false") && says("\"reason\":\"hub\""), "%s", rows);
     cr_assert_eq(apply(5, "77"), KH_DONE); /* ids always work */
     ask();
     kh_event_request e = {.id = 1, .event = "accept"};

@@ -41,12 +41,17 @@ cluster = {{
 """
 
 
+def number(member):
+    """As kanhed's configuration takes it: an id of 32 bits, whole."""
+    return f"{member}L" if member > 0x7FFFFFFF else str(member)
+
+
 def peers_of(cluster, node):
-    return ",\n".join(f'            {{ member = {peer.member}; address = "{peer.at("links")}"; }}' for peer in cluster.nodes if peer is not node)
+    return ",\n".join(f'            {{ member = {number(peer.member)}; address = "{peer.at("links")}"; }}' for peer in cluster.nodes if peer is not node)
 
 
 def hubs_of(cluster, node):
-    return ", ".join(f'{{ member = {hub.member}; url = "{hub.url}"; }}' for hub in cluster.hubs if node.role == "bank")
+    return ", ".join(f'{{ member = {number(hub.member)}; url = "{hub.url}"; }}' for hub in cluster.hubs if node.role == "bank")
 
 
 def snapshot_blocks(cluster):
@@ -58,7 +63,7 @@ def write(cluster):
         if os.path.exists(node.path("node.conf")):
             continue
         write_file(node.path("node.conf"), CONFIG.format(
-            name=node.name, role=node.role, member=node.member, https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers_of(cluster, node),
+            name=node.name, role=node.role, member=number(node.member), https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers_of(cluster, node),
             datagrams=f'datagrams = {{ listen = "{node.at("datagrams")}"; }};\n' if node.role == "hub" else "",
             hubs=hubs_of(cluster, node), snapshot_blocks=snapshot_blocks(cluster),
             checkpoint_blocks=cluster.plan.get("checkpoint_blocks") or CHECKPOINT_BLOCKS))
