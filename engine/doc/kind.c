@@ -258,10 +258,10 @@ bool kh_event_of_word(kh_text word, kh_event *ret)
     return true;
 }
 
-static const word_row sources[] = {{"unknown", KH_SRC_UNKNOWN},     {"collection", KH_SRC_COLLECTION},
-                                   {"收汇", KH_SRC_COLLECTION},     {"own-funds", KH_SRC_OWN_FUNDS},
-                                   {"own_funds", KH_SRC_OWN_FUNDS}, {"refinancing", KH_SRC_OWN_FUNDS},
-                                   {"自有资金", KH_SRC_OWN_FUNDS}};
+static const word_row sources[] = {
+    {"unknown", KH_SRC_UNKNOWN},     {"collection", KH_SRC_COLLECTION}, {"收汇", KH_SRC_COLLECTION},
+    {"own-funds", KH_SRC_OWN_FUNDS}, {"own_funds", KH_SRC_OWN_FUNDS},   {"refinancing", KH_SRC_OWN_FUNDS},
+    {"自有资金", KH_SRC_OWN_FUNDS},  {"COLLECTION", KH_SRC_COLLECTION}, {"OWN_FUNDS", KH_SRC_OWN_FUNDS}};
 
 const char *kh_repay_source_word(kh_repay_source source) { return word_of(sources, CNT(sources), source); }
 

@@ -101,8 +101,9 @@ const char *kh_event_word(kh_event event); /* "accept" */
 KH_MUST bool kh_event_of_word(kh_text word, kh_event *ret);
 
 typedef enum kh_repay_source { KH_SRC_UNKNOWN = 0, KH_SRC_COLLECTION = 1, KH_SRC_OWN_FUNDS = 2 } kh_repay_source;
-const char *kh_repay_source_word(kh_repay_source source);                 /* "collection", "own-funds", "unknown" */
-KH_MUST bool kh_repay_source_of_word(kh_text word, kh_repay_source *ret); /* own-funds and own_funds, refinancing = own funds */
+const char *kh_repay_source_word(kh_repay_source source); /* "collection", "own-funds", "unknown" */
+KH_MUST bool kh_repay_source_of_word(kh_text word,
+                                     kh_repay_source *ret); /* own-funds, own_funds, OWN_FUNDS, refinancing = own funds */
 
 typedef enum kh_reason {
     KH_REASON_NONE = 0,

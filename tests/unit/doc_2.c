@@ -168,6 +168,8 @@ Test(doc_words, every_word_comes_back)
     cr_assert(kh_kind_of_word(kh_text_of("提单"), &k) && k == KH_KIND_BILL_OF_LADING);
     cr_assert(!kh_kind_of_word(kh_text_of("Invoice"), &k) && !kh_kind_of_word((kh_text){NULL, 0}, &k));
     cr_assert(kh_repay_source_of_word(kh_text_of("refinancing"), &s) && s == KH_SRC_OWN_FUNDS);
+    cr_assert(kh_repay_source_of_word(kh_text_of("OWN_FUNDS"), &s) && s == KH_SRC_OWN_FUNDS);
+    cr_assert(kh_repay_source_of_word(kh_text_of("COLLECTION"), &s) && s == KH_SRC_COLLECTION);
     cr_assert_str_eq(kh_code_name(KH_C_DUP_HELD_OTHER), "DUP_HELD_OTHER");
     cr_assert_str_eq(kh_code_name(999), "UNKNOWN");
     cr_assert(kh_code_is_warning(KH_C_RED_PART) && !kh_code_is_warning(KH_C_OK));
