@@ -145,16 +145,32 @@ static void refuse(kh_late *late, kh_code code)
     kh_late_done(late);
 }
 
-/* Once submitted the group is no longer ours. */
-static void submit_group(kh_service *service, kh_late *leader, size_t n, uint32_t op_cnt)
+/* What the store has no time for goes back into the tray, for the desk. */
+static void put_back(kh_service *service, kh_late *list)
+{
+    for (kh_late *next; list != NULL; list = next) {
+        next = list->next;
+        kh_tray_push(&service->operations.tray, list);
+    }
+}
+
+/* Once submitted the group is no longer ours. False: it was put back, which at_once may lead to. */
+static bool submit_group(kh_service *service, kh_late *leader, size_t n, uint32_t op_cnt, bool at_once)
 {
     const kh_store_batch batch = {.ops = service->together, .ops_sz = n, .op_cnt = op_cnt, .reply = on_reply, .ctx = leader};
+    kh_store *store = service->options.store;
     uint64_t ticket;
-    if (leader == NULL) return;
+    if (leader == NULL) return true;
     leader->leads_to = leader;
-    if (kh_store_submit(service->options.store, &batch, &ticket) == KH_OK) return;
+    kh_err err = at_once ? kh_store_offer(store, &batch) : kh_store_submit(store, &batch, &ticket);
+    if (err == KH_OK) return true;
+    if (at_once && err == KH_E_AGAIN) {
+        put_back(service, leader);
+        return false;
+    }
     for (kh_late *late = leader; late != NULL; late = late->next) late->lost = true;
     kh_late_done(leader);
+    return true;
 }
 
 /* Is it admitted? Else it is answered. */
@@ -168,17 +184,19 @@ static bool admit(kh_service *service, kh_late *late)
     return false;
 }
 
-void kh_desk_operations(kh_service *service, kh_late *list)
+/* Returns whether all of it went. What was put back once is admitted already. */
+static bool submit_all(kh_service *service, kh_late *list, bool at_once)
 {
     kh_late *leader = NULL, **end = &leader;
     uint32_t op_cnt = 0;
     size_t n = 0;
+    bool all = true;
     for (kh_late *next; list != NULL; list = next) {
         next = list->next;
         list->next = NULL;
-        if (!admit(service, list)) continue;
+        if (list->cnt == 0 && !admit(service, list)) continue;
         if (leader != NULL && (leader->who.party != list->who.party || n + list->n > sizeof service->together)) {
-            submit_group(service, leader, n, op_cnt);
+            all &= submit_group(service, leader, n, op_cnt, at_once);
             end = &leader;
             op_cnt = 0;
             n = 0;
@@ -190,5 +208,20 @@ void kh_desk_operations(kh_service *service, kh_late *list)
         *end = list;
         end = &list->next;
     }
-    submit_group(service, leader, n, op_cnt);
+    return submit_group(service, leader, n, op_cnt, at_once) && all;
+}
+
+void kh_desk_operations(kh_service *service, kh_late *list)
+{
+    (void)pthread_mutex_lock(&service->together_lock);
+    (void)submit_all(service, list, false); /* waits until all of it went */
+    (void)pthread_mutex_unlock(&service->together_lock);
+}
+
+bool kh_desk_operations_now(kh_service *service)
+{
+    if (pthread_mutex_trylock(&service->together_lock) != 0) return false;
+    bool all = submit_all(service, kh_tray_take(&service->operations.tray), true);
+    (void)pthread_mutex_unlock(&service->together_lock);
+    return all;
 }

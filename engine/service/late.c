@@ -71,7 +71,7 @@ void kh_late_send(kh_poller *p, kh_late *late)
 void kh_late_ring(kh_poller *p)
 {
     if (p->rang_questions) kh_desk_ring(&p->service->questions);
-    if (p->rang_operations) kh_desk_ring(&p->service->operations);
+    if (p->rang_operations && !kh_desk_operations_now(p->service)) kh_desk_ring(&p->service->operations);
     p->rang_questions = p->rang_operations = false;
 }
 

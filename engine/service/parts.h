@@ -129,6 +129,9 @@ void kh_desk_stop(kh_desk *desk);
 void kh_desk_ring(kh_desk *desk);                           /* there is something in the tray */
 void kh_desk_questions(kh_service *service, kh_late *list); /* the settled state, and the regulator's look-ups */
 void kh_desk_operations(kh_service *service, kh_late *list);
+/* kh_desk_operations_now does the work of the operations' desk on the caller's thread, as far as nobody is waited for; false:
+   some is left in the tray, and the desk must be rung. */
+KH_MUST bool kh_desk_operations_now(kh_service *service);
 
 struct kh_service {
     kh_service_options options;
@@ -136,7 +139,8 @@ struct kh_service {
     kh_sessions sessions;
     _Atomic uint64_t seen[KH_SEEN_PARTIES]; /* by id: role, row, id; 0 none */
     kh_desk questions, operations;
-    uint8_t together[KH_TOGETHER_SZ]; /* the operations' desk's: frames on their way to the store */
+    pthread_mutex_t together_lock;    /* the operations' desk's, or of a poller that finds it free: who submits */
+    uint8_t together[KH_TOGETHER_SZ]; /* under it: frames on their way to the store */
     pthread_mutex_t pollers_lock;
     kh_poller *pollers[KH_POLLERS_MAX];
     uint64_t gone[KH_N_CNT]; /* counts of pollers that were freed, and how far their replies' counters had come */
@@ -218,7 +222,7 @@ void kh_lates_release(kh_poller *p); /* waits for those that are out */
 bool kh_late_room(const kh_poller *p, const kh_principal *who, kh_late_kind kind);
 kh_late *kh_late_take(kh_poller *p, const kh_principal *who, kh_late_kind kind);
 void kh_late_send(kh_poller *p, kh_late *late); /* to the desk of its kind */
-void kh_late_ring(kh_poller *p);                /* wakes the desks that were sent something */
+void kh_late_ring(kh_poller *p);                /* what was sent goes on: at once where it can, else its desk is woken */
 /* kh_late_done: a list goes back, each to its poller, which is woken once for those that stand together; any thread. */
 void kh_late_done(kh_late *list);
 void kh_late_collect(kh_poller *p);

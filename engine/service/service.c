@@ -22,6 +22,7 @@ kh_err kh_service_new(const kh_service_options *options, kh_service **ret)
     if (s->options.aead == KH_AEAD_BEST) s->options.aead = kh_aead_best();
     s->ledger = kh_store_ledger(options->store);
     (void)pthread_mutex_init(&s->pollers_lock, NULL);
+    (void)pthread_mutex_init(&s->together_lock, NULL);
     kh_err err = kh_sessions_init(&s->sessions, s->options.max_sessions, s->options.max_party_sessions);
     if (err == KH_OK) err = kh_desk_start(&s->questions, s, kh_desk_questions);
     if (err == KH_OK) err = kh_desk_start(&s->operations, s, kh_desk_operations);
@@ -36,6 +37,7 @@ void kh_service_free(kh_service *service)
     kh_desk_stop(&service->operations);
     kh_desk_stop(&service->questions);
     kh_sessions_release(&service->sessions);
+    (void)pthread_mutex_destroy(&service->together_lock);
     (void)pthread_mutex_destroy(&service->pollers_lock);
     free(service);
 }

@@ -89,19 +89,23 @@ static bool bundle_sound(const kh_store_batch *batch)
            section.kind == KH_SECTION_SIGNED && kh_queue_frames(section.frames, section.frames_sz, batch->op_cnt, true);
 }
 
-static kh_err submit(kh_store *s, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket)
+typedef enum patience { WAITS_FOR_ROOM, WAITS_FOR_A_LOCK, WAITS_FOR_NOBODY } patience;
+
+static kh_err submit(kh_store *s, const kh_store_batch *batch, patience how, uint64_t *ret_ticket)
 {
     const kh_store_driver *driver = atomic_load_explicit(&s->driver, memory_order_acquire); /* partner: kh_store_drive */
     bool sound = batch->signed_section ? driver != NULL && bundle_sound(batch)
                                        : kh_queue_frames(batch->ops, batch->ops_sz, batch->op_cnt, true);
     if ((s->options.read_only && driver == NULL) || batch->op_cnt == 0 || batch->ops_sz > KH_ENTRY_MAX_SZ / 2 || !sound)
         return KH_E_ARG;
-    if (driver != NULL) return driver->submit(driver->self, batch, may_wait, ret_ticket);
+    if (how == WAITS_FOR_NOBODY && (driver != NULL || s->options.inline_engine)) return KH_E_AGAIN;
+    if (driver != NULL) return driver->submit(driver->self, batch, how == WAITS_FOR_ROOM, ret_ticket);
     if (s->options.driven || kh_store_last_block(s) != 0) return KH_E_CLOSED; /* the cluster's order alone writes here */
     kh_err err = clock_looks_right(s);
     if (err != KH_OK) return err;
-    (void)pthread_mutex_lock(&s->queue_lock);
-    while (kh_queue_full(s, batch->ops_sz) && may_wait) (void)pthread_cond_wait(&s->done, &s->queue_lock);
+    if (how != WAITS_FOR_NOBODY) (void)pthread_mutex_lock(&s->queue_lock);
+    else if (pthread_mutex_trylock(&s->queue_lock) != 0) return KH_E_AGAIN;
+    while (kh_queue_full(s, batch->ops_sz) && how == WAITS_FOR_ROOM) (void)pthread_cond_wait(&s->done, &s->queue_lock);
     err = kh_queue_full(s, batch->ops_sz) ? KH_E_AGAIN : s->stop_err;
     kh_gather *g = err == KH_OK ? gather_for(s, batch->ops_sz) : NULL;
     if (err == KH_OK && g == NULL) err = KH_E_NOMEM;
@@ -126,12 +130,18 @@ static kh_err submit(kh_store *s, const kh_store_batch *batch, bool may_wait, ui
 
 kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket)
 {
-    return submit(s, batch, true, ret_ticket);
+    return submit(s, batch, WAITS_FOR_ROOM, ret_ticket);
 }
 
 kh_err kh_store_try_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket)
 {
-    return submit(s, batch, false, ret_ticket);
+    return submit(s, batch, WAITS_FOR_A_LOCK, ret_ticket);
+}
+
+kh_err kh_store_offer(kh_store *s, const kh_store_batch *batch)
+{
+    uint64_t ticket;
+    return submit(s, batch, WAITS_FOR_NOBODY, &ticket);
 }
 
 /* How small an entry may be: the more are in flight, the longer it gathers. The second goes while the first is being written,

@@ -120,6 +120,9 @@ typedef struct kh_store_batch {
 KH_MUST kh_err kh_store_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket);
 /* kh_store_try_submit never waits: KH_E_AGAIN where the queue is full. For threads that others wait for. */
 KH_MUST kh_err kh_store_try_submit(kh_store *s, const kh_store_batch *batch, uint64_t *ret_ticket);
+/* kh_store_offer waits not even for another thread that is at the queue: KH_E_AGAIN then, too, and from a store without an engine
+   of its own (inline) or an order of its own (driven): nothing but the engine's thread is woken. */
+KH_MUST kh_err kh_store_offer(kh_store *s, const kh_store_batch *batch);
 /* kh_store_wait waits until a ticket (and all before) is done; KH_E_CLOSED when the log failed: then nothing more will be. In
    either case every reply to it has returned: what its ctx points to is the caller's again. */
 KH_MUST kh_err kh_store_wait(kh_store *s, uint64_t ticket);

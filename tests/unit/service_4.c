@@ -190,6 +190,39 @@ Test(together, wake_their_poller_once)
     fx_teardown(&x);
 }
 
+/* The poller hands them to the store itself where that takes no waiting: the desk need not be there. */
+Test(together, need_no_desk)
+{
+    fx_setup(&x);
+    kh_lane bank = fx_lane(&x, FX_BANK);
+    kh_desk_stop(&x.service->operations);
+    for (uint32_t i = 0; i < 40; i++) seal(&bank, FX_BANK, FX_BANK, 1 + i, 1);
+    burst();
+    cr_assert(replies(sent_cnt) == sent_cnt);
+    for (uint32_t i = 0; i < sent_cnt; i++) answered_well(&sents[i]);
+    kh_lane_close(&bank);
+    fx_teardown(&x);
+}
+
+/* Where it would have to wait, for the queue or for the desk at work, the desk has them, all of them, and admits none twice. */
+static void wait_for_no(bool queue)
+{
+    const kh_limit_rate rates[KH_LIMIT_CNT] = {[KH_LIMIT_OPERATION] = {40, 1}};
+    fx_setup_with(&x, rates, (kh_service_options){0});
+    kh_lane bank = fx_lane(&x, FX_BANK);
+    pthread_mutex_t *lock = queue ? &x.store->queue_lock : &x.service->together_lock;
+    for (uint32_t i = 0; i < 40; i++) seal(&bank, FX_BANK, FX_BANK, 1 + i, 1);
+    (void)pthread_mutex_lock(lock);
+    burst();
+    (void)pthread_mutex_unlock(lock);
+    cr_assert(replies(sent_cnt) == sent_cnt);
+    for (uint32_t i = 0; i < sent_cnt; i++) answered_well(&sents[i]);
+    kh_lane_close(&bank);
+    fx_teardown(&x);
+}
+Test(together, go_to_the_desk_where_the_queue_is_busy) { wait_for_no(true); }
+Test(together, go_to_the_desk_where_it_is_at_work) { wait_for_no(false); }
+
 /* A bank's node takes that bank's operations alone, whoever else it knows. */
 static kh_err nobody_submits(void *self, const kh_store_batch *batch, bool may_wait, uint64_t *ret_ticket)
 {

@@ -60,6 +60,34 @@ Test(store_queue, who_never_waits_is_told_that_it_is_full)
     free(p);
 }
 
+/* Nor does who offers wait for another thread, or do the disk's work itself. */
+Test(store_queue, who_offers_waits_for_nobody)
+{
+    kh_store *s = fixture_open(&f);
+    uint8_t *p = junk();
+    const kh_store_batch batch = {.ops = p, .ops_sz = JUNK_SZ, .op_cnt = JUNK_CNT};
+    (void)pthread_mutex_lock(&s->queue_lock);
+    cr_assert(kh_store_offer(s, &batch) == KH_E_AGAIN);
+    (void)pthread_mutex_unlock(&s->queue_lock);
+    atomic_store(&held, true);
+    kh_err err = KH_OK;
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < 2 * KH_STORE_QUEUE_SZ / JUNK_SZ; i++) {
+        while ((err = kh_store_offer(s, &batch)) == KH_E_AGAIN && !kh_queue_full(s, JUNK_SZ)) {} /* the engine is at the queue */
+        if (err != KH_OK) break;
+        taken++;
+    }
+    cr_assert(err == KH_E_AGAIN && taken >= KH_STORE_QUEUE_SZ / JUNK_SZ, "%d %u", err, taken);
+    atomic_store(&held, false);
+    cr_assert(kh_store_wait(s, s->next_ticket) == KH_OK);
+    kh_store_close(s);
+    f.options.inline_engine = true;
+    s = fixture_open(&f);
+    cr_assert(kh_store_offer(s, &batch) == KH_E_AGAIN);
+    kh_store_close(s);
+    free(p);
+}
+
 static void slow_answer(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index)
 {
     (void)ctx, (void)height, (void)time_ns, (void)receipt, (void)op_index;
