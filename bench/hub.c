@@ -103,6 +103,11 @@ static int socket_to(const char *address)
     return fd;
 }
 
+typedef struct datagram {
+    uint32_t n, op_cnt;
+    uint8_t bytes[KH_DATAGRAM_MAX_SZ];
+} datagram;
+
 typedef struct load {
     kh_lane lane;
     int fd;
@@ -110,7 +115,9 @@ typedef struct load {
     uint32_t in_flight, most, per; /* operations; a datagram's at most */
     bool apart;
     kh_inbox *inbox;
-    uint8_t out[KH_RUNS_MAX][KH_DATAGRAM_MAX_SZ];
+    /* sealed while the hub is at work, to be sent when as many are answered, as the calls to Redis are: a ring */
+    uint32_t made_first, made_cnt, made_ops;
+    datagram made[IN_FLIGHT_MAX];
 } load;
 
 static size_t reserve_frame(load *l, uint8_t *frame, size_t cap)
@@ -118,21 +125,36 @@ static size_t reserve_frame(load *l, uint8_t *frame, size_t cap)
     return reserve_encode(BANK, ENTERPRISE, ++l->id, documents[peer_random(&l->seed) % ROWS].bytes, frame, cap);
 }
 
+static void make_some(load *l)
+{
+    while (l->made_ops < l->most) {
+        datagram *d = &l->made[(l->made_first + l->made_cnt++) % IN_FLIGHT_MAX];
+        uint8_t frames[KH_FRAMES_MAX_SZ];
+        size_t frames_n = 0, last_n = 0; /* one is as long as another */
+        uint64_t counter;
+        for (d->op_cnt = 0; d->op_cnt < l->per && l->made_ops < l->most && frames_n + last_n <= sizeof frames; l->made_ops++) {
+            frames_n += last_n = reserve_frame(l, frames + frames_n, sizeof frames - frames_n);
+            d->op_cnt++;
+        }
+        d->n = kh_lane_seal_frames(&l->lane, frames, (uint32_t)frames_n, d->bytes, &counter);
+    }
+}
+
 static void send_some(load *l)
 {
     struct iovec parts[KH_RUNS_MAX];
     uint32_t n = 0;
     if (l->in_flight + l->most / 8 > l->most) return; /* several by one call */
-    for (; l->in_flight < l->most && n < KH_RUNS_MAX; n++) {
-        uint8_t frames[KH_FRAMES_MAX_SZ];
-        size_t frames_n = 0, last_n = 0; /* one is as long as another */
-        uint64_t counter;
-        for (uint32_t i = 0; i < l->per && l->in_flight < l->most && frames_n + last_n <= sizeof frames; i++, l->in_flight++)
-            frames_n += last_n = reserve_frame(l, frames + frames_n, sizeof frames - frames_n);
-        parts[n].iov_base = l->out[n];
-        parts[n].iov_len = kh_lane_seal_frames(&l->lane, frames, (uint32_t)frames_n, l->out[n], &counter);
+    for (datagram *d; n < KH_RUNS_MAX && l->made_cnt > 0; n++) {
+        d = &l->made[l->made_first];
+        if (l->in_flight + d->op_cnt > l->most) break;
+        parts[n] = (struct iovec){d->bytes, d->n};
+        l->in_flight += d->op_cnt;
+        l->made_ops -= d->op_cnt;
+        l->made_first = (l->made_first + 1) % IN_FLIGHT_MAX;
+        l->made_cnt--;
     }
-    kh_runs_send(l->fd, parts, n, &l->apart);
+    if (n > 0) kh_runs_send(l->fd, parts, n, &l->apart);
 }
 
 static void take_reply(void *ctx, uint8_t *p, uint32_t n)
@@ -172,9 +194,11 @@ static void singles(kh_client *c, double seconds, uint32_t most, uint32_t per)
     l->per = per;
     l->id = first_id();
     l->seed = l->id;
+    make_some(l);
     double began = peer_now();
     while (peer_now() - began < seconds) {
         send_some(l);
+        make_some(l);
         receive_some(l);
     }
     while (l->in_flight > 0) receive_some(l);

@@ -18,6 +18,32 @@ static int shell(const char *format, const char *a, const char *b)
     return system(command);
 }
 
+enum { PIPELINE = 256 };
+
+typedef struct redis_call {
+    char *bytes;
+    size_t n;
+} redis_call;
+
+/* The call of n reserves, as it goes over the socket. */
+static redis_call redis_make(const char *sha, uint32_t rows, uint32_t n, uint64_t *seed, uint64_t *id)
+{
+    static char text[2 * 1024][16];
+    static const char *argv[3 + 2 * 1024];
+    redis_call made;
+    argv[0] = "EVALSHA";
+    argv[1] = sha;
+    argv[2] = "0";
+    for (uint32_t i = 0; i < n; i++) {
+        (void)snprintf(text[2 * i], 16, "%u", peer_random(seed) % rows);
+        (void)snprintf(text[2 * i + 1], 16, "%llu", (unsigned long long)++*id);
+        argv[3 + 2 * i] = text[2 * i];
+        argv[4 + 2 * i] = text[2 * i + 1];
+    }
+    made.n = (size_t)redisFormatCommandArgv(&made.bytes, (int)(3 + 2 * n), argv, NULL);
+    return made;
+}
+
 double peer_redis(const char *dir, uint32_t rows, uint32_t batch, double seconds)
 {
     static const char script[] = "local n = 0; for i = 1, #ARGV, 2 do local d = ARGV[i]; local t = tonumber(redis.call('HGET', "
@@ -52,27 +78,19 @@ double peer_redis(const char *dir, uint32_t rows, uint32_t batch, double seconds
         }
         uint64_t seed = 5, id = 0, done = 0;
         bool refused = false;
-        enum { PIPELINE = 256 };
+        /* one reserve a call, PIPELINE calls in flight; or the whole batch in one script */
+        const uint32_t calls = batch == 1 ? PIPELINE : 4, n = batch > 1000 ? 1000 : batch;
+        redis_call made[PIPELINE];
+        for (uint32_t k = 0; k < calls; k++) made[k] = redis_make(sha, rows, n, &seed, &id);
         double began = peer_now();
         while (!refused && peer_now() - began < seconds) {
-            /* one reserve a call, PIPELINE calls in flight; or the whole batch in one script */
-            uint32_t calls = batch == 1 ? PIPELINE : 4;
-            for (uint32_t k = 0; k < calls; k++) {
-                static char text[2 * 1024][16];
-                static const char *argv[3 + 2 * 1024];
-                uint32_t n = batch > 1000 ? 1000 : batch;
-                argv[0] = "EVALSHA";
-                argv[1] = sha;
-                argv[2] = "0";
-                for (uint32_t i = 0; i < n; i++) {
-                    (void)snprintf(text[2 * i], 16, "%u", peer_random(&seed) % rows);
-                    (void)snprintf(text[2 * i + 1], 16, "%llu", (unsigned long long)++id);
-                    argv[3 + 2 * i] = text[2 * i];
-                    argv[4 + 2 * i] = text[2 * i + 1];
-                }
-                redisAppendCommandArgv(c, (int)(3 + 2 * n), argv, NULL);
-                done += n;
+            int all = 0;
+            for (uint32_t k = 0; k < calls; k++, done += n) {
+                redisAppendFormattedCommand(c, made[k].bytes, made[k].n);
+                redisFreeCommand(made[k].bytes);
             }
+            while (!all && redisBufferWrite(c, &all) == REDIS_OK) {}
+            for (uint32_t k = 0; k < calls; k++) made[k] = redis_make(sha, rows, n, &seed, &id); /* while the server is at work */
             for (uint32_t k = 0; k < calls; k++) {
                 if (redisGetReply(c, (void **)&r) != REDIS_OK) {
                     fprintf(stderr, "peers: redis: %s\n", c->errstr);
@@ -84,6 +102,7 @@ double peer_redis(const char *dir, uint32_t rows, uint32_t batch, double seconds
             }
         }
         if (!refused) rate = (double)done / (peer_now() - began);
+        for (uint32_t k = 0; k < calls; k++) redisFreeCommand(made[k].bytes);
         redisFree(c);
     } else fprintf(stderr, "peers: redis did not start\n");
     kill(pid, SIGKILL);
