@@ -6,14 +6,16 @@
 #include "store/parts.h"
 
 #define REST_MAX_NS (KH_NS_PER_S / 50)
-#define REST_TIMES 3u /* as long as the work before it, while there is time */
+#define REST_TIMES 3u             /* as long as the work before it, while there is time */
+#define BUSY_NS (KH_NS_PER_S / 4) /* since the engine wrote: a hub's entries come with blocks, some 50 to 200 ms apart */
 
 typedef struct chain_of {
     uint8_t chain[32];
     kh_block *block;
     kh_store *store;
     uint64_t began_ns;  /* the entry being replayed */
-    uint64_t log_bytes; /* of the engine's log, when it was last looked at */
+    uint64_t log_bytes; /* of the engine's log, when it was last looked at, */
+    uint64_t wrote_ns;  /* and when that was last another number */
     uint64_t even_at;   /* from this length on rests are as long as the work, */
     uint64_t hurry_at;  /* and from this one on there are none: else the tail would grow faster than images are made */
 } chain_of;
@@ -31,9 +33,9 @@ static uint64_t now_ns(void)
 static void rest(chain_of *c)
 {
     uint64_t log_bytes = atomic_load_explicit(&c->store->log_bytes, memory_order_relaxed), now = now_ns();
-    bool busy = log_bytes != c->log_bytes && log_bytes < c->hurry_at;
+    if (log_bytes != c->log_bytes) c->wrote_ns = now;
     c->log_bytes = log_bytes;
-    if (!busy) return;
+    if (now - c->wrote_ns >= BUSY_NS || log_bytes >= c->hurry_at) return;
     uint64_t times = log_bytes < c->even_at ? REST_TIMES : 1;
     struct timespec nap = {0, (long)kh_min64(times * (now - c->began_ns), REST_MAX_NS)};
     (void)nanosleep(&nap, NULL);
