@@ -98,11 +98,13 @@ static void *lane(void *number)
     for (uint32_t i = 0; i < share; i++) documents[i] = document((me % BANKS) * (ROWS / BANKS) + own * share + i);
     kh_client *c = open_client();
     (void)pthread_barrier_wait(&all_ready);
-    double every = rate > 0 ? batch * lanes / rate : 0, due = began + every * own / lanes;
+    /* The first may be due before the beginning, and is left out: as many are due at any time. */
+    double every = rate > 0 ? batch * lanes / rate : 0, due = began + every * own / lanes - every;
     while (kh_client_now_s() < ends_at) {
         double since = every > 0 ? due + every * chance(&seed) : kh_client_now_s();
         due += every;
         if (since >= ends_at) break;
+        if (every > 0 && since < began) continue;
         sleep_until(since);
         for (uint32_t i = 0; i < batch; i++, at = (at + 1) % share)
             requests[i] = (kh_reserve){++id, 1, documents[at], me, ENTERPRISE, 840, "export_receivable"};
