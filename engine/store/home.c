@@ -104,7 +104,10 @@ kh_err kh_home_make(const kh_store_options *options, const char *dir, const uint
     for (size_t i = 0; err == KH_OK && i < sizeof folders / sizeof folders[0]; i++)
         err = home->disk->make_dir(home->disk->self, kh_home_path(home, folders[i], path));
     if (err == KH_OK) err = write_new(home, "secret", home->secret, sizeof home->secret, true);
-    if (err != KH_OK) kh_say(report, home->dir, "cannot be made a data directory: %s", kh_err_text(err));
+    if (err != KH_OK) {
+        kh_say(report, home->dir, "cannot be made a data directory: %s", kh_err_text(err));
+        kh_home_clear(home);
+    }
     return err;
 }
 

@@ -184,9 +184,10 @@ KH_API kh_result kh_snapshot(kh_engine *engine, const kh_result_sink *sink);
 /* kh_checkpoint_to writes all that the directory holds, without its log, into a file: for kh_create_from. A row "checkpoint":
    {height time log_digest digest checkpoint_digest state_bytes journal_bytes}. The operator's alone. */
 KH_API kh_result kh_checkpoint_to(kh_engine *engine, const char *path, const kh_result_sink *sink);
-/* kh_backup_to copies the directory, which may be served meanwhile, into `to`, which is not there or is empty, and reads the copy
-   back. Rows: "backup": {directory files bytes}, then the copy's "audit". KH_FAILED: there is no backup. The operator's alone. */
-KH_API kh_result kh_backup_to(kh_engine *engine, const char *to, const kh_result_sink *sink);
+/* kh_backup_to copies the directory, which may be served meanwhile, into `to`, which is not there or is empty. audited: the copy
+   is read back, every outcome made anew, which takes a second state's memory. Rows: "backup": {directory files bytes}, then the
+   copy's "audit". KH_FAILED: there is no backup. The operator's alone. */
+KH_API kh_result kh_backup_to(kh_engine *engine, const char *to, bool audited, const kh_result_sink *sink);
 /* kh_gen writes `count` sound lines of "declarations", "invoices" or "requests" to path (NULL: stdout); same seed, same lines. */
 KH_API kh_result kh_gen(const char *what, uint64_t count, uint64_t seed, const char *path, char *ret_message, size_t cap);
 

@@ -79,6 +79,23 @@ third = os.path.join(d.root, "third")
 tap.same(d.rows("init", "--from", "c2", data=third)[1], 0, "and a directory of that")
 tap.same(pick(d.row("audit", data=third)[0], "digest", "content_digest", "checkpoint_digest"), pick(there("audit")[0][0], "digest", "content_digest", "checkpoint_digest"), "with its digests")
 
+# ---- backups: of it, of the directory that it came from, of none
+copied, status = there("backup", "copy")
+kept = os.path.join(d.root, "copy")
+tap.ok(status == 0 and copied[0]["files"] >= 6 and pick(copied[1], "digest", "content_digest", "begins") == pick(there("audit")[0][0], "digest", "content_digest", "begins"), "a backup of a directory without its past", copied)
+tap.same(strip(d.rows("history", "export_declaration:" + declaration(1), data=kept)[0]), strip(there("history", "export_declaration:" + declaration(1))[0]), "has its history")
+copied, status = d.rows("backup", "copy2", "--no-audit")
+tap.same((status, [sorted(row) for row in copied]), (0, [["bytes", "directory", "files"]]), "a backup to audit elsewhere")
+tap.ok(d.status("snapshot", data=kept + "2") == 0 and d.row("audit", data=kept + "2")[0].get("digest") == d.row("audit")[0]["digest"], "which is one")
+for words, status, why in ((("backup", "copy"), 3, "not empty"), (("backup", "/nowhere/copy"), 3, "no backup was made"), (("backup",), 2, "to where")):
+    done = d.raw(*words)
+    tap.ok(done.returncode == status and why in done.stderr, f"no backup: {why}", done.stderr)
+done = d.raw("backup", "copy3", data=os.path.join(d.root, "nowhere"))
+tap.ok(done.returncode == 3 and "not a data directory" in done.stderr and not os.path.exists(kept + "3"), "no backup of nothing", done.stderr)
+os.mkdir(kept + "2/order")
+done = d.raw("backup", "copy3", data=kept + "2")
+tap.ok(done.returncode == 2 and "cluster's node" in done.stderr, "no backup of a cluster's node", done.stderr)
+
 # ---- what does not hold
 whole = open(path, "rb").read()
 bad = os.path.join(d.root, "bad")

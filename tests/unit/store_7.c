@@ -6,6 +6,7 @@ enum { DOCUMENTS = 20, BLOCK = 4096, MEDDLE_MAX = 5 };
 
 typedef struct meddler {
     kh_disk real;
+    bool full;
     kh_store *store;
     kh_file *log;           /* the open log segment that is copied */
     uint64_t next;          /* number of the next application */
@@ -59,9 +60,14 @@ static kh_err meddle_size(void *self, kh_file *f, uint64_t *ret)
 }
 static kh_err meddle_write(void *self, kh_file *f, uint64_t offset, const void *p, size_t n)
 {
+    if (((meddler *)self)->full) return KH_E_NOSPACE;
     return ((meddler *)self)->real.write(((meddler *)self)->real.self, f, offset, p, n);
 }
 static kh_err meddle_sync(void *self, kh_file *f) { return ((meddler *)self)->real.sync(((meddler *)self)->real.self, f); }
+static kh_err meddle_remove(void *self, const char *path)
+{
+    return ((meddler *)self)->real.remove(((meddler *)self)->real.self, path);
+}
 static kh_err meddle_make_dir(void *self, const char *path)
 {
     return ((meddler *)self)->real.make_dir(((meddler *)self)->real.self, path);
@@ -92,6 +98,7 @@ static void setup(fixture *f, meddler *m, kh_disk *disk)
                       .read = meddle_read,
                       .write = meddle_write,
                       .sync = meddle_sync,
+                      .remove = meddle_remove,
                       .make_dir = meddle_make_dir,
                       .sync_dir = meddle_sync_dir,
                       .list = meddle_list,
@@ -169,6 +176,9 @@ Test(store_7, no_backup_says_why)
     fixture g = f;
     snprintf(g.dir, sizeof g.dir, "%s", to);
     cr_assert(backup(&g, &disk, to, &made) == KH_E_NOT_FOUND && access(to, F_OK) != 0, "of nothing");
+    m.full = true;
+    cr_assert(backup(&f, &disk, to, &made) == KH_E_NOSPACE && rmdir(to) == 0, "a full disk: what was made is taken away");
+    m.full = false;
     m.images = 1000;
     cr_assert(backup(&f, &disk, to, &made) == KH_E_BUSY && f.report.where[0] != '\0', "images come for ever");
     snprintf(f.report.where, sizeof f.report.where, "%s/format", to);

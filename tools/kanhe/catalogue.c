@@ -171,12 +171,15 @@ const command commands[] = {
      "  -o RECEIPT.json   else standard output\n"
      "\nexample:\n  kanhe prove 1 -o receipt.json && kanhe check receipt.json --genesis genesis.json\n"},
     {"snapshot", "", command_snapshot, false, "snapshot", "write an image of the state now (快照)", ""},
-    {"backup", "", command_backup, false, "backup TO", "a copy of the data directory, read back (备份)",
-     "\nTO is a new directory: a data directory with all that was acknowledged before it began. DIR may be served meanwhile. The "
-     "copy\n"
-     "is audited: exit status 0 says that it is a backup, and its digests are those to keep elsewhere. It holds every party's\n"
-     "business and the secret: mode 0700.\n"
-     "\nexample:\n  kanhe --data /var/lib/kanhe backup /backup/2026-11-26 && kanhe --data /backup/2026-11-26 stats\n"},
+    {"backup", "--no-audit", command_backup, false, "backup TO [--no-audit]",
+     "a copy of the data directory, also while it is served (备份)",
+     "\n  TO           a directory that is not there yet, or is empty; best on another disk or machine\n"
+     "  --no-audit   the copy alone: it is a backup when `kanhe --data TO snapshot && kanhe --data TO audit` says so, elsewhere\n"
+     "\nTO is a data directory with all that was acknowledged before it began. Nothing in the directory is changed. The copy is\n"
+     "audited, which takes as much memory as the directory does: exit status 0 says that it is a backup; its digests are those "
+     "to\n"
+     "keep elsewhere. TO is as secret as the directory.\n"
+     "\nexample:\n  kanhe --data /var/lib/kanhe backup /backup/monday\n"},
     {"checkpoint", "-o=", command_checkpoint, false, "checkpoint -o FILE",
      "all that the directory holds, without its log, into a file (检查点)",
      "\nthe state and every outcome up to now: `kanhe init --from FILE` makes a directory of it, here or on another machine, "

@@ -156,7 +156,7 @@ kh_result command_checkpoint(command_context *c)
 kh_result command_backup(command_context *c)
 {
     if (c->word_cnt != 1) return command_usage(c, "backup to where? A directory that is not there, or is empty");
-    return kh_backup_to(c->engine, c->words[0], c->sink);
+    return kh_backup_to(c->engine, c->words[0], !args_has(c->given, "--no-audit"), c->sink);
 }
 
 kh_result command_gen(command_context *c)
