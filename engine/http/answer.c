@@ -61,6 +61,14 @@ static bool is_code(const kh_result_row *row, uint32_t at)
     return at < row->field_cnt && row->fields[at].type == KH_FIELD_NUMBER && strcmp(row->fields[at].name, "code") == 0;
 }
 
+static bool is_unattested(const kh_result_row *row)
+{
+    for (uint32_t i = 0; i < row->field_cnt; i++)
+        if (row->fields[i].type == KH_FIELD_BOOL && strcmp(row->fields[i].name, "attested") == 0)
+            return row->fields[i].number == 0;
+    return false;
+}
+
 static void on_row(void *ctx, const kh_result_row *row)
 {
     kh_request *r = ctx;
@@ -72,6 +80,7 @@ static void on_row(void *ctx, const kh_result_row *row)
     r->limited |= code == KH_C_RATE_LIMITED;
     if (r->row_cnt++ == 0) {
         r->first_code = code;
+        r->first_is_unattested = (r->route->flags & KH_R_OLDER) != 0 && is_unattested(row);
         r->first_is_code_alone = row->field_cnt == 2 && strcmp(row->fields[0].name, "code") == 0;
     }
     if (!kh_answer_room(a, 256)) return;

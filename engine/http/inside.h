@@ -46,7 +46,8 @@ enum {                      /* what else is true of a route */
        KH_R_CHANGES = 256,  /* an operation, not a question */
        KH_R_HUB = 512,      /* a hub alone knows: a bank's node asks one; `attested` */
        KH_R_FILED = 1024,   /* of those: runs here first; where that is NOT_CHECKED the hub is asked */
-       KH_R_OLDER = 2048    /* a bank's node answers; a hub where it knows none: what was before genesis */
+       KH_R_OLDER =
+           2048 /* a bank's node answers; a hub, if one can be asked, where it knows none or not all: what began before genesis */
 };
 typedef struct kh_route {
     const char *method, *path; /* "/v1/parties/{party}/freeze" */
@@ -275,7 +276,7 @@ struct kh_request {
     uint64_t row_cnt;
     uint32_t code_at; /* where the rows have their code */
     uint32_t first_code;
-    bool first_is_code_alone;
+    bool first_is_code_alone, first_is_unattested; /* the latter of KH_R_OLDER's */
     bool begun, refused, dispatched, done, lines, queued;
     bool limited;       /* the answer says RATE_LIMITED */
     bool in_turn;       /* its operations were looked at, and wait or waited for tokens */

@@ -183,7 +183,9 @@ static void run(kh_request *r)
         bool older = (r->route->flags & KH_R_OLDER) != 0 && r->http->o.forward != NULL;
         if (result == KH_DONE) {
             if (files || older || !kh_forwarded(r)) r->route->run(r);
-            if ((files && r->first_code == KH_C_NOT_CHECKED) || (older && r->first_code == KH_C_NOT_FOUND)) (void)kh_forwarded(r);
+            if ((files && r->first_code == KH_C_NOT_CHECKED) ||
+                (older && (r->first_code == KH_C_NOT_FOUND || r->first_is_unattested)))
+                (void)kh_forwarded(r);
         } else kh_answer_end(r, KH_FAILED, "no handle on the engine", NULL);
     }
     if (r->engine != NULL) kh_engine_close(r->engine);
