@@ -3,6 +3,7 @@
 #include "client/secret.h"
 #include "crypto/digest.h"
 #include "log/envelope.h"
+#include <jansson.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -204,6 +205,19 @@ static kh_result once(kh_client *c, const uint8_t *frames, size_t n, answer *a, 
     return result;
 }
 
+/* What the node said of it: the sentence of its answer, if there is one. */
+static kh_result refused(kh_client *c, const answer *a, long status)
+{
+    json_t *said = a->n > 0 ? json_loadb((const char *)a->p, a->n, 0, NULL) : NULL;
+    const char *why = json_string_value(json_object_get(said, "message"));
+    kh_result result = kh_client_say(c, status == 400 || status == 404 ? KH_MISUSE : KH_FAILED,
+                                     status == 404 ? "%s takes no signed operations (%s): ask a hub of the cluster"
+                                                   : "%s refused the signed operations: %s",
+                                     c->url, why != NULL ? why : "it does not say why");
+    json_decref(said);
+    return result;
+}
+
 kh_result kh_signing_send(kh_client *c, const uint8_t *frames, size_t n, uint32_t op_cnt, kh_signed_receipt *give, void *ctx)
 {
     answer a = {0};
@@ -212,10 +226,7 @@ kh_result kh_signing_send(kh_client *c, const uint8_t *frames, size_t n, uint32_
     kh_result result;
     while ((result = once(c, frames, n, &a, &status, &wait_s)) == KH_DONE && wait_s > 0 && kh_client_now_s() < until_s)
         kh_transfers_wait(c, wait_s);
-    if (result == KH_DONE && status != 200)
-        result = kh_client_say(c, status == 400 || status == 404 ? KH_MISUSE : KH_FAILED,
-                               "%s refused the bundle (HTTP status %ld): %.*s", c->url, status, (int)(a.n < 400 ? a.n : 400),
-                               a.p != NULL ? (const char *)a.p : "");
+    if (result == KH_DONE && status != 200) result = refused(c, &a, status);
     if (result == KH_DONE) result = give_receipts(c, &a, op_cnt, give, ctx);
     free(a.p);
     return result;

@@ -81,7 +81,7 @@ static bool header_is_complete(kh_lines *l)
     for (uint32_t i = KH_COL_KIND; i <= KH_COL_DATE; i++) {
         bool known = i == KH_COL_KIND && (l->kind != KH_KIND_ANY || kh_rows_number_form(l->rows) != KH_FORM_ANY);
         if (known || kh_rows_has(l->rows, i)) continue;
-        n += (uint32_t)snprintf(l->why + n, sizeof l->why - n, "%s%s", n == 0 ? "The header lacks the columns " : ", ",
+        n += (uint32_t)snprintf(l->why + n, sizeof l->why - n, "%s%s", n == 0 ? "The header has no column " : ", ",
                                 kh_import_columns[i]);
     }
     return n == 0;
