@@ -17,10 +17,10 @@
 #include "service/poller_plain.h"
 #include "service/session.h"
 #include "store/parts.h"
+#include "clock.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum {
     PACKETS = 32768,
@@ -44,13 +44,6 @@ static uint64_t draw(void)
     seed ^= seed << 13;
     seed ^= seed >> 7;
     return seed ^= seed << 17;
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static int ascending(const void *a, const void *b)
@@ -137,11 +130,11 @@ static double path(kh_poller *p, uint32_t per_packet, bool plain, uint32_t round
     const kh_principal bank = {PAPERS_BANK, KH_ROLE_BANK, false};
     for (uint32_t round = 0; round < rounds; round++) {
         requests(per_packet, plain);
-        double began = seconds();
+        double began = clock_of_thread();
         for (uint32_t at = 0; at < PACKETS; at += BURST)
             if (plain) kh_poller_burst_plain(p, &bank, pointers + at, BURST, 1);
             else kh_poller_burst(p, pointers + at, BURST, 1);
-        rates[round] = PACKETS / (seconds() - began);
+        rates[round] = PACKETS / (clock_of_thread() - began);
         check(per_packet, plain);
     }
     return median(rates, rounds);
@@ -163,7 +156,7 @@ static void stages(uint32_t rounds)
     if (kh_aead_key_new(KH_AEAD_BEST, keys[KH_TO_SERVER], 1, &up) != KH_OK) abort();
     for (uint32_t round = 0; round < rounds; round++) {
         requests(32, false);
-        double began = seconds();
+        double began = clock_of_thread();
         for (uint32_t i = 0; i < PACKETS; i++) {
             kh_request_head head;
             uint32_t cnt;
@@ -172,7 +165,7 @@ static void stages(uint32_t rounds)
             uint8_t *body = pointers[i]->p + KH_REQUEST_HEAD_SZ;
             if (!kh_aead_open(up, 0, nonce, pointers[i]->p, KH_REQUEST_HEAD_SZ, body, 1024, body + 1024)) abort();
         }
-        opens[round] = (seconds() - began) / PACKETS * 1e9;
+        opens[round] = (clock_of_thread() - began) / PACKETS * 1e9;
         finds[round] = verifies[round] = 0;
         for (uint32_t at = 0; at + BURST <= PACKETS / 4; at += BURST) {
             for (uint32_t i = 0; i < 1024; i++) {
@@ -190,29 +183,29 @@ static void stages(uint32_t rounds)
             }
             static kh_key group[1024];
             for (uint32_t i = 0; i < 1024; i++) group[i] = questions[i].key;
-            began = seconds();
+            began = clock_of_thread();
             kh_flow_begin(&flow, kh_ledger_index(l));
             uint32_t out = 0;
             for (uint32_t i = 0; out < 1024; i += KH_FLOW_GROUP) {
                 if (kh_flow_step(&flow, i < 1024 ? group + i : NULL, records + out)) out += KH_FLOW_GROUP;
                 kh_flow_fetch(&flow);
             }
-            double found = seconds();
+            double found = clock_of_thread();
             kh_moment moment = kh_ledger_moment(l);
             for (uint32_t i = 0; i < 1024; i += KH_FLOW_GROUP)
                 known += kh_ledger_verify_found(l, moment, questions + i, records + i, KH_FLOW_GROUP, verdicts + i);
-            verifies[round] += seconds() - found;
+            verifies[round] += clock_of_thread() - found;
             finds[round] += found - began;
             kh_reader_quiesce();
         }
         finds[round] *= 1e9 / (PACKETS / 4);
         verifies[round] *= 1e9 / (PACKETS / 4);
-        began = seconds();
+        began = clock_of_thread();
         for (uint32_t i = 0; i < PACKETS; i++) {
             kh_reply_nonce(i, 0, nonce);
             kh_aead_seal(up, 0, nonce, pointers[i]->p, KH_REPLY_HEAD_SZ, pointers[i]->p + KH_REPLY_HEAD_SZ, 520, tag);
         }
-        seals[round] = (seconds() - began) / PACKETS * 1e9;
+        seals[round] = (clock_of_thread() - began) / PACKETS * 1e9;
     }
     kh_aead_key_free(up);
     if (known == 0) abort();

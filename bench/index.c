@@ -10,13 +10,13 @@
 #include "index/reader.h"
 #include "index_limit.h"
 #include "index_peer.h"
+#include "clock.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS = 7, ROUNDS_QUICK = 5, QUERIES = 1 << 21, BATCH = 256, THREADS_MAX = 2 };
@@ -40,13 +40,6 @@ static kh_key key_of(uint64_t id)
     uint64_t words[2] = {mix(id + 1), mix(~id)};
     memcpy(key.b, words, sizeof words);
     return key;
-}
-
-static double seconds_of(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static int ascending(const void *a, const void *b)
@@ -118,7 +111,7 @@ static double run(contender what, mixture m, uint32_t thread)
                                  .first_cnt = state.regions[KH_REGION_INDEX_SEGMENTS].row_cnt * 1024,
                                  .second_cnt = state.regions[KH_REGION_INDEX_RECORDS].row_cnt};
     uint64_t sum = 0, seed = mix(thread + 77) ^ sink;
-    double begin = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+    double begin = clock_of_thread();
     switch (what) {
     case INDEX_MANY:
         for (uint32_t i = 0; i < QUERIES; i += BATCH) {
@@ -157,7 +150,7 @@ static double run(contender what, mixture m, uint32_t thread)
         }
         break;
     }
-    double took = seconds_of(CLOCK_THREAD_CPUTIME_ID) - begin;
+    double took = clock_of_thread() - begin;
     __atomic_fetch_add(&sink, sum, __ATOMIC_RELAXED);
     return QUERIES / took / 1e6;
 }
@@ -234,7 +227,7 @@ static void against_limit(uint32_t threads)
 
 static void against_peer(void)
 {
-    double begin = seconds_of(CLOCK_MONOTONIC);
+    double begin = clock_now();
     if (!peer->open(documents)) {
         fprintf(stderr, "  %s cannot be had here\n", peer->name);
         peer->close();
@@ -245,7 +238,7 @@ static void against_peer(void)
         kh_key key = key_of(i);
         added = peer->add(&key, kh_index_record(ix, (uint32_t)i + 1)); /* records were given in order, from 1 */
     }
-    fprintf(stderr, "  %s filled in %.1f s\n", peer->name, seconds_of(CLOCK_MONOTONIC) - begin);
+    fprintf(stderr, "  %s filled in %.1f s\n", peer->name, clock_now() - begin);
     static const char *const names[] = {"hit", "half_hit", "miss"};
     double ours[ROUNDS], theirs[ROUNDS];
     char name[64];
@@ -312,9 +305,9 @@ static void *write_paced(void *arg)
             usleep(200);
             continue;
         }
-        double begin = seconds_of(CLOCK_MONOTONIC);
+        double begin = clock_now();
         for (uint64_t done = 0; __atomic_load_n(&writing, __ATOMIC_ACQUIRE);) {
-            double due = (seconds_of(CLOCK_MONOTONIC) - begin) * CHANGES_PER_S;
+            double due = (clock_now() - begin) * CHANGES_PER_S;
             if ((double)done > due) continue;
             change_entry(++height, &random);
             done += ENTRY_CHANGES;
@@ -342,11 +335,11 @@ static void beside_writer(void)
         quiet[at] = run(INDEX_MANY, HITS, 0);
         __atomic_store_n(&writing, true, __ATOMIC_RELEASE);
         uint64_t before = __atomic_load_n(&changed, __ATOMIC_RELAXED);
-        double begin = seconds_of(CLOCK_MONOTONIC);
+        double begin = clock_now();
         double sum = 0;
         for (int i = 0; i < 4; i++) sum += run(INDEX_MANY, HITS, 0);
         busy[at] = sum / 4;
-        rate[at] = (double)(__atomic_load_n(&changed, __ATOMIC_RELAXED) - before) / (seconds_of(CLOCK_MONOTONIC) - begin) / 1e6;
+        rate[at] = (double)(__atomic_load_n(&changed, __ATOMIC_RELAXED) - before) / (clock_now() - begin) / 1e6;
         __atomic_store_n(&writing, false, __ATOMIC_RELEASE);
         kh_reader_offline();
         usleep(2000);
@@ -374,7 +367,7 @@ static bool build_index(void)
         kh_state_populate(&state, KH_REGION_INDEX_SEGMENTS, documents * 16) != KH_OK)
         return false;
     static uint32_t took[1 << 14]; /* batches by their time, in microseconds */
-    double begin = seconds_of(CLOCK_THREAD_CPUTIME_ID), last = begin;
+    double begin = clock_of_thread(), last = begin;
     for (uint64_t i = 0; i < documents;) {
         uint32_t fresh[KH_BULK_MAX];
         uint32_t n = (uint32_t)kh_min64(KH_BULK_MAX, documents - i);
@@ -390,14 +383,14 @@ static bool build_index(void)
         for (uint32_t k = 0; k < n; k++)
             if (kh_index_put(ix, fresh[k]) != KH_OK) return false;
         i += n;
-        double now = seconds_of(CLOCK_THREAD_CPUTIME_ID);
+        double now = clock_of_thread();
         took[(uint32_t)kh_min64((uint64_t)((now - last) * 1e6), (1 << 14) - 1)]++;
         last = now;
     }
     uint32_t slow = (1 << 14) - 1;
     for (uint64_t more = 0, batches = documents / KH_BULK_MAX; slow > 0 && (more += took[slow]) * 10000 <= batches; slow--) {}
     say("insert_64_p9999", slow, "us", "", 0);
-    say("insert_growing", (double)documents / (seconds_of(CLOCK_THREAD_CPUTIME_ID) - begin) / 1e6, "M/s", "", 0);
+    say("insert_growing", (double)documents / (clock_of_thread() - begin) / 1e6, "M/s", "", 0);
     say("bytes_a_document", (double)kh_state_bytes(&state) / (double)documents, "B", "", 0);
     return true;
 }

@@ -10,9 +10,9 @@
  * beforehand and memory is backed beforehand, as the store does; applying is timed (the thread's own processor time). Memory is
  * what the state's rows take. */
 #include "ledger/ledger.h"
+#include "clock.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { BATCH = 256, CHUNK = 256 * 256, OWNERS_FROM = 1000, BANK = 1, ROOM_SZ = 512 };
 
@@ -29,13 +29,6 @@ static uint64_t mix(uint64_t x)
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
     return x ^ (x >> 31);
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static void emit(void *self, const kh_outcome *o)
@@ -55,14 +48,14 @@ static double apply(uint32_t n)
         uint64_t sz = kh_min64(ahead[r], (uint64_t)n * ROOM_SZ);
         if (state.regions[r].row_sz != 0 && sz != 0 && kh_state_populate(&state, r, sz) != KH_OK) abort();
     }
-    double started = seconds();
+    double started = clock_of_thread();
     for (uint32_t at = 0; at < n; at += BATCH) {
         uint32_t cnt = n - at < BATCH ? n - at : BATCH;
         size_t from = at == 0 ? 0 : ends[at - 1];
         kh_ledger_apply(ledger, kh_ledger_height(ledger) + 1, UINT64_C(1790000000) * KH_NS_PER_S, ops + from,
                         ends[at + cnt - 1] - from, cnt, &sink);
     }
-    return seconds() - started;
+    return clock_of_thread() - started;
 }
 
 static void number_of(uint64_t doc, char *buf) { snprintf(buf, 32, "010120260%09llu", (unsigned long long)doc); }

@@ -7,9 +7,9 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include "../tests/e2e/virtio_port.h"
 #include "client/datagram.h"
+#include "clock.h"
 
 enum { QUERIES = 1 << 20, TIMES_MAX = 1 << 20, HEAD = HEAD_SZ, SLOTS = 32 };
 
@@ -18,13 +18,6 @@ static kh_lane lane;
 static kh_query *queries;
 static uint32_t next_query;
 static uint64_t got, bad, looked;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void draw_queries(void)
 {
@@ -168,21 +161,21 @@ int network_client(const network_run *r)
     if (r->path != NULL) vhost_start();
     else udp_start();
     (void)sched_setaffinity(0, sizeof one, &one);
-    double began = now_s(), end = began + r->seconds, warm = began + r->seconds * 0.2, moved = began, sent_at = began;
+    double began = clock_now(), end = began + r->seconds, warm = began + r->seconds * 0.2, moved = began, sent_at = began;
     uint64_t before = 0;
     while (true) {
-        double now = now_s();
+        double now = clock_now();
         if (now >= end) break;
         if (now >= warm && before == 0) before = got, began = now;
         uint32_t n = r->window - flying < SLOTS ? r->window - flying : SLOTS;
         if (n >= 16 || (n > 0 && r->window < 16)) {
-            sent_at = r->window == 1 ? now_s() : now;
+            sent_at = r->window == 1 ? clock_now() : now;
             flying += r->path != NULL ? vhost_send(n) : udp_send(n);
         }
         n = r->path != NULL ? vhost_receive() : udp_receive();
         flying -= n < flying ? n : flying;
         if (n > 0) {
-            moved = now_s();
+            moved = clock_now();
             if (r->window == 1 && time_cnt < TIMES_MAX) times[time_cnt++] = (float)((moved - sent_at) * 1e6);
         } else if (now - moved > 0.05) {
             lost += flying;

@@ -7,17 +7,12 @@
 #include "peers.h"
 #include "prepare.h"
 #include "window.h"
+#include "clock.h"
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 
-double peer_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
+double peer_now(void) { return clock_now(); }
 
 uint32_t peer_random(uint64_t *state)
 {

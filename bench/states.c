@@ -6,13 +6,13 @@
 #include "host/host.h"
 #include "keys.h"
 #include "states/states.h"
+#include "clock.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { HUB = 1, OTHER = 2, HEIGHT = 7 };
@@ -22,20 +22,6 @@ static char dir[256];
 static uint32_t doc_cnt = 1000000, fin_cnt = 300000;
 static kh_signer *sign;
 static kh_box *box;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double cpu_s(void)
-{
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
 
 static double peak_mib(void)
 {
@@ -133,10 +119,10 @@ static void export_alone(kh_disk *disk)
     kh_checkpoint c;
     kh_store *s = open_store(disk);
     const kh_checkpoint_sink to = {count, &bytes};
-    double before = peak_mib(), began = now_s(), cpu = cpu_s();
+    double before = peak_mib(), began = clock_now(), cpu = clock_of_process();
     need(kh_store_export(s, 0, &to, &c) == KH_OK, "export");
-    figure("states_export", now_s() - began, "s", "", 0);
-    figure("states_export_cpu", cpu_s() - cpu, "s", "", 0);
+    figure("states_export", clock_now() - began, "s", "", 0);
+    figure("states_export_cpu", clock_of_process() - cpu, "s", "", 0);
     figure("states_export_bytes", (double)bytes / 1048576, "MiB", "of it journals", (double)c.blocks_sz / (double)bytes);
     figure("states_export_leaves", (double)c.leaf_cnt, "leaves", "", 0);
     figure("states_export_peak", peak_mib(), "MiB", "the store alone", peak_mib() / before);
@@ -161,9 +147,9 @@ static void export_later(kh_disk *disk)
             flush(s, &b, true, &ticket);
             need(kh_store_wait(s, ticket) == KH_OK && kh_store_snapshot(s, &image) == KH_OK, "snapshot");
         }
-        double began = now_s();
+        double began = clock_now();
         need(kh_store_export(s, number, &to, &c) == KH_OK, "export");
-        took[k] = now_s() - began;
+        took[k] = clock_now() - began;
         kh_store_keep(s, NULL, 0);
     }
     figure("states_export_later", took[0], "s", "without the image before it", took[1] / took[0]);
@@ -236,11 +222,11 @@ static void make(kh_disk *disk)
     open_states(disk, HUB);
     need(kh_states_make(nodes[HUB], HEIGHT, 1, group, &m) == KH_OK, "make");
     const kh_checkpoint_sink to = {seal, m};
-    double before = peak_mib(), began = now_s(), cpu = cpu_s();
+    double before = peak_mib(), began = clock_now(), cpu = clock_of_process();
     need(kh_store_export(s, 0, &to, &c) == KH_OK && kh_state_maker_end(m) == KH_OK, "make");
     kh_states_count(nodes[HUB], &counts);
-    figure("states_make", now_s() - began, "s", "", 0);
-    figure("states_make_cpu", cpu_s() - cpu, "s", "", 0);
+    figure("states_make", clock_now() - began, "s", "", 0);
+    figure("states_make_cpu", clock_of_process() - cpu, "s", "", 0);
     figure("states_make_file", (double)counts.bytes / 1048576, "MiB", "", 0);
     figure("states_make_peak", peak_mib(), "MiB", "the store alone", peak_mib() / before);
 }
@@ -258,20 +244,20 @@ static void fetch(kh_disk *disk)
 {
     pthread_t threads[2];
     kh_states_counts counts;
-    double began = now_s();
+    double began = clock_now();
     open_states(disk, HUB);
-    figure("states_open", now_s() - began, "s", "", 0);
+    figure("states_open", clock_now() - began, "s", "", 0);
     open_states(disk, OTHER);
     kh_states_want(nodes[OTHER], HEIGHT);
-    began = now_s();
-    double cpu = cpu_s();
+    began = clock_now();
+    double cpu = clock_of_process();
     for (uint32_t i = 0; i < 2; i++) need(pthread_create(&threads[i], NULL, tick, nodes[HUB + i]) == 0, "thread");
     for (uint32_t i = 0; i < 2; i++) (void)pthread_join(threads[i], NULL);
-    double took = now_s() - began;
+    double took = clock_now() - began;
     kh_states_count(nodes[OTHER], &counts);
     figure("states_fetch", (double)counts.bytes / 1048576 / took, "MiB/s", "what a peer is given at most",
            (double)counts.bytes / took / KH_STATES_A_SECOND);
-    figure("states_fetch_cpu", cpu_s() - cpu, "s", "", 0);
+    figure("states_fetch_cpu", clock_of_process() - cpu, "s", "", 0);
     figure("states_fetch_peak", peak_mib(), "MiB", "", 0);
 }
 
@@ -286,10 +272,10 @@ static void read_alone(kh_disk *disk)
     size_t n = 1;
     kh_state_reader *r = NULL;
     open_states(disk, OTHER);
-    double began = now_s();
+    double began = clock_now();
     need(kh_states_read(nodes[OTHER], HEIGHT, box_of, NULL, NULL, &r) == KH_OK, "read");
     while (n != 0) need(kh_state_reader_read(r, part, sizeof part, &n) == KH_OK, "read");
-    figure("states_read", now_s() - began, "s", "", 0);
+    figure("states_read", clock_now() - began, "s", "", 0);
     kh_state_reader_close(r);
 }
 
@@ -301,12 +287,12 @@ static void begin(kh_disk *disk)
     const kh_store_options o = {.clock = &clock_, .disk = disk, .entropy = &entropy};
     path_of("begun", path);
     open_states(disk, OTHER);
-    double began = now_s(), cpu = cpu_s();
+    double began = clock_now(), cpu = clock_of_process();
     need(kh_states_read(nodes[OTHER], HEIGHT, box_of, NULL, NULL, &r) == KH_OK, "read");
     const kh_checkpoint_source from = {read_on, r};
     need(kh_store_begin(&o, path, NULL, &from, NULL, NULL, &c, &report) == KH_OK, report.why);
-    figure("states_begin", now_s() - began, "s", "", 0);
-    figure("states_begin_cpu", cpu_s() - cpu, "s", "", 0);
+    figure("states_begin", clock_now() - began, "s", "", 0);
+    figure("states_begin_cpu", clock_of_process() - cpu, "s", "", 0);
     figure("states_begin_peak", peak_mib(), "MiB", "", 0);
 }
 

@@ -10,13 +10,12 @@
 #include "keys.h"
 #include "prepare.h"
 #include "window.h"
+#include "clock.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static kh_clock clock_;
@@ -25,21 +24,6 @@ static char dir[256];
 static uint32_t doc_cnt = 10000000;
 static double run_s = 4;
 static kh_key *keys; /* of all documents */
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* Processor time of this process so far, all threads and the kernel's work for them. */
-static double cpu_s(void)
-{
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
 
 static void figure(const char *name, double value, const char *unit, const char *against, double ratio)
 {
@@ -85,7 +69,7 @@ static void answered(void *ctx, uint64_t height, uint64_t time_ns, const kh_rece
     (void)op_index;
     if (receipt != NULL) return;
     sender *from = b->from;
-    if (from->time_cnt < from->time_max) from->times[from->time_cnt++] = now_s() - b->at;
+    if (from->time_cnt < from->time_max) from->times[from->time_cnt++] = clock_now() - b->at;
     atomic_fetch_add_explicit(&from->done, b->n, memory_order_relaxed);
     window_leave(&from->batches);
     free(b);
@@ -95,14 +79,14 @@ static void *send_all(void *arg)
 {
     sender *me = arg;
     ops_buf b = {0};
-    while (now_s() < me->until) {
+    while (clock_now() < me->until) {
         uint64_t ticket;
         b.n = b.cnt = 0;
         for (uint32_t i = 0; i < me->batch; i++, me->id++)
             ops_apply_key(&b, OPS_BANK, OPS_ENTERPRISE, me->id, keys_of(keys, doc_cnt, me->id), 1);
         window_enter(&me->batches);
         sent *x = malloc(sizeof *x);
-        *x = (sent){me, now_s(), me->batch};
+        *x = (sent){me, clock_now(), me->batch};
         if (kh_store_submit(me->s, &(kh_store_batch){.ops = b.p, .ops_sz = b.n, .op_cnt = b.cnt, .reply = answered, .ctx = x},
                             &ticket) != KH_OK)
             break;
@@ -125,7 +109,7 @@ static double run(kh_store *s, uint64_t *id, uint32_t threads, uint32_t batch, u
 {
     static sender senders[4];
     pthread_t ids[4];
-    double began = now_s(), cpu = cpu_s();
+    double began = clock_now(), cpu = clock_of_process();
     uint64_t total = 0;
     for (uint32_t i = 0; i < threads; i++) {
         memset(&senders[i], 0, sizeof senders[i]);
@@ -139,8 +123,8 @@ static double run(kh_store *s, uint64_t *id, uint32_t threads, uint32_t batch, u
         pthread_join(ids[i], NULL);
         total += atomic_load(&senders[i].done);
     }
-    double took = now_s() - began;
-    run_cpu_us = total != 0 ? (cpu_s() - cpu) * 1e6 / (double)total : 0;
+    double took = clock_now() - began;
+    run_cpu_us = total != 0 ? (clock_of_process() - cpu) * 1e6 / (double)total : 0;
     for (uint32_t i = 0; i < threads; i++) n += senders[i].time_cnt;
     double *all = malloc((n + 1) * sizeof *all);
     n = 0;
@@ -165,7 +149,7 @@ static void fill(void)
     kh_store *s = open_store(&disk, false);
     ops_buf b = {0};
     uint64_t ticket = 0;
-    double began = now_s();
+    double began = clock_now();
     ops_parties(&b);
     for (uint32_t i = 0; i < doc_cnt; i++) {
         ops_declaration(&b, i, 1000000000);
@@ -174,7 +158,7 @@ static void fill(void)
         b.n = b.cnt = 0;
     }
     if (kh_store_wait(s, ticket) != KH_OK) exit(1);
-    figure("store_insert_durable", (double)doc_cnt / (now_s() - began), "documents/s", "", 0);
+    figure("store_insert_durable", (double)doc_cnt / (clock_now() - began), "documents/s", "", 0);
     kh_store_close(s);
     kh_host_disk_close(&disk);
     free(b.p);
@@ -191,9 +175,9 @@ static double restart(uint64_t *ret_tail)
     if (pid == 0) {
         kh_disk disk;
         if (kh_host_disk_open(false, &disk) != KH_OK) _exit(1);
-        double began = now_s();
+        double began = clock_now();
         (void)open_store(&disk, false);
-        took = now_s() - began;
+        took = clock_now() - began;
         if (write(fds[1], &took, sizeof took) != (ssize_t)sizeof took) _exit(1);
         if (write(fds[1], &report.tail_ops, sizeof report.tail_ops) != (ssize_t)sizeof report.tail_ops) _exit(1);
         _exit(0); /* no close: the directory stays as it was found */

@@ -6,17 +6,12 @@
 #include "../tests/unit/store_ops.h"
 #include "host/host.h"
 #include "index/reader.h"
-#include <time.h>
+#include "clock.h"
 #include <unistd.h>
 
 enum { DOCS = 100000, LINES = 500 };
 
-static double now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
+static double now_us(void) { return clock_now() * 1e6; }
 
 static int by_size(const void *a, const void *b)
 {
