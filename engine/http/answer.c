@@ -80,7 +80,7 @@ static void on_row(void *ctx, const kh_result_row *row)
     r->limited |= code == KH_C_RATE_LIMITED;
     if (r->row_cnt++ == 0) {
         r->first_code = code;
-        r->first_is_unattested = (r->route->flags & KH_R_OLDER) != 0 && is_unattested(row);
+        r->first_is_unattested = r->route != NULL && (r->route->flags & KH_R_OLDER) != 0 && is_unattested(row);
         r->first_is_code_alone = row->field_cnt == 2 && strcmp(row->fields[0].name, "code") == 0;
     }
     if (!kh_answer_room(a, 256)) return;

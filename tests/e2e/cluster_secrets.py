@@ -115,8 +115,8 @@ def live_and_look():
         strangers(side)
     every = sorted({mark for marks in ALL.values() for mark in marks})
     for side in SIDES:
+        tap.ok(town.until(lambda: len(town.node(side.node)["pids"]) == 3), f"{side.node}: supervisor, kanhed, CometBFT", town.node(side.node)["pids"])
         pids = [f"pid:{pid}" for pid in town.node(side.node)["pids"]]
-        tap.ok(len(pids) == 3, f"{side.node}: supervisor, kanhed, CometBFT")
         found, _ = search(root, ALL[side.id], *pids)
         wanted = (struct.pack("<Q", side.financings[0]), struct.pack("<Q", cents(side.amounts[0])), side.papers[0].encode(), key_of(side.documents()[0]))
         tap.same([m for m in wanted if m not in {mark for mark, _ in found}], [], f"{side.node}: the search finds its own in its memory ({len(found)} marks)")

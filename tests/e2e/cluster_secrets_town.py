@@ -135,7 +135,7 @@ class Capture(threading.Thread):
     def bytes_at(self, port):
         """Bytes to or from a port, by address."""
         sums = {}
-        for name, n in self.sizes.items():
+        for name, n in list(self.sizes.items()):
             for end in name.split("-"):
                 if end.endswith(f":{port}"):
                     sums[end.split(":")[0]] = sums.get(end.split(":")[0], 0) + n

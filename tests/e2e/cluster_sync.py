@@ -138,9 +138,14 @@ def was_away():
     town.must("kill", "bank14")
     tap.same(apply(11)[1][0].get("name"), "OK", "a node is away")
     lies = a_giver_lies("bank13")
-    town.must("start", "bank14", "--from-peers")
+    for _ in range(3):  # it begins with what is offered within five seconds, which need not be the liar's
+        town.must("start", "bank14", "--from-peers")
+        if said("bank14", "snapshot_false"):
+            break
+        town.must("kill", "bank14")
     tap.same([line["height"] for line in said("bank14", "snapshot_false")], [lies], "a snapshot that is none is found out")
-    tap.ok(len(said("bank14", "snapshot_taken")) == 1 and said("bank14", "snapshot_taken")[0]["height"] != lies, "and another's is taken")
+    taken = [line["height"] for line in said("bank14", "snapshot_taken")]
+    tap.ok(taken and lies not in taken, "and another's is taken", taken)
     tap.ok(town.until(lambda: [row["id"] for row in financings(14) or []] == [row["id"] for row in before] + [number], 60), "its view goes on", (financings(14), town.said))
     tap.ok(town.until(one_digest), "one digest at all nodes")
 
