@@ -125,52 +125,47 @@ static void good(fixture *f, const char *to, uint64_t least)
               (unsigned long long)least);
 }
 
-Test(store_7, images_go_while_they_are_copied)
+static fixture f;
+static meddler m;
+static kh_disk disk;
+static kh_backup made;
+static char to[80];
+
+static void begin(void) { setup(&f, &m, &disk); }
+static void end(void)
 {
-    fixture f;
-    meddler m;
-    kh_disk disk;
-    kh_backup made;
-    setup(&f, &m, &disk);
-    m.images = MEDDLE_MAX;
-    uint64_t entries = fixture_audit(&f).entries;
-    char to[80];
+    kh_store_close(m.store);
+    fixture_teardown(&f);
+}
+TestSuite(store_7, .init = begin, .fini = end);
+
+static void backup_well(void)
+{
     snprintf(to, sizeof to, "%s/copy", f.root);
     kh_err err = backup(&f, &disk, to, &made);
     cr_assert(err == KH_OK, "%s: %s", f.report.where, f.report.why);
+}
+
+Test(store_7, images_go_while_they_are_copied)
+{
+    m.images = MEDDLE_MAX;
+    uint64_t entries = fixture_audit(&f).entries;
+    backup_well();
     cr_assert(m.images == 0 && made.files >= 4 && made.bytes > 0);
     good(&f, to, entries + 3 * MEDDLE_MAX);
-    kh_store_close(m.store);
-    fixture_teardown(&f);
 }
 
 Test(store_7, the_log_grows_while_it_is_copied)
 {
-    fixture f;
-    meddler m;
-    kh_disk disk;
-    kh_backup made;
-    char to[80];
-    setup(&f, &m, &disk);
     m.holes = MEDDLE_MAX;
     uint64_t entries = fixture_audit(&f).entries;
-    snprintf(to, sizeof to, "%s/copy", f.root);
-    kh_err err = backup(&f, &disk, to, &made);
-    cr_assert(err == KH_OK, "%s: %s", f.report.where, f.report.why);
+    backup_well();
     good(&f, to, entries);
     cr_assert(m.holes == 0);
-    kh_store_close(m.store);
-    fixture_teardown(&f);
 }
 
 Test(store_7, no_backup_says_why)
 {
-    fixture f;
-    meddler m;
-    kh_disk disk;
-    kh_backup made;
-    char to[80];
-    setup(&f, &m, &disk);
     cr_assert(backup(&f, &disk, f.dir, &made) == KH_E_EXISTS, "not onto itself");
     snprintf(to, sizeof to, "%s/none", f.root);
     fixture g = f;
@@ -183,6 +178,4 @@ Test(store_7, no_backup_says_why)
     cr_assert(backup(&f, &disk, to, &made) == KH_E_BUSY && f.report.where[0] != '\0', "images come for ever");
     snprintf(f.report.where, sizeof f.report.where, "%s/format", to);
     cr_assert(access(f.report.where, F_OK) != 0, "and what was copied is no data directory");
-    kh_store_close(m.store);
-    fixture_teardown(&f);
 }
