@@ -136,19 +136,8 @@ static kh_err copy_log(copying *c)
 static kh_err copy_start(copying *c)
 {
     if (c->from.start.number == 0) return KH_OK;
-    kh_err err = copy(c, "start", false);
-    if (err == KH_OK) err = copy(c, "journal/table", true);
+    kh_err err = copy(c, "journal/table", true);
     return err == KH_OK ? copy(c, "journal/blocks", true) : err;
-}
-
-static kh_err sync_folders(copying *c)
-{
-    static const char *const folders[] = {"log", "journal", "image", "lookups"};
-    char path[KH_PATH_MAX];
-    kh_err err = KH_OK;
-    for (size_t i = 0; err == KH_OK && i < sizeof folders / sizeof folders[0]; i++)
-        err = c->d->sync_dir(c->d->self, kh_home_path(&c->to, folders[i], path));
-    return err == KH_OK ? c->d->sync_dir(c->d->self, c->to.dir) : err;
 }
 
 static kh_err copy_all(copying *c)
@@ -158,9 +147,8 @@ static kh_err copy_all(copying *c)
     if (err == KH_OK) err = copy_log(c);
     if (err == KH_OK) err = copy(c, "lookups/log", true);
     if (err == KH_E_NOT_FOUND) err = KH_OK; /* nobody looked anything up */
-    if (err == KH_OK) err = sync_folders(c);
-    if (err == KH_OK) err = copy(c, "format", false);
-    return err == KH_OK ? sync_folders(c) : err;
+    if (err == KH_OK) err = kh_home_sync(&c->to);
+    return err == KH_OK ? kh_home_seal(&c->to, c->report) : err;
 }
 
 kh_err kh_store_backup(const kh_store_options *options, const char *dir, const char *to,
@@ -172,11 +160,13 @@ kh_err kh_store_backup(const kh_store_options *options, const char *dir, const c
     kh_err err = kh_home_load(options, dir, report, &c.from);
     if (err == KH_OK) err = kh_home_make(options, to, c.from.secret, report, &c.to);
     if (err != KH_OK) return err;
+    memcpy(c.to.id, c.from.id, sizeof c.to.id); /* the same directory, so the same `format` and `start` */
+    c.to.start = c.from.start;
     c.piece = malloc(PIECE_SZ);
     c.again = malloc(PIECE_SZ);
     err = c.piece != NULL && c.again != NULL ? copy_all(&c) : KH_E_NOMEM;
     free(c.again);
     free(c.piece);
-    ret->files += err == KH_OK; /* the secret */
+    if (err == KH_OK) ret->files += 2 + (c.from.start.number != 0); /* secret, format, start */
     return err;
 }

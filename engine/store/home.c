@@ -111,6 +111,15 @@ kh_err kh_home_make(const kh_store_options *options, const char *dir, const uint
     return err;
 }
 
+kh_err kh_home_sync(const kh_home *home)
+{
+    char path[KH_PATH_MAX];
+    kh_err err = KH_OK;
+    for (size_t i = 0; err == KH_OK && i < sizeof folders / sizeof folders[0]; i++)
+        err = home->disk->sync_dir(home->disk->self, kh_home_path(home, folders[i], path));
+    return err;
+}
+
 /* The directory's own name lasts too. */
 static kh_err sync_parent(const kh_home *home)
 {

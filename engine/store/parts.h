@@ -54,6 +54,7 @@ const char *kh_home_path(const kh_home *home, const char *name, char ret[KH_PATH
  * kh_home_seal makes it a data directory, durably, once all else is there: one that begins behind home->start. */
 KH_MUST kh_err kh_home_make(const kh_store_options *options, const char *dir, const uint8_t *secret, kh_store_report *report,
                             kh_home *ret);
+KH_MUST kh_err kh_home_sync(const kh_home *home); /* the names in its folders last */
 KH_MUST kh_err kh_home_seal(const kh_home *home, kh_store_report *report);
 /* kh_home_clear takes away what kh_home_make and its caller made in a directory that was not sealed. */
 void kh_home_clear(const kh_home *home);

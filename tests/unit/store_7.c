@@ -64,6 +64,10 @@ static kh_err meddle_write(void *self, kh_file *f, uint64_t offset, const void *
     return ((meddler *)self)->real.write(((meddler *)self)->real.self, f, offset, p, n);
 }
 static kh_err meddle_sync(void *self, kh_file *f) { return ((meddler *)self)->real.sync(((meddler *)self)->real.self, f); }
+static kh_err meddle_rename(void *self, const char *from, const char *to)
+{
+    return ((meddler *)self)->real.rename(((meddler *)self)->real.self, from, to);
+}
 static kh_err meddle_remove(void *self, const char *path)
 {
     return ((meddler *)self)->real.remove(((meddler *)self)->real.self, path);
@@ -98,6 +102,7 @@ static void setup(fixture *f, meddler *m, kh_disk *disk)
                       .read = meddle_read,
                       .write = meddle_write,
                       .sync = meddle_sync,
+                      .rename = meddle_rename,
                       .remove = meddle_remove,
                       .make_dir = meddle_make_dir,
                       .sync_dir = meddle_sync_dir,
