@@ -137,7 +137,8 @@ static kh_err copy_start(copying *c)
 {
     if (c->from.start.number == 0) return KH_OK;
     kh_err err = copy(c, "journal/table", true);
-    return err == KH_OK ? copy(c, "journal/blocks", true) : err;
+    if (err == KH_OK) err = copy(c, "journal/blocks", true);
+    return err == KH_E_NOT_FOUND ? fail(c, &c->from, "journal", KH_E_DAMAGED) : err;
 }
 
 static kh_err copy_all(copying *c)
@@ -145,7 +146,8 @@ static kh_err copy_all(copying *c)
     kh_err err = copy_images(c);
     if (err == KH_OK) err = copy_start(c);
     if (err == KH_OK) err = copy_log(c);
-    if (err == KH_OK) err = copy(c, "lookups/log", true);
+    if (err != KH_OK) return err;
+    err = copy(c, "lookups/log", true);
     if (err == KH_E_NOT_FOUND) err = KH_OK; /* nobody looked anything up */
     if (err == KH_OK) err = kh_home_sync(&c->to);
     return err == KH_OK ? kh_home_seal(&c->to, c->report) : err;

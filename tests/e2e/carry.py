@@ -1,4 +1,5 @@
 """A directory carried without its log: checkpoint, init --from, and both go on alike."""
+import shutil
 import signal
 import time
 from kanhe import *
@@ -92,6 +93,10 @@ for words, status, why in ((("backup", "copy"), 3, "not empty"), (("backup", "/n
     tap.ok(done.returncode == status and why in done.stderr, f"no backup: {why}", done.stderr)
 done = d.raw("backup", "copy3", data=os.path.join(d.root, "nowhere"))
 tap.ok(done.returncode == 3 and "not a data directory" in done.stderr and not os.path.exists(kept + "3"), "no backup of nothing", done.stderr)
+os.rename(kept + "/journal/blocks", kept + "/journal/gone")
+done = d.raw("backup", "copy3", "--no-audit", data=kept)
+tap.ok(done.returncode == 3 and "journal" in done.stderr and not os.path.exists(kept + "3/format"), "no backup of what lacks something", done.stderr)
+shutil.rmtree(kept + "3", ignore_errors=True)
 os.mkdir(kept + "2/order")
 done = d.raw("backup", "copy3", data=kept + "2")
 tap.ok(done.returncode == 2 and "cluster's node" in done.stderr, "no backup of a cluster's node", done.stderr)
