@@ -15,7 +15,8 @@ enum {
     GATE_QUESTIONS = 128, /* answered while the gate is held once: tens of microseconds that the applier may wait */
     FETCH_AHEAD = 2,
     PLAIN_AHEAD = 8,
-    SPARSE = 4
+    SPARSE = 4,
+    PLAIN_SZ = KH_REQUEST_HEAD_SZ + KH_QUERY_SZ
 };
 
 kh_err kh_poller_new(kh_service *service, uint32_t number, kh_poller **ret)
@@ -303,13 +304,6 @@ static inline void fetch(const kh_packet *packet, bool second)
     for (uint32_t at = second ? half : 0, end = second ? n + 63 : half; at < end; at += 64) kh_fetch_near(packet->p + at);
 }
 
-/* One that is no longer than a single query: its first line and its last. */
-static inline void fetch_single(const kh_packet *packet)
-{
-    kh_fetch_near(packet->p);
-    kh_fetch_near(packet->p + KH_REQUEST_HEAD_SZ + KH_QUERY_SZ - 1);
-}
-
 /* Where a packet lies is known to what describes it alone: that is fetched twice as far ahead. */
 static inline void fetch_description(kh_packet *const packets[], uint32_t n, uint32_t i)
 {
@@ -347,37 +341,50 @@ void kh_poller_burst(kh_poller *p, kh_packet *const packets[], uint32_t n, uint6
 
 /* ---- plain, for measuring ---- */
 
+/* Where a packet lies is known to what describes it alone: that is fetched twice as far ahead. Nothing but memory is waited for
+   here, so all goes into the second cache, which has twice as many misses under way as the first. */
+static inline __attribute__((always_inline)) void fetch_plain(kh_packet *const packets[], uint32_t n, uint32_t i)
+{
+    if (i + 2 * PLAIN_AHEAD < n) kh_fetch_far(packets[i + 2 * PLAIN_AHEAD]);
+    if (i + PLAIN_AHEAD >= n) return;
+    kh_fetch_far(packets[i + PLAIN_AHEAD]->p);
+    kh_fetch_far(packets[i + PLAIN_AHEAD]->p + PLAIN_SZ - 1);
+}
+
 void kh_poller_burst_plain(kh_poller *p, const kh_principal *who, kh_packet *const packets[], uint32_t n, uint64_t now_ns)
 {
     KH_ASSERT(n <= KH_BURST_MAX);
     const uint32_t rights = kh_access_rights(who, KH_ASK_VERIFY);
     const kh_code door = kh_access_ask(who, KH_ASK_VERIFY);
     start(p, now_ns);
-    for (uint32_t i = 0; i < 2 * PLAIN_AHEAD; i++) fetch_description(packets, n, i);
-    for (uint32_t i = 0; i < n && i < PLAIN_AHEAD; i++) fetch_single(packets[i]);
+    p->flow.near = false;
+    for (uint32_t i = 0; i < 2 * PLAIN_AHEAD && i < n; i++) kh_fetch_far(packets[i]);
+    for (uint32_t i = 0; i < PLAIN_AHEAD && i < n; i++) {
+        kh_fetch_far(packets[i]->p);
+        kh_fetch_far(packets[i]->p + PLAIN_SZ - 1);
+    }
     for (uint32_t i = 0; i < n; i++) {
-        kh_request_head head;
-        uint32_t cnt;
-        fetch_description(packets, n, i + 2 * PLAIN_AHEAD);
-        if (i + PLAIN_AHEAD < n) fetch_single(packets[i + PLAIN_AHEAD]);
-        if (packets[i]->n != KH_REQUEST_HEAD_SZ + KH_QUERY_SZ) {
-            (void)kh_drop(p, packets[i], KH_N_DROPPED_SHAPE);
+        kh_packet *packet = packets[i];
+        fetch_plain(packets, n, i);
+        if (KH_UNLIKELY(packet->n != PLAIN_SZ)) {
+            (void)kh_drop(p, packet, KH_N_DROPPED_SHAPE);
             continue;
         }
-        if (kh_request_head_decode(packets[i]->p, packets[i]->n + KH_AEAD_TAG_SZ, &head, &cnt) != KH_OK) {
-            (void)kh_drop(p, packets[i], KH_N_DROPPED_SHAPE);
+        const kh_request_head head = kh_request_head_load(packet->p);
+        if (KH_UNLIKELY(!kh_request_head_sound(&head) || head.form != KH_FORM_QUERY)) {
+            (void)kh_drop(p, packet, KH_N_DROPPED_SHAPE);
             continue;
         }
-        p->pending[p->pending_cnt] = (kh_pending){.packet = packets[i],
+        p->pending[p->pending_cnt] = (kh_pending){.packet = packet,
                                                   .counter = head.counter,
                                                   .lane = head.lane,
-                                                  .form = head.form,
+                                                  .form = KH_FORM_QUERY,
                                                   .cnt = 1,
                                                   .allowed = 1,
                                                   .rights = rights,
                                                   .bank = who->party,
                                                   .door = door};
-        ask(p, p->pending_cnt++);
+        ask_each(p, p->pending_cnt++, false);
     }
     end(p);
 }

@@ -40,15 +40,11 @@ static inline __attribute__((always_inline)) bool count(uint8_t form, size_t n, 
 
 kh_err kh_request_head_decode(const uint8_t *p, size_t n, kh_request_head *ret, uint32_t *ret_cnt)
 {
-    kh_request_head head;
     uint32_t cnt = 0;
     if (n < KH_REQUEST_HEAD_SZ + TAG_SZ || n > KH_DATAGRAM_MAX_SZ) return KH_E_FORMAT;
     size_t body = n - KH_REQUEST_HEAD_SZ - TAG_SZ;
-    memcpy(head.session, p, 8);
-    head.counter = load48(p + 8);
-    head.lane = p[14];
-    head.form = p[15];
-    if (head.counter > KH_COUNTER_MAX || head.lane >= KH_LANES_MAX) return KH_E_FORMAT;
+    const kh_request_head head = kh_request_head_load(p);
+    if (!kh_request_head_sound(&head)) return KH_E_FORMAT;
     if (head.form == KH_FORM_OPERATIONS) {
         if (body < FRAME_MIN_SZ || body % 8 != 0) return KH_E_FORMAT;
     } else if (head.form != KH_FORM_QUERY && head.form != KH_FORM_QUERY_LONG) return KH_E_FORMAT;

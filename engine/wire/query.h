@@ -38,8 +38,23 @@ typedef struct kh_request_head {
     uint8_t form;
 } kh_request_head;
 void kh_request_head_encode(const kh_request_head *head, uint8_t ret[KH_REQUEST_HEAD_SZ]);
-/* kh_request_check: does a datagram of n bytes and this form hold a whole number of queries, in bounds? *ret_cnt: how many;
-   operations: 0, their frames are counted later. */
+/* kh_request_head_load reads the header's bytes, whatever they say; kh_request_head_sound: are counter and lane in bounds? */
+static inline kh_request_head kh_request_head_load(const uint8_t p[KH_REQUEST_HEAD_SZ])
+{
+    kh_request_head head;
+    uint64_t v = kh_load64(p + 8);
+    memcpy(head.session, p, 8);
+    head.counter = v & ((UINT64_C(1) << 48) - 1);
+    head.lane = (uint8_t)(v >> 48);
+    head.form = (uint8_t)(v >> 56);
+    return head;
+}
+static inline bool kh_request_head_sound(const kh_request_head *head)
+{
+    return head->counter <= KH_COUNTER_MAX && head->lane < KH_LANES_MAX;
+}
+/* kh_request_head_decode: is it sound, and does a datagram of n bytes and this form hold a whole number of queries, in bounds?
+ *ret_cnt: how many; operations: 0, their frames are counted later. */
 KH_MUST kh_err kh_request_head_decode(const uint8_t *p, size_t n, kh_request_head *ret, uint32_t *ret_cnt);
 /* kh_request_nonce: 4 zero bytes, counter 6, lane 1, zero. */
 void kh_request_nonce(uint64_t counter, uint8_t lane, uint8_t ret[12]);
