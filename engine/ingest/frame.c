@@ -150,18 +150,22 @@ uint32_t kh_frame_head(const uint8_t peer[KH_FRAME_PEER_SZ], uint8_t *payload, u
 {
     bool six = peer[PEER_FAMILY] == 6;
     uint32_t head_n = six ? KH_FRAME_HEAD6_SZ : KH_FRAME_HEAD4_SZ, udp_n = UDP_SZ + n;
+    const uint8_t *from = peer + PEER_HEAD, *from_ip = from + ETHER_SZ;
     uint8_t *frame = payload - head_n, *ip = frame + ETHER_SZ, *udp = payload - UDP_SZ;
     uint16_t sum;
-    memcpy(frame, peer + PEER_HEAD, head_n);
+    if (six) memcpy(frame, from, KH_FRAME_HEAD6_SZ);
+    else memcpy(frame, from, KH_FRAME_HEAD4_SZ);
     kh_put_be16(udp + UDP_LENGTH, udp_n);
     if (six) {
         kh_put_be16(ip + IP6_LENGTH, udp_n);
-        sum = kh_sum_end(kh_sum(kh_sum_pseudo(ip, udp_n, PROTOCOL_UDP), udp, udp_n));
+        sum = kh_sum_end(kh_sum(kh_sum_pseudo(from_ip, udp_n, PROTOCOL_UDP), udp, udp_n));
         if (sum == 0) sum = 0xffff; /* the same number; 0 would mean that there is none */
         memcpy(udp + UDP_SUM, &sum, 2);
-    } else {
-        kh_put_be16(ip + IP4_LENGTH, IP4_SZ + udp_n);
-        sum = kh_sum_end(kh_sum(0, ip, IP4_SZ));
+    } else { /* summed where it came from, whose length is 0: what was stored just now would be waited for */
+        uint8_t length[2];
+        kh_put_be16(length, IP4_SZ + udp_n);
+        memcpy(ip + IP4_LENGTH, length, 2);
+        sum = kh_sum_end(kh_sum(kh_sum(0, from_ip, IP4_SZ), length, 2));
         memcpy(ip + IP4_SUM, &sum, 2);
     }
     return head_n;
