@@ -16,104 +16,134 @@ static const uint32_t round_k[64] __attribute__((aligned(16))) = {
     0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208,
     0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-typedef struct lane {
-    __m128i abef, cdgh, w[4];
+typedef struct lane { /* a text: whole blocks where they lie, then the rest, padded */
+    __m128i abef, cdgh;
+    const uint8_t *p;
+    size_t whole, left; /* blocks that lie there still; all that are to be done */
+    const uint8_t *end;
+    uint8_t *ret;
+    uint8_t rest[128];
 } lane;
 
-#define WITH_SHA __attribute__((target("sha,sse4.1,ssse3"), always_inline)) static inline
+#define WITH_SHA __attribute__((target("sha,sse4.1,ssse3")))
 
-WITH_SHA void lane_load(lane *l, const uint32_t h[8])
+WITH_SHA __attribute__((always_inline)) static inline __m128i swapped(__m128i words)
 {
-    __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)h), 0xb1);
-    __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(h + 4)), 0x1b);
-    l->abef = _mm_alignr_epi8(cdab, efgh, 8);
-    l->cdgh = _mm_blend_epi16(efgh, cdab, 0xf0);
-}
-
-WITH_SHA void lane_store(const lane *l, uint32_t h[8])
-{
-    __m128i feba = _mm_shuffle_epi32(l->abef, 0x1b), dchg = _mm_shuffle_epi32(l->cdgh, 0xb1);
-    _mm_storeu_si128((__m128i *)h, _mm_blend_epi16(feba, dchg, 0xf0));
-    _mm_storeu_si128((__m128i *)(h + 4), _mm_alignr_epi8(dchg, feba, 8));
+    return _mm_shuffle_epi8(words, _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
 }
 
 /* Words 4g to 4g+3 of the schedule, and their four rounds. */
-WITH_SHA void lane_rounds(lane *l, const uint8_t *block, int g)
+WITH_SHA __attribute__((always_inline)) static inline void rounds(__m128i *abef, __m128i *cdgh, __m128i w[4],
+                                                                  const uint8_t *block, int g)
 {
-    const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    __m128i *w = l->w;
-    if (g < 4) w[g] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(block + (size_t)16 * (size_t)g)), swap);
+    if (g < 4) w[g] = swapped(_mm_loadu_si128((const __m128i *)(block + (size_t)16 * (size_t)g)));
     else {
         __m128i before = w[(g + 3) & 3], sum = _mm_alignr_epi8(before, w[(g + 2) & 3], 4);
         sum = _mm_add_epi32(sum, _mm_sha256msg1_epu32(w[g & 3], w[(g + 1) & 3]));
         w[g & 3] = _mm_sha256msg2_epu32(sum, before);
     }
     __m128i m = _mm_add_epi32(w[g & 3], _mm_load_si128((const __m128i *)(round_k + (size_t)4 * (size_t)g)));
-    l->cdgh = _mm_sha256rnds2_epu32(l->cdgh, l->abef, m);
-    l->abef = _mm_sha256rnds2_epu32(l->abef, l->cdgh, _mm_shuffle_epi32(m, 0x0e));
+    *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, m);
+    *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32(m, 0x0e));
 }
 
-__attribute__((target("sha,sse4.1,ssse3"))) static void two_blocks(uint32_t ha[8], const uint8_t *a, uint32_t hb[8],
-                                                                   const uint8_t *b)
+static const uint8_t *block_next(lane *l)
 {
-    lane x, y;
-    lane_load(&x, ha);
-    lane_load(&y, hb);
-    __m128i x0 = x.abef, x1 = x.cdgh, y0 = y.abef, y1 = y.cdgh;
+    if (l->whole > 0) {
+        const uint8_t *block = l->p;
+        l->p += 64;
+        l->whole--;
+        l->left--;
+        return block;
+    }
+    return l->end - 64 * l->left--;
+}
+
+/* The next block of each. */
+WITH_SHA static void step(lane *x, lane *y)
+{
+    const uint8_t *a = block_next(x), *b = block_next(y);
+    __m128i x0 = x->abef, x1 = x->cdgh, y0 = y->abef, y1 = y->cdgh, wx[4], wy[4];
 #pragma GCC unroll 16
     for (int g = 0; g < 16; g++) {
-        lane_rounds(&x, a, g);
-        lane_rounds(&y, b, g);
+        rounds(&x0, &x1, wx, a, g);
+        rounds(&y0, &y1, wy, b, g);
     }
-    x.abef = _mm_add_epi32(x.abef, x0), x.cdgh = _mm_add_epi32(x.cdgh, x1);
-    y.abef = _mm_add_epi32(y.abef, y0), y.cdgh = _mm_add_epi32(y.cdgh, y1);
-    lane_store(&x, ha);
-    lane_store(&y, hb);
+    x->abef = _mm_add_epi32(x->abef, x0), x->cdgh = _mm_add_epi32(x->cdgh, x1);
+    y->abef = _mm_add_epi32(y->abef, y0), y->cdgh = _mm_add_epi32(y->cdgh, y1);
 }
 
-typedef struct text { /* whole blocks where they lie, then the rest, padded */
-    uint32_t h[8];
-    const uint8_t *p;
-    size_t whole, blocks;
-    uint8_t rest[128];
-} text;
-
-static void text_begin(text *t, const kh_sha256_text *of)
+WITH_SHA static void begin(lane *l, const kh_sha256_text *of)
 {
-    static const uint32_t h[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     size_t left = of->n % 64, rest = left < 56 ? 64 : 128;
     uint64_t bits = __builtin_bswap64((uint64_t)of->n * 8);
-    memcpy(t->h, h, sizeof h);
-    t->p = of->p;
-    t->whole = of->n / 64;
-    t->blocks = t->whole + rest / 64;
-    memset(t->rest, 0, sizeof t->rest);
-    if (left > 0) memcpy(t->rest, t->p + of->n - left, left);
-    t->rest[left] = 0x80;
-    memcpy(t->rest + rest - 8, &bits, 8);
+    l->abef = _mm_set_epi32(0x6a09e667, (int)0xbb67ae85u, 0x510e527f, (int)0x9b05688cu);
+    l->cdgh = _mm_set_epi32(0x3c6ef372, (int)0xa54ff53au, 0x1f83d9ab, 0x5be0cd19);
+    l->p = of->p;
+    l->whole = of->n / 64;
+    l->left = l->whole + rest / 64;
+    l->end = l->rest + rest;
+    l->ret = of->ret;
+    memset(l->rest, 0, rest);
+    if (left > 0) memcpy(l->rest, l->p + 64 * l->whole, left);
+    l->rest[left] = 0x80;
+    memcpy(l->rest + rest - 8, &bits, 8);
 }
 
-static const uint8_t *block_of(const text *t, size_t i) { return i < t->whole ? t->p + 64 * i : t->rest + 64 * (i - t->whole); }
-
-static void text_end(const text *t, uint8_t ret[32])
+WITH_SHA static void end(const lane *l)
 {
-    uint32_t words[8];
-    for (int i = 0; i < 8; i++) words[i] = __builtin_bswap32(t->h[i]);
-    memcpy(ret, words, sizeof words);
+    __m128i feba = _mm_shuffle_epi32(l->abef, 0x1b), dchg = _mm_shuffle_epi32(l->cdgh, 0xb1);
+    _mm_storeu_si128((__m128i *)l->ret, swapped(_mm_blend_epi16(feba, dchg, 0xf0)));
+    _mm_storeu_si128((__m128i *)(l->ret + 16), swapped(_mm_alignr_epi8(dchg, feba, 8)));
 }
 
-static void two(const kh_sha256_text *a, const kh_sha256_text *b)
+typedef struct queue {
+    const kh_sha256_text *chain, *each;
+    uint32_t chain_cnt, cnt;
+} queue;
+
+static bool next(queue *q, bool chained, lane *l)
 {
-    text x, y;
-    text_begin(&x, a);
-    text_begin(&y, b);
-    size_t i = 0, both = x.blocks < y.blocks ? x.blocks : y.blocks;
-    uint32_t nobody[8] = {0}; /* goes beside what one has more */
-    for (; i < both; i++) two_blocks(x.h, block_of(&x, i), y.h, block_of(&y, i));
-    for (size_t j = i; j < x.blocks; j++) two_blocks(x.h, block_of(&x, j), nobody, block_of(&x, j));
-    for (size_t j = i; j < y.blocks; j++) two_blocks(y.h, block_of(&y, j), nobody, block_of(&y, j));
-    text_end(&x, a->ret);
-    text_end(&y, b->ret);
+    if (chained && q->chain_cnt > 0) begin(l, q->chain++), q->chain_cnt--;
+    else if (q->cnt > 0) begin(l, q->each++), q->cnt--;
+    else return false;
+    return true;
+}
+
+/* The one that still has blocks when the other has no text any more goes beside nobody. */
+WITH_SHA static void alone(queue *q, bool chained, lane *l)
+{
+    static const uint8_t nothing[128];
+    lane nobody;
+    do {
+        while (l->left > 0) {
+            nobody.abef = nobody.cdgh = _mm_setzero_si128();
+            nobody.whole = 0;
+            nobody.left = 1;
+            nobody.end = nothing + sizeof nothing;
+            step(l, &nobody);
+        }
+        end(l);
+    } while (next(q, chained, l));
+}
+
+static void both(queue q)
+{
+    lane x, y;
+    bool has_x = next(&q, true, &x), has_y = next(&q, false, &y);
+    while (has_x && has_y) {
+        for (size_t n = x.left < y.left ? x.left : y.left; n > 0; n--) step(&x, &y);
+        if (x.left == 0) {
+            end(&x);
+            has_x = next(&q, true, &x);
+        }
+        if (y.left == 0) {
+            end(&y);
+            has_y = next(&q, false, &y);
+        }
+    }
+    if (has_x) alone(&q, true, &x);
+    if (has_y) alone(&q, false, &y);
 }
 
 static bool usable(void)
@@ -131,13 +161,25 @@ static bool usable(void)
 }
 #else
 static bool usable(void) { return false; }
-static void two(const kh_sha256_text *a, const kh_sha256_text *b) { (void)a, (void)b; }
+typedef struct queue {
+    const kh_sha256_text *chain, *each;
+    uint32_t chain_cnt, cnt;
+} queue;
+static void both(queue q) { (void)q; }
 #endif
 
-void kh_sha256_each(const kh_sha256_text *texts, uint32_t cnt)
+static void one_by_one(const kh_sha256_text *texts, uint32_t cnt)
 {
-    uint32_t i = 0;
-    if (cnt > 1 && usable())
-        for (; i + 1 < cnt; i += 2) two(&texts[i], &texts[i + 1]);
-    for (; i < cnt; i++) kh_sha256(texts[i].p, texts[i].n, texts[i].ret);
+    for (uint32_t i = 0; i < cnt; i++) kh_sha256(texts[i].p, texts[i].n, texts[i].ret);
 }
+
+void kh_sha256_beside(const kh_sha256_text *chain, uint32_t chain_cnt, const kh_sha256_text *texts, uint32_t cnt)
+{
+    if (cnt + chain_cnt > 1 && usable()) both((queue){chain, texts, chain_cnt, cnt});
+    else {
+        one_by_one(chain, chain_cnt);
+        one_by_one(texts, cnt);
+    }
+}
+
+void kh_sha256_each(const kh_sha256_text *texts, uint32_t cnt) { kh_sha256_beside(NULL, 0, texts, cnt); }

@@ -29,14 +29,17 @@ void kh_merkle_node(const uint8_t left[32], const uint8_t right[32], uint8_t ret
 /* One level up; returns how many nodes it has. */
 static uint32_t level_up(uint8_t (*nodes)[32], uint32_t n)
 {
-    uint32_t i = 0;
-    for (; i + 3 < n; i += 4) {
-        uint8_t texts[2][NODE_SZ];
-        node_text(nodes[i], nodes[i + 1], texts[0]);
-        node_text(nodes[i + 2], nodes[i + 3], texts[1]);
-        kh_sha256_each((kh_sha256_text[]){{texts[0], NODE_SZ, nodes[i / 2]}, {texts[1], NODE_SZ, nodes[i / 2 + 1]}}, 2);
+    enum { AT_ONCE = 16 };
+    uint8_t bytes[AT_ONCE][NODE_SZ];
+    kh_sha256_text texts[AT_ONCE];
+    for (uint32_t i = 0, cnt; i < n / 2; i += cnt) {
+        for (cnt = 0; cnt < AT_ONCE && i + cnt < n / 2; cnt++) {
+            uint32_t up = i + cnt;
+            node_text(nodes[2 * up], nodes[2 * up + 1], bytes[cnt]);
+            texts[cnt] = (kh_sha256_text){bytes[cnt], NODE_SZ, nodes[up]}; /* written over only after it was read */
+        }
+        kh_sha256_each(texts, cnt);
     }
-    if (i + 1 < n) kh_merkle_node(nodes[i], nodes[i + 1], nodes[i / 2]);
     if (n % 2 == 1) memmove(nodes[n / 2], nodes[n - 1], 32);
     return n / 2 + n % 2;
 }

@@ -117,6 +117,35 @@ Test(crypto, what_is_refused)
     kh_aead_key_free(NULL);
 }
 
+/* A chain beside texts of other lengths: each link is of the digest before it, whatever number of either there is. */
+Test(crypto, sha256_beside)
+{
+    enum { max = 9, link_sz = 77, digest_at = 13 };
+    uint8_t bytes[1024], links[max][link_sz], heads[max + 1][32], found[max][32], want[32];
+    kh_sha256_text chain[max], texts[max];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 59 + i / 256);
+    for (uint32_t chain_cnt = 0; chain_cnt <= max; chain_cnt++)
+        for (uint32_t cnt = 0; cnt <= max; cnt++) {
+            for (uint32_t i = 0; i < chain_cnt; i++) {
+                memset(links[i], (int)i, link_sz);
+                chain[i] = (kh_sha256_text){links[i], link_sz, i + 1 < chain_cnt ? links[i + 1] + digest_at : heads[chain_cnt]};
+            }
+            for (uint32_t i = 0; i < cnt; i++) texts[i] = (kh_sha256_text){bytes + i, (size_t)i * 100, found[i]};
+            kh_sha256_beside(chain, chain_cnt, texts, cnt);
+            for (uint32_t i = 0; i < chain_cnt; i++) {
+                uint8_t link[link_sz];
+                memset(link, (int)i, link_sz);
+                if (i > 0) memcpy(link + digest_at, heads[i], 32);
+                kh_sha256(link, link_sz, i + 1 < chain_cnt ? heads[i + 1] : want);
+            }
+            cr_assert(chain_cnt == 0 || memcmp(heads[chain_cnt], want, 32) == 0, "%u links beside %u", chain_cnt, cnt);
+            for (uint32_t i = 0; i < cnt; i++) {
+                kh_sha256(texts[i].p, texts[i].n, want);
+                cr_assert(memcmp(found[i], want, 32) == 0, "%u links beside %u, the %u.", chain_cnt, cnt, i);
+            }
+        }
+}
+
 /* Two at a time is one by one: every pair of lengths around the blocks' ends, where they lie, and an odd one behind. */
 Test(crypto, sha256_each)
 {
