@@ -49,7 +49,6 @@ typedef struct kh_output { /* decoded, or to be encoded */
  * product, papers}. */
 size_t kh_payload_encode(const kh_output *output, uint8_t buf[KH_PAYLOAD_MAX_SZ]);
 KH_MUST kh_err kh_payload_decode(const uint8_t *p, size_t n, kh_output *ret); /* all but batch, op_index, op_digest */
-void kh_output_chain(const uint8_t head[32], const uint8_t payload_digest[32], uint8_t ret[32]);
 
 /* ---- leaves: data whose kh_merkle_leaf is the leaf ---- */
 #define KH_LEAF_HEAD_SZ (4u + KH_SALT_SZ + 4u + 8u + 32u) /* kind 0; salt; party; count; head */

@@ -14,17 +14,20 @@ typedef struct kh_attest_item {
     const uint8_t *batch, *op_digest, *payload;
     size_t payload_sz;
     uint8_t *ret_leaf; /* the leaf's hash */
-    uint8_t salt[KH_SALT_SZ], digest[32];
+    uint8_t salt[KH_SALT_SZ];
 } kh_attest_item;
-#define KH_ATTEST_AT_ONCE 2u
+#define KH_ATTEST_AT_ONCE 16u
 /* kh_attest_item_at: what a package holds at p, whose payload lies behind it; the leaf is the caller's. */
 void kh_attest_item_at(const uint8_t *p, kh_attest_item *ret);
-/* kh_attest_items hashes up to KH_ATTEST_AT_ONCE outputs of a party, beside each other: salts, digests of payloads, leaves. */
-void kh_attest_items(const uint8_t seed[32], const uint8_t chain[32], uint64_t height, kh_attest_item *items, uint32_t cnt);
+/* kh_attest_items hashes up to KH_ATTEST_AT_ONCE outputs of a party: salts, digests of payloads, leaves, and its chain of them,
+   whose head moves on. */
+void kh_attest_items(const uint8_t seed[32], const uint8_t chain[32], uint64_t height, kh_attest_item *items, uint32_t cnt,
+                     uint8_t head[32]);
 #define KH_SALT_TEXT_SZ 36u
 void kh_attest_salt_text(const uint8_t seed[32], uint32_t leaf, uint8_t ret[KH_SALT_TEXT_SZ]); /* what a salt is the hash of */
 void kh_attest_head_leaf(const uint8_t seed[32], uint32_t party, uint64_t count, const uint8_t head[32], uint8_t ret[32]);
-void kh_attest_fill_leaf(const uint8_t seed[32], uint32_t leaf, uint8_t ret[32]);
+/* kh_attest_fill_leaves: those from `from` up to cnt. */
+void kh_attest_fill_leaves(const uint8_t seed[32], uint32_t from, uint32_t cnt, uint8_t (*ret_leaves)[32]);
 /* kh_attest_top_leaf: of the upper tree; party 0 fills it up to a power of two, with a root of zeros. */
 void kh_attest_top_leaf(uint32_t party, const uint8_t root[32], uint8_t ret[32]);
 uint32_t kh_attest_power(uint32_t n); /* the power of two >= n; n <= 2^31 */

@@ -76,11 +76,14 @@ void kh_attest_item_at(const uint8_t *p, kh_attest_item *ret)
     ret->payload = p + KH_PACKAGE_ITEM_SZ;
 }
 
-void kh_attest_items(const uint8_t seed[32], const uint8_t chain[32], uint64_t height, kh_attest_item *items, uint32_t cnt)
+/* A party's chain is one text behind the other, so its links go beside the leaves, as two lanes of which neither waits. */
+void kh_attest_items(const uint8_t seed[32], const uint8_t chain[32], uint64_t height, kh_attest_item *items, uint32_t cnt,
+                     uint8_t head[32])
 {
-    kh_sha256_text texts[KH_ATTEST_AT_ONCE];
+    enum { HEAD_AT = 13, DIGEST_AT = HEAD_AT + 32, LINK_SZ = DIGEST_AT + 32 };
+    kh_sha256_text texts[KH_ATTEST_AT_ONCE], links[KH_ATTEST_AT_ONCE];
     uint8_t salts[KH_ATTEST_AT_ONCE][KH_SALT_TEXT_SZ], digests[KH_ATTEST_AT_ONCE][32],
-        leaves[KH_ATTEST_AT_ONCE][1 + KH_LEAF_RECEIPT_SZ];
+        leaves[KH_ATTEST_AT_ONCE][1 + KH_LEAF_RECEIPT_SZ], messages[KH_ATTEST_AT_ONCE][LINK_SZ];
     KH_ASSERT(cnt <= KH_ATTEST_AT_ONCE);
     if (cnt == 0) return;
     for (uint32_t i = 0; i < cnt; i++) {
@@ -90,19 +93,22 @@ void kh_attest_items(const uint8_t seed[32], const uint8_t chain[32], uint64_t h
     kh_sha256_each(texts, cnt);
     for (uint32_t i = 0; i < cnt; i++) {
         memcpy(items[i].salt, digests[i], KH_SALT_SZ);
-        texts[i] = (kh_sha256_text){items[i].payload, items[i].payload_sz, items[i].digest};
+        memcpy(messages[i], "kanhe/output", HEAD_AT); /* with its NUL */
+        texts[i] = (kh_sha256_text){items[i].payload, items[i].payload_sz, messages[i] + DIGEST_AT};
     }
     kh_sha256_each(texts, cnt);
+    memcpy(messages[0] + HEAD_AT, head, 32);
     for (uint32_t i = 0; i < cnt; i++) {
         const kh_attest_item *item = &items[i];
+        const uint8_t *digest = messages[i] + DIGEST_AT;
         bool receipt = item->kind == KH_OUTPUT_RECEIPT;
         leaves[i][0] = 0; /* as kh_merkle_leaf has it */
-        if (receipt)
-            leaf_receipt(item->salt, chain, height, item->batch, item->op_index, item->op_digest, item->digest, leaves[i] + 1);
-        else kh_leaf_notice(item->salt, chain, height, item->digest, leaves[i] + 1);
+        if (receipt) leaf_receipt(item->salt, chain, height, item->batch, item->op_index, item->op_digest, digest, leaves[i] + 1);
+        else kh_leaf_notice(item->salt, chain, height, digest, leaves[i] + 1);
         texts[i] = (kh_sha256_text){leaves[i], 1 + (receipt ? KH_LEAF_RECEIPT_SZ : KH_LEAF_NOTICE_SZ), item->ret_leaf};
+        links[i] = (kh_sha256_text){messages[i], LINK_SZ, i + 1 < cnt ? messages[i + 1] + HEAD_AT : head};
     }
-    kh_sha256_each(texts, cnt);
+    kh_sha256_beside(links, cnt, texts, cnt);
 }
 
 void kh_attest_head_leaf(const uint8_t seed[32], uint32_t party, uint64_t count, const uint8_t head[32], uint8_t ret[32])
@@ -113,12 +119,25 @@ void kh_attest_head_leaf(const uint8_t seed[32], uint32_t party, uint64_t count,
     kh_merkle_leaf(data, sizeof data, ret);
 }
 
-void kh_attest_fill_leaf(const uint8_t seed[32], uint32_t leaf, uint8_t ret[32])
+void kh_attest_fill_leaves(const uint8_t seed[32], uint32_t from, uint32_t cnt, uint8_t (*ret_leaves)[32])
 {
-    uint8_t salt[KH_SALT_SZ], data[KH_LEAF_FILL_SZ];
-    kh_attest_salt(seed, leaf, salt);
-    kh_leaf_fill(salt, data);
-    kh_merkle_leaf(data, sizeof data, ret);
+    kh_sha256_text texts[KH_ATTEST_AT_ONCE];
+    uint8_t salts[KH_ATTEST_AT_ONCE][KH_SALT_TEXT_SZ], digests[KH_ATTEST_AT_ONCE][32],
+        leaves[KH_ATTEST_AT_ONCE][1 + KH_LEAF_FILL_SZ];
+    for (uint32_t n; from < cnt; from += n) {
+        n = cnt - from < KH_ATTEST_AT_ONCE ? cnt - from : KH_ATTEST_AT_ONCE;
+        for (uint32_t i = 0; i < n; i++) {
+            kh_attest_salt_text(seed, from + i, salts[i]);
+            texts[i] = (kh_sha256_text){salts[i], KH_SALT_TEXT_SZ, digests[i]};
+        }
+        kh_sha256_each(texts, n);
+        for (uint32_t i = 0; i < n; i++) {
+            leaves[i][0] = 0; /* as kh_merkle_leaf has it */
+            kh_leaf_fill(digests[i], leaves[i] + 1);
+            texts[i] = (kh_sha256_text){leaves[i], sizeof leaves[i], ret_leaves[from + i]};
+        }
+        kh_sha256_each(texts, n);
+    }
 }
 
 void kh_attest_top_leaf(uint32_t party, const uint8_t root[32], uint8_t ret[32])

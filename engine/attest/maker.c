@@ -122,8 +122,7 @@ static void hash_added(const kh_maker *m, party *p)
         item->ret_leaf = p->leaves[item->leaf];
         p->hashed_sz += KH_PACKAGE_ITEM_SZ + item->payload_sz;
     }
-    kh_attest_items(p->seed, m->chain, m->height, items, cnt);
-    for (uint32_t i = 0; i < cnt; i++) kh_output_chain(p->head, items[i].digest, p->head);
+    kh_attest_items(p->seed, m->chain, m->height, items, cnt, p->head);
 }
 
 kh_err kh_maker_add(kh_maker *m, uint32_t party_id, const kh_output *output)
@@ -160,7 +159,7 @@ static kh_err end_party(const kh_maker *m, party *p, uint8_t ret_root[32])
     kh_err err = room_for_leaves(p, cnt);
     if (err != KH_OK) return err;
     kh_attest_head_leaf(p->seed, p->id, p->count, p->head, p->leaves[0]);
-    for (uint32_t i = p->output_cnt + 1; i < cnt; i++) kh_attest_fill_leaf(p->seed, i, p->leaves[i]);
+    kh_attest_fill_leaves(p->seed, p->output_cnt + 1, cnt, p->leaves);
     kh_merkle_root(p->leaves, cnt, ret_root);
     return KH_OK;
 }

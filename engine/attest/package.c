@@ -61,16 +61,13 @@ static bool take(const uint8_t *p, size_t n, const uint8_t chain[32], kh_package
             ret->items[i].leaf = hashed[cnt].leaf = i + 1;
             hashed[cnt].ret_leaf = leaves[i + 1];
         }
-        kh_attest_items(seed, chain, ret->height, hashed, cnt);
-        for (uint32_t k = 0; k < cnt; k++) {
-            memcpy(ret->items[first + k].salt, hashed[k].salt, KH_SALT_SZ);
-            kh_output_chain(ret->head, hashed[k].digest, ret->head);
-        }
+        kh_attest_items(seed, chain, ret->height, hashed, cnt, ret->head);
+        for (uint32_t k = 0; k < cnt; k++) memcpy(ret->items[first + k].salt, hashed[k].salt, KH_SALT_SZ);
     }
     ret->count = ret->count_before + ret->item_cnt;
     kh_attest_salt(seed, 0, ret->head_salt);
     kh_attest_head_leaf(seed, ret->party, ret->count, ret->head, leaves[0]);
-    for (uint32_t i = ret->item_cnt + 1; i < kh_attest_padded(ret->item_cnt); i++) kh_attest_fill_leaf(seed, i, leaves[i]);
+    kh_attest_fill_leaves(seed, ret->item_cnt + 1, kh_attest_padded(ret->item_cnt), leaves);
     return left == 0;
 }
 

@@ -1,6 +1,5 @@
 /* payload: the bytes of one output that a party's chain covers; one canonical form. */
 #include "attest/attest.h"
-#include "crypto/digest.h"
 
 /* {kind 1, 0 3, papers 4}, receipt or notice, for APPLY {product length 1, product}, a paper each {kind 1, number length 1,
    issuer length 1, 0, number, issuer}. */
@@ -93,12 +92,4 @@ kh_err kh_payload_decode(const uint8_t *p, size_t n, kh_output *ret)
     for (uint32_t i = 0; err == KH_OK && i < ret->paper_cnt; i++)
         if (!decode_paper(&at, end, &ret->papers[i])) err = KH_E_FORMAT;
     return err == KH_OK && at != end ? KH_E_FORMAT : err;
-}
-
-void kh_output_chain(const uint8_t head[32], const uint8_t payload_digest[32], uint8_t ret[32])
-{
-    uint8_t message[13 + 32 + 32] = "kanhe/output"; /* with its NUL */
-    memcpy(message + 13, head, 32);
-    memcpy(message + 45, payload_digest, 32);
-    kh_sha256(message, sizeof message, ret);
 }
