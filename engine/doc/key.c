@@ -68,18 +68,33 @@ kh_key kh_doc_key(kh_kind kind, kh_text number, kh_text issuer)
     return key;
 }
 
+/* The digits of v from its end on, while they are above the 1 in front, or whole of them. */
+static inline uint32_t digits_of(uint64_t v, uint32_t base, uint32_t whole, char *ret)
+{
+    uint32_t n = 0;
+    for (; whole != 0 ? n < whole : v > 1; v /= base) {
+        uint32_t digit = (uint32_t)(v % base);
+        ret[n++] = (char)(digit < 10 ? '0' + digit : 'A' + digit - 10);
+    }
+    return n;
+}
+
+/* A division of 128 bits is slow: one takes as many digits off the end as 64 bits hold. */
+static inline uint32_t unpack(unsigned __int128 v, uint32_t base, uint64_t power, uint32_t whole, char *ret)
+{
+    uint32_t n = 0;
+    for (; v >> 64 != 0; v /= power) n += digits_of((uint64_t)(v % power), base, whole, ret + n);
+    return n + digits_of((uint64_t)v, base, 0, ret + n);
+}
+
 uint32_t kh_doc_key_number(const kh_key *key, char *buf)
 {
     if (!kh_doc_key_packs(key)) return 0;
-    uint32_t base = key->b[1] == PACK_DIGITS ? 10 : 36, n = 0;
     unsigned __int128 v = 0;
     memcpy(&v, key->b + 2, 14);
-    char reversed[40];
-    while (v > 1 && n < sizeof reversed) {
-        uint32_t digit = (uint32_t)(v % base);
-        reversed[n++] = (char)(digit < 10 ? '0' + digit : 'A' + digit - 10);
-        v /= base;
-    }
+    char reversed[40]; /* 34 digits of 112 bits */
+    uint32_t n = key->b[1] == PACK_DIGITS ? unpack(v, 10, UINT64_C(10000000000000000000), 19, reversed)
+                                          : unpack(v, 36, UINT64_C(4738381338321616896), 12, reversed); /* 36^12 */
     for (uint32_t i = 0; i < n; i++) buf[i] = reversed[n - 1 - i];
     buf[n] = '\0';
     return n;
