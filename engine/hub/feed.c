@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include "crypto/digest.h"
 
-enum { TYPE_AT = 4, SEQUENCE_AT = 16, BODY_WAIT_MS = 5, FRAME_SMALL_SZ = 64 };
+enum { TYPE_AT = 4, SEQUENCE_AT = 16, BODY_WAIT_MS = 5, FRAME_SMALL_SZ = 64, DIGESTS_AT_ONCE = 16 };
 
 typedef struct feed {
     kh_hub *h;
@@ -143,10 +143,21 @@ static uint32_t hears(const kh_work *w, const batch *b, const kh_section *s)
     return m != NULL && (m->role == KH_MEMBER_REGULATOR || m->role == KH_MEMBER_SOURCE) ? m->id : 0;
 }
 
-static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const uint8_t *frame, size_t n, kh_code code)
+/* Digests of the section's next frames. */
+static void digest_frames(const kh_section *s, size_t at, uint8_t ret[DIGESTS_AT_ONCE][32])
+{
+    kh_sha256_text texts[DIGESTS_AT_ONCE];
+    uint32_t cnt = 0;
+    for (; cnt < DIGESTS_AT_ONCE && at < s->frames_sz; at += texts[cnt++].n)
+        texts[cnt] = (kh_sha256_text){s->frames + at, kh_load32(s->frames + at), ret[cnt]};
+    kh_sha256_each(texts, cnt);
+}
+
+static kh_err feed_frame(feed *f, batch *b, const kh_section *s, const uint8_t *frame, size_t n, const uint8_t digest[32],
+                         kh_code code)
 {
     kh_origin origin = {.batch = b->nth, .op_index = b->op_index++};
-    kh_sha256(frame, n, origin.digest);
+    memcpy(origin.digest, digest, 32);
     if (code != KH_C_OK) return refuse(f, hears(f->w, b, s), kh_load64(frame + SEQUENCE_AT), code, &origin);
     if (frame[TYPE_AT] == KH_OP_PARTY_KEY) f->h->key_block = f->w->height;
     return kh_run_add(f->run, frame, n, &origin);
@@ -171,11 +182,14 @@ static kh_err feed_section(feed *f, batch *b, const kh_section *s)
     bool small = s->kind == KH_SECTION_SIGNED && s->frames_sz <= KH_BUNDLE_MAX_SZ, together = false, good = false;
     kh_err err = small ? kh_judge_bundle(f->h, f->w, s, &good) : KH_OK;
     if (err == KH_OK && good) err = bundle_head(f, b, s, &together);
-    for (size_t at = 0; at < s->frames_sz && err == KH_OK;) {
+    uint8_t digests[DIGESTS_AT_ONCE][32];
+    uint32_t nth = 0;
+    for (size_t at = 0; at < s->frames_sz && err == KH_OK; nth++) {
         const uint8_t *frame = s->frames + at;
         size_t n = kh_load32(frame);
+        if (nth % DIGESTS_AT_ONCE == 0) digest_frames(s, at, digests);
         if (!together) err = make_room(f, n + FRAME_SMALL_SZ, 1);
-        if (err == KH_OK) err = feed_frame(f, b, s, frame, n, judge(f, b, s, good, frame, n));
+        if (err == KH_OK) err = feed_frame(f, b, s, frame, n, digests[nth % DIGESTS_AT_ONCE], judge(f, b, s, good, frame, n));
         at += n;
     }
     return err;

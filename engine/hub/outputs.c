@@ -3,7 +3,7 @@
 #include "hub/parts.h"
 #include <stdlib.h>
 
-enum { RESULT_HEAD_SZ = 16 };
+enum { RESULT_HEAD_SZ = 16, AHEAD = 16 };
 
 static kh_err begin(kh_hub *h, const kh_work *w)
 {
@@ -185,10 +185,29 @@ static kh_err end(kh_hub *h, const kh_run *r)
     return err;
 }
 
+/* fetch_names fetches where the papers' names of the next AHEAD outcomes are found, all of them at once; returns where these end.
+ */
+static size_t fetch_names(kh_hub *h, const kh_run *r, size_t at)
+{
+    kh_key keys[AHEAD];
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < AHEAD && at < r->results_sz; i++) {
+        const uint8_t *p = r->results + at;
+        uint32_t n = kh_load32(p + 8);
+        if (kh_load32(p + 4) == 0 && kh_receipt_first_key(p + RESULT_HEAD_SZ, n, &keys[cnt])) cnt++;
+        at += RESULT_HEAD_SZ + n;
+    }
+    kh_ledger_papers_ahead(kh_store_read_begin(h->options.store), keys, cnt);
+    kh_store_read_end(h->options.store);
+    return at;
+}
+
 kh_err kh_outputs_take(kh_hub *h, kh_run *r)
 {
+    size_t fetched = 0;
     kh_err err = h->outputs.height == 0 ? begin(h, r->work) : KH_OK;
     for (size_t at = 0; at < r->results_sz && err == KH_OK;) {
+        if (at == fetched) fetched = fetch_names(h, r, at);
         const uint8_t *p = r->results + at;
         uint32_t op_index = kh_load32(p), n = kh_load32(p + 8);
         err = kh_load32(p + 4) != 0 ? take_notice(h, p + RESULT_HEAD_SZ, n)

@@ -97,6 +97,8 @@ typedef struct kh_paper_view {
     uint32_t number_n, issuer_n;
 } kh_paper_view;
 bool kh_ledger_paper(const kh_ledger *l, const kh_key *key, kh_paper_view *ret);
+/* kh_ledger_papers_ahead fetches into the cache what kh_ledger_paper will touch of these keys: some 16 are best. */
+void kh_ledger_papers_ahead(const kh_ledger *l, const kh_key *keys, uint32_t n);
 
 typedef struct kh_fin_line_view {
     kh_key key;

@@ -71,6 +71,12 @@ bool kh_ledger_paper(const kh_ledger *l, const kh_key *key, kh_paper_view *ret)
     return true;
 }
 
+void kh_ledger_papers_ahead(const kh_ledger *l, const kh_key *keys, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) kh_index_prefetch_bucket(l->index, &keys[i]);
+    for (uint32_t i = 0; i < n; i++) kh_index_prefetch_record(l->index, &keys[i]);
+}
+
 bool kh_ledger_document(const kh_ledger *l, const kh_key *key, uint32_t bank, kh_doc_view *ret)
 {
     kh_key meant;

@@ -90,6 +90,13 @@ kh_err kh_receipt_decode(const uint8_t *p, size_t n, kh_receipt_line lines[KH_LI
     return KH_OK;
 }
 
+bool kh_receipt_first_key(const uint8_t *p, size_t n, kh_key *ret)
+{
+    if (n < RECEIPT_FIXED_SZ + RECEIPT_LINE_SZ || kh_load32(p + 44) == 0) return false;
+    memcpy(ret->b, p + RECEIPT_FIXED_SZ, sizeof ret->b);
+    return true;
+}
+
 size_t kh_notice_encode(const kh_notice *notice, uint8_t buf[KH_NOTICE_SZ])
 {
     memset(buf, 0, KH_NOTICE_SZ);

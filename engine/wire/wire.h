@@ -318,6 +318,8 @@ typedef struct kh_notice {
  * of 8. */
 size_t kh_receipt_encode(const kh_receipt *receipt, uint8_t buf[KH_RECEIPT_MAX_SZ]);
 KH_MUST kh_err kh_receipt_decode(const uint8_t *p, size_t n, kh_receipt_line lines[KH_LINES_MAX], kh_receipt *ret, size_t *ret_n);
+/* kh_receipt_first_key: of the first line of a receipt that was encoded by us; false: it has none. */
+bool kh_receipt_first_key(const uint8_t *p, size_t n, kh_key *ret);
 size_t kh_notice_encode(const kh_notice *notice, uint8_t buf[KH_NOTICE_SZ]);
 KH_MUST kh_err kh_notice_decode(const uint8_t *p, size_t n, kh_notice *ret, size_t *ret_n);
 #endif
