@@ -26,7 +26,7 @@ typedef struct kh_view_fin { /* one, with its texts and lines behind */
 } kh_view_fin;
 #define KH_VIEW_LINE_SZ 40u /* key 16, amount 8, allocated 8, currency 2, code 2, kind 1, number_n 1, issuer_n 1, 0 */
 typedef struct kh_view_slot {
-    uint32_t row, tag; /* row + 1, 0: empty; upper half of the number's hash, so that another number's row is not looked at */
+    uint32_t row, hash; /* row + 1, 0: empty; the number's, so that another number's row is not looked at */
 } kh_view_slot;
 typedef struct kh_view_table {
     kh_view_fin **rows;
@@ -36,6 +36,7 @@ typedef struct kh_view_table {
 } kh_view_table;
 void kh_view_table_free(kh_view_table *t);
 kh_view_fin **kh_view_table_find(kh_view_table *t, uint64_t id);      /* NULL: none */
+void kh_view_table_prefetch(const kh_view_table *t, uint64_t id);     /* of what find will touch first */
 KH_MUST kh_err kh_view_table_add(kh_view_table *t, kh_view_fin *fin); /* its id is not there yet; takes it over */
 /* kh_view_table_order makes `sorted` cover all rows. */
 KH_MUST kh_err kh_view_table_order(kh_view_table *t);

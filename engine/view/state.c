@@ -143,8 +143,10 @@ static kh_err tell(kh_view *v, const kh_output *o, uint64_t height, uint64_t num
 kh_err kh_view_apply(kh_view *v, const kh_package *package, uint64_t time_ns)
 {
     kh_output *o = &v->output;
-    for (uint32_t i = 0; i < package->item_cnt; i++)
+    for (uint32_t i = 0; i < package->item_cnt; i++) {
         if (kh_payload_decode(package->items[i].payload, package->items[i].payload_sz, o) != KH_OK) return KH_E_FORMAT;
+        if (o->kind == KH_OUTPUT_RECEIPT) kh_view_table_prefetch(&v->fins, o->receipt.financing);
+    }
     for (uint32_t i = 0; i < package->item_cnt; i++) {
         const kh_package_item *item = &package->items[i];
         kh_err err = kh_payload_decode(item->payload, item->payload_sz, o);

@@ -14,30 +14,49 @@ void kh_view_table_free(kh_view_table *t)
     *t = (kh_view_table){0};
 }
 
-/* The number's slot, or the empty one where it belongs; and its tag. */
-static kh_view_slot *slot_of(const kh_view_table *t, uint64_t id, uint32_t *ret_tag)
+static uint32_t hash_of(uint64_t id)
 {
     uint64_t hash = kh_xxh3(&id, sizeof id);
-    uint32_t at = (uint32_t)hash & (t->slot_cnt - 1), tag = (uint32_t)(hash >> 32);
-    while (t->slots[at].row != 0 && (t->slots[at].tag != tag || t->rows[t->slots[at].row - 1]->id != id))
+    return (uint32_t)(hash >> 32) ^ (uint32_t)hash;
+}
+
+/* The number's slot, or the empty one where it belongs. */
+static kh_view_slot *slot_of(const kh_view_table *t, uint64_t id, uint32_t hash)
+{
+    uint32_t at = hash & (t->slot_cnt - 1);
+    while (t->slots[at].row != 0 && (t->slots[at].hash != hash || t->rows[t->slots[at].row - 1]->id != id))
         at = (at + 1) & (t->slot_cnt - 1);
-    *ret_tag = tag;
     return &t->slots[at];
 }
 
-static void fill(kh_view_table *t, uint32_t row)
+void kh_view_table_prefetch(const kh_view_table *t, uint64_t id)
 {
-    uint32_t tag;
-    kh_view_slot *slot = slot_of(t, t->rows[row]->id, &tag);
-    KH_ASSERT(slot->row == 0);
-    *slot = (kh_view_slot){row + 1, tag};
+    if (t->slot_cnt != 0) __builtin_prefetch(&t->slots[hash_of(id) & (t->slot_cnt - 1)], 1);
 }
 
 kh_view_fin **kh_view_table_find(kh_view_table *t, uint64_t id)
 {
     if (t->cnt == 0) return NULL;
-    uint32_t tag, row = slot_of(t, id, &tag)->row;
+    uint32_t row = slot_of(t, id, hash_of(id))->row;
     return row != 0 ? &t->rows[row - 1] : NULL;
+}
+
+/* Slots hold all that places them: no row is looked at. */
+static kh_err grow_slots(kh_view_table *t)
+{
+    uint32_t slot_cnt = t->slot_cnt == 0 ? SLOTS_MIN : t->slot_cnt * 2;
+    kh_view_slot *slots = slot_cnt != 0 ? calloc(slot_cnt, sizeof *slots) : NULL;
+    if (slots == NULL) return KH_E_NOMEM;
+    for (uint32_t i = 0; i < t->slot_cnt; i++) {
+        uint32_t at = t->slots[i].hash & (slot_cnt - 1);
+        if (t->slots[i].row == 0) continue;
+        while (slots[at].row != 0) at = (at + 1) & (slot_cnt - 1);
+        slots[at] = t->slots[i];
+    }
+    free(t->slots);
+    t->slots = slots;
+    t->slot_cnt = slot_cnt;
+    return KH_OK;
 }
 
 static kh_err grow(kh_view_table *t)
@@ -49,23 +68,18 @@ static kh_err grow(kh_view_table *t)
         t->rows = rows;
         t->cap = cap;
     }
-    if (t->cnt + 1 <= t->slot_cnt / 3 * 2) return KH_OK;
-    uint32_t slot_cnt = t->slot_cnt == 0 ? SLOTS_MIN : t->slot_cnt * 2;
-    kh_view_slot *slots = slot_cnt != 0 ? calloc(slot_cnt, sizeof *slots) : NULL;
-    if (slots == NULL) return KH_E_NOMEM;
-    free(t->slots);
-    t->slots = slots;
-    t->slot_cnt = slot_cnt;
-    for (uint32_t i = 0; i < t->cnt; i++) fill(t, i);
-    return KH_OK;
+    return t->cnt + 1 <= t->slot_cnt / 3 * 2 ? KH_OK : grow_slots(t);
 }
 
 kh_err kh_view_table_add(kh_view_table *t, kh_view_fin *fin)
 {
     kh_err err = grow(t);
     if (err != KH_OK) return err;
+    uint32_t hash = hash_of(fin->id);
+    kh_view_slot *slot = slot_of(t, fin->id, hash);
+    KH_ASSERT(slot->row == 0);
     t->rows[t->cnt] = fin;
-    fill(t, t->cnt++);
+    *slot = (kh_view_slot){++t->cnt, hash};
     return KH_OK;
 }
 
