@@ -25,6 +25,8 @@ struct kh_heights {
     uint64_t end, newest;
     size_t mark_cnt, mark_cap;
     uint32_t since_mark; /* records, the marked one too */
+    uint32_t recent_cnt;
+    mark recent[SPARSE]; /* the last records, none of them left out: those are looked for, again and again */
     kh_file *to;         /* what stays, written anew while a drop goes on; NULL: none does */
     uint64_t from;       /* where it begins here, */
     uint64_t copied;     /* and up to where it is written */
@@ -80,6 +82,11 @@ static kh_err note(kh_heights *h, uint64_t height, uint64_t at, uint32_t size)
         h->since_mark = 0;
     }
     h->since_mark++;
+    if (h->recent_cnt == SPARSE) {
+        h->recent_cnt /= 2;
+        memcpy(h->recent, h->recent + h->recent_cnt, h->recent_cnt * sizeof *h->recent);
+    }
+    h->recent[h->recent_cnt++] = (mark){height, at};
     h->end = at + size;
     h->newest = height;
     return KH_OK;
@@ -91,7 +98,7 @@ static kh_err walk(kh_heights *h, uint64_t last, uint64_t whole, bool sound)
     uint64_t size = 0;
     kh_err err = h->disk->size(h->disk->self, h->file, &size);
     h->end = h->newest = 0;
-    h->mark_cnt = 0;
+    h->mark_cnt = h->recent_cnt = 0;
     while (err == KH_OK && h->end < (sound ? size : whole)) {
         head of = {0};
         uint8_t *p = NULL;
@@ -197,6 +204,13 @@ static uint64_t start_of(const kh_heights *h, uint64_t height)
 static kh_err place_of(const kh_heights *h, uint64_t height, uint64_t *ret_at, uint64_t *ret_above)
 {
     uint64_t at = start_of(h, height), found = UINT64_MAX;
+    if (h->recent_cnt != 0 && h->recent[0].height <= height) {
+        uint32_t i = h->recent_cnt;
+        while (h->recent[i - 1].height > height) i--;
+        *ret_at = h->recent[i - 1].at;
+        *ret_above = i < h->recent_cnt ? h->recent[i].at : h->end;
+        return KH_OK;
+    }
     while (at < h->end) {
         head of;
         kh_err err = read_head(h, at, &of);
@@ -325,8 +339,12 @@ static void begin_at(kh_heights *h, const head *first)
     for (size_t i = 1; i < h->mark_cnt; i++)
         if (h->marks[i].at > h->from) h->marks[kept++] = (mark){h->marks[i].height, h->marks[i].at - h->from};
     h->mark_cnt = kept;
+    kept = 0;
+    for (uint32_t i = 0; i < h->recent_cnt; i++)
+        if (h->recent[i].at >= h->from) h->recent[kept++] = (mark){h->recent[i].height, h->recent[i].at - h->from};
+    h->recent_cnt = (uint32_t)kept;
     h->end -= h->from;
-    if (kept == 0) h->newest = 0;
+    if (h->mark_cnt == 0) h->newest = 0;
 }
 
 kh_err kh_heights_drop_end(kh_heights *h)
