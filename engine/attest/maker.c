@@ -18,7 +18,6 @@ struct kh_maker {
     party *parties;
     uint8_t (*top)[32]; /* the upper tree: its leaves, then each level above */
     kh_err err;         /* the first that begin or add met */
-    uint8_t payload[KH_PAYLOAD_MAX_SZ];
 };
 
 kh_err kh_maker_new(kh_maker **ret)
@@ -134,17 +133,16 @@ kh_err kh_maker_add(kh_maker *m, uint32_t party_id, const kh_output *output)
     bool receipt = output->kind == KH_OUTPUT_RECEIPT;
     const uint8_t *batch = receipt ? output->batch : zeros, *op_digest = receipt ? output->op_digest : zeros;
     uint32_t op_index = receipt ? output->op_index : 0, leaf = p->output_cnt + 1;
-    size_t n = kh_payload_encode(output, m->payload);
     m->err = room_for_leaves(p, leaf + 1);
-    if (m->err == KH_OK) m->err = room_for_body(p, KH_PACKAGE_ITEM_SZ + n);
+    if (m->err == KH_OK) m->err = room_for_body(p, KH_PACKAGE_ITEM_SZ + KH_PAYLOAD_MAX_SZ);
     if (m->err != KH_OK) return m->err;
     uint8_t *at = p->body + p->body_sz;
+    size_t n = kh_payload_encode(output, at + KH_PACKAGE_ITEM_SZ);
     kh_store32(at, output->kind);
     kh_store32(at + 4, op_index);
     memcpy(at + 8, batch, 32);
     memcpy(at + 40, op_digest, 32);
     kh_store32(at + 72, (uint32_t)n);
-    memcpy(at + KH_PACKAGE_ITEM_SZ, m->payload, n);
     p->body_sz += KH_PACKAGE_ITEM_SZ + n;
     p->count++;
     p->output_cnt++;
