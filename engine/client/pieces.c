@@ -163,18 +163,30 @@ static bool put_many(kh_piece *piece, size_t *cap, char c, uint64_t n)
     return well;
 }
 
-/* same_as_before: does this row agree with the one before in the columns that hold lines together? Remembers it. */
+static bool is_number(kh_text text)
+{
+    bool digits = true;
+    for (uint32_t i = 0; i < text.n; i++) digits = digits && text.p[i] >= '0' && text.p[i] <= '9';
+    return digits;
+}
+
+/* same_as_before: does this row agree with the one before in the columns that hold lines together? Remembers it. One that shows
+   none of them, because it cannot be read or its id is no number, stays with those before it; so do those behind it that agree
+   with them. */
 static bool same_as_before(kh_pieces *s)
 {
     char key[KEY_MAX];
-    size_t n = 0;
-    for (uint32_t i = 0; i < s->key_cnt && s->row.code == KH_C_OK; i++) {
+    size_t n = 0, shown = 0;
+    for (uint32_t i = 0; i < s->key_cnt; i++) {
         kh_text text = s->row.get(&s->row, s->keys[i]);
+        if (strcmp(s->keys[i], "id") == 0 && !is_number(text)) text.n = 0;
+        shown += text.n;
         size_t m = text.n < KEY_MAX / 8 - 1 ? text.n : KEY_MAX / 8 - 1;
         if (m > 0) memcpy(key + n, text.p, m);
         n += m;
         key[n++] = '\x1f';
     }
+    if (shown == 0) return s->key_cnt > 0;
     bool same = n > 0 && n == s->key_n && memcmp(key, s->key, n) == 0;
     memcpy(s->key, key, n);
     s->key_n = n;

@@ -189,7 +189,7 @@ typedef struct kh_fin_asked { /* what a request said, for the lines and fields t
     kh_currency currency;
     uint64_t amount;
     kh_code code; /* not OK: refused before the ledger */
-    char why[160];
+    char why[256];
     const kh_paper_name *papers;
     uint32_t paper_cnt;
     const kh_paper_name *known; /* what the lines are called where the request does not say it */

@@ -133,6 +133,18 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
     return result;
 }
 
+/* What goes with some events alone; another's is refused, not passed over. */
+static kh_result options_of(kh_engine *e, const kh_event_request *request, kh_event event)
+{
+    bool money = event == KH_EV_DISBURSE || event == KH_EV_REPAY, released = event == KH_EV_REJECT || event == KH_EV_WITHDRAW;
+    const char *what = request->amount != NULL && !money  ? "an amount goes with disburse and repay"
+                       : request->allot_cnt > 0 && !money ? "parts for documents (allot) go with disburse and repay"
+                       : request->source != NULL && event != KH_EV_REPAY ? "a source goes with repay"
+                       : request->reason != NULL && !released            ? "a reason goes with reject and withdraw"
+                                                                         : NULL;
+    return what == NULL ? KH_DONE : kh_embed_fail(e, KH_MISUSE, "%s, not with %s", what, request->event);
+}
+
 kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, const kh_result_sink *sink)
 {
     kh_principal who;
@@ -140,7 +152,8 @@ kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, c
     if (!kh_event_of_word(kh_text_of(request->event), &event))
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no event: accept approve reject withdraw disburse repay reverse",
                              request->event);
-    kh_result result = bank_of(engine, request->as, request->id, sink, &who);
+    kh_result result = options_of(engine, request, event);
+    if (result == KH_DONE) result = bank_of(engine, request->as, request->id, sink, &who);
     if (result != KH_DONE) return result;
     char owner[KH_ISSUER_MAX + 1];
     /* the currency of an event's amounts is its financing's, and its enterprise owns the documents; a financing that is not there

@@ -9,10 +9,14 @@ enum { GROUP = 2048 };
 static const char *const columns[] = {"kind",      "number",    "owner_id",    "currency",    "amount",  "date",
                                       "issuer_id", "direction", "contract_no", "want_amount", "version", "invoice_code"};
 
+/* What names the paper; and what a bank proves that it holds it with. */
+#define NEEDED UINT64_C(0x03)
+#define NEEDED_BY_A_BANK UINT64_C(0x1f)
+
 typedef struct asked {
     uint64_t line;
     kh_code refused;
-    char why[120];
+    char why[256];
     kh_paper_name paper;
 } asked;
 
@@ -206,6 +210,7 @@ static kh_err read_all(checker *c, const kh_input *input)
     kh_input_source_begin(&source, input);
     kh_err err = kh_rows_open(&source.source, columns, sizeof columns / sizeof columns[0], &rows);
     if (err != KH_OK) return err;
+    kh_rows_need(rows, (kh_access_rights(&c->who, KH_ASK_VERIFY) & KH_NEEDS_PROOF) != 0 ? NEEDED_BY_A_BANK : NEEDED);
     while (err == KH_OK && kh_rows_next(rows, &row, &err)) {
         if (!ask(&row, &c->who, &c->asked[c->n], &c->questions[c->n]))
             c->questions[c->n] = (kh_question){.kind = KH_KIND_INVOICE};

@@ -86,7 +86,12 @@ typedef struct kh_row_view {
 } kh_row_view;
 /* kh_rows_open: CSV or JSON Lines, by content; columns[] (1 to KH_ROW_COLUMNS_MAX) are lent until kh_rows_close. */
 KH_MUST kh_err kh_rows_open(const kh_bytes_source *source, const char *const columns[], uint32_t column_cnt, kh_rows **ret);
-/* kh_rows_next: a row's texts are lent until the next call. A header that repeats a column, or names none, is one refused row. */
+/* kh_rows_need: before the first row: a header (CSV) without one of these, bit i the i-th of columns[], is refused by name;
+   `kind` may lack where the number's column says it. */
+void kh_rows_need(kh_rows *r, uint64_t columns);
+/* kh_rows_next: a row's texts are lent until the next call. A header that repeats a column, names none or lacks a needed one is
+   one refused row, and the last. A refused row has no values, but for one of too many or too few cells: those under their
+   columns. */
 bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err);
 const char *const *kh_rows_warnings(const kh_rows *r);
 /* kh_rows_header: the header of a CSV as it stands there, with what is before it and its newline; {NULL,0}: JSON Lines, or there

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define NEEDED ((UINT64_C(1) << (KH_COL_DATE + 1)) - 1)
+_Static_assert(KH_COL_KIND == 0 && KH_COL_DATE == 5, "the six stand first");
+
 typedef struct slot {
     kh_item item;
     char texts[KH_COLUMNS_TEXT_SZ];
@@ -17,11 +20,10 @@ struct kh_lines {
     kh_rows *rows;
     const kh_feed *feed;
     kh_kind kind;
-    bool header_checked, pending, stopped;
+    bool pending, stopped;
     uint32_t current; /* the slot of the pending document */
     uint64_t given;   /* items */
     slot slots[2];
-    char why[256];
 };
 
 kh_err kh_lines_open(kh_input *input, kh_format format, kh_kind kind, const kh_feed *feed, kh_lines **ret)
@@ -33,6 +35,8 @@ kh_err kh_lines_open(kh_input *input, kh_format format, kh_kind kind, const kh_f
         free(l);
         return err;
     }
+    /* the six columns that every document needs; its kind may come from elsewhere */
+    kh_rows_need(l->rows, kind != KH_KIND_ANY ? NEEDED & ~(UINT64_C(1) << KH_COL_KIND) : NEEDED);
     l->kind = kind;
     l->feed = feed;
     *ret = l;
@@ -71,20 +75,6 @@ static bool refuse(kh_lines *l, kh_item *ret, uint64_t line, const char *why)
     ret->why = why;
     l->given++;
     return true;
-}
-
-/* A header must have the six columns that every document needs (`kind` unless it comes from elsewhere). */
-static bool header_is_complete(kh_lines *l)
-{
-    uint32_t n = 0;
-    l->header_checked = true;
-    for (uint32_t i = KH_COL_KIND; i <= KH_COL_DATE; i++) {
-        bool known = i == KH_COL_KIND && (l->kind != KH_KIND_ANY || kh_rows_number_form(l->rows) != KH_FORM_ANY);
-        if (known || kh_rows_has(l->rows, i)) continue;
-        n += (uint32_t)snprintf(l->why + n, sizeof l->why - n, "%s%s", n == 0 ? "The header has no column " : ", ",
-                                kh_import_columns[i]);
-    }
-    return n == 0;
 }
 
 static bool same_key(const kh_op_document *a, const kh_op_document *b)
@@ -141,7 +131,6 @@ static bool at_end(kh_lines *l, kh_item *ret, kh_err err, kh_err *ret_err)
     }
     if (l->stopped || l->given != 0) return false;
     l->stopped = true;
-    if (kh_rows_has(l->rows, KH_COL_NUMBER) && !header_is_complete(l)) return refuse(l, ret, 1, l->why);
     return refuse(l, ret, 1, "The file holds no line.");
 }
 
@@ -152,10 +141,6 @@ bool kh_lines_next(kh_lines *l, kh_item *ret, kh_err *ret_err)
         kh_err err = KH_OK;
         uint64_t byte = kh_rows_offset(l->rows);
         if (!kh_rows_next(l->rows, &row, &err)) return at_end(l, ret, err, ret_err);
-        if (!l->header_checked && row.code == KH_C_OK && !header_is_complete(l)) {
-            l->stopped = true;
-            return refuse(l, ret, 1, l->why);
-        }
         slot *s = &l->slots[1 - l->current], *pending = &l->slots[l->current];
         kh_document_of_columns(&row, l->kind, l->feed, s->texts, sizeof s->texts, &s->item);
         s->item.byte = byte;

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
+#include <string.h>
 
 kh_err kh_rows_open_input(kh_input *input, kh_format format, const char *const columns[], uint32_t column_cnt, kh_rows **ret)
 {
@@ -61,12 +61,12 @@ kh_text kh_rows_record(const kh_rows *r, uint64_t *ret_offset)
     return r->record;
 }
 
+void kh_rows_need(kh_rows *r, uint64_t columns) { r->needed = columns; }
 const char *const *kh_rows_warnings(const kh_rows *r) { return r->warnings; }
 kh_text kh_rows_value(const kh_rows *r, uint32_t column) { return r->values[column]; }
 kh_number_form kh_rows_number_form(const kh_rows *r) { return r->number_form; }
 uint64_t kh_rows_offset(const kh_rows *r) { return kh_input_offset(r->input); }
 
-/* Names a column that is ignored, once. */
 void kh_rows_ignored(kh_rows *r, kh_text column)
 {
     if (column.n == 0 || column.n > KH_COLUMN_NAME_MAX || r->ignored_cnt == KH_CELLS_MAX || !kh_utf8_valid(column)) return;
@@ -100,14 +100,6 @@ kh_number_form kh_rows_form_of(const kh_row_view *row)
     return row->get == value_of ? ((const kh_rows *)row->self)->number_form : KH_FORM_ANY;
 }
 
-bool kh_rows_has(const kh_rows *r, uint32_t column)
-{
-    if (r->json) return true;
-    for (uint32_t i = 0; i < r->cell_cnt; i++)
-        if (r->meaning[i] == (int)column) return true;
-    return false;
-}
-
 /* The text of a record as it can be shown: without its newline, cut. */
 static void keep_raw(kh_rows *r, kh_row_view *ret, const char *p, size_t n)
 {
@@ -120,6 +112,7 @@ static void keep_raw(kh_rows *r, kh_row_view *ret, const char *p, size_t n)
 
 static bool refuse(kh_rows *r, kh_row_view *ret, uint64_t line, const char *p, size_t n)
 {
+    memset(r->values, 0, r->column_cnt * sizeof r->values[0]);
     ret->line = line;
     ret->code = KH_C_FORMAT;
     ret->why = r->why;
@@ -146,97 +139,6 @@ static bool is_blank(const char *p, size_t n)
     return true;
 }
 
-/* A carriage return outside quotes that ends neither a CRLF nor the record: a line end of old Macintosh systems, which are not
- * read. */
-static bool has_bare_cr(const char *p, size_t n)
-{
-    bool quoted = false;
-    for (size_t i = 0; i + 1 < n; i++) {
-        if (p[i] == '"') quoted = !quoted;
-        if (!quoted && p[i] == '\r' && p[i + 1] != '\n') return true;
-    }
-    return false;
-}
-
-static bool say_bare_cr(kh_rows *r)
-{
-    snprintf(r->why, sizeof r->why, "A line ends with CR alone, as on old Macintosh systems: save the file with LF or CRLF.");
-    return false;
-}
-
-/* Some write semicolons, tabs or bars: without a comma, what the header has most of outside quotes. */
-static char delimiter_of(const char *p, size_t n)
-{
-    size_t commas = 0, semicolons = 0, tabs = 0, bars = 0;
-    bool quoted = false;
-    for (size_t i = 0; i < n && (quoted || p[i] != '\n'); i++) {
-        if (p[i] == '"') quoted = !quoted;
-        if (quoted) continue;
-        commas += p[i] == ',';
-        semicolons += p[i] == ';';
-        tabs += p[i] == '\t';
-        bars += p[i] == '|';
-    }
-    if (commas > 0 || semicolons + tabs + bars == 0) return ',';
-    if (semicolons >= tabs && semicolons >= bars) return ';';
-    return tabs >= bars ? '\t' : '|';
-}
-
-/* Spreadsheets may say before the header what parts the cells: sep=; alone in a line, in quotes or not. What it says, and the
-   line's length; 0: the text does not begin with such a whole line. */
-static char separator_line(const char *p, size_t n, size_t *ret_n)
-{
-    const char *newline = memchr(p, '\n', n < 16 ? n : 16), *end = newline;
-    if (newline == NULL) return 0;
-    if (end > p && end[-1] == '\r') end--;
-    bool quoted = end - p == 7 && p[0] == '"' && end[-1] == '"';
-    const char *word = quoted ? p + 1 : p;
-    if (end - p != (quoted ? 7 : 5) || strncasecmp(word, "sep=", 4) != 0 || memchr(",;\t|:^~", word[4], 7) == NULL) return 0;
-    *ret_n = (size_t)(newline - p) + 1;
-    return word[4];
-}
-
-static bool read_header(kh_rows *r, const kh_text cells[], uint32_t cnt)
-{
-    uint64_t seen = 0;
-    if (has_bare_cr(r->record.p, r->record.n)) return say_bare_cr(r);
-    r->cell_cnt = cnt;
-    for (uint32_t i = 0; i < cnt; i++) {
-        kh_number_form form;
-        if (cells[i].n != 0) r->named_cnt = i + 1;
-        int column = kh_column_find(cells[i], r->columns, r->column_cnt, &form);
-        r->meaning[i] = (int16_t)column;
-        if (column < 0) {
-            kh_rows_ignored(r, cells[i]);
-            continue;
-        }
-        if (seen >> column & 1) {
-            snprintf(r->why, sizeof r->why, "The header names the column %s twice.", r->columns[column]);
-            return false;
-        }
-        seen |= UINT64_C(1) << column;
-        if (form != KH_FORM_ANY) r->number_form = form;
-    }
-    if (seen != 0) return true;
-    snprintf(r->why, sizeof r->why, "The first line names no known column; it must be the header.");
-    return false;
-}
-
-/* The header as it can stand before other lines; the lines before it, blank or a separator's, are lines too. */
-static void keep_header(kh_rows *r, uint32_t lines)
-{
-    uint64_t before = r->line - lines - 1;
-    uint32_t n = 0;
-    r->header_n = 0;
-    if (before > KH_LINE_MAX_SZ || (r->header = malloc(before + r->record.n + 8)) == NULL) return;
-    if (r->separator != 0) n = (uint32_t)sprintf(r->header, "sep=%c", r->separator);
-    memset(r->header + n, '\n', before);
-    n += (uint32_t)before;
-    memcpy(r->header + n, r->record.p, r->record.n);
-    r->header_n = n + r->record.n;
-    if (r->header[r->header_n - 1] != '\n') r->header[r->header_n++] = '\n';
-}
-
 static bool all_empty(const kh_text cells[], uint32_t cnt)
 {
     while (cnt > 0 && cells[cnt - 1].n == 0) cnt--;
@@ -247,13 +149,20 @@ static bool take_cells(kh_rows *r, const kh_text cells[], uint32_t cnt)
 {
     while (cnt > r->cell_cnt && cells[cnt - 1].n == 0) cnt--;
     if (cnt > r->cell_cnt || cnt < r->named_cnt) { /* cells under no name may be left out at the end */
-        if (has_bare_cr(r->record.p, r->record.n)) return say_bare_cr(r);
+        if (kh_rows_bare_cr(r->record.p, r->record.n)) return kh_rows_say_bare_cr(r);
         snprintf(r->why, sizeof r->why, "The line has %u cells, the header %u.", cnt, r->cell_cnt);
         return false;
     }
     for (uint32_t i = 0; i < cnt; i++)
         if (r->meaning[i] >= 0) r->values[r->meaning[i]] = cells[i];
     return true;
+}
+
+/* What a line with another number of cells than the header shows all the same. */
+static void show_cells(kh_rows *r, const kh_text cells[], uint32_t cnt)
+{
+    for (uint32_t i = 0; i < cnt && i < r->cell_cnt; i++)
+        if (r->meaning[i] >= 0) r->values[r->meaning[i]] = cells[i];
 }
 
 /* Leaves what remains of an over-long line, in bounded memory. False: the file ended with it. */
@@ -275,7 +184,7 @@ static bool too_long(kh_rows *r, kh_row_view *ret, const char *p, size_t n)
 {
     r->record = (kh_text){p, (uint32_t)(n <= KH_LINE_MAX_SZ ? n : KH_LINE_MAX_SZ + 1)};
     r->record_offset = kh_input_offset(r->input);
-    if (!r->json && !r->header_read && has_bare_cr(p, r->record.n)) (void)say_bare_cr(r);
+    if (!r->json && !r->header_read && kh_rows_bare_cr(p, r->record.n)) (void)kh_rows_say_bare_cr(r);
     else snprintf(r->why, sizeof r->why, "The line is longer than %u bytes.", KH_LINE_MAX_SZ);
     refuse(r, ret, r->line, p, n);
     r->skipping = true;
@@ -311,14 +220,14 @@ bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err)
             break;
         }
         if (!r->json && !r->header_read) {
-            char said = r->separator == 0 ? separator_line(p, n, &record_n) : 0;
+            char said = r->separator == 0 ? kh_rows_separator(p, n, &record_n) : 0;
             if (said != 0) {
                 r->separator = said;
                 r->line++;
                 kh_input_take(r->input, record_n);
                 continue;
             }
-            r->delimiter = r->separator != 0 ? r->separator : delimiter_of(p, n < KH_LINE_MAX_SZ ? n : KH_LINE_MAX_SZ);
+            r->delimiter = r->separator != 0 ? r->separator : kh_rows_delimiter(p, n < KH_LINE_MAX_SZ ? n : KH_LINE_MAX_SZ);
         }
         kh_scan scan = scan_record(r, p, n, last, cells, &cnt, &record_n, &lines);
         if (scan == KH_SCAN_MORE) {
@@ -339,13 +248,15 @@ bool kh_rows_next(kh_rows *r, kh_row_view *ret, kh_err *ret_err)
         if (scan == KH_SCAN_OK && !r->json && cells[0].n == 0 && all_empty(cells, cnt)) continue;
         if (scan == KH_SCAN_OK && !r->json && !r->header_read) {
             r->header_read = true;
-            keep_header(r, lines);
-            if (read_header(r, cells, cnt)) continue;
+            kh_rows_keep_header(r, lines);
+            if (kh_rows_read_header(r, cells, cnt)) continue;
             scan = KH_SCAN_REFUSED;
             r->stopped = true;
         } else if (scan == KH_SCAN_REFUSED && !r->json && !r->header_read) r->stopped = true;
-        if (scan == KH_SCAN_OK && !r->json && !take_cells(r, cells, cnt)) scan = KH_SCAN_REFUSED;
-        if (scan == KH_SCAN_REFUSED) return refuse(r, ret, line, p, record_n);
+        bool taken = scan != KH_SCAN_OK || r->json || take_cells(r, cells, cnt);
+        if (scan == KH_SCAN_REFUSED || !taken) (void)refuse(r, ret, line, p, record_n);
+        if (!taken) show_cells(r, cells, cnt);
+        if (scan == KH_SCAN_REFUSED || !taken) return true;
         ret->line = line;
         ret->raw = p;
         while (record_n > 0 && (p[record_n - 1] == '\n' || p[record_n - 1] == '\r')) record_n--;
@@ -367,9 +278,9 @@ kh_format kh_rows_detect(kh_input *input, const char *const columns[], uint32_t 
     if (p[at] == '{') return KH_FORMAT_JSONL;
     if (p[at] == '[') return KH_FORMAT_AUTO; /* an array, of which a line may look like a header */
     size_t separator_n = 0;
-    char separator = separator_line(p + at, n - at, &separator_n);
+    char separator = kh_rows_separator(p + at, n - at, &separator_n);
     at += separator_n;
-    char delimiter = separator != 0 ? separator : delimiter_of(p + at, n - at);
+    char delimiter = separator != 0 ? separator : kh_rows_delimiter(p + at, n - at);
     for (size_t begin = at; at <= n; at++) {
         if (at < n && p[at] != delimiter && p[at] != '\n' && p[at] != '\r' && p[at] != '"') continue;
         kh_number_form form;

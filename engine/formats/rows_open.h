@@ -14,8 +14,6 @@ kh_text kh_rows_value(const kh_rows *r, uint32_t column);
 kh_number_form kh_rows_number_form(const kh_rows *r);
 /* kh_rows_form_of: the same of any view; ANY for one that is not from rows. */
 kh_number_form kh_rows_form_of(const kh_row_view *row);
-/* kh_rows_has: the header names the column (CSV); true for JSON Lines. Valid after the first kh_rows_next. */
-bool kh_rows_has(const kh_rows *r, uint32_t column);
 /* kh_rows_is: the view is one of these rows', opened with exactly these columns. */
 bool kh_rows_is(const kh_row_view *row, const char *const columns[]);
 uint64_t kh_rows_offset(const kh_rows *r); /* of the next record */

@@ -113,13 +113,23 @@ static void give_receipt(void *ctx, const char *text, size_t n)
     kh_answer_put(&r->out, text, n);
 }
 
+/* own_financing: the number of a bank's own financing, with the bank's id before it or not. */
+static bool own_financing(const kh_request *r, const char *id, uint64_t *ret)
+{
+    uint64_t bank;
+    size_t n = strcspn(id, ":");
+    if (id[n] != ':') return kh_number_parse(id, n, ret);
+    return kh_number_parse(id, n, &bank) && bank == r->who.party && kh_number_parse(id + n + 1, strlen(id + n + 1), ret);
+}
+
 /* The receipt's own bytes: it has one form, and what is not in it is not proven. */
 void kh_route_finance_receipt(kh_request *r)
 {
     const char *id = kh_request_path(r, "id");
     uint64_t financing;
-    if (!kh_number_parse(id, strlen(id), &financing)) {
-        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "id", "id must be the bank's number of a financing");
+    if (!own_financing(r, id, &financing)) {
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "id",
+                         "id must be the number that the bank gave its own financing: 1, or 11:1 where 11 is the bank that asks");
         return;
     }
     kh_result result = kh_finance_prove(r->engine, financing, give_receipt, r);

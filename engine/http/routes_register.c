@@ -68,7 +68,12 @@ void kh_route_stats(kh_request *r) { simple(r, kh_stats); }
 void kh_route_audit(kh_request *r)
 {
     kh_result_sink sink = kh_answer_sink(r);
-    kh_result result = kh_audit_at(r->engine, kh_query_number(r, "height", 0), &sink);
+    uint64_t height = kh_query_number(r, "height", 0);
+    if (height == 0 && kh_query_text(r, "height") != NULL) {
+        kh_answer_refuse(r, MHD_HTTP_BAD_REQUEST, "height", "height is a block's, from 1 on");
+        return;
+    }
+    kh_result result = kh_audit_at(r->engine, height, &sink);
     kh_answer_end(r, result, kh_message(r->engine), NULL);
 }
 

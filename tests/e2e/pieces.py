@@ -104,6 +104,14 @@ for command, columns in ((["import"], 2), (["finance", "apply", "--file"], 0)):
         tap.same({k: v for k, v in rows[-1].items() if k != "file"}, {"format": "csv", "read": many, "stored": many, "refused": 0}, "import: one row of counts")
         tap.same(len([r for r in rows if "read" in r]), 1, "import: and only one")
 
+# ---- a line that cannot be read parts no financing
+for at in range(2):
+    text = "id,enterprise,product,amount,currency,kind,number\n" + "".join(
+        ("x,y\n" if at else '"x\n') if i % 7 == 3 else f"{i // 7},101,export_receivable,10.00,USD,export_declaration,{declaration(i)}\n" for i in range(many))
+    rows, requests = send(["finance", "apply", "--file"], text)
+    keys = [[line.split(",")[0] for line in r["body"].decode("utf-8-sig").splitlines()[1:] if line[0] not in '"x'] for r in requests]
+    tap.ok(len(keys) >= 2 and all(a[-1] != b[0] for a, b in zip(keys, keys[1:])), f"with a line in each that cannot be read, they stay in one piece, {at}")
+
 # ---- JSON Lines
 text = "".join(json.dumps({"kind": "export_declaration", "number": declaration(i), "owner_id": USCC_A, "note": "x" * (i % 50)}) + "\n" for i in range(many))
 rows, requests = send(["verify"], text)

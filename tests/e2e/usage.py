@@ -161,6 +161,48 @@ tap.same([(r["name"], r["amount"]) for r in rows], [("OK", "10.00")], "what the 
 rows = requests(f"7013,{USCC_A},export_receivable,10.00,USD,{two[0]}", f"7013,{USCC_A},export_receivable,10,USD,{two[1]}")
 tap.same([(r["name"], r["amount"]) for r in rows], [("OK", "10.00")], "one amount, written twice")
 
+# ---- a line that cannot be read takes its financing with it, and no other
+LINE = f"{USCC_A},export_receivable,10.00,USD"
+short = "7020," + LINE + ",export_declaration"  # two cells are missing
+for what, broken, numbers in (("without its last cells", short, [(7020, 2), (7020, 3), (7021, 5)]), ("with one too many", short + ",1,5.00,x", [(7020, 2), (7020, 3), (7021, 5)]),
+                              ("with an open quotation mark", '"7020,x', [(7020, 2), (0, 3), (7021, 5)]), ("whose id is no number", f"x,{LINE},{two[0]}", [(7020, 2), (0, 3), (7021, 5)])):
+    rows = requests(f"7020,{LINE},{two[0]}", broken, f"7020,{LINE},{two[1]}", f"7021,{LINE.replace('10.00', '5.00')},{two[1]}")
+    tap.same([(r["id"], r["line"]) for r in rows], numbers, f"a line {what}: it, its financing and the next are answered")
+    tap.same([r["name"] for r in rows], ["FORMAT", "FORMAT", "OK"], "the first two are refused")
+    tap.ok("line 3" in rows[0]["why"], "and the financing says which line it was", rows[0])
+    tap.same(d.row("finance", "show", "11:7020")[0]["name"], "NOT_FOUND", "nothing of it was done")
+    d.rows("finance", "withdraw", 7021, "--as", 11, "--reason", "other")
+rows = requests(f"7022,{LINE},{two[0]}", f"7022,{LINE},{two[1]}", '"x', f"7023,{LINE.replace('10.00', '5.00')},{two[1]}")
+tap.same([(r["id"], r["name"]) for r in rows], [(7022, "OK"), (0, "FORMAT"), (7023, "OK")], "one between two financings, which shows neither's id, is refused alone")
+rows = requests(f"7022,{LINE},{two[0]}", f"7022,{LINE},{two[1]}", "7024,x", f"7024,{LINE},{two[1]}")
+tap.same([(r["id"], r["name"], r["line"]) for r in rows], [(7022, "OK", 2), (7024, "FORMAT", 4)], "one that its financing begins with refuses that one")
+rows = requests(*(f"x,{LINE},{two[0]}" if i % 2 else f"7025,{LINE},{two[0]}" for i in range(3001)))
+tap.same((len(rows), {r["name"] for r in rows}, {r["id"] for r in rows}), (1501, {"FORMAT"}, {0, 7025}), "a thousand of them in one financing")
+
+# ---- a header without a needed column is refused once, by name
+paper = f"export_declaration,{declaration(7100)},{USCC_A},USD,100.00,2026-11-01"
+for words, header, line, missing in ((("verify",), "kind,number,currency,amount,date", "export_declaration,1,USD,1,2026-11-01", "owner_id"),
+                                     (("verify",), "owner_id,date", f"{USCC_A},2026-11-01", "kind, number, currency, amount"),
+                                     (("finance", "apply", "--file"), "id,enterprise,product,amount", "1,101,p,1", "currency, kind, number"),
+                                     (("finance", "events", "--file"), "id,amount", "1,1", "event"), (("import",), "kind,number,amount", "invoice,1,1", "owner_id, currency, date")):
+    more = () if words == ("import",) else ("--as", 11)
+    rows, status = d.rows(*words, d.file("needed.csv", header + "\n" + (line + "\n") * 5), *more)
+    rows = [r for r in rows if "read" not in r]
+    tap.same(([(r["line"], r["name"], r["why"]) for r in rows], status), ([(1, "FORMAT", "The header has no column " + missing)], 1), f"{words[-1]}: {missing}")
+rows, status = d.rows("verify", d.file("needed.csv", "kind,number\n" + ",".join(paper.split(",")[:2]) + "\n"))
+tap.same((rows[0]["name"], status), ("OK", 0), "the operator asks by kind and number alone")
+rows, _ = d.rows("verify", d.file("needed.csv", "海关编号,统一社会信用代码,币制,金额\n" + ",".join(paper.split(",")[1:5]) + "\n"), "--as", 11)
+tap.same(rows[0]["kind"], "export_declaration", "a Chinese name of the number's column says the kind")
+
+# ---- what an event does not take is refused
+for event, words, wanted in (("accept", ("--amount", "1.00"), "disburse and repay"), ("approve", ("--amount", "1.00"), "disburse and repay"), ("reverse", ("--allot", parts[0] + "=1"), "disburse and repay"),
+                             ("disburse", ("--source", "collection"), "repay"), ("accept", ("--source", "own-funds"), "repay"), ("repay", ("--reason", "other"), "reject and withdraw"),
+                             ("approve", ("--reason", "other"), "reject and withdraw")):
+    done = d.raw("finance", event, 7022, "--as", 11, *words)
+    tap.ok((done.returncode, done.stdout) == (2, "") and wanted in done.stderr and f"not with {event}" in done.stderr, f"{event} {words[0]}: usage", done.stderr)
+tap.same(d.row("finance", "show", "11:7022")[0]["state"], "APPLIED", "and nothing was done")
+tap.same(d.status("audit", "--height", 0), 2, "there is no height 0")
+
 # ---- standard files that the caller closed are none of the directory's
 def closed(redirections, *words):
     return subprocess.run(["sh", "-c", f'exec "$0" "$@" {redirections}', COMMAND, "--data", d.data, *words], capture_output=True, text=True, cwd=d.root, timeout=60)

@@ -51,9 +51,9 @@ tap.ok(status_of("verify", paper, "--as", 11, "-o", "/dev/full") == 3 and "could
 tap.same(status_of("verify", paper, "--as", 11, "-o", "/dev/null"), 0, "a device")
 
 # ---- files that hold no line are not all well
-for name, text in (("empty.csv", ""), ("header.csv", HEADER), ("blank.jsonl", "\n\n")):
-    for words in (("verify",), ("finance", "apply", "--file"), ("finance", "events", "--file")):
-        status = status_of(*words, d.file(name, text), "--as", 11)
+for name, text in (("empty.csv", ""), ("header.csv", None), ("blank.jsonl", "\n\n")):
+    for words, header in ((("verify",), HEADER), (("finance", "apply", "--file"), "id,enterprise,product,amount,currency,kind,number\n"), (("finance", "events", "--file"), "id,event\n")):
+        status = status_of(*words, d.file(name, header if text is None else text), "--as", 11)
         tap.ok(status == 1 and "the file holds no line" in d.stderr, f"{' '.join(words)} {name}", (status, d.stderr))
 old = d.file("mac.csv", good.replace("\n", "\r"))
 for words in (("import",), ("verify",)):

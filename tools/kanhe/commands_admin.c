@@ -138,7 +138,8 @@ kh_result command_audit(command_context *c)
 {
     const char *text = args_get(c->given, "--height");
     uint64_t height = 0;
-    if (text != NULL && !args_number(text, &height)) return command_usage(c, "--height %s: a whole number is meant", text);
+    if (text != NULL && (!args_number(text, &height) || height == 0))
+        return command_usage(c, "--height %s: a whole number is meant, from 1 on", text);
     return kh_audit_at(c->engine, height, c->sink);
 }
 kh_result command_prove(command_context *c)
