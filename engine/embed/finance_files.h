@@ -1,5 +1,5 @@
-/* finance_files: what finance_files.c (the run: batches, receipts, events) and finance_requests.c (requests, a group of lines each)
- * share. Not for other folders. */
+/* finance_files: what finance_files.c (the run: batches, receipts, events) and finance_requests.c (requests, a group of lines
+ * each) share. Not for other folders. */
 #ifndef KH_EMBED_FINANCE_FILES_H
 #define KH_EMBED_FINANCE_FILES_H
 #include "embed/embed.h"
@@ -54,8 +54,9 @@ KH_MUST kh_err kh_file_flush_before(kh_file_run *r, kh_file_answer *p);
 #define KH_REQUEST_COLUMN_CNT 11u
 extern const char *const kh_request_columns[KH_REQUEST_COLUMN_CNT];
 extern const uint64_t kh_request_needed;
-/* kh_file_request_row takes a line in: the financing before it is sent when another begins. A line that cannot be read is refused by
-   itself, and with it the financing that it is of: the one whose id it shows, else the one whose lines are before and behind it. */
+/* kh_file_request_row takes a line in: the financing before it is sent when another begins. A line that cannot be read is refused
+   by itself, and with it the financing that it is of: the one whose id it shows, else the one whose lines are before and behind
+   it. */
 KH_MUST kh_err kh_file_request_row(kh_file_run *r, kh_file_request *q, const kh_row_view *row, bool partial);
 /* kh_file_request_end: the last one. */
 KH_MUST kh_err kh_file_request_end(kh_file_run *r, kh_file_request *q);

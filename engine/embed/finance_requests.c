@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const kh_request_columns[KH_REQUEST_COLUMN_CNT] = {"id",     "enterprise", "product",   "amount", "currency",    "kind",
-                                                               "number", "issuer",     "allocated", "total",  "doc_currency"};
+const char *const kh_request_columns[KH_REQUEST_COLUMN_CNT] = {
+    "id", "enterprise", "product", "amount", "currency", "kind", "number", "issuer", "allocated", "total", "doc_currency"};
 /* id to number: what stands in issuer and allocated may be left out for a line, and so for all of them */
 const uint64_t kh_request_needed = (UINT64_C(1) << 7) - 1;
 
@@ -44,7 +44,8 @@ kh_err kh_file_request_end(kh_file_run *r, kh_file_request *q)
     kh_err err = q->p.refused == 0 ? may_ask(r, q) : KH_OK;
     if (err == KH_OK && q->p.refused == 0) {
         /* both the enrolment of a new enterprise and the application go into one batch */
-        if (r->batch.op_cnt + 2 > KH_BATCH_OPS || r->batch.n + 2 * KH_OP_MAX_SZ > KH_BATCH_BYTES) err = kh_file_flush_before(r, &q->p);
+        if (r->batch.op_cnt + 2 > KH_BATCH_OPS || r->batch.n + 2 * KH_OP_MAX_SZ > KH_BATCH_BYTES)
+            err = kh_file_flush_before(r, &q->p);
         if (err == KH_OK)
             q->op.apply.enterprise = kh_embed_enterprise(r->e, &r->batch, &r->who, q->enterprise, &q->lines[0].key, &err);
         if (err == KH_E_CLOSED && kh_viewed(r->e)) {

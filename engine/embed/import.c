@@ -91,7 +91,8 @@ static kh_result feed_of(kh_engine *e, const kh_principal *who, const char *sour
     kh_err err = kh_feed_load(path, source, feed);
     if (err == KH_E_NOT_FOUND && known) err = kh_feed_load(path, party.name, feed); /* the party was named by its id */
     if (err == KH_E_FORMAT)
-        return kh_embed_fail(e, KH_FAILED, "%s is no description of sources; conf/sources.conf of the product shows one", path);
+        return kh_embed_fail(e, KH_FAILED,
+                             "%s is no description of sources; the sources.conf that comes with the product shows one", path);
     bool configured = err == KH_OK;
     if (known) feed->source = party.id;
     if (known || configured) return KH_DONE;

@@ -126,7 +126,7 @@ bool kh_decresult_item(const kh_xml_tree *t, uint32_t root, const kh_feed *feed,
             return true;
         }
     return kh_item_refuse(item, texts, KH_C_FORMAT,
-                          "What CHANNEL \"%.*s\" means is not set for this source; add it to its section in "
-                          "conf/sources.conf.",
+                          "What CHANNEL \"%.*s\" means is not set for this source; add it to its section in the "
+                          "data directory's sources.conf.",
                           channel.n > 20 ? 20 : (int)channel.n, channel.n != 0 ? channel.p : "");
 }

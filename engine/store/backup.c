@@ -147,8 +147,12 @@ static kh_err copy_all(copying *c)
     if (err == KH_OK) err = copy_start(c);
     if (err == KH_OK) err = copy_log(c);
     if (err != KH_OK) return err;
-    err = copy(c, "lookups/log", true);
-    if (err == KH_E_NOT_FOUND) err = KH_OK; /* nobody looked anything up */
+    /* nobody may have looked anything up, and no source need be described */
+    static const char *const others[] = {"lookups/log", "sources.conf"};
+    for (size_t i = 0; err == KH_OK && i < sizeof others / sizeof others[0]; i++) {
+        err = copy(c, others[i], true);
+        if (err == KH_E_NOT_FOUND) err = KH_OK;
+    }
     if (err == KH_OK) err = kh_home_sync(&c->to);
     return err == KH_OK ? kh_home_seal(&c->to, c->report) : err;
 }

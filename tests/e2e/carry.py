@@ -85,7 +85,10 @@ copied, status = there("backup", "copy")
 kept = os.path.join(d.root, "copy")
 tap.ok(status == 0 and copied[0]["files"] >= 6 and pick(copied[1], "digest", "content_digest", "begins") == pick(there("audit")[0][0], "digest", "content_digest", "begins"), "a backup of a directory without its past", copied)
 tap.same(strip(d.rows("history", "export_declaration:" + declaration(1), data=kept)[0]), strip(there("history", "export_declaration:" + declaration(1))[0]), "has its history")
+with open(d.data + "/sources.conf", "w") as f:
+    f.write('sources = ( { name = "customs"; requests_need_notice = true; } );')
 copied, status = d.rows("backup", "copy2", "--no-audit")
+tap.ok(open(d.data + "/sources.conf").read() == open(os.path.join(d.root, "copy2", "sources.conf")).read(), "what describes the sources goes along")
 tap.same((status, [sorted(row) for row in copied]), (0, [["bytes", "directory", "files"]]), "a backup to audit elsewhere")
 tap.ok(d.status("snapshot", data=kept + "2") == 0 and d.row("audit", data=kept + "2")[0].get("digest") == d.row("audit")[0]["digest"], "which is one")
 for words, status, why in ((("backup", "copy"), 3, "not empty"), (("backup", "/nowhere/copy"), 3, "no backup was made"), (("backup",), 2, "to where")):

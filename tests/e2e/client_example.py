@@ -9,6 +9,11 @@ tap = Tap()
 root = tempfile.mkdtemp(prefix="kanhe-client-")
 done = subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", root], capture_output=True, text=True)
 tap.same(done.returncode, 0, "the product is installed")
+written = [os.path.join(folder, "hub.conf") for folder, _, files in os.walk(root) if "hub.conf" in files and "etc" in folder]
+with open(written[0], "w") as f:
+    f.write("mine")
+done = subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", root], capture_output=True, text=True)
+tap.ok(done.returncode == 0 and open(written[0]).read() == "mine" and len(written) == 1, "installed again, it leaves what the operator wrote", (written, done.stderr))
 found = [folder for folder, _, files in os.walk(root) if "kanhe-client.pc" in files]
 tap.same(len(found), 1, "with kanhe-client.pc")
 environment = {**os.environ, "PKG_CONFIG_PATH": found[0], "PKG_CONFIG_SYSROOT_DIR": root}

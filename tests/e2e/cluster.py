@@ -146,6 +146,10 @@ def proves():
     tap.same(town.check_otherwise(receipt), 0, "to the second checker too")
     with open(receipt, "rb") as f:
         good = f.read()
+    with open(town.prove(11, "11:77", "named.json"), "rb") as f:
+        tap.same(f.read(), good, "by its bank and number too")
+    said = town.raw("bank11", 11, "prove", "12:77")
+    tap.ok(said.returncode == 2 and "11:1" in said.stderr, "of another bank it is said what is meant", said.stderr)
     statuses = []
     for place in range(40, len(good), len(good) // 12):
         with open(os.path.join(root, "bad.json"), "wb") as f:
