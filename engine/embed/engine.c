@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 kh_options kh_options_default(const char *dir) { return (kh_options){.dir = dir, .wait_s = 10}; }
 
@@ -53,9 +54,26 @@ kh_result kh_embed_no_directory(kh_engine *e)
     return kh_embed_fail(e, KH_FAILED, "%s is no data directory: `kanhe --data %s init` makes one", e->dir, e->dir);
 }
 
+/* unreadable names what of the directory this user may not read; "": nothing. */
+static const char *unreadable(const kh_engine *e, char ret[sizeof e->dir + 16])
+{
+    static const char *const parts[] = {"", "/format", "/secret", "/head", "/log", "/journal", "/image"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        (void)snprintf(ret, sizeof e->dir + 16, "%s%s", e->dir, parts[i]);
+        if (access(ret, R_OK) != 0 && errno == EACCES) return ret;
+    }
+    return "";
+}
+
 static kh_result opening_failed(kh_engine *e, kh_err err, const kh_store_report *report)
 {
+    char path[sizeof e->dir + 16];
     if (err == KH_E_NOT_FOUND) return kh_embed_no_directory(e);
+    if (err == KH_E_IO && *unreadable(e, path) != '\0')
+        return kh_embed_fail(e, KH_FAILED,
+                             "%s may not be read by this user: who asks needs the right to read everything in %s, who changes "
+                             "something is its owner",
+                             path, e->dir);
     if (err == KH_E_BUSY && report->lock_url[0] != '\0')
         return kh_embed_fail(
             e, KH_FAILED, "%s is served by kanhed, process %u: ask it instead, with `kanhe --connect %s --ca F --cert F --key F`",

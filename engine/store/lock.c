@@ -68,6 +68,14 @@ kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *repo
     return KH_OK;
 }
 
+bool kh_lock_is_closed(const kh_home *home)
+{
+    char path[KH_PATH_MAX];
+    if (home->private_disk || access(kh_home_path(home, "back", path), F_OK) == 0) return false;
+    bool there = access(kh_home_path(home, "lock", path), W_OK) == 0 || (errno == ENOENT && access(home->dir, W_OK) == 0);
+    return !there && (errno == EACCES || errno == EROFS || errno == EPERM);
+}
+
 kh_err kh_lock_announce(const kh_lock *lock, const char *url)
 {
     char text[16 + KH_STORE_URL_MAX];

@@ -70,6 +70,9 @@ typedef struct kh_lock {
     int fd;
 } kh_lock;
 KH_MUST kh_err kh_lock_take(const kh_home *home, uint32_t wait_ms, kh_store_report *report, kh_lock *ret);
+/* kh_lock_is_closed: this user may not write the lock file, or nothing on this file system: it reads, and cannot recover what a
+   writer left; nor need it, but where that was to go back. */
+bool kh_lock_is_closed(const kh_home *home);
 KH_MUST kh_err kh_lock_announce(const kh_lock *lock, const char *url);
 void kh_lock_drop(kh_lock *lock);
 

@@ -34,7 +34,8 @@ static kh_err reader_upto(kh_store *s, const char *dir, uint64_t *ret_upto, kh_s
             (n == 0 || *ret_upto >= image))
             return KH_OK;
         kh_head_close(&s->head);
-        if (recovered) { /* this machine tells no boot id: the log itself says how far it goes */
+        /* this machine tells no boot id, or this user may write nothing: the log itself says how far it goes */
+        if (recovered || kh_lock_is_closed(&s->home)) {
             *ret_upto = UINT64_MAX;
             return KH_OK;
         }
@@ -175,6 +176,31 @@ static kh_err open_writer(kh_store *s, kh_store_report *report)
     return err;
 }
 
+/* Where the word was not known and is by now, a writer began meanwhile, and the log has more than is durable: then once more. */
+static bool writer_came(const kh_store *s)
+{
+    kh_head head;
+    uint64_t upto;
+    bool known = kh_head_open(&s->home, true, &head) == KH_OK && kh_head_known(&head, &upto);
+    kh_head_close(&head);
+    return known;
+}
+
+static kh_err open_reader(kh_store *s, const char *dir, kh_store_report *report)
+{
+    for (;;) {
+        uint64_t upto = 0, height = 0;
+        kh_err err = reader_upto(s, dir, &upto, report);
+        s->same_boot = upto != UINT64_MAX;
+        /* The floor of 0 would mean "unknown", and a log without an entry has nothing to read. */
+        if (err == KH_OK && upto != 0) err = open_log(s, upto == UINT64_MAX ? 0 : upto, false, report, &height);
+        if (err != KH_OK) return err;
+        if (upto != UINT64_MAX || !writer_came(s)) return rebuild(s, kh_min64(height, upto), report);
+        kh_log_close(s->log);
+        s->log = NULL;
+    }
+}
+
 kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_report *report, kh_store **ret)
 {
     kh_store_report own;
@@ -200,14 +226,7 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
     s->first_answer = malloc(sizeof *s->first_answer);
     (void)pthread_mutex_init(&s->blocks.lock, NULL);
     kh_err err = s->first_answer != NULL ? kh_home_load(options, dir, report, &s->home) : KH_E_NOMEM;
-    if (err == KH_OK && options->read_only) {
-        uint64_t upto = 0, height = 0;
-        err = reader_upto(s, dir, &upto, report);
-        s->same_boot = upto != UINT64_MAX;
-        /* The floor of 0 would mean "unknown", and a log without an entry has nothing to read. */
-        if (err == KH_OK && upto != 0) err = open_log(s, upto == UINT64_MAX ? 0 : upto, false, report, &height);
-        if (err == KH_OK) err = rebuild(s, kh_min64(height, upto), report);
-    } else if (err == KH_OK) err = open_writer(s, report);
+    if (err == KH_OK) err = options->read_only ? open_reader(s, dir, report) : open_writer(s, report);
     if (err != KH_OK) {
         kh_say(report, dir, "%s", kh_err_text(err));
         s->stop_err = err;

@@ -78,8 +78,51 @@ tap.same(other.row("audit")[0]["content_digest"], row["content_digest"], "the sa
 tap.ok(other.row("audit")[0]["digest"] != row["digest"], "and its own outcome chain")
 other.close()
 
-# ---- snapshot, and a damaged log
+# ---- who may only read
 tap.same(d.status("snapshot"), 0, "snapshot")
+doc = K + open(d.root + "/d.csv").read().splitlines()[1].split(",")[1]
+asked = {words: d.raw("--json", *words).stdout for words in (("balance", doc), ("history", doc), ("stats",), ("finance", "list", "--as", 11), ("audit",))}
+reader = os.path.join(d.root, "reader")
+shutil.copy(COMMAND, reader)
+root = os.geteuid() == 0
+
+
+def readable(*but):
+    """The directory as a user sees it who may read all of it, but for some, and write nothing."""
+    os.chmod(d.root, 0o755)
+    for folder, _, files in os.walk(d.data):
+        os.chmod(folder, 0o555)
+        for name in files:
+            os.chmod(os.path.join(folder, name), 0 if name in but else 0o444)
+
+
+def as_reader(*words):
+    return subprocess.run([reader, "--data", d.data, "--json", *map(str, words)], capture_output=True, text=True, cwd="/", **({"user": 65534, "group": 65534, "extra_groups": []} if root else {}))
+
+
+readable()
+for boot in ("of this boot", "of another"):
+    if boot == "of another":
+        os.chmod(d.data, 0o755)
+        os.rename(d.data + "/head", d.root + "/head")
+        readable()
+    for words, told in asked.items():
+        done = as_reader(*words)
+        if words == ("stats",):  # how much of log and journals is open is told too
+            told, done.stdout = (pick(json.loads(text), "height", "documents", "open_financings") for text in (told, done.stdout))
+        tap.ok((done.returncode, done.stdout) == (0, told), f"who may only read asks: {' '.join(map(str, words[:2]))}, the log {boot}", (done.returncode, done.stdout, done.stderr))
+done = as_reader("rule", "set", "refusal_limit", "off")
+tap.ok(done.returncode == 3 and "lock" in done.stderr, "but changes nothing", done.stderr)
+readable("secret")
+done = as_reader("stats")
+tap.ok(done.returncode == 3 and "/secret may not be read" in done.stderr, "what may not be read is named", done.stderr)
+readable()
+for folder, _, files in os.walk(d.data):
+    os.chmod(folder, 0o700)
+    for name in files:
+        os.chmod(os.path.join(folder, name), 0o600)
+
+# ---- a damaged log
 tap.same(d.row("stats")[0]["image_height"] > 0, True, "there is an image")
 logs = os.path.join(d.data, "log")
 name = sorted(n for n in os.listdir(logs) if os.path.getsize(os.path.join(logs, n)) > 8192)[0]
