@@ -12,6 +12,7 @@ typedef struct command_context {
     const char *const *words; /* behind the command's own */
     size_t word_cnt;
     char message[1800]; /* what a command without an engine has to say; usage errors */
+    bool refused;       /* by a hub, for who asks: nothing is wrong with the words */
 } command_context;
 
 typedef struct command {

@@ -154,7 +154,7 @@ static int run(const command *cmd, const args *given, size_t used, const kh_opti
         result = KH_FAILED;
     }
     const char *message = c.message[0] != '\0' || c.engine == NULL ? c.message : kh_message(c.engine);
-    if (result == KH_MISUSE) result = (kh_result)usage_error(message, cmd);
+    if (result == KH_MISUSE && !c.refused) result = (kh_result)usage_error(message, cmd);
     else if (result != KH_DONE && message[0] != '\0') (void)fprintf(stderr, "kanhe: %s\n", message);
     if (c.engine != NULL) kh_engine_close(c.engine);
     return (int)result;

@@ -313,6 +313,7 @@ kh_result remote_run(command_context *c, const char *name, const kh_client_optio
     else if (result == KH_DONE && strcmp(name, "prove") == 0) result = remote_prove(c, &l, client);
     else if (result == KH_DONE) result = ask(c, &l, client, k, fields, n);
     if (c->message[0] == '\0') (void)snprintf(c->message, sizeof c->message, "%s", l.message(client));
+    c->refused = result == KH_MISUSE && (l.http_status(client) == 401 || l.http_status(client) == 403);
     l.close(client);
     return result;
 }

@@ -7,6 +7,7 @@ typedef struct remote_library {
     __typeof__(kh_client_open) *open;
     __typeof__(kh_client_close) *close;
     __typeof__(kh_client_message) *message;
+    __typeof__(kh_client_http_status) *http_status;
     __typeof__(kh_client_call) *call;
     __typeof__(kh_client_escape) *escape;
     __typeof__(kh_client_is_me) *is_me;
