@@ -3,7 +3,8 @@
  *
  * Its own answers are pages of HTML, and of another version of HTTP it says 505. It has no hook for them; but it queues them by
  * calling MHD_queue_response by name, like any other caller, so that the program's definition of that name comes first. Our own
- * answers go by kh_library_queue straight to the library's. */
+ * answers go by kh_library_queue straight to the library's. A first line that is no request line (without a blank, with one too
+ * many) it answers with nothing: the connection ends, and no name is called before that. */
 #include "http/inside.h"
 #include <dlfcn.h>
 #include <stdio.h>
