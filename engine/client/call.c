@@ -25,9 +25,9 @@ typedef struct relay { /* one request's rows on their way to the sink */
     kh_transfer transfer;
     kh_answer_reader answer;
     kh_piece piece;
-    char *target;   /* malloc */
-    double since_s; /* when it was sent first */
-    bool sent;
+    char *target;         /* malloc */
+    double since_s;       /* when it was sent first */
+    bool sent, no_header; /* no_header: a line of the file's header is refused, and so is each piece that begins with it */
 } relay;
 
 static bool put_text(char **at, char *end, const char *text, size_t n)
@@ -136,9 +136,17 @@ static uint64_t summed(const sums *s, const char *name)
     return 0;
 }
 
+static bool is_of_header(const relay *r, const kh_result_row *row)
+{
+    const kh_result_field *line = kh_row_field(row, "line"), *code = kh_row_field(row, "code");
+    return line != NULL && line->type == KH_FIELD_NUMBER && line->number >= 1 && line->number <= r->piece.header_lines &&
+           code != NULL && code->type == KH_FIELD_NUMBER && code->number == KH_C_FORMAT;
+}
+
 static void on_row(void *ctx, kh_result_row *row)
 {
     relay *r = ctx;
+    r->no_header = r->no_header || is_of_header(r, row);
     if (r->sums != NULL && strcmp(row->what, "import") == 0) {
         sum_import(r->sums, row);
         return;
@@ -260,10 +268,10 @@ static kh_result call_file(kh_client *c, const kh_client_request *q, const kh_re
     relay relays[PIECES_UNDER_WAY] = {0};
     sums total = {0};
     uint32_t first = 0, n = 0, sent = 0, most = q->changes ? 1 : PIECES_UNDER_WAY;
-    bool more = true;
+    bool more = true, no_header = false;
     kh_result worst = KH_DONE;
     char message[sizeof c->message] = "";
-    while (worst <= KH_DONE_NOT_OK && (more || n > 0)) {
+    while (worst <= KH_DONE_NOT_OK && (more || n > 0) && !no_header) {
         kh_result result = KH_DONE;
         while (more && n < most && result == KH_DONE) {
             relay *r = &relays[(first + n) % PIECES_UNDER_WAY];
@@ -284,6 +292,7 @@ static kh_result call_file(kh_client *c, const kh_client_request *q, const kh_re
             if (sink->progress != NULL) sink->progress(sink->ctx, q->file, front->piece.done, front->piece.size);
             if (!front->transfer.ended || send_again(front, q)) continue;
             result = finish(front);
+            no_header = front->no_header;
             release(front);
             first = (first + 1) % PIECES_UNDER_WAY;
             n--;

@@ -261,6 +261,7 @@ bool kh_pieces_next(kh_pieces *s, kh_piece *ret, kh_err *ret_err)
     bool first = !s->begun;
     if (first && (s->head_n <= KH_PIECE_SZ || !begin(s, ret_err))) return *ret_err == KH_OK && whole(s, ret, ret_err);
     *ret = (kh_piece){.first = first, .content_type = kh_rows_header(s->rows).n > 0 ? "text/csv" : "application/x-ndjson"};
+    ret->header_lines = lines_in(kh_rows_header(s->rows));
     if (!piece(s, ret, ret_err)) {
         free(ret->p);
         return false;

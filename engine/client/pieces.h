@@ -17,9 +17,10 @@ typedef struct kh_piece {
     char *p; /* malloc: the receiver's */
     size_t n;
     const char *content_type;
-    uint64_t line_offset; /* to add to the line numbers in its answer */
-    int64_t byte_offset;  /* to add to places in bytes */
-    uint64_t done, size;  /* bytes of the file up to its end; size 0: not known */
+    uint64_t line_offset;  /* to add to the line numbers in its answer */
+    uint64_t header_lines; /* of the file, up to its header's end; 0: it has none */
+    int64_t byte_offset;   /* to add to places in bytes */
+    uint64_t done, size;   /* bytes of the file up to its end; size 0: not known */
     bool first, last;
 } kh_piece;
 

@@ -117,6 +117,14 @@ text = "".join(json.dumps({"kind": "export_declaration", "number": declaration(i
 rows, requests = send(["verify"], text)
 tap.ok([r["line"] for r in rows] == list(range(1, many + 1)) and len(requests) >= 3, "JSON Lines", f"{len(rows)} {len(requests)}")
 
+# ---- a header that is refused is refused once
+usual = hub.answer
+for command in (["verify"], ["import"], ["finance", "apply", "--file"]):
+    hub.answer = lambda r: [lines([{"row": "x", "line": 1 + int(parameters(r).get("line_offset", 0)), "code": 10, "name": "FORMAT"}])]
+    rows, requests = send(command, "id," + HEAD + "".join(f"{i}," + record(i) + "\n" for i in range(many)))
+    tap.ok([r["line"] for r in rows] == [1] and len(requests) <= (4 if command == ["verify"] else 1), f"{command[0]}: of a file in pieces too", (rows[:3], len(requests)))
+hub.answer = usual
+
 # ---- whole: XML, and a header that is none
 text = "<Invoice>" + "<a>1</a>\n" * 200000 + "</Invoice>"
 hub.answer = lambda r: [lines([{"row": "x", "n": len(r["body"])}])]
