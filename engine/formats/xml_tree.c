@@ -1,4 +1,4 @@
-/* xml_tree: see xml_tree.h. The SAX side: what becomes a node, what is refused. */
+/* xml_tree: see xml_tree.h. The SAX side: what becomes a node. */
 #include "formats/xml_tree_inside.h"
 
 #include <libxml/parserInternals.h>
@@ -9,34 +9,13 @@
 #define PIECE_SZ 4096u
 #define MARK_SZ                                                                                                                  \
     4u /* by which libxml2 knows UTF-16; more at once, and it cuts a long XML declaration in UTF-16 after 45 characters */
-#define NAMES_MAX_SZ (1u << 20) /* of all different names in a file; a real one has some kilobytes */
 #define NODES_MAX (KH_XML_MEMORY * 3 / 4 / (uint32_t)sizeof(kh_xml_node))
 #define TEXTS_MAX (KH_XML_MEMORY / 4)
-
-static uint64_t byte_now(const kh_xml_tree *t)
-{
-    long at = t->parser != NULL && t->parser->input != NULL ? xmlByteConsumed(t->parser) : -1;
-    return at < 0 ? t->fed : kh_min64((uint64_t)at + t->blanks, t->n);
-}
-
-static uint64_t line_now(const kh_xml_tree *t)
-{
-    return t->parser->input != NULL ? (uint64_t)t->parser->input->line + t->blank_lines : 0;
-}
-
-static void stop(kh_xml_tree *t, const char *why)
-{
-    if (t->error[0] != 0) return;
-    snprintf(t->error, sizeof t->error, "%s", why);
-    t->error_line = line_now(t);
-    t->error_byte = byte_now(t);
-    xmlStopParser(t->parser);
-}
 
 /* The start tag's place: it has been read; attributes hold no '<', so the last one before is its own. */
 static void place_of_tag(const kh_xml_tree *t, uint64_t *ret_line, uint64_t *ret_byte)
 {
-    uint64_t byte = byte_now(t), line = line_now(t), at = byte;
+    uint64_t byte = kh_xml_byte_now(t), line = kh_xml_line_now(t), at = byte;
     while (at > 0 && t->p[at - 1] != '<') at--;
     if (at > 0) {
         for (uint64_t i = at; i < byte; i++)
@@ -95,7 +74,7 @@ static uint32_t add_node(kh_xml_tree *t, const char *name)
     }
     uint32_t me = t->node_n++;
     t->nodes[me] = (kh_xml_node){.name = name, .parent = t->at};
-    t->nodes[me].line = (uint32_t)line_now(t);
+    t->nodes[me].line = (uint32_t)kh_xml_line_now(t);
     if (t->at != 0) {
         kh_xml_node *parent = &t->nodes[t->at];
         if (parent->last != 0) t->nodes[parent->last].next = me;
@@ -134,12 +113,12 @@ static void on_start(void *self, const xmlChar *local, const xmlChar *prefix, co
     (void)prefix, (void)ns, (void)default_cnt;
     if (t->root_name[0] == 0) snprintf(t->root_name, sizeof t->root_name, "%.60s", name);
     if (++t->depth > KH_XML_DEPTH_MAX) {
-        stop(t, "Elements are nested too deeply.");
+        kh_xml_stop(t, "Elements are nested too deeply.");
         return;
     }
     t->spaces += t->spaces_of[t->depth] = (uint32_t)ns_cnt;
     if (t->spaces > KH_XML_SPACES_MAX) {
-        stop(t, "It declares too many namespaces around one element.");
+        kh_xml_stop(t, "It declares too many namespaces around one element.");
         return;
     }
     t->gathered_n = 0;
@@ -211,7 +190,7 @@ static void on_end(void *self, const xmlChar *local, const xmlChar *prefix, cons
     if (grow((void **)&t->found, &t->found_cap, t->found_n + 1, NODES_MAX, sizeof *t->found)) t->found[t->found_n++] = t->doing;
     else {
         t->no_memory = true;
-        stop(t, "There is no memory for it.");
+        kh_xml_stop(t, "There is no memory for it.");
     }
     t->doing.kind = KH_XML_NONE;
     t->at = 0;
@@ -228,79 +207,11 @@ static void on_text(void *self, const xmlChar *p, int n)
     t->gathered_n += take;
 }
 
-static void on_reference(void *self, const xmlChar *name)
-{
-    (void)name;
-    stop(self, "It uses an entity; only the five of XML itself are read.");
-}
-static xmlEntityPtr on_entity(void *self, const xmlChar *name)
-{
-    (void)self;
-    return xmlGetPredefinedEntity(name);
-}
-static xmlEntityPtr on_parameter(void *self, const xmlChar *name)
-{
-    (void)name;
-    stop(self, "It uses a parameter entity; document type definitions are not read.");
-    return NULL;
-}
-static const char dtd_why[] = "It has a document type definition with declarations; remove the DTD and send the file again.";
-static void on_entity_decl(void *self, const xmlChar *name, int type, const xmlChar *pub, const xmlChar *sys, xmlChar *content)
-{
-    (void)name, (void)type, (void)pub, (void)sys, (void)content;
-    stop(self, dtd_why);
-}
-static void on_attribute_decl(void *self, const xmlChar *e, const xmlChar *name, int type, int def, const xmlChar *value,
-                              xmlEnumerationPtr list)
-{
-    (void)e, (void)name, (void)type, (void)def, (void)value;
-    xmlFreeEnumeration(list);
-    stop(self, dtd_why);
-}
-static void on_element_decl(void *self, const xmlChar *name, int type, xmlElementContentPtr content)
-{
-    (void)name, (void)type, (void)content;
-    stop(self, dtd_why);
-}
-
-/* Called for every complaint of the parser; only what makes the file unreadable counts, and the first of these. */
-static void on_error(void *self, xmlErrorPtr error)
-{
-    kh_xml_tree *t = self;
-    if (error->level != XML_ERR_FATAL || t->error[0] != 0) return;
-    char message[160];
-    snprintf(message, sizeof message, "%s", error->message != NULL ? error->message : "damaged");
-    for (char *c = message; *c != 0; c++)
-        if (*c == '\n' || *c == '\r') *c = ' ';
-    size_t n = strlen(message);
-    while (n > 0 && (message[n - 1] == ' ' || message[n - 1] == '.')) message[--n] = 0;
-    if (strstr(message, "Huge input") != NULL)
-        snprintf(t->error, sizeof t->error, "A single tag, comment or section of it is longer than 10 MB.");
-    else if (error->code == XML_ERR_NO_MEMORY)
-        snprintf(t->error, sizeof t->error, "Its elements have more than %u KiB of different names.", NAMES_MAX_SZ >> 10);
-    else if (error->code == XML_ERR_DOCUMENT_END && (t->depth > 0 || t->root_name[0] == 0) && t->blanks < t->n)
-        snprintf(t->error, sizeof t->error, "The file ends before its XML does; it was cut off.");
-    else if (t->blanks == t->n) snprintf(t->error, sizeof t->error, "The file is empty.");
-    else snprintf(t->error, sizeof t->error, "It is not well-formed XML: %s.", message);
-    t->error_line = error->line > 0 ? (uint64_t)error->line + t->blank_lines : 1;
-    t->error_byte = byte_now(t);
-}
-
-/* The conversion to UTF-8 complains to the thread's handler, not the parser's; libxml2's own would print it. */
-static void on_encoding_error(void *self, xmlErrorPtr error)
-{
-    kh_xml_tree *t = self;
-    if (error->level < XML_ERR_ERROR || t->error[0] != 0) return;
-    snprintf(t->error, sizeof t->error, "Its bytes are not in the encoding that it declares.");
-    t->error_line = line_now(t);
-    t->error_byte = t->fed;
-}
-
 static void parse_piece(kh_xml_tree *t, const char *p, size_t n, bool last)
 {
     xmlStructuredErrorFunc before = xmlStructuredError;
     void *context = xmlStructuredErrorContext;
-    xmlSetStructuredErrorFunc(t, on_encoding_error);
+    xmlSetStructuredErrorFunc(t, kh_xml_encoding_error);
     xmlParseChunk(t->parser, p, (int)n, last);
     xmlSetStructuredErrorFunc(context, before);
 }
@@ -337,14 +248,8 @@ kh_err kh_xml_tree_open(const uint8_t *p, size_t n, kh_xml_tree **ret)
                          .endElementNs = on_end,
                          .characters = on_text,
                          .cdataBlock = on_text,
-                         .ignorableWhitespace = on_text,
-                         .reference = on_reference,
-                         .getEntity = on_entity,
-                         .getParameterEntity = on_parameter,
-                         .entityDecl = on_entity_decl,
-                         .attributeDecl = on_attribute_decl,
-                         .elementDecl = on_element_decl,
-                         .serror = on_error};
+                         .ignorableWhitespace = on_text};
+    kh_xml_refusals(&sax);
     if (t->nodes != NULL) t->parser = xmlCreatePushParserCtxt(&sax, t, NULL, 0, NULL);
     if (t->parser == NULL) {
         kh_xml_tree_close(t);
@@ -353,8 +258,8 @@ kh_err kh_xml_tree_open(const uint8_t *p, size_t n, kh_xml_tree **ret)
     int options = XML_PARSE_NONET | XML_PARSE_COMPACT | XML_PARSE_NOWARNING | XML_PARSE_NOERROR | XML_PARSE_BIG_LINES;
     xmlCharEncodingHandlerPtr gb = says_gb(p, n) ? xmlFindCharEncodingHandler("GB18030") : NULL;
     xmlCtxtUseOptions(t->parser, options | (gb != NULL ? XML_PARSE_IGNORE_ENC : 0));
-    t->parser->sax->serror = on_error;
-    xmlDictSetLimit(t->parser->dict, NAMES_MAX_SZ);
+    t->parser->sax->serror = sax.serror;
+    xmlDictSetLimit(t->parser->dict, KH_XML_NAMES_MAX_SZ);
     if (gb != NULL) xmlSwitchToEncoding(t->parser, gb);
     *ret = t;
     return KH_OK;
@@ -415,7 +320,7 @@ bool kh_xml_tree_next(kh_xml_tree *t, kh_xml_found *ret)
         t->fed += piece;
         size_t good = kh_xml_tags_feed(&t->tags, (const uint8_t *)from, piece);
         if (good > 0 || piece == 0) parse_piece(t, from, good, good == piece && t->fed == t->n);
-        if (good < piece) stop(t, "A tag has too many attributes.");
+        if (good < piece) kh_xml_stop(t, "A tag has too many attributes.");
         if (t->fed == t->n || t->error[0] != 0 || !t->parser->wellFormed || (t->detecting && t->doing.kind != KH_XML_NONE))
             t->ended = true;
         if (t->ended && t->error[0] == 0 && !t->parser->wellFormed && !t->detecting) {

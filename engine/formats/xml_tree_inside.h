@@ -1,5 +1,5 @@
-/* xml_tree_inside: what xml_tree.c (reading), xml_kind.c (which documents) and xml_walk.c (walking, detecting) share. Nobody else
- * includes it. */
+/* xml_tree_inside: what xml_tree.c (reading), xml_refuse.c (what stops it), xml_kind.c (which documents) and xml_walk.c (walking,
+ * detecting) share. Nobody else includes it. */
 #ifndef KH_FORMATS_XML_TREE_INSIDE_H
 #define KH_FORMATS_XML_TREE_INSIDE_H
 #include "formats/xml_tags.h"
@@ -9,6 +9,7 @@
 
 #define KH_XML_UBL "urn:oasis:names:specification:ubl:schema:xsd:"
 #define KH_XML_UNCEFACT "urn:un:unece:uncefact:"
+#define KH_XML_NAMES_MAX_SZ (1u << 20) /* of all different names in a file; a real one has some kilobytes */
 
 struct kh_xml_tree {
     const uint8_t *p;
@@ -33,6 +34,17 @@ struct kh_xml_tree {
     char error[256], root_name[64];
     uint64_t error_line, error_byte;
 };
+
+/* ---- xml_refuse.c ---- */
+/* kh_xml_stop ends the reading here, for the first reason given. kh_xml_byte_now, kh_xml_line_now: how far it has come. */
+void kh_xml_stop(kh_xml_tree *t, const char *why);
+uint64_t kh_xml_byte_now(const kh_xml_tree *t);
+uint64_t kh_xml_line_now(const kh_xml_tree *t);
+/* kh_xml_refusals fills in the handlers of what is refused, and of the parser's complaints. */
+void kh_xml_refusals(xmlSAXHandler *ret);
+/* kh_xml_encoding_error: the conversion to UTF-8 complains to the thread's handler, not the parser's; libxml2's own would print
+ * it. */
+void kh_xml_encoding_error(void *self, xmlErrorPtr error);
 
 /* ---- xml_kind.c: a name and its namespace's address ---- */
 kh_xml_kind kh_xml_kind_of(const char *name, const char *uri); /* of a document's root; KH_XML_NONE: it begins none */
