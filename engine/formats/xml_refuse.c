@@ -1,4 +1,5 @@
-/* xml_refuse: what stops the reading of an XML file: entities and declarations, which are not read, and what the parser cannot read. */
+/* xml_refuse: what stops the reading of an XML file: entities and declarations, which are not read, and what the parser cannot
+ * read. */
 #include "formats/xml_tree_inside.h"
 
 #include <libxml/parserInternals.h>
