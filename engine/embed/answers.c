@@ -104,7 +104,7 @@ kh_code kh_embed_give_receipt(kh_engine *e, uint32_t bank, const kh_answer *a, c
     kh_paper_name *known = NULL;
     if (kh_viewed(e) && r->line_cnt > 0) kh_viewed_papers(e, asked->id, &known, &names.known_cnt);
     names.known = known;
-    if (currency == 0 && r->state == 0) currency = kh_embed_currency_of(e, bank, asked->id, NULL);
+    if (currency == 0 && r->state == 0) currency = kh_embed_currency_of(e, bank, asked->id, NULL, NULL);
     const kh_ledger *l = kh_store_read_begin(e->store);
     for (uint32_t i = 0; i < r->line_cnt; i++) {
         one_document doc;

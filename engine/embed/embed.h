@@ -239,8 +239,9 @@ bool kh_viewed(const kh_engine *e);                          /* is this a bank's
  */
 uint32_t kh_viewed_party(const kh_engine *e);
 void kh_viewed_papers(kh_engine *e, uint64_t id, kh_paper_name **ret, uint32_t *ret_cnt);
-/* kh_embed_currency_of: of a bank's financing; 0: there is none. ret_owner: its enterprise's USCC, "" unknown; may be NULL. */
-kh_currency kh_embed_currency_of(kh_engine *e, uint32_t bank, uint64_t id, char *ret_owner);
+/* kh_embed_currency_of: of a bank's financing; 0: there is none. ret_owner: its enterprise's USCC, "" unknown; ret_amount: as
+   granted, then disbursed; either may be NULL. */
+kh_currency kh_embed_currency_of(kh_engine *e, uint32_t bank, uint64_t id, char *ret_owner, uint64_t *ret_amount);
 /* kh_viewed_enterprise: the id that an enterprise's id or USCC stands for; 0: none. KH_E_CLOSED: no hub could be asked. */
 KH_MUST kh_err kh_viewed_enterprise(kh_engine *e, const char *text, uint32_t *ret);
 kh_result kh_viewed_show(kh_engine *e, const kh_principal *who, uint64_t id, const kh_result_sink *sink);

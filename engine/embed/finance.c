@@ -133,14 +133,15 @@ kh_result kh_finance_apply(kh_engine *engine, const kh_apply_request *request, c
     return result;
 }
 
+static bool moves_money(kh_event event) { return event == KH_EV_DISBURSE || event == KH_EV_REPAY; }
+
 /* What goes with some events alone; another's is refused, not passed over. */
 static kh_result options_of(kh_engine *e, const kh_event_request *request, kh_event event)
 {
-    bool money = event == KH_EV_DISBURSE || event == KH_EV_REPAY, released = event == KH_EV_REJECT || event == KH_EV_WITHDRAW;
-    const char *what = request->amount != NULL && !money  ? "an amount goes with disburse and repay"
-                       : request->allot_cnt > 0 && !money ? "parts for documents (allot) go with disburse and repay"
+    bool ends = event == KH_EV_REJECT || event == KH_EV_WITHDRAW || event == KH_EV_REVERSE;
+    const char *what = request->allot_cnt > 0 && !moves_money(event) ? "parts for documents (allot) go with disburse and repay"
                        : request->source != NULL && event != KH_EV_REPAY ? "a source goes with repay"
-                       : request->reason != NULL && !released            ? "a reason goes with reject and withdraw"
+                       : request->reason != NULL && !ends                ? "a reason goes with reject, withdraw and reverse"
                                                                          : NULL;
     return what == NULL ? KH_DONE : kh_embed_fail(e, KH_MISUSE, "%s, not with %s", what, request->event);
 }
@@ -158,7 +159,8 @@ kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, c
     char owner[KH_ISSUER_MAX + 1];
     /* the currency of an event's amounts is its financing's, and its enterprise owns the documents; a financing that is not there
        is the ledger's to refuse */
-    kh_currency currency = kh_embed_currency_of(engine, who.party, request->id, owner);
+    uint64_t whole;
+    kh_currency currency = kh_embed_currency_of(engine, who.party, request->id, owner, &whole);
     kh_op op = {.type = KH_OP_EVENT, .party = who.party};
     kh_op_event *v = &op.event;
     *v = (kh_op_event){.id = request->id, .event = (uint8_t)event, .amount = KH_AMOUNT_NONE, .line_cnt = request->allot_cnt};
@@ -168,6 +170,14 @@ kh_result kh_finance_event(kh_engine *engine, const kh_event_request *request, c
     if (request->amount != NULL && kh_amount_parse(kh_text_of(request->amount), currency, &v->amount) != KH_C_OK)
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no amount%s%s", request->amount, currency != 0 ? " of " : "",
                              kh_currency_alpha(currency));
+    if (request->amount != NULL && !moves_money(event)) { /* such an event takes the whole of it */
+        char is[32];
+        (void)kh_amount_format(whole, currency, is);
+        if (currency != 0 && v->amount != whole)
+            return kh_embed_fail(engine, KH_MISUSE, "%s takes the whole financing, %s, not %s", request->event, is,
+                                 request->amount);
+        v->amount = KH_AMOUNT_NONE;
+    }
     if (request->source != NULL && !kh_repay_source_of_word(kh_text_of(request->source), &source))
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no source: collection or own-funds", request->source);
     if (request->reason != NULL && !kh_reason_of_word(kh_text_of(request->reason), &reason))

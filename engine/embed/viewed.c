@@ -65,27 +65,34 @@ void kh_viewed_papers(kh_engine *e, uint64_t id, kh_paper_name **ret, uint32_t *
     *ret_cnt = all.cnt;
 }
 
-static void take_currency(void *ctx, const kh_view_financing *f) { *(kh_currency *)ctx = f->currency; }
+typedef struct worth {
+    kh_currency currency;
+    uint64_t amount;
+} worth;
 
-kh_currency kh_embed_currency_of(kh_engine *e, uint32_t bank, uint64_t id, char *ret_owner)
+static void take_worth(void *ctx, const kh_view_financing *f) { *(worth *)ctx = (worth){f->currency, f->amount}; }
+
+kh_currency kh_embed_currency_of(kh_engine *e, uint32_t bank, uint64_t id, char *ret_owner, uint64_t *ret_amount)
 {
-    kh_currency currency = 0;
+    worth is = {0};
     if (ret_owner != NULL) ret_owner[0] = '\0';
     if (kh_viewed(e)) {
-        (void)kh_view_find(e->view, id, take_currency, &currency);
-        return currency;
+        (void)kh_view_find(e->view, id, take_worth, &is);
+        if (ret_amount != NULL) *ret_amount = is.amount;
+        return is.currency;
     }
     kh_fin_view *view = malloc(sizeof *view);
     kh_party_view enterprise;
     const kh_ledger *l = kh_store_read_begin(e->store);
     if (view != NULL && kh_ledger_financing(l, bank, id, view)) {
-        currency = view->currency;
+        is = (worth){view->currency, view->amount};
         if (ret_owner != NULL && kh_ledger_party(l, view->enterprise, &enterprise))
             memcpy(ret_owner, enterprise.uscc, sizeof enterprise.uscc);
     }
     kh_store_read_end(e->store);
     free(view);
-    return currency;
+    if (ret_amount != NULL) *ret_amount = is.amount;
+    return is.currency;
 }
 
 kh_err kh_viewed_enterprise(kh_engine *e, const char *text, uint32_t *ret)

@@ -195,12 +195,15 @@ rows, _ = d.rows("verify", d.file("needed.csv", "海关编号,统一社会信用
 tap.same(rows[0]["kind"], "export_declaration", "a Chinese name of the number's column says the kind")
 
 # ---- what an event does not take is refused
-for event, words, wanted in (("accept", ("--amount", "1.00"), "disburse and repay"), ("approve", ("--amount", "1.00"), "disburse and repay"), ("reverse", ("--allot", parts[0] + "=1"), "disburse and repay"),
-                             ("disburse", ("--source", "collection"), "repay"), ("accept", ("--source", "own-funds"), "repay"), ("repay", ("--reason", "other"), "reject and withdraw"),
-                             ("approve", ("--reason", "other"), "reject and withdraw")):
+for event, words, wanted in (("reverse", ("--allot", parts[0] + "=1"), "disburse and repay"),
+                             ("disburse", ("--source", "collection"), "repay"), ("accept", ("--source", "own-funds"), "repay"), ("repay", ("--reason", "other"), "reject, withdraw and reverse"),
+                             ("approve", ("--reason", "other"), "reject, withdraw and reverse")):
     done = d.raw("finance", event, 7022, "--as", 11, *words)
     tap.ok((done.returncode, done.stdout) == (2, "") and wanted in done.stderr and f"not with {event}" in done.stderr, f"{event} {words[0]}: usage", done.stderr)
+done = d.raw("finance", "accept", 7022, "--as", 11, "--amount", "1.00")
+tap.ok((done.returncode, done.stdout) == (2, "") and "10.00, not 1.00" in done.stderr, "an acceptance of a part: usage", done.stderr)
 tap.same(d.row("finance", "show", "11:7022")[0]["state"], "APPLIED", "and nothing was done")
+tap.same(d.row("finance", "accept", 7022, "--as", 11, "--amount", "10.00")[0]["state"], "ACCEPTED", "one that names the whole is no mistake")
 tap.same(d.status("audit", "--height", 0), 2, "there is no height 0")
 
 # ---- standard files that the caller closed are none of the directory's
