@@ -231,3 +231,14 @@ kh_err kh_image_check(const kh_home *home, uint64_t height, kh_manifest *ret, kh
 {
     return load(home, height, false, NULL, ret, report);
 }
+
+void kh_image_forget(const kh_home *home, uint64_t height)
+{
+    char path[KH_PATH_MAX];
+    const kh_disk *d = home->disk;
+    kh_file *f;
+    uint64_t sz;
+    if (d->pass == NULL || d->open(d->self, kh_image_path(home, height, path), KH_OPEN_READ, &f) != KH_OK) return;
+    if (d->size(d->self, f, &sz) == KH_OK) d->pass(d->self, f, 0, sz, true);
+    d->close(d->self, f);
+}

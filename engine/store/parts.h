@@ -252,6 +252,8 @@ void kh_image_clean(const kh_home *home); /* a writer at opening: what an interr
  * copy. */
 KH_MUST kh_err kh_image_load(const kh_home *home, uint64_t height, bool map, kh_machine *m, kh_manifest *ret,
                              kh_store_report *report);
+/* kh_image_forget: the file cache need not keep this image. Advice: cannot fail. */
+void kh_image_forget(const kh_home *home, uint64_t height);
 /* kh_image_check reads all of an image and compares every digest; why and where on KH_E_DAMAGED. */
 KH_MUST kh_err kh_image_check(const kh_home *home, uint64_t height, kh_manifest *ret, kh_store_report *report);
 

@@ -6,6 +6,7 @@
 
 #define MAP_TAIL_MAX_SZ (UINT64_C(1) << 20) /* about 8,000 operations: a longer tail is faster on memory of one's own */
 #define GROW_TAIL_SZ (UINT64_C(4) << 20)    /* a tail that is worth a thread which makes memory ready */
+#define FORGET_TAIL_SZ (UINT64_C(64) << 20) /* a tail whose rows are worth more than the image in the file cache */
 #define CLOSE_IMAGE_TAIL_SZ (UINT64_C(1) << 20)
 
 kh_err kh_store_create(const kh_store_options *options, const char *dir, const uint8_t *secret, kh_store_report *report)
@@ -104,8 +105,12 @@ static kh_err rebuild(kh_store *s, uint64_t upto, kh_store_report *report)
         kh_index_reclaim_none(s->machine.index); /* no reader stands beside an applier */
     const kh_replay_each each = {before, after, s};
     kh_replay_growth growth = {0};
-    if (!map && !s->options.private_disk && kh_log_bytes_since(s->log, stand.height) >= GROW_TAIL_SZ)
-        kh_replay_grow(&growth, &s->machine);
+    uint64_t tail_sz = s->log != NULL ? kh_log_bytes_since(s->log, stand.height) : 0;
+    /* What the tail adds needs memory, and this machine has just used that of the image's pages: on a virtual machine, other
+     * memory is got from its host at a tenth of the speed. */
+    if (!map && s->options.long_running && !s->options.private_disk && tail_sz >= FORGET_TAIL_SZ && stand.height != 0)
+        kh_image_forget(&s->home, stand.height);
+    if (!map && !s->options.private_disk && tail_sz >= GROW_TAIL_SZ) kh_replay_grow(&growth, &s->machine);
     err = kh_replay_tail(s->log, &s->machine, &stand, upto, &each, &ops, report);
     kh_replay_grown(&growth);
     if (report != NULL) report->tail_ops = ops;
