@@ -55,6 +55,38 @@ Test(hub, batches_in_outputs_out)
     cr_assert(alert_cnt == 0 && kh_store_last_block(w.store) == height && kh_store_block_of(w.store, 1) == first);
 }
 
+/* In a batch of more frames than are hashed at once, some of them refused: each output is of its own frame. */
+Test(hub, each_output_is_of_its_frame)
+{
+    enum { cnt = 53 };
+    static given a;
+    begin_with_papers();
+    block k = {0};
+    ops_buf ops = {0}, all = {0};
+    text t = {0};
+    for (uint32_t i = 0; i < cnt; i++) {
+        if (i % 7 == 3) ops_add(&ops, &(kh_op){.type = KH_OP_REFUSED, .party = BANK_A, .sequence = i, .refused = {KH_C_FROZEN}});
+        else ops_apply(&ops, BANK_A, OPS_ENTERPRISE, i + 1, i % 3, 10);
+    }
+    all.p = malloc(ops.n);
+    all.n = ops.n;
+    memcpy(all.p, ops.p, ops.n);
+    text_own(&t, &ops);
+    block_batch(&k, BANK_A, &t);
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    given_to(BANK_A, height, &a);
+    cr_assert(a.cnt == cnt, "%u", a.cnt);
+    size_t at = 0;
+    for (uint32_t i = 0; i < cnt; at += kh_load32(all.p + at), i++) {
+        uint8_t digest[32];
+        kh_sha256(all.p + at, kh_load32(all.p + at), digest);
+        cr_assert(a.package.items[i].op_index == i && memcmp(a.package.items[i].op_digest, digest, 32) == 0, "output %u", i);
+    }
+    given_free(&a);
+    free(all.p);
+}
+
 Test(hub, one_paper_financed_at_two_banks)
 {
     static given a, b;
