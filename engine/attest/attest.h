@@ -1,11 +1,12 @@
 /* attest: outputs and what hubs sign of them: payloads, leaves, chains, the two-level tree, and the package that a bank gets
  * (docs/CLUSTER.md, byte by byte). Pure; used by hubs to make, by banks and in proofs to check.
  *
- * An output is a receipt of an operation or a notice, of one party. A party's outputs are numbered from 1 without gaps and
- * chained: head' = SHA-256("kanhe/output\0" || head || SHA-256(payload)). At a height each bank has a subtree: leaf 0 its hidden
- * head {salt, party, count, head}, then a leaf an output, then salted filling up to a power of two; the outputs root is the tree
- * over {party, subtree root} of all banks that are members, ascending, filled up to a power of two by {0, zeros}: so that no
- * other number of leaves leads to its root. All trees are crypto/merkle.h's. */
+ * An output is a receipt of an operation or a notice, of one party; or, in the package that a bank's view begins with where a
+ * directory moved up (height 0, the checkpoint digest for the chain), a financing as it stood then. A party's outputs are
+ * numbered from 1 without gaps and chained: head' = SHA-256("kanhe/output\0" || head || SHA-256(payload)). At a height each bank
+ * has a subtree: leaf 0 its hidden head {salt, party, count, head}, then a leaf an output, then salted filling up to a power of
+ * two; the outputs root is the tree over {party, subtree root} of all banks that are members, ascending, filled up to a power of
+ * two by {0, zeros}: so that no other number of leaves leads to its root. All trees are crypto/merkle.h's. */
 #ifndef KH_ATTEST_ATTEST_H
 #define KH_ATTEST_ATTEST_H
 #include "crypto/merkle.h"
@@ -15,7 +16,7 @@
 
 #define KH_SALT_SZ 16u
 #define KH_PAYLOAD_PAPER_SZ (4u + KH_NUMBER_MAX + KH_ISSUER_MAX)
-#define KH_PAYLOAD_MAX_SZ (KH_RECEIPT_MAX_SZ + 64u + KH_LINES_MAX * KH_PAYLOAD_PAPER_SZ)
+#define KH_PAYLOAD_MAX_SZ (KH_RECEIPT_MAX_SZ + 80u + KH_LINES_MAX * KH_PAYLOAD_PAPER_SZ)
 #define KH_OUTPUTS_MAX (1u << 24) /* of a party at one height */
 
 /* ---- salts and posted digests: hubs alone know the secret ---- */
@@ -28,7 +29,7 @@ void kh_attest_posted(const uint8_t secret[32], uint64_t height, const uint8_t c
                       uint8_t ret[32]);
 
 /* ---- one output ---- */
-typedef enum kh_output_kind { KH_OUTPUT_RECEIPT = 1, KH_OUTPUT_NOTICE = 2 } kh_output_kind;
+typedef enum kh_output_kind { KH_OUTPUT_RECEIPT = 1, KH_OUTPUT_NOTICE = 2, KH_OUTPUT_OPENING = 3 } kh_output_kind;
 typedef struct kh_paper_text { /* a document's name as texts */
     uint8_t kind, number_n, issuer_n, reserved;
     char number[KH_NUMBER_MAX], issuer[KH_ISSUER_MAX];
@@ -42,11 +43,14 @@ typedef struct kh_output { /* decoded, or to be encoded */
     kh_notice notice;
     kh_receipt_line lines[KH_LINES_MAX];
     char product[KH_PRODUCT_MAX + 1]; /* APPLY */
-    uint32_t paper_cnt;               /* receipts of APPLY: a line each; of EVENT: 0; notices with a key: 1 */
+    uint32_t paper_cnt;               /* receipts of APPLY, OPENING: a line each; of EVENT: 0; notices with a key: 1 */
     kh_paper_text papers[KH_LINES_MAX];
+    /* OPENING: receipt is as of an APPLY, with the financing as it stands, `moved`: what was repaid of it; hold_ns: block time at
+       which its hold began, 0: none; since: height of its last change */
+    uint64_t hold_ns, since;
 } kh_output;
 /* kh_payload_encode: the bytes that outcome and chain cover: {kind, 0 0 0, paper_cnt 4, receipt or notice bytes, of APPLY the
- * product, papers}. */
+ * product, of OPENING hold_ns 8 and since 8, papers}. */
 size_t kh_payload_encode(const kh_output *output, uint8_t buf[KH_PAYLOAD_MAX_SZ]);
 KH_MUST kh_err kh_payload_decode(const uint8_t *p, size_t n, kh_output *ret); /* all but batch, op_index, op_digest */
 
@@ -55,7 +59,7 @@ KH_MUST kh_err kh_payload_decode(const uint8_t *p, size_t n, kh_output *ret); /*
 #define KH_LEAF_RECEIPT_SZ                                                                                                       \
     (4u + KH_SALT_SZ + 32u + 8u + 32u + 4u + 32u +                                                                               \
      32u) /* kind 1; salt; chain; height; batch; op index; op digest; payload digest */
-#define KH_LEAF_NOTICE_SZ (4u + KH_SALT_SZ + 32u + 8u + 32u) /* kind 2; salt; chain; height; payload digest */
+#define KH_LEAF_NOTICE_SZ (4u + KH_SALT_SZ + 32u + 8u + 32u) /* kind 2, or 3 of OPENING; salt; chain; height; payload digest */
 #define KH_LEAF_FILL_SZ (4u + KH_SALT_SZ)                    /* kind 255; salt */
 void kh_leaf_head(const uint8_t salt[KH_SALT_SZ], uint32_t party, uint64_t count, const uint8_t head[32],
                   uint8_t ret[KH_LEAF_HEAD_SZ]);
@@ -63,6 +67,8 @@ void kh_leaf_receipt(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], ui
                      const uint8_t payload_digest[32], uint8_t ret[KH_LEAF_RECEIPT_SZ]);
 void kh_leaf_notice(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], uint64_t height, const uint8_t payload_digest[32],
                     uint8_t ret[KH_LEAF_NOTICE_SZ]);
+void kh_leaf_opening(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], uint64_t height, const uint8_t payload_digest[32],
+                     uint8_t ret[KH_LEAF_NOTICE_SZ]);
 void kh_leaf_fill(const uint8_t salt[KH_SALT_SZ], uint8_t ret[KH_LEAF_FILL_SZ]);
 void kh_leaf_party(uint32_t party, const uint8_t root[32], uint8_t ret[36]); /* of the upper tree */
 uint32_t kh_attest_padded(uint32_t output_cnt); /* leaves of a subtree: the power of two >= 1 + outputs */

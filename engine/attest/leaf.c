@@ -38,13 +38,25 @@ void kh_leaf_receipt(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], ui
     leaf_receipt(salt, chain, height, output->batch, output->op_index, output->op_digest, payload_digest, ret);
 }
 
-void kh_leaf_notice(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], uint64_t height, const uint8_t payload_digest[32],
-                    uint8_t ret[KH_LEAF_NOTICE_SZ])
+static void leaf_other(uint8_t kind, const uint8_t *salt, const uint8_t *chain, uint64_t height, const uint8_t *payload_digest,
+                       uint8_t ret[KH_LEAF_NOTICE_SZ])
 {
-    uint8_t *at = begin(ret, KH_OUTPUT_NOTICE, salt);
+    uint8_t *at = begin(ret, kind, salt);
     memcpy(at, chain, 32);
     kh_store64(at + 32, height);
     memcpy(at + 40, payload_digest, 32);
+}
+
+void kh_leaf_notice(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], uint64_t height, const uint8_t payload_digest[32],
+                    uint8_t ret[KH_LEAF_NOTICE_SZ])
+{
+    leaf_other(KH_OUTPUT_NOTICE, salt, chain, height, payload_digest, ret);
+}
+
+void kh_leaf_opening(const uint8_t salt[KH_SALT_SZ], const uint8_t chain[32], uint64_t height, const uint8_t payload_digest[32],
+                     uint8_t ret[KH_LEAF_NOTICE_SZ])
+{
+    leaf_other(KH_OUTPUT_OPENING, salt, chain, height, payload_digest, ret);
 }
 
 void kh_leaf_fill(const uint8_t salt[KH_SALT_SZ], uint8_t ret[KH_LEAF_FILL_SZ]) { (void)begin(ret, LEAF_FILL, salt); }
@@ -104,7 +116,7 @@ void kh_attest_items(const uint8_t seed[32], const uint8_t chain[32], uint64_t h
         bool receipt = item->kind == KH_OUTPUT_RECEIPT;
         leaves[i][0] = 0; /* as kh_merkle_leaf has it */
         if (receipt) leaf_receipt(item->salt, chain, height, item->batch, item->op_index, item->op_digest, digest, leaves[i] + 1);
-        else kh_leaf_notice(item->salt, chain, height, digest, leaves[i] + 1);
+        else leaf_other((uint8_t)item->kind, item->salt, chain, height, digest, leaves[i] + 1);
         texts[i] = (kh_sha256_text){leaves[i], 1 + (receipt ? KH_LEAF_RECEIPT_SZ : KH_LEAF_NOTICE_SZ), item->ret_leaf};
         links[i] = (kh_sha256_text){messages[i], LINK_SZ, i + 1 < cnt ? messages[i + 1] + HEAD_AT : head};
     }

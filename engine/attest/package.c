@@ -24,7 +24,8 @@ static bool read_head(const uint8_t *p, size_t n, kh_package *ret)
     return ret->item_cnt <= KH_OUTPUTS_MAX && ret->count_before <= UINT64_MAX - ret->item_cnt;
 }
 
-static bool read_item(const uint8_t **at, size_t *left, kh_package_item *item)
+/* What a view begins with is of height 0, and nothing else is. */
+static bool read_item(const uint8_t **at, size_t *left, uint64_t height, kh_package_item *item)
 {
     static const uint8_t zeros[68];
     const uint8_t *p = *at;
@@ -34,7 +35,8 @@ static bool read_item(const uint8_t **at, size_t *left, kh_package_item *item)
     item->payload = p + KH_PACKAGE_ITEM_SZ;
     *left -= KH_PACKAGE_ITEM_SZ;
     if (item->payload_sz < 4 || item->payload_sz > *left || kh_load32(item->payload) != kind ||
-        (kind != KH_OUTPUT_RECEIPT && (kind != KH_OUTPUT_NOTICE || memcmp(p + 4, zeros, 68) != 0)))
+        (kind != KH_OUTPUT_RECEIPT && kind != KH_OUTPUT_NOTICE && kind != KH_OUTPUT_OPENING) ||
+        (kind == KH_OUTPUT_OPENING) != (height == 0) || (kind != KH_OUTPUT_RECEIPT && memcmp(p + 4, zeros, 68) != 0))
         return false;
     item->kind = (kh_output_kind)kind;
     item->op_index = kh_load32(p + 4);
@@ -56,7 +58,7 @@ static bool take(const uint8_t *p, size_t n, const uint8_t chain[32], kh_package
         uint32_t cnt = 0, first = i;
         for (; cnt < KH_ATTEST_AT_ONCE && i < ret->item_cnt; cnt++, i++) {
             const uint8_t *item = at;
-            if (!read_item(&at, &left, &ret->items[i])) return false;
+            if (!read_item(&at, &left, ret->height, &ret->items[i])) return false;
             kh_attest_item_at(item, &hashed[cnt]);
             ret->items[i].leaf = hashed[cnt].leaf = i + 1;
             hashed[cnt].ret_leaf = leaves[i + 1];

@@ -1,10 +1,10 @@
 /* payload: the bytes of one output that a party's chain covers; one canonical form. */
 #include "attest/attest.h"
 
-/* {kind 1, 0 3, papers 4}, receipt or notice, for APPLY {product length 1, product}, a paper each {kind 1, number length 1,
-   issuer length 1, 0, number, issuer}. */
-enum { HEAD_SZ = 8, PAPER_SZ = 4 };
-_Static_assert(HEAD_SZ + 1 + KH_PRODUCT_MAX <= 64 && KH_RECEIPT_MAX_SZ >= KH_NOTICE_SZ, "a payload fits its bound");
+/* {kind 1, 0 3, papers 4}, receipt or notice, for APPLY {product length 1, product}, for OPENING {hold 8, since 8}, a paper each
+   {kind 1, number length 1, issuer length 1, 0, number, issuer}. */
+enum { HEAD_SZ = 8, STANDS_SZ = 16, PAPER_SZ = 4 };
+_Static_assert(HEAD_SZ + 1 + KH_PRODUCT_MAX + STANDS_SZ <= 80 && KH_RECEIPT_MAX_SZ >= KH_NOTICE_SZ, "a payload fits its bound");
 _Static_assert(KH_NUMBER_MAX + KH_ISSUER_MAX + PAPER_SZ <= KH_PAYLOAD_PAPER_SZ, "a paper fits its share of the bound");
 
 size_t kh_payload_encode(const kh_output *output, uint8_t buf[KH_PAYLOAD_MAX_SZ])
@@ -13,7 +13,7 @@ size_t kh_payload_encode(const kh_output *output, uint8_t buf[KH_PAYLOAD_MAX_SZ]
     kh_store32(buf, output->kind);
     kh_store32(buf + 4, output->paper_cnt);
     uint8_t *at = buf + HEAD_SZ;
-    if (output->kind == KH_OUTPUT_RECEIPT) {
+    if (output->kind != KH_OUTPUT_NOTICE) {
         kh_receipt receipt = output->receipt;
         receipt.lines = output->lines;
         at += kh_receipt_encode(&receipt, at);
@@ -22,6 +22,11 @@ size_t kh_payload_encode(const kh_output *output, uint8_t buf[KH_PAYLOAD_MAX_SZ]
             *at++ = (uint8_t)n;
             memcpy(at, output->product, n);
             at += n;
+        }
+        if (output->kind == KH_OUTPUT_OPENING) {
+            kh_store64(at, output->hold_ns);
+            kh_store64(at + 8, output->since);
+            at += STANDS_SZ;
         }
     } else at += kh_notice_encode(&output->notice, at);
     for (uint32_t i = 0; i < output->paper_cnt; i++) {
@@ -56,6 +61,19 @@ static kh_err decode_receipt(const uint8_t **at, const uint8_t *end, kh_output *
     return KH_OK;
 }
 
+/* A financing as it stands: a receipt that an application might have got, and what no receipt says. */
+static kh_err decode_opening(const uint8_t **at, const uint8_t *end, kh_output *ret)
+{
+    kh_err err = decode_receipt(at, end, ret);
+    const kh_receipt *r = &ret->receipt;
+    if (err != KH_OK) return err;
+    if (r->type != KH_OP_APPLY || r->code != KH_C_OK || r->ref_height != 0 || end - *at < STANDS_SZ) return KH_E_FORMAT;
+    ret->hold_ns = kh_load64(*at);
+    ret->since = kh_load64(*at + 8);
+    *at += STANDS_SZ;
+    return KH_OK;
+}
+
 static kh_err decode_notice(const uint8_t **at, const uint8_t *end, kh_output *ret)
 {
     size_t used = 0;
@@ -85,10 +103,12 @@ kh_err kh_payload_decode(const uint8_t *p, size_t n, kh_output *ret)
     if (n < HEAD_SZ) return KH_E_FORMAT;
     uint32_t kind = kh_load32(p);
     ret->paper_cnt = kh_load32(p + 4);
-    if ((kind != KH_OUTPUT_RECEIPT && kind != KH_OUTPUT_NOTICE) || ret->paper_cnt > KH_LINES_MAX) return KH_E_FORMAT;
+    if (kind < KH_OUTPUT_RECEIPT || kind > KH_OUTPUT_OPENING || ret->paper_cnt > KH_LINES_MAX) return KH_E_FORMAT;
     ret->kind = (kh_output_kind)kind;
     const uint8_t *at = p + HEAD_SZ, *end = p + n;
-    kh_err err = kind == KH_OUTPUT_RECEIPT ? decode_receipt(&at, end, ret) : decode_notice(&at, end, ret);
+    kh_err err = kind == KH_OUTPUT_RECEIPT   ? decode_receipt(&at, end, ret)
+                 : kind == KH_OUTPUT_OPENING ? decode_opening(&at, end, ret)
+                                             : decode_notice(&at, end, ret);
     for (uint32_t i = 0; err == KH_OK && i < ret->paper_cnt; i++)
         if (!decode_paper(&at, end, &ret->papers[i])) err = KH_E_FORMAT;
     return err == KH_OK && at != end ? KH_E_FORMAT : err;

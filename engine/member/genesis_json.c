@@ -92,6 +92,13 @@ static void hex(reading *r, json_t *object, const char *name, bool may_lack, uin
     if (!r->bad) hex_text(r, name, s, may_lack, ret, n);
 }
 
+static bool is_set(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i] != 0) return true;
+    return false;
+}
+
 static json_t *list(reading *r, json_t *object, const char *name, size_t max)
 {
     json_t *value = get(r, object, name);
@@ -186,7 +193,7 @@ static void publics(reading *r, json_t *o, kh_genesis *g)
 static bool read_kanhe(json_t *kanhe, kh_genesis *ret, char *why, size_t cap)
 {
     static const char *const names[] = {"suite",      "hubs_speak", "chain_id", "initial_height", "time_ns", "group",
-                                        "checkpoint", "officers",   "members",  "public",         NULL};
+                                        "checkpoint", "opening",    "officers", "members",        "public",  NULL};
     reading r = {.why = why, .cap = cap};
     kh_genesis g = {0};
     only(&r, kanhe, names, "app_state.kanhe");
@@ -199,6 +206,10 @@ static bool read_kanhe(json_t *kanhe, kh_genesis *ret, char *why, size_t cap)
     g.time_ns = decimal(&r, kanhe, "time_ns");
     hex(&r, kanhe, "group", false, g.group, KH_PUBLIC_SZ);
     hex(&r, kanhe, "checkpoint", false, g.checkpoint, 32);
+    if (json_object_get(kanhe, "opening") != NULL) {
+        hex(&r, kanhe, "opening", false, g.opening, 32);
+        if (!r.bad && !is_set(g.opening, 32)) wrong(&r, "\"opening\" is zeros: leave it out");
+    }
     officers(&r, kanhe, &g);
     members(&r, kanhe, &g);
     publics(&r, kanhe, &g);
@@ -280,12 +291,7 @@ static json_t *hex_value(const uint8_t *p, size_t n)
     return value;
 }
 
-static json_t *key_value(const uint8_t *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (p[i] != 0) return hex_value(p, n);
-    return json_string("");
-}
+static json_t *key_value(const uint8_t *p, size_t n) { return is_set(p, n) ? hex_value(p, n) : json_string(""); }
 
 static json_t *decimal_value(uint64_t v) { return json_sprintf("%llu", (unsigned long long)v); }
 
@@ -317,6 +323,9 @@ char *kh_genesis_state_write(const kh_genesis *g)
                              "time_ns", decimal_value(g->time_ns), "group", hex_value(g->group, KH_PUBLIC_SZ), "checkpoint",
                              hex_value(g->checkpoint, 32), "officers", "k", (int)g->officer_k, "keys", keys, "members", all,
                              "public", leaves);
+    if (is_set(g->opening, sizeof g->opening)) /* not said: the field lacks */
+        good =
+            json_object_set_new(json_object_get(root, "kanhe"), "opening", hex_value(g->opening, sizeof g->opening)) == 0 && good;
     char *ret = good && root != NULL ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
     return ret;

@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include "order/inside.h"
 
-static const uint8_t magic[4] = {'K', 'H', 'G', '1'};
+/* The second is of a genesis that says what banks' views begin with. */
+static const uint8_t magic[2][4] = {{'K', 'H', 'G', '1'}, {'K', 'H', 'G', '2'}}, none[32];
 
 static bool chain_id_sound(const char *id, size_t n)
 {
@@ -50,8 +51,11 @@ static bool leaves_sound(const kh_genesis *g)
     return true;
 }
 
+static bool is_said(const uint8_t digest[32]) { return memcmp(digest, none, sizeof none) != 0; }
+
 static bool sound(const kh_genesis *g)
 {
+    if (is_said(g->opening) && !is_said(g->checkpoint)) return false; /* it is of that state */
     return kh_suite_word(g->suite) != NULL && g->initial_height >= 1 && g->initial_height <= INT64_MAX &&
            g->time_ns <= INT64_MAX && kh_public_sound(g->suite, true, g->group) && officers_sound(g) && members_sound(g) &&
            leaves_sound(g);
@@ -62,7 +66,8 @@ kh_err kh_genesis_encode(const kh_genesis *g, uint8_t **ret, size_t *ret_n)
     size_t id_n = strnlen(g->chain_id, sizeof g->chain_id);
     if (!chain_id_sound(g->chain_id, id_n) || !sound(g)) return KH_E_ARG;
     kh_writer w = {0};
-    kh_put(&w, magic, sizeof magic);
+    bool opens = is_said(g->opening);
+    kh_put(&w, magic[opens], sizeof magic[0]);
     kh_put8(&w, (uint8_t)g->suite);
     kh_put8(&w, g->hubs_speak);
     kh_put16(&w, 0);
@@ -72,6 +77,7 @@ kh_err kh_genesis_encode(const kh_genesis *g, uint8_t **ret, size_t *ret_n)
     kh_put64(&w, g->time_ns);
     kh_put(&w, g->group, KH_PUBLIC_SZ);
     kh_put(&w, g->checkpoint, 32);
+    if (opens) kh_put(&w, g->opening, 32);
     kh_put16(&w, (uint16_t)g->officer_k);
     kh_put16(&w, (uint16_t)g->officer_cnt);
     kh_put(&w, g->officers, (size_t)g->officer_cnt * KH_PUBLIC_SZ);
@@ -130,7 +136,8 @@ static kh_err read_leaves(kh_reader *r, kh_genesis *g)
 static kh_err read_all(kh_reader *r, kh_genesis *g)
 {
     const uint8_t *head = kh_take(r, 8);
-    if (head == NULL || memcmp(head, magic, 4) != 0 || head[5] > 1 || head[6] != 0 || head[7] != 0) return KH_E_FORMAT;
+    bool opens = head != NULL && memcmp(head, magic[1], 4) == 0;
+    if (head == NULL || memcmp(head, magic[opens], 4) != 0 || head[5] > 1 || head[6] != 0 || head[7] != 0) return KH_E_FORMAT;
     g->suite = (kh_suite)head[4];
     g->hubs_speak = head[5] != 0;
     uint8_t id_n = kh_take8(r);
@@ -141,6 +148,8 @@ static kh_err read_all(kh_reader *r, kh_genesis *g)
     g->time_ns = kh_take64(r);
     kh_take_copy(r, g->group, KH_PUBLIC_SZ);
     kh_take_copy(r, g->checkpoint, 32);
+    if (opens) kh_take_copy(r, g->opening, 32);
+    if (opens && !is_said(g->opening)) return KH_E_FORMAT; /* one form alone */
     g->officer_k = kh_take16(r);
     g->officer_cnt = kh_take16(r);
     if (r->bad || g->officer_cnt > KH_OFFICERS_MAX) return KH_E_FORMAT;

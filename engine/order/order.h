@@ -51,6 +51,7 @@ typedef struct kh_genesis {
     uint8_t officers[KH_OFFICERS_MAX][KH_PUBLIC_SZ];
     uint8_t group[KH_PUBLIC_SZ]; /* the hubs' key of epoch 1 */
     uint8_t checkpoint[32];      /* digest of the state that the hubs begin with */
+    uint8_t opening[32];         /* root of what banks' views begin with (hub/opening.h); zeros: not said, they begin empty */
     uint32_t member_cnt;         /* ascending ids; validators carry the flag */
     kh_member *members;
     uint32_t public_cnt; /* rules and rates at the beginning: public leaves, ascending keys */

@@ -181,7 +181,8 @@ static void walk(reader *r, json_t *kanhe)
 {
     uint8_t bytes[64];
     put(r, "kanhe/genesis", sizeof "kanhe/genesis");
-    put(r, "KHG1", 4);
+    json_t *opening = json_object_get(kanhe, "opening");
+    put(r, opening != NULL ? "KHG2" : "KHG1", 4);
     if (!kh_suite_of(text_of(r, kanhe, "suite", 8), &r->ret->suite)) wrong(r, "suite: intl or gm");
     const json_t *speak = json_object_get(kanhe, "hubs_speak");
     if (!json_is_boolean(speak)) wrong(r, "hubs_speak: true or false");
@@ -194,6 +195,11 @@ static void walk(reader *r, json_t *kanhe)
     put_number(r, decimal_of(r, kanhe, "time_ns", UINT64_MAX), 8);
     put_hex(r, kanhe, "group", 64, false, bytes);
     put_hex(r, kanhe, "checkpoint", 32, false, bytes);
+    if (opening != NULL) {
+        static const uint8_t none[32];
+        put_hex(r, kanhe, "opening", 32, false, bytes);
+        if (!r->bad && memcmp(bytes, none, sizeof none) == 0) wrong(r, "opening: zeros");
+    }
     officers(r, kanhe);
     members(r, kanhe);
     publics(r, kanhe);

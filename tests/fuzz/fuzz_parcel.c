@@ -53,6 +53,7 @@ static void leaf_of(const kh_package *p, const kh_package_item *item, uint8_t re
     memcpy(output.op_digest, item->op_digest, 32);
     output.op_index = item->op_index;
     if (item->kind == KH_OUTPUT_RECEIPT) kh_leaf_receipt(item->salt, chain, p->height, &output, digest, data);
+    else if (item->kind == KH_OUTPUT_OPENING) kh_leaf_opening(item->salt, chain, p->height, digest, data);
     else kh_leaf_notice(item->salt, chain, p->height, digest, data);
     kh_merkle_leaf(data, item->kind == KH_OUTPUT_RECEIPT ? KH_LEAF_RECEIPT_SZ : KH_LEAF_NOTICE_SZ, ret);
 }

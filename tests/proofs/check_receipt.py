@@ -428,8 +428,10 @@ def genesis_of(k):
     sound(k["suite"] in ("intl", "gm") and isinstance(k["hubs_speak"], bool))
     initial = decimal(k["initial_height"], N63)
     sound(initial >= 1)
-    g = b"KHG1" + bytes([1 if k["suite"] == "intl" else 2, int(k["hubs_speak"]), 0, 0, len(chain_id)]) + chain_id
-    g += le(initial, 8) + le(decimal(k["time_ns"], N64), 8) + hexed(k["group"], 64) + hexed(k["checkpoint"], 32)
+    opening = hexed(k["opening"], 32) if "opening" in k else b""
+    sound(opening != bytes(32))
+    g = (b"KHG2" if opening else b"KHG1") + bytes([1 if k["suite"] == "intl" else 2, int(k["hubs_speak"]), 0, 0, len(chain_id)]) + chain_id
+    g += le(initial, 8) + le(decimal(k["time_ns"], N64), 8) + hexed(k["group"], 64) + hexed(k["checkpoint"], 32) + opening
     officers = items(k["officers"]["keys"], 16)
     g += le(number(k["officers"]["k"], 65535), 2) + le(len(officers), 2) + b"".join(hexed(key, 64) for key in officers)
     members, validators, before = items(k["members"], 256), [], -1

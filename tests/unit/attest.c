@@ -109,13 +109,18 @@ Test(attest, payloads_there_and_back)
 {
     static uint8_t a[KH_PAYLOAD_MAX_SZ], b[KH_PAYLOAD_MAX_SZ];
     static kh_output back;
-    for (uint32_t i = 0; i < 8; i++) {
-        kh_output *o = i < 6 ? receipt_of(11, i, i == 5 ? KH_LINES_MAX : i) : notice_of(11, i == 7);
+    for (uint32_t i = 0; i < 10; i++) {
+        kh_output *o = i < 6 || i > 7 ? receipt_of(11, i, i % 4 == 1 ? KH_LINES_MAX : i) : notice_of(11, i == 7);
         if (i == 4) {
             o->receipt.type = KH_OP_EVENT;
             o->paper_cnt = 0;
         }
-        if (i == 5) { /* as long as a payload gets */
+        if (i > 7) {
+            o->kind = KH_OUTPUT_OPENING;
+            o->hold_ns = 0x0102030405060708;
+            o->since = 99;
+        }
+        if (i == 5 || i == 9) { /* as long as a payload gets */
             memset(o->product, 'p', KH_PRODUCT_MAX);
             for (uint32_t n = 0; n < KH_LINES_MAX; n++) {
                 o->papers[n].number_n = KH_NUMBER_MAX;
@@ -128,12 +133,13 @@ Test(attest, payloads_there_and_back)
         cr_assert_eq(m = kh_payload_encode(&back, b), n);
         cr_assert_eq(memcmp(a, b, n), 0);
         cr_assert_eq(back.paper_cnt, o->paper_cnt);
-        if (o->kind == KH_OUTPUT_RECEIPT) {
+        if (i > 7) cr_assert(back.hold_ns == o->hold_ns && back.since == 99);
+        if (o->kind != KH_OUTPUT_NOTICE) {
             cr_assert_eq(back.receipt.financing, o->receipt.financing);
             cr_assert_eq(back.receipt.line_cnt, o->receipt.line_cnt);
             if (i != 4) cr_assert_str_eq(back.product, o->product);
         }
-        for (size_t cut = 0; cut < n; cut += i == 5 ? 997 : 1) cr_assert_neq(kh_payload_decode(a, cut, &back), KH_OK);
+        for (size_t cut = 0; cut < n; cut += i == 5 || i == 9 ? 997 : 1) cr_assert_neq(kh_payload_decode(a, cut, &back), KH_OK);
         a[n] = 0;
         if (n < KH_PAYLOAD_MAX_SZ) cr_assert_neq(kh_payload_decode(a, n + 1, &back), KH_OK);
     }
@@ -401,5 +407,35 @@ Test(attest, golden_package)
     golden("package", x.packages[0], x.sizes[0]);
     golden("root", x.root, 32);
     let_go(&x);
+    kh_maker_free(m);
+}
+
+/* What a view begins with is of height 0 and nothing else is: it is never taken for what hubs attested, nor the other way round.
+ */
+Test(attest, openings_are_of_height_0)
+{
+    static const uint8_t tag[32] = {1}, secret[32] = {2}, heads[1][32];
+    static const uint64_t counts[1];
+    static const uint32_t parties[1] = {11};
+    kh_maker *m = maker();
+    for (uint32_t i = 0; i < 6; i++) {
+        uint8_t root[32], *p;
+        size_t n;
+        kh_package package;
+        bool opens = i % 3 == 0, begins = i < 3;
+        kh_output *o = i % 3 == 2 ? notice_of(11, false) : receipt_of(11, 1, 2);
+        if (opens) o->kind = KH_OUTPUT_OPENING;
+        kh_maker_begin(m, tag, secret, begins ? 0 : 5, parties, counts, heads, 1);
+        cr_assert_eq(kh_maker_add(m, 11, o), KH_OK);
+        cr_assert_eq(kh_maker_end(m, root), KH_OK);
+        cr_assert_eq(kh_maker_package(m, 0, &p, &n), KH_OK);
+        kh_err err = kh_package_read(p, n, tag, &package);
+        cr_assert_eq(err, opens == begins ? KH_OK : KH_E_FORMAT, "%u", i);
+        if (err == KH_OK) {
+            cr_assert_eq(memcmp(package.root, root, 32), 0);
+            kh_package_free(&package);
+        }
+        free(p);
+    }
     kh_maker_free(m);
 }

@@ -83,6 +83,30 @@ Test(order_any, what_is_saved_is_checked)
     fx_end(&c);
 }
 
+/* One that says what banks' views begin with has 32 bytes more, and another magic; one that does not is what it ever was. */
+Test(order_any, a_genesis_with_an_opening)
+{
+    static const uint8_t none[32];
+    kh_genesis g, h;
+    uint8_t *p;
+    size_t n;
+    fx_begin(&c);
+    cr_assert(kh_genesis_decode(c.genesis, c.genesis_n, &g) == KH_OK && memcmp(g.opening, none, 32) == 0);
+    cr_assert(memcmp(c.genesis, "KHG1", 4) == 0);
+    memset(g.opening, 0x0a, 32);
+    cr_assert(kh_genesis_encode(&g, &p, &n) == KH_OK && n == c.genesis_n + 32 && memcmp(p, "KHG2", 4) == 0);
+    cr_assert(kh_genesis_decode(p, n, &h) == KH_OK && memcmp(g.opening, h.opening, 32) == 0 && h.member_cnt == g.member_cnt);
+    kh_genesis_free(&h);
+    uint8_t *at = memmem(p, n, g.opening, 32);
+    memset(at, 0, 32);
+    cr_assert(kh_genesis_decode(p, n, &h) == KH_E_FORMAT);
+    free(p);
+    memset(g.checkpoint, 0, 32); /* of which state? */
+    cr_assert(kh_genesis_encode(&g, &p, &n) == KH_E_ARG);
+    kh_genesis_free(&g);
+    fx_end(&c);
+}
+
 Test(order_any, genesis_is_canonical)
 {
     kh_genesis g;
