@@ -1,6 +1,7 @@
 /* hub: one thread that takes the order's blocks, keeps entries of several under way in the store, and finishes them in order.
  * What it cannot go on from (a store that executed something else, a group key that it lacks, a disk that fails) stops it, with
  * an alert; the order goes on without it. */
+#include "hub/opening.h"
 #include "hub/parts.h"
 #include <stdlib.h>
 
@@ -161,7 +162,10 @@ static kh_err check_beginning(kh_hub *h)
     if (memcmp(h->options.genesis->checkpoint, none, sizeof none) == 0) return KH_OK;
     kh_err err = kh_store_checkpoint_digest(h->options.store, have);
     if (err != KH_OK) return err;
-    return memcmp(have, h->options.genesis->checkpoint, sizeof have) == 0 ? KH_OK : KH_E_VERSION;
+    if (memcmp(have, h->options.genesis->checkpoint, sizeof have) != 0) return KH_E_VERSION;
+    if (memcmp(h->options.genesis->opening, none, sizeof none) == 0) return KH_OK;
+    if (h->options.epoch_cnt == 0 || h->options.groups[0] == NULL) return KH_E_NOT_FOUND;
+    return kh_opening_check(h->options.store, h->options.genesis, h->options.group_secrets[0]);
 }
 
 /* Goes on behind the newest block whose packages are all written: what the store executed above it is taken from its journal. */

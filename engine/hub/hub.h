@@ -45,8 +45,10 @@ typedef struct kh_hub_options {
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n);
     void *ctx;
 } kh_hub_options;
-/* kh_hub_start: KH_E_VERSION: nothing was executed yet, and the store holds another state than the genesis' checkpoint.
-   KH_E_CLOSED: it executed something else before than a quorum of hubs attested ("EXECUTION_DIFFERS"): its state is not theirs.
+/* kh_hub_start: KH_E_VERSION: nothing was executed yet, and the store holds another state than the genesis' checkpoint;
+   KH_E_FORMAT: that state, and the genesis' opening is not its (hub/opening.h); KH_E_NOT_FOUND: the group's first key lacks,
+   which that is compared by. KH_E_CLOSED: it executed something else before than a quorum of hubs attested ("EXECUTION_DIFFERS"):
+   its state is not theirs.
  */
 KH_MUST kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret);
 /* kh_hub_end: nothing more is executed; submissions that have no answer yet are told that nothing is known, new ones are

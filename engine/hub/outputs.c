@@ -50,19 +50,22 @@ static bool is_bank(const kh_outputs *o, uint32_t party)
 
 /* ---- one outcome ---- */
 
-/* Names of papers: of lines that hold something, whose papers their bank knows and whose texts never change. */
-static void name_paper(kh_hub *h, const kh_key *key, kh_paper_text *ret)
+void kh_outputs_paper(const kh_ledger *l, const kh_key *key, kh_paper_text *ret)
 {
     kh_paper_view v;
     memset(ret, 0, sizeof *ret);
-    bool found = kh_ledger_paper(kh_store_read_begin(h->options.store), key, &v);
-    kh_store_read_end(h->options.store);
-    if (!found) return;
+    if (!kh_ledger_paper(l, key, &v)) return;
     ret->kind = (uint8_t)v.kind;
     ret->number_n = (uint8_t)v.number_n;
     ret->issuer_n = (uint8_t)v.issuer_n;
     memcpy(ret->number, v.number, v.number_n);
     memcpy(ret->issuer, v.issuer, v.issuer_n);
+}
+
+static void name_paper(kh_hub *h, const kh_key *key, kh_paper_text *ret)
+{
+    kh_outputs_paper(kh_store_read_begin(h->options.store), key, ret);
+    kh_store_read_end(h->options.store);
 }
 
 static void add_names(kh_hub *h, const kh_run *r, const kh_origin *origin)

@@ -5,6 +5,7 @@
  *   lost         what was ordered lost, and the way back where it was executed   lost.c
  *   run          one entry of the store: executed, or read from its journal     run.c
  *   outputs      outcomes to outputs, the block's tree, its attestation         outputs.c
+ *   opening      what the banks' views begin with                               opening.c
  *   banks        each bank's packages on disk, and what it asks for             banks.c
  *   given        what came with a state, and was not executed here              given.c
  *   checkpoints  the state as of every so many heights, attested                checkpoint.c
@@ -130,7 +131,9 @@ typedef struct kh_outputs {
     uint64_t height; /* of the block that is gathered; 0: none */
 } kh_outputs;
 KH_MUST kh_err kh_outputs_take(kh_hub *h, kh_run *r); /* a finished run, in order */
-void kh_outputs_again(kh_hub *h);                     /* at the start: attests again what the order does not say to be attested */
+/* kh_outputs_paper names a paper, of a line that holds something: its bank knows it, and its texts never change. */
+void kh_outputs_paper(const kh_ledger *l, const kh_key *key, kh_paper_text *ret);
+void kh_outputs_again(kh_hub *h); /* at the start: attests again what the order does not say to be attested */
 
 /* ---- given ---- */
 typedef struct kh_given {

@@ -81,6 +81,13 @@ bool kh_cluster_hub(kh_cluster *c, char *why, size_t cap)
     if (err == KH_E_VERSION)
         return kh_cluster_say(why, cap, "%s does not hold the state that %s begins with (its checkpoint): another directory",
                               options.dir, c->options.config->cluster.genesis);
+    if (err == KH_E_FORMAT)
+        return kh_cluster_say(why, cap,
+                              "%s says what banks' views begin with (its opening), and it is not what %s and group.1.key come to",
+                              c->options.config->cluster.genesis, options.dir);
+    if (err == KH_E_NOT_FOUND)
+        return kh_cluster_say(why, cap, "%s/group.1.key is missing: by it the genesis' opening is compared with %s",
+                              c->options.config->cluster.keys, options.dir);
     if (err == KH_E_CLOSED)
         return kh_cluster_say(why, cap,
                               "%s: what this hub executed was not what a quorum of hubs attested (EXECUTION_DIFFERS in its log): "
