@@ -186,8 +186,7 @@ static void build_one(void *ctx, const kh_view_financing *f)
             .key = line->key, .currency = line->currency, .amount = line->amount, .allocated = line->allocated};
         names.known_cnt += paper_of(&line->key, &f->lines[i].paper, &b->names[names.known_cnt]);
     }
-    bool whole = f->product[0] != '\0'; /* else it began before genesis: what it was then is not attested, nor told */
-    kh_final final = {.told = true, .attested = whole, .as_of = b->as_of};
+    kh_final final = {.told = true, .attested = f->whole, .as_of = b->as_of};
     b->rows[b->n] = kh_embed_financing_row(NULL, view, &names, f->height, &final);
     if (b->rows[b->n] == NULL) b->err = KH_E_NOMEM;
     else b->n++;

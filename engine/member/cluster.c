@@ -142,12 +142,24 @@ static bool start_self(kh_cluster *c, char *why, size_t cap)
     return start_node(c, &none, why, cap);
 }
 
+static bool is_of_genesis(const kh_cluster *c)
+{
+    const kh_genesis *g = c->options.genesis;
+    uint32_t i = 0;
+    while (i < g->member_cnt && g->members[i].id != c->self.id) i++;
+    return i < g->member_cnt;
+}
+
 static bool start_view(kh_cluster *c, char *why, size_t cap)
 {
     const kh_cluster_keys *k = c->options.keys;
+    char opening[1024];
+    (void)snprintf(opening, sizeof opening, "%s/opening", c->options.config->cluster.keys);
     const kh_view_options options = {.node = c->node,
                                      .kept = c->kept,
                                      .disk = &c->view_disk,
+                                     .genesis = c->options.genesis,
+                                     .opening = opening,
                                      .entropy = c->options.entropy,
                                      .dir = c->options.config->data,
                                      .party = c->self.id,
@@ -162,6 +174,10 @@ static bool start_view(kh_cluster *c, char *why, size_t cap)
     kh_err err = kh_view_open(&options, why, cap, &c->view);
     if (err != KH_OK) return why[0] != '\0' ? false : kh_cluster_say(why, cap, "the view: %s", kh_err_text(err));
     kh_store_drive(c->options.store, kh_view_driver(c->view));
+    if (kh_view_opening_lacks(c->view) && is_of_genesis(c))
+        KH_LOG(
+            c->options.logging, KH_LEVEL_WARNING, "opening_missing", {"opening", opening, 0},
+            {"do", "put this bank's there and restart, or let it be: what the bank had before the genesis is asked of hubs", 0});
     return true;
 }
 

@@ -5,6 +5,7 @@
  *   answer      own submissions until their receipts are final       answer.c
  *   table       financings in compact form, by number and in order   table.c
  *   state       what an output changes                               state.c
+ *   opening     what it begins with where a directory moved up       opening.c
  *   disk        segments of sealed records, snapshots, recovery      disk.c, snapshot.c, recover.c
  *
  * Lock: `lock` covers all of kh_view but what is marked. While it is held nothing of the node is called; the kept order may be.
@@ -18,7 +19,7 @@
 /* ---- financings ---- */
 typedef struct kh_view_fin { /* one, with its texts and lines behind */
     uint64_t id, amount, repaid, height, hold_ns;
-    uint64_t receipt_height; /* of the newest receipt that changed it, which is output `item` there */
+    uint64_t receipt_height; /* of the newest receipt that changed it, which is output `item` there; 0: none since the genesis */
     uint32_t item, enterprise, version, line_cnt, rest_sz;
     kh_currency currency;
     uint8_t state, product_n;
@@ -137,6 +138,7 @@ struct kh_view {
     pthread_cond_t done;
     pthread_t thread;
     bool has_thread, closing, save_due, ask_now;
+    bool opened; /* what it begins with is in it, or was */
     /* what is known */
     uint64_t height, count, highest; /* highest: of the statements told */
     uint64_t begins;                 /* so many outputs at the front lack for good */
@@ -216,7 +218,16 @@ bool kh_view_for_all(const kh_receipt *receipt);
 /* kh_view_apply takes a package over: all of its outputs decode, else KH_E_FORMAT and nothing is changed. After KH_E_NOMEM the
    view is good for nothing more. */
 KH_MUST kh_err kh_view_apply(kh_view *v, const kh_package *package, uint64_t time_ns);
+/* kh_view_opens takes a financing of the opening over. */
+KH_MUST kh_err kh_view_opens(kh_view *v, const kh_output *o);
 KH_MUST kh_err kh_view_told_add(kh_view *v, kh_view_told *told); /* takes it over */
+
+/* ---- opening ---- */
+bool kh_view_opening_said(const kh_view *v);  /* by the genesis */
+bool kh_view_opening_there(const kh_view *v); /* there is a file of it */
+/* kh_view_opening_take: into an empty view; KH_E_NOT_FOUND: there is no file; KH_E_FORMAT with a sentence in why: not what the
+   genesis says. */
+KH_MUST kh_err kh_view_opening_take(kh_view *v, char *why, size_t cap);
 
 /* ---- disk: without the lock, or while nobody else is there ---- */
 KH_MUST kh_err kh_view_recover(kh_view *v, char *why, size_t cap);
@@ -245,8 +256,8 @@ KH_MUST kh_err kh_view_record_read(kh_view *v, const kh_view_segment *file, uint
 char *kh_view_path(const kh_view *v, const char *name, char ret[512]);
 void kh_view_segment_name(uint32_t segment, char ret[32]);
 KH_MUST kh_err kh_view_snapshot_make(kh_view *v); /* lock held, everything saved */
-/* kh_view_snapshot_load: KH_E_NOT_FOUND: none, or none that is whole; the view is as new then. *ret_covered: segments up to it.
- */
+/* kh_view_snapshot_load: KH_E_NOT_FOUND: none, or none that is whole, or one without the opening that is there by now; the view
+   is as new then. *ret_covered: segments up to it. */
 KH_MUST kh_err kh_view_snapshot_load(kh_view *v, uint32_t *ret_covered);
 void kh_view_forget(kh_view *v); /* all that is known */
 #endif

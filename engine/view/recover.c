@@ -102,12 +102,21 @@ static kh_err find_beginning(kh_view *v)
     return err == KH_E_NOT_FOUND ? KH_E_DAMAGED : err;
 }
 
+/* open_with: nothing that was taken is here, or it is read from the first segment on. */
+static kh_err open_with(kh_view *v, char *why, size_t cap)
+{
+    if (!kh_view_opening_said(v)) return KH_OK;
+    kh_err err = kh_view_opening_take(v, why, cap);
+    return err == KH_E_NOT_FOUND ? KH_OK : err;
+}
+
 kh_err kh_view_recover(kh_view *v, char *why, size_t cap)
 {
     const kh_disk *d = v->options.disk;
     names all = {0};
     uint32_t covered = 0;
     uint64_t at = 0;
+    bool fresh = false;
     char path[512];
     kh_err err = d->make_dir(d->self, v->dir);
     if (err == KH_E_EXISTS) err = KH_OK;
@@ -120,8 +129,15 @@ kh_err kh_view_recover(kh_view *v, char *why, size_t cap)
     }
     if (err == KH_OK) {
         err = kh_view_snapshot_load(v, &covered);
-        if (err == KH_E_NOT_FOUND) err = KH_OK;
-        else if (err == KH_OK) err = find_beginning(v);
+        if (err == KH_OK) err = find_beginning(v);
+        else if (err == KH_E_NOT_FOUND) {
+            err = open_with(v, why, cap);
+            fresh = v->opened;
+        }
+    }
+    if (err == KH_E_FORMAT) {
+        free(all.of);
+        return err;
     }
     if (all.cnt > 0) qsort(all.of, all.cnt, sizeof *all.of, by_number);
     uint32_t segment = 0;
@@ -131,6 +147,8 @@ kh_err kh_view_recover(kh_view *v, char *why, size_t cap)
     }
     v->counts.durable_height = v->height;
     free(all.of);
+    /* Where it cannot be written now, the opening is read again at the next start. */
+    if (err == KH_OK && fresh && kh_view_snapshot_make(v) == KH_OK) v->since_snapshot = 0;
     if (err != KH_OK)
         (void)snprintf(why, cap, "%s: segment %08x at byte %llu: %s", v->dir, segment, (unsigned long long)at, kh_err_text(err));
     return err;

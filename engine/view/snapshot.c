@@ -7,6 +7,7 @@ enum {
     CHUNK_SZ = 1 << 20,
     ENTRY_MAX_SZ = 256 << 10,
     HEAD_SZ = 4 + 4 + 8 + 8 + 32 + 12,
+    OPENED_SZ = 4, /* behind it, where the opening is in it */
     ALERT_SZ = 24 + KH_NOTICE_SZ + 4,
     PLACE_SZ = 40
 };
@@ -57,7 +58,7 @@ static uint8_t *room(writer *w, uint32_t kind, size_t n)
 static void write_all(writer *w)
 {
     const kh_view *v = w->v;
-    uint8_t *at = room(w, HEAD, HEAD_SZ - 4);
+    uint8_t *at = room(w, HEAD, HEAD_SZ - 4 + (v->opened ? OPENED_SZ : 0));
     kh_store32(at, v->last_segment);
     kh_store64(at + 4, v->height);
     kh_store64(at + 12, v->count);
@@ -65,6 +66,7 @@ static void write_all(writer *w)
     kh_store32(at + 52, v->fins.cnt);
     kh_store32(at + 56, v->alert_cnt);
     kh_store32(at + 60, v->place_cnt);
+    if (v->opened) kh_store32(at + 64, 1);
     for (uint32_t i = 0; i < v->fins.cnt && w->err == KH_OK; i++) {
         const kh_view_fin *f = v->fins.rows[i];
         memcpy(room(w, FINANCINGS, sizeof *f + f->rest_sz), f, sizeof *f + f->rest_sz);
@@ -189,7 +191,9 @@ static bool load_places(kh_view *v, const uint8_t *p, size_t n)
 
 static bool load_head(kh_view *v, const uint8_t *p, size_t n, uint32_t *ret_covered, counts *ret)
 {
-    if (n != HEAD_SZ - 4) return false;
+    v->opened = n == HEAD_SZ - 4 + OPENED_SZ && kh_load32(p + 64) == 1;
+    if (n != HEAD_SZ - 4 && !v->opened) return false;
+    if (!v->opened && kh_view_opening_there(v)) return false; /* it came later: all is taken again, behind it */
     *ret_covered = kh_load32(p);
     v->height = kh_load64(p + 4);
     v->count = kh_load64(p + 12);

@@ -21,7 +21,10 @@ static void put_line(uint8_t *at, const kh_receipt_line *line, const kh_paper_te
 }
 
 /* Lines of an application that got nothing are not part of the financing. */
-static bool is_part(const kh_output *o, uint32_t i) { return o->receipt.type == KH_OP_EVENT || o->lines[i].allocated != 0; }
+static bool is_part(const kh_output *o, uint32_t i)
+{
+    return o->kind == KH_OUTPUT_OPENING || o->receipt.type == KH_OP_EVENT || o->lines[i].allocated != 0;
+}
 
 static kh_view_fin *fin_of(const kh_output *o)
 {
@@ -52,7 +55,8 @@ static kh_view_fin *fin_of(const kh_output *o)
 static void hold(kh_view_fin *f, uint8_t event, uint64_t time_ns)
 {
     if (event == KH_EV_APPLY || event == KH_EV_ACCEPT) f->hold_ns = time_ns;
-    if (f->state != KH_FIN_APPLIED && f->state != KH_FIN_ACCEPTED) f->hold_ns = 0;
+    /* an approval leaves the acceptance's as it is */
+    if (f->state != KH_FIN_APPLIED && f->state != KH_FIN_ACCEPTED && f->state != KH_FIN_APPROVED) f->hold_ns = 0;
 }
 
 static kh_err receipt(kh_view *v, const kh_output *o, uint64_t height, uint32_t item, uint64_t time_ns)
@@ -100,6 +104,23 @@ static void change_by_notice(kh_view *v, const kh_notice *n, uint64_t height)
         kh_store64(at + 16, 0);
         if (n->type == KH_NOTICE_LINE_CANCELLED) kh_store64(at + 24, 0);
     }
+}
+
+kh_err kh_view_opens(kh_view *v, const kh_output *o)
+{
+    const kh_receipt *r = &o->receipt;
+    if (kh_view_table_find(&v->fins, r->financing) != NULL) return KH_E_FORMAT;
+    kh_view_fin *f = fin_of(o);
+    if (f == NULL) return KH_E_NOMEM;
+    f->state = r->state;
+    f->version = r->version;
+    f->amount = r->amount;
+    f->repaid = r->moved;
+    f->height = o->since;
+    f->hold_ns = o->hold_ns;
+    kh_err err = kh_view_table_add(&v->fins, f);
+    if (err != KH_OK) free(f);
+    return err;
 }
 
 kh_err kh_view_told_add(kh_view *v, kh_view_told *told)

@@ -169,6 +169,7 @@ void kh_view_begin(kh_view *v, const kh_package *package)
 {
     v->begins = v->count = package->count_before;
     memcpy(v->head, package->head_before, sizeof v->head);
+    kh_view_table_free(&v->fins); /* what it began with at the genesis is not how it stands behind what lacks */
     v->height = kh_max64(v->height, package->height - 1); /* receipts of before are with what lacks */
     for (uint32_t i = 0; i < v->held_cnt; i++) v->held[i].gap_ticks = 0;
 }

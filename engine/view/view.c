@@ -41,6 +41,7 @@ void kh_view_forget(kh_view *v)
     v->places = NULL;
     v->alert_cnt = v->alert_cap = v->place_cnt = v->place_cap = v->saved_cnt = 0;
     v->height = v->count = v->begins = 0;
+    v->opened = false;
     memset(v->head, 0, sizeof v->head);
 }
 
@@ -226,6 +227,8 @@ bool kh_view_whole(kh_view *v, kh_view_gap *ret)
     return !ret->coming && ret->lacking == 0;
 }
 
+bool kh_view_opening_lacks(kh_view *v) { return kh_view_opening_said(v) && !v->opened; }
+
 static void show(kh_view *v, kh_view_fin *f, kh_view_financing *ret)
 {
     *ret = (kh_view_financing){.id = f->id,
@@ -237,6 +240,7 @@ static void show(kh_view *v, kh_view_fin *f, kh_view_financing *ret)
                                .version = f->version,
                                .currency = f->currency,
                                .state = f->state,
+                               .whole = f->product_n > 0 || (v->opened && v->begins == 0),
                                .lines = v->lines};
     memcpy(ret->product, f->rest, f->product_n);
     for (uint8_t *at = NULL; kh_view_fin_line(f, &at) && ret->line_cnt < KH_LINES_MAX;) {

@@ -6,6 +6,8 @@
  * alert names the hub and nothing is taken. In memory in the clear; on disk sealed under keys of its own, one a record
  * (DIR/view/, append only, a snapshot now and then; docs/CLUSTER.md). What was taken and is not on disk yet is asked of the hubs
  * again, who keep it until then.
+ * Where a directory moved up, the view begins with the bank's financings of then: a file, a parcel to the bank's box, that is
+ * held against the genesis' root once, at the first start; what was taken of it is in the first snapshot.
  *
  * Threads  any; a lock inside, and a thread of its own that opens, checks and takes packages and writes them. kh_view_outputs,
  * kh_view_attested, kh_view_ordered and kh_view_decided take no lock of the node: they may be called from its effects; the others
@@ -26,8 +28,10 @@
 typedef struct kh_view kh_view;
 typedef struct kh_view_options {
     kh_node *node;
-    kh_kept *kept;       /* own app hashes, and what of this bank was ordered */
-    const kh_disk *disk; /* the view's alone: its thread uses it */
+    kh_kept *kept;             /* own app hashes, and what of this bank was ordered */
+    const kh_disk *disk;       /* the view's alone: its thread uses it */
+    const kh_genesis *genesis; /* whose opening, where it says one, the view begins with; NULL: it begins empty */
+    const char *opening;       /* the file of it */
     const kh_entropy *entropy;
     const char *dir;
     uint32_t party; /* the bank */
@@ -43,7 +47,8 @@ typedef struct kh_view_options {
     void (*send)(void *ctx, uint32_t to, uint8_t type, const uint8_t *p, size_t n); /* OUTPUTS_FROM */
     void *ctx;
 } kh_view_options;
-/* kh_view_open recovers what is in DIR/view; the node's order must be there (kh_node_new). KH_E_DAMAGED with the place. */
+/* kh_view_open recovers what is in DIR/view; the node's order must be there (kh_node_new). KH_E_DAMAGED with the place;
+   KH_E_FORMAT: the opening is not what the genesis says. */
 KH_MUST kh_err kh_view_open(const kh_view_options *options, char *why, size_t cap, kh_view **ret);
 /* kh_view_end: submissions that have no answer yet are told so (kh_store_reply's last call with height 0), new ones are
    KH_E_CLOSED; what is known can still be asked. kh_view_close does it too. */
@@ -71,16 +76,20 @@ typedef struct kh_view_gap {
     bool coming;
 } kh_view_gap;
 bool kh_view_whole(kh_view *v, kh_view_gap *ret);
+/* kh_view_opening_lacks: the genesis says what this view begins with, and it is not here, nor was: what the bank had before is
+   asked of hubs. */
+bool kh_view_opening_lacks(kh_view *v);
 typedef struct kh_view_line {
     kh_paper_text paper; /* number_n 0: not told, the key names it */
     kh_receipt_line line;
 } kh_view_line;
 typedef struct kh_view_financing {
-    uint64_t id, amount, repaid, height; /* height: final since */
-    uint64_t hold_ns;                    /* block time at which its hold began: of APPLIED and ACCEPTED; else 0 */
+    uint64_t id, amount, repaid, height; /* height: final since; of the opening's: of its last change, before the genesis */
+    uint64_t hold_ns;                    /* block time at which its hold began: of APPLIED, ACCEPTED, APPROVED; else 0 */
     uint32_t enterprise, version, line_cnt;
     kh_currency currency;
     uint8_t state;
+    bool whole; /* false: it began before the genesis, and what it was then is not here */
     char product[KH_PRODUCT_MAX + 1];
     const kh_view_line *lines;
 } kh_view_financing;

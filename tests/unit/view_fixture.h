@@ -69,6 +69,8 @@ static inline void on_send(void *ctx, uint32_t to, uint8_t type, const uint8_t *
 }
 
 static int box, box_old;
+static kh_genesis genesis; /* none: says nothing of what a view begins with */
+static char opening[96];
 
 static inline kh_view_options view_options(void)
 {
@@ -78,6 +80,8 @@ static inline kh_view_options view_options(void)
                              .disk = &disk,
                              .entropy = &entropy,
                              .dir = dir,
+                             .genesis = &genesis,
+                             .opening = opening,
                              .party = BANK,
                              .suite = suite,
                              .box = (kh_box *)&box,
@@ -106,6 +110,7 @@ static inline void begin(void)
     entropy = kh_host_entropy();
     strcpy(dir, "/tmp/kh_view_XXXXXX");
     cr_assert(mkdtemp(dir) != NULL);
+    snprintf(opening, sizeof opening, "%s/opening", dir);
     open_view();
 }
 
