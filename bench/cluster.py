@@ -61,7 +61,7 @@ class Town:
         self.identities = {p["id"]: (os.path.join(self.dir, p["cert"]), os.path.join(self.dir, p["key"])) for p in env["parties"]}
 
     def tool(self, verb, *words):
-        tools = {"KANHE_KEY_BIN": os.path.join(BUILD, "tools/kanhe-key"), "KANHE_LEAF_BIN": os.path.join(BUILD, "tools/kanhe-leaf")}
+        tools = {f"KANHE_{name.upper()}_BIN": os.path.join(BUILD, f"tools/kanhe-{name}") for name in ("key", "leaf", "opening")}
         done = subprocess.run([os.path.join(ROOT, "tools", "cluster"), verb, self.dir, *words], env={**ENVIRONMENT, **tools}, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"cluster {verb}: {done.stderr}")

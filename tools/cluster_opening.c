@@ -1,7 +1,7 @@
 /* kanhe-opening: what the banks' views begin with where a directory of one machine moves up (docs/CLUSTER.md, "Opening").
  *
- * kanhe-opening SUITE DATA GROUP_KEY OUT ID=BOX...   DATA: the directory that hubs begin with, which nobody writes; GROUP_KEY: the
- * hubs' group.1.key; ID=BOX: each bank of the genesis with its public box key in hex, in any order. Writes OUT/ID, which that
+ * kanhe-opening SUITE DATA GROUP_KEY OUT ID=BOX...   DATA: the directory that hubs begin with, which nobody writes; GROUP_KEY:
+ * the hubs' group.1.key; ID=BOX: each bank of the genesis with its public box key in hex, in any order. Writes OUT/ID, which that
  * bank alone can open, and prints the genesis' `opening`.
  * Exit status: 0; 2 usage; 3 what cannot be read or written, or a bank of the directory that is not among them. */
 #include "cluster/node.h"
@@ -29,7 +29,8 @@ static bool read_secret(const char *path, uint8_t ret[KH_SECRET_SZ])
 {
     char text[2 * KH_SECRET_SZ];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && read(fd, text, sizeof text) == (ssize_t)sizeof text && kh_hex_read(text, sizeof text, ret, KH_SECRET_SZ);
+    bool good =
+        fd >= 0 && read(fd, text, sizeof text) == (ssize_t)sizeof text && kh_hex_read(text, sizeof text, ret, KH_SECRET_SZ);
     if (fd >= 0) (void)close(fd);
     explicit_bzero(text, sizeof text);
     return good;
@@ -66,8 +67,8 @@ static bool write_file(const char *folder, uint32_t id, const uint8_t *p, size_t
     return good;
 }
 
-static kh_err write_all(kh_suite suite, const char *folder, const kh_maker *maker, const uint8_t checkpoint[32], const bank *banks,
-                        uint32_t n)
+static kh_err write_all(kh_suite suite, const char *folder, const kh_maker *maker, const uint8_t checkpoint[32],
+                        const bank *banks, uint32_t n)
 {
     kh_entropy entropy = kh_host_entropy();
     kh_err err = KH_OK;
@@ -76,7 +77,8 @@ static kh_err write_all(kh_suite suite, const char *folder, const kh_maker *make
         size_t package_n = 0, parcel_n = 0;
         err = kh_maker_package(maker, i, &package, &package_n);
         if (err == KH_OK)
-            err = kh_parcel_make(suite, banks[i].box, &entropy, checkpoint, banks[i].id, 0, package, package_n, &parcel, &parcel_n);
+            err =
+                kh_parcel_make(suite, banks[i].box, &entropy, checkpoint, banks[i].id, 0, package, package_n, &parcel, &parcel_n);
         if (err == KH_OK && !write_file(folder, banks[i].id, parcel, parcel_n)) err = KH_E_IO;
         free(package);
         free(parcel);
@@ -133,9 +135,10 @@ int main(int argc, char **argv)
     int result = 2;
     if (good) result = make(suite, argv + 2, banks, n);
     else
-        (void)fputs("usage: kanhe-opening intl|gm DATA GROUP_KEY OUT ID=BOX...\n"
-                    "Writes OUT/ID, what each bank's view begins with, sealed to its box key, and prints the genesis' `opening`.\n",
-                    stderr);
+        (void)fputs(
+            "usage: kanhe-opening intl|gm DATA GROUP_KEY OUT ID=BOX...\n"
+            "Writes OUT/ID, what each bank's view begins with, sealed to its box key, and prints the genesis' `opening`.\n",
+            stderr);
     free(banks);
     return result;
 }

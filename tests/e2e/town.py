@@ -7,7 +7,8 @@ from hub import *
 
 ROOT = os.environ["KH_SOURCE_ROOT"]
 TOOL = os.path.join(ROOT, "tools", "cluster")
-os.environ.update(KANHE_BIN=COMMAND, KANHED_BIN=KANHED, KANHE_KEY_BIN=os.environ["KANHE_KEY"], KANHE_LEAF_BIN=os.environ["KANHE_LEAF"])
+os.environ.update(KANHE_BIN=COMMAND, KANHED_BIN=KANHED, KANHE_KEY_BIN=os.environ["KANHE_KEY"], KANHE_LEAF_BIN=os.environ["KANHE_LEAF"],
+                  KANHE_OPENING_BIN=os.environ["KANHE_OPENING"])
 
 
 class Town:

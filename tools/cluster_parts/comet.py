@@ -113,6 +113,8 @@ def genesis(cluster, consensus, beginning):
     kanhe = {"suite": cluster.suite, "hubs_speak": cluster.plan.get("hubs_speak", False), "chain_id": cluster.plan["chain_id"], "initial_height": initial, "time_ns": str(now),
              "group": keys.group_key(cluster), "checkpoint": beginning["checkpoint"], "officers": {"k": keys.OFFICERS_NEEDED, "keys": keys.officers(cluster)},
              "members": members(cluster, consensus), "public": beginning["public"]}
+    if "opening" in beginning:
+        kanhe["opening"] = beginning["opening"]
     validators = []
     for node in cluster.banks:
         with open(os.path.join(node.comet, "config/priv_validator_key.json")) as f:

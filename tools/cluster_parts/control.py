@@ -162,6 +162,8 @@ def furnish(cluster):
         shutil.rmtree(node.home, ignore_errors=True)
         os.makedirs(node.path("keys"), mode=0o700)
     beginning = register.make_data(cluster, cluster.plan["from"])
+    if cluster.plan["from"]:
+        beginning["opening"] = register.make_openings(cluster)
     consensus = comet.homes(cluster)
     keys.certificates(cluster)
     conf.write(cluster)

@@ -22,6 +22,7 @@ class Trouble(Exception):
 
 PROGRAMS = {"kanhe": ("KANHE_BIN", "build/release/tools/kanhe/kanhe"), "kanhed": ("KANHED_BIN", "build/release/engine/app/kanhed"),
             "kanhe-key": ("KANHE_KEY_BIN", "build/release/tools/kanhe-key"), "kanhe-leaf": ("KANHE_LEAF_BIN", "build/release/tools/kanhe-leaf"),
+            "kanhe-opening": ("KANHE_OPENING_BIN", "build/release/tools/kanhe-opening"),
             "cometbft": ("KANHE_COMETBFT", "build/cometbft/cometbft")}
 
 

@@ -103,6 +103,19 @@ def make_data(cluster, from_data):
     return {"height": audit["height"], "checkpoint": audit["checkpoint_digest"], "public": leaves(rules, rates)}
 
 
+def make_openings(cluster):
+    """What each bank's view begins with: DIR/openings/ID, sealed to the bank, and beside its keys. Returns genesis' word of it."""
+    folder = cluster.path("openings")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder, mode=0o700)
+    keys.group_key(cluster)
+    boxes = [f"{node.member}={keys.member_keys(node)['box']}" for node in cluster.banks]
+    root = run([program("kanhe-opening"), cluster.suite, beginning_of(cluster), cluster.hubs[0].path("keys", "group.1.key"), folder, *boxes])
+    for node in cluster.banks:
+        shutil.copy2(os.path.join(folder, str(node.member)), node.path("keys", "opening"))
+    return root.strip()
+
+
 def leaves(rules, rates):
     lines = [run([program("kanhe-leaf"), "rule", rule["rule"], rule["value"]]) for rule in rules]
     lines += [run([program("kanhe-leaf"), "rate", rate["from"], rate["to"], rate["date"], rate["rate"], rate["source"]]) for rate in rates]
