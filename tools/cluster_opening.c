@@ -3,13 +3,15 @@
  * kanhe-opening SUITE DATA GROUP_KEY OUT ID=BOX...   DATA: the directory that hubs begin with, which nobody writes; GROUP_KEY:
  * the hubs' group.1.key; ID=BOX: each bank of the genesis with its public box key in hex, in any order. Writes OUT/ID, which that
  * bank alone can open, and prints the genesis' `opening`.
- * Exit status: 0; 2 usage; 3 what cannot be read or written, or a bank of the directory that is not among them. */
+ * Exit status: 0; 2 usage; 3 what cannot be read or written, or a bank of the directory that is not among them; 4 a bank has more
+ * than one file takes (2 GiB: some seven million financings): then the genesis says no opening. */
 #include "cluster/node.h"
 #include "crypto/digest.h"
 #include "host/host.h"
 #include "hub/opening.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -76,6 +78,7 @@ static kh_err write_all(kh_suite suite, const char *folder, const kh_maker *make
         uint8_t *package = NULL, *parcel = NULL;
         size_t package_n = 0, parcel_n = 0;
         err = kh_maker_package(maker, i, &package, &package_n);
+        if (err == KH_OK && package_n > INT_MAX) err = KH_E_FULL; /* kh_seal's bound */
         if (err == KH_OK)
             err =
                 kh_parcel_make(suite, banks[i].box, &entropy, checkpoint, banks[i].id, 0, package, package_n, &parcel, &parcel_n);
@@ -117,6 +120,10 @@ static int make(kh_suite suite, char **words, const bank *banks, uint32_t n)
     kh_maker_free(maker);
     kh_host_disk_close(&disk);
     free(ids);
+    if (err == KH_E_FULL) {
+        (void)complain(words[0], "a bank has more than one file takes: leave the opening out of the genesis");
+        return 4;
+    }
     if (err != KH_OK) return complain(what, why != NULL ? why : kh_err_text(err));
     kh_hex(root, sizeof root, hex);
     (void)puts(hex);

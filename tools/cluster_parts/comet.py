@@ -113,7 +113,7 @@ def genesis(cluster, consensus, beginning):
     kanhe = {"suite": cluster.suite, "hubs_speak": cluster.plan.get("hubs_speak", False), "chain_id": cluster.plan["chain_id"], "initial_height": initial, "time_ns": str(now),
              "group": keys.group_key(cluster), "checkpoint": beginning["checkpoint"], "officers": {"k": keys.OFFICERS_NEEDED, "keys": keys.officers(cluster)},
              "members": members(cluster, consensus), "public": beginning["public"]}
-    if "opening" in beginning:
+    if beginning.get("opening"):
         kanhe["opening"] = beginning["opening"]
     validators = []
     for node in cluster.banks:

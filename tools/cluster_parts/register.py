@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 from . import keys
 from .plan import Trouble, program, run
 
+TOO_MUCH = 4  # kanhe-opening's exit status
 PUBLIC_ROLES = ("regulator", "bank", "source")  # what every node knows (docs/CLUSTER.md, members' register)
 
 
@@ -104,16 +106,24 @@ def make_data(cluster, from_data):
 
 
 def make_openings(cluster):
-    """What each bank's view begins with: DIR/openings/ID, sealed to the bank, and beside its keys. Returns genesis' word of it."""
+    """What each bank's view begins with: DIR/openings/ID, sealed to the bank, and beside its keys. Returns genesis' word of it; None: a bank
+    has more than a file takes, and hubs are asked for what was before."""
     folder = cluster.path("openings")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder, mode=0o700)
     keys.group_key(cluster)
     boxes = [f"{node.member}={keys.member_keys(node)['box']}" for node in cluster.banks]
-    root = run([program("kanhe-opening"), cluster.suite, beginning_of(cluster), cluster.hubs[0].path("keys", "group.1.key"), folder, *boxes])
+    done = subprocess.run([program("kanhe-opening"), cluster.suite, beginning_of(cluster), cluster.hubs[0].path("keys", "group.1.key"), folder, *boxes],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        shutil.rmtree(folder)
+        if done.returncode != TOO_MUCH:
+            raise Trouble(done.stderr.strip() or f"kanhe-opening: {done.returncode}")
+        print(f"cluster: {done.stderr.strip()}; so it is, and banks' nodes ask hubs for what was before", file=sys.stderr)
+        return None
     for node in cluster.banks:
         shutil.copy2(os.path.join(folder, str(node.member)), node.path("keys", "opening"))
-    return root.strip()
+    return done.stdout.strip()
 
 
 def leaves(rules, rates):
