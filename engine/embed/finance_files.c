@@ -122,7 +122,8 @@ static kh_err event_row(kh_file_run *r, const kh_row_view *row)
         v->has_expect = expect.n > 0;
         v->expect = (uint32_t)version;
         if (amount.n > 0 && p->refused == 0) {
-            kh_currency currency = kh_embed_currency_of(r->e, r->who.party, p->id, NULL, NULL); /* the amount is in the financing's */
+            kh_currency currency =
+                kh_embed_currency_of(r->e, r->who.party, p->id, NULL, NULL); /* the amount is in the financing's */
             p->currency = currency;
             if (kh_amount_parse(amount, currency, &v->amount) != KH_C_OK)
                 kh_file_refuse(p, KH_C_FORMAT, "amount: not digits with at most the currency's decimals");
