@@ -82,6 +82,7 @@ void kh_maker_begin(kh_maker *m, const uint8_t chain[32], const uint8_t secret[3
                     const uint64_t *counts, const uint8_t (*heads)[32], uint32_t n);
 /* kh_maker_add: an output of a party; of one that is no bank member: nothing is done. */
 KH_MUST kh_err kh_maker_add(kh_maker *m, uint32_t party, const kh_output *output);
+bool kh_maker_has(const kh_maker *m, uint32_t party); /* a bank member, behind begin */
 KH_MUST kh_err kh_maker_end(kh_maker *m, uint8_t ret_root[32]);
 void kh_maker_head(const kh_maker *m, uint32_t nth, uint64_t *ret_count, uint8_t ret_head[32]); /* after end */
 /* kh_maker_package: what party nth is given of this height (malloc'ed): docs/CLUSTER.md. */

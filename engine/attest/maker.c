@@ -87,6 +87,8 @@ static party *party_of(const kh_maker *m, uint32_t id)
     return low < m->party_cnt && m->parties[low].id == id ? &m->parties[low] : NULL;
 }
 
+bool kh_maker_has(const kh_maker *m, uint32_t party_id) { return party_of(m, party_id) != NULL; }
+
 static kh_err room_for_leaves(party *p, uint32_t cnt)
 {
     if (cnt <= p->leaf_cap) return KH_OK;

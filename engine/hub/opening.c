@@ -55,17 +55,6 @@ static void output_of(kh_store *store, const kh_ledger *l, const holds *lasting,
     ret->since = kh_store_block_of(store, f->last.height);
 }
 
-static bool is_among(const uint32_t *banks, uint32_t n, uint32_t bank)
-{
-    uint32_t low = 0, high = n;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (banks[middle] < bank) low = middle + 1;
-        else high = middle;
-    }
-    return low < n && banks[low] == bank;
-}
-
 /* ---- by number: the ledger's own order is that of the log, which a directory made from a checkpoint does not know ---- */
 
 typedef struct named {
@@ -80,7 +69,7 @@ static int by_name(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static kh_err list(const kh_ledger *l, const uint32_t *banks, uint32_t n, kh_fin_view *f, named **ret, size_t *ret_cnt)
+static kh_err list(const kh_ledger *l, const kh_maker *maker, kh_fin_view *f, named **ret, size_t *ret_cnt)
 {
     size_t cnt = 0, cap = 0;
     named *all = NULL;
@@ -92,7 +81,7 @@ static kh_err list(const kh_ledger *l, const uint32_t *banks, uint32_t n, kh_fin
             if (more == NULL) err = KH_E_NOMEM;
             else all = more;
         }
-        if (err == KH_OK && !is_among(banks, n, f->bank)) err = KH_E_NOT_FOUND;
+        if (err == KH_OK && !kh_maker_has(maker, f->bank)) err = KH_E_NOT_FOUND;
         if (err == KH_OK) all[cnt] = (named){f->id, f->bank};
     }
     if (err != KH_OK) {
@@ -105,7 +94,7 @@ static kh_err list(const kh_ledger *l, const uint32_t *banks, uint32_t n, kh_fin
     return KH_OK;
 }
 
-static kh_err gather(kh_store *store, const uint32_t *banks, uint32_t n, kh_maker *maker)
+static kh_err gather(kh_store *store, kh_maker *maker)
 {
     kh_output *output = calloc(1, sizeof *output);
     kh_fin_view *f = malloc(sizeof *f);
@@ -114,7 +103,7 @@ static kh_err gather(kh_store *store, const uint32_t *banks, uint32_t n, kh_make
     kh_err err = output == NULL || f == NULL ? KH_E_NOMEM : KH_OK;
     const kh_ledger *l = kh_store_read_begin(store);
     const holds lasting = holds_of(l);
-    if (err == KH_OK) err = list(l, banks, n, f, &all, &cnt);
+    if (err == KH_OK) err = list(l, maker, f, &all, &cnt);
     for (size_t i = 0; err == KH_OK && i < cnt; i++) {
         if (!kh_ledger_financing(l, all[i].bank, all[i].id, f)) err = KH_E_DAMAGED;
         else {
@@ -140,7 +129,7 @@ kh_err kh_opening_make(kh_store *store, const uint8_t group_secret[KH_SECRET_SZ]
         kh_attest_secret(group_secret, secret);
         kh_maker_begin(maker, checkpoint, secret, 0, banks, counts, (const uint8_t(*)[32])heads, n);
         explicit_bzero(secret, sizeof secret);
-        err = gather(store, banks, n, maker);
+        err = gather(store, maker);
     }
     free(counts);
     free(heads);
@@ -149,11 +138,10 @@ kh_err kh_opening_make(kh_store *store, const uint8_t group_secret[KH_SECRET_SZ]
 
 kh_err kh_opening_check(kh_store *store, const kh_genesis *genesis, const uint8_t group_secret[KH_SECRET_SZ])
 {
-    static const uint8_t none[32];
     uint8_t root[32];
     uint32_t cnt = 0, *banks;
     kh_maker *maker = NULL;
-    if (memcmp(genesis->opening, none, sizeof none) == 0) return KH_OK;
+    if (!kh_genesis_opens(genesis)) return KH_OK;
     banks = calloc(genesis->member_cnt + (size_t)1, sizeof *banks);
     kh_err err = banks != NULL ? kh_maker_new(&maker) : KH_E_NOMEM;
     for (uint32_t i = 0; err == KH_OK && i < genesis->member_cnt; i++)

@@ -208,7 +208,7 @@ static bool read_kanhe(json_t *kanhe, kh_genesis *ret, char *why, size_t cap)
     hex(&r, kanhe, "checkpoint", false, g.checkpoint, 32);
     if (json_object_get(kanhe, "opening") != NULL) {
         hex(&r, kanhe, "opening", false, g.opening, 32);
-        if (!r.bad && !is_set(g.opening, 32)) wrong(&r, "\"opening\" is zeros: leave it out");
+        if (!r.bad && !kh_genesis_opens(&g)) wrong(&r, "\"opening\" is zeros: leave it out");
     }
     officers(&r, kanhe, &g);
     members(&r, kanhe, &g);
@@ -323,7 +323,7 @@ char *kh_genesis_state_write(const kh_genesis *g)
                              "time_ns", decimal_value(g->time_ns), "group", hex_value(g->group, KH_PUBLIC_SZ), "checkpoint",
                              hex_value(g->checkpoint, 32), "officers", "k", (int)g->officer_k, "keys", keys, "members", all,
                              "public", leaves);
-    if (is_set(g->opening, sizeof g->opening)) /* not said: the field lacks */
+    if (kh_genesis_opens(g)) /* not said: the field lacks */
         good =
             json_object_set_new(json_object_get(root, "kanhe"), "opening", hex_value(g->opening, sizeof g->opening)) == 0 && good;
     char *ret = good && root != NULL ? json_dumps(root, JSON_INDENT(1)) : NULL;

@@ -53,9 +53,11 @@ static bool leaves_sound(const kh_genesis *g)
 
 static bool is_said(const uint8_t digest[32]) { return memcmp(digest, none, sizeof none) != 0; }
 
+bool kh_genesis_opens(const kh_genesis *g) { return is_said(g->opening); }
+
 static bool sound(const kh_genesis *g)
 {
-    if (is_said(g->opening) && !is_said(g->checkpoint)) return false; /* it is of that state */
+    if (kh_genesis_opens(g) && !is_said(g->checkpoint)) return false; /* it is of that state */
     return kh_suite_word(g->suite) != NULL && g->initial_height >= 1 && g->initial_height <= INT64_MAX &&
            g->time_ns <= INT64_MAX && kh_public_sound(g->suite, true, g->group) && officers_sound(g) && members_sound(g) &&
            leaves_sound(g);
@@ -66,7 +68,7 @@ kh_err kh_genesis_encode(const kh_genesis *g, uint8_t **ret, size_t *ret_n)
     size_t id_n = strnlen(g->chain_id, sizeof g->chain_id);
     if (!chain_id_sound(g->chain_id, id_n) || !sound(g)) return KH_E_ARG;
     kh_writer w = {0};
-    bool opens = is_said(g->opening);
+    bool opens = kh_genesis_opens(g);
     kh_put(&w, magic[opens], sizeof magic[0]);
     kh_put8(&w, (uint8_t)g->suite);
     kh_put8(&w, g->hubs_speak);
@@ -149,7 +151,7 @@ static kh_err read_all(kh_reader *r, kh_genesis *g)
     kh_take_copy(r, g->group, KH_PUBLIC_SZ);
     kh_take_copy(r, g->checkpoint, 32);
     if (opens) kh_take_copy(r, g->opening, 32);
-    if (opens && !is_said(g->opening)) return KH_E_FORMAT; /* one form alone */
+    if (opens && !kh_genesis_opens(g)) return KH_E_FORMAT; /* one form alone */
     g->officer_k = kh_take16(r);
     g->officer_cnt = kh_take16(r);
     if (r->bad || g->officer_cnt > KH_OFFICERS_MAX) return KH_E_FORMAT;

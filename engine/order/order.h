@@ -63,6 +63,7 @@ typedef struct kh_genesis {
 KH_MUST kh_err kh_genesis_encode(const kh_genesis *genesis, uint8_t **ret, size_t *ret_n);
 KH_MUST kh_err kh_genesis_decode(const uint8_t *p, size_t n, kh_genesis *ret);
 void kh_genesis_free(kh_genesis *genesis);
+bool kh_genesis_opens(const kh_genesis *genesis); /* it says what banks' views begin with */
 
 typedef struct kh_public_leaf { /* docs/CLUSTER.md lists the keys */
     uint8_t key_n;

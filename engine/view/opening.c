@@ -6,9 +6,7 @@
 
 bool kh_view_opening_said(const kh_view *v)
 {
-    static const uint8_t none[32];
-    return v->options.genesis != NULL && v->options.opening != NULL &&
-           memcmp(v->options.genesis->opening, none, sizeof none) != 0;
+    return v->options.genesis != NULL && v->options.opening != NULL && kh_genesis_opens(v->options.genesis);
 }
 
 bool kh_view_opening_there(const kh_view *v)
