@@ -20,6 +20,7 @@
 #include "client/connection.h"
 #include "doc/code.h"
 #include "kanhe/client.h"
+#include "median.h"
 
 enum { ROWS = 100000, BANKS = 4, ENTERPRISE = 101, LANES_MAX = 64, TIMES_MAX = 1 << 20, LOOKUPS = 65536, TXS = 10 };
 
@@ -77,12 +78,6 @@ static double chance(uint64_t *state)
 {
     *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return (double)(*state >> 11) / (double)(UINT64_C(1) << 53);
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
 }
 
 /* ---- applications ---- */
@@ -146,8 +141,8 @@ static void reserves(double seconds)
     kh_client_close(known);
     uint32_t n = time_cnt < TIMES_MAX ? time_cnt : TIMES_MAX;
     double gap = 0;
-    qsort(took_ms, n, sizeof *took_ms, by_size);
-    qsort(ended_at, n, sizeof *ended_at, by_size);
+    sort_figures(took_ms, n);
+    sort_figures(ended_at, n);
     for (uint32_t i = 1; i < n; i++)
         if (ended_at[i] - ended_at[i - 1] > gap) gap = ended_at[i] - ended_at[i - 1];
     printf("{\"done\":%llu,\"refused\":%llu,\"failed\":%llu,\"seconds\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"gap_s\":%.4f}\n",

@@ -11,6 +11,7 @@
  * Two loads: light, each bank seals a batch twice a second, for latency; full, each bank always has a whole window under way, for
  * certificates a second. Blocks are computed one after another: a proposal takes the certificates that have reached its proposer.
  */
+#include "median.h"
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -67,18 +68,12 @@ static double link_ms(void) { return w.delay * (1 - jitter * log(chance())); }
 static double step_ms(void) { return link_ms() + gossip * chance(); } /* a message of CometBFT's */
 static double later(double a, double b) { return a > b ? a : b; }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* When `nth` of them (from 1) have happened. */
 static double nth_of(const double *times, uint32_t cnt, uint32_t nth)
 {
     double sorted[VALIDATORS_MAX];
     memcpy(sorted, times, cnt * sizeof *times);
-    qsort(sorted, cnt, sizeof *sorted, ascending);
+    sort_figures(sorted, cnt);
     return sorted[nth - 1];
 }
 
@@ -178,7 +173,7 @@ static outcome run(uint32_t n, double delay, bool full, double seconds)
         if (from == 0 && w.now >= warm) first = height, from = w.now;
         block(height, full, warm);
     }
-    qsort(samples, sample_cnt, sizeof *samples, ascending);
+    sort_figures(samples, sample_cnt);
     return (outcome){samples[sample_cnt / 2], samples[(uint64_t)sample_cnt * 99 / 100], sample_cnt * 1000.0 / (w.now - from),
                      (double)(height - first) * 1000.0 / (w.now - from)};
 }

@@ -11,6 +11,7 @@
 #include "index_limit.h"
 #include "index_peer.h"
 #include "clock.h"
+#include "median.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -42,25 +43,18 @@ static kh_key key_of(uint64_t id)
     return key;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(const double values[], int n)
+static double middle(const double values[], int n)
 {
     double sorted[ROUNDS * 4];
     memcpy(sorted, values, (size_t)n * sizeof *values);
-    qsort(sorted, (size_t)n, sizeof *sorted, ascending);
-    return sorted[n / 2];
+    return median(sorted, (size_t)n);
 }
 
 static double median_ratio(const double a[], const double b[], int n)
 {
     double ratios[ROUNDS * 4];
     for (int i = 0; i < n; i++) ratios[i] = a[i] / b[i];
-    return median(ratios, n);
+    return middle(ratios, n);
 }
 
 static void say(const char *name, double value, const char *unit, const char *against, double ratio)
@@ -216,13 +210,13 @@ static void against_limit(uint32_t threads)
     }
     for (int m = 0; m < MIXTURES; m++) {
         (void)snprintf(name, sizeof name, "%s_%ut", names[m], threads);
-        say(name, median(many[m], rounds), "M/s", m == MISSES ? "raw1" : "raw2",
+        say(name, middle(many[m], rounds), "M/s", m == MISSES ? "raw1" : "raw2",
             median_ratio(many[m], m == MISSES ? raw1 : raw2, rounds));
     }
     (void)snprintf(name, sizeof name, "hit_by_64_%ut", threads);
-    say(name, median(bulk, rounds), "M/s", "raw2", median_ratio(bulk, raw2, rounds));
+    say(name, middle(bulk, rounds), "M/s", "raw2", median_ratio(bulk, raw2, rounds));
     (void)snprintf(name, sizeof name, "raw2_%ut", threads);
-    say(name, median(raw2, rounds), "M/s", "raw1", median_ratio(raw2, raw1, rounds));
+    say(name, middle(raw2, rounds), "M/s", "raw1", median_ratio(raw2, raw1, rounds));
 }
 
 static void against_peer(void)
@@ -248,9 +242,9 @@ static void against_peer(void)
             theirs[r < 0 ? 0 : r] = run(PEER, (mixture)m, 0);
         }
         (void)snprintf(name, sizeof name, "%s_1t_against_%s", names[m], peer->name);
-        say(name, median(ours, rounds), "M/s", peer->name, median_ratio(ours, theirs, rounds));
+        say(name, middle(ours, rounds), "M/s", peer->name, median_ratio(ours, theirs, rounds));
         (void)snprintf(name, sizeof name, "%s_%s_1t", peer->name, names[m]);
-        say(name, median(theirs, rounds), "M/s", "", 0);
+        say(name, middle(theirs, rounds), "M/s", "", 0);
     }
     /* What a verification needs: the balance. A peer gives a pointer to it; in the index it lies with the key. */
     for (int r = -1; r < rounds && added; r++) {
@@ -258,7 +252,7 @@ static void against_peer(void)
         theirs[r < 0 ? 0 : r] = run(PEER_READ, HITS, 0);
     }
     (void)snprintf(name, sizeof name, "hit_and_balance_1t_against_%s", peer->name);
-    if (added) say(name, median(ours, rounds), "M/s", peer->name, median_ratio(ours, theirs, rounds));
+    if (added) say(name, middle(ours, rounds), "M/s", peer->name, median_ratio(ours, theirs, rounds));
     else fprintf(stderr, "  %s is full before %llu entries\n", peer->name, (unsigned long long)documents);
     peer->close();
 }
@@ -350,8 +344,8 @@ static void beside_writer(void)
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
     kh_reader_online();
-    say("hit_beside_writer", median(busy, rounds), "M/s", "undisturbed", median_ratio(busy, quiet, rounds));
-    say("writer_changes", median(rate, rounds), "M/s", "", 0);
+    say("hit_beside_writer", middle(busy, rounds), "M/s", "undisturbed", median_ratio(busy, quiet, rounds));
+    say("writer_changes", middle(rate, rounds), "M/s", "", 0);
 }
 
 static bool build_index(void)

@@ -15,6 +15,7 @@
 #include "kanhe/client.h"
 #include "wire/wire.h"
 #include "reserve.h"
+#include "median.h"
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -62,16 +63,10 @@ static void took(double since)
     if (i < TIMES_MAX) times[i] = (kh_client_now_s() - since) * 1e3;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void say(double took_s, uint64_t sent)
 {
     uint32_t n = time_cnt < TIMES_MAX ? time_cnt : TIMES_MAX;
-    qsort(times, n, sizeof *times, by_size);
+    sort_figures(times, n);
     printf("{\"done\":%llu,\"refused\":%llu,\"sent\":%llu,\"seconds\":%.6f,\"p50_ms\":%.4f,\"p99_ms\":%.4f}\n",
            (unsigned long long)done, (unsigned long long)refused, (unsigned long long)sent, took_s, n > 0 ? times[n / 2] : 0,
            n > 0 ? times[n / 100 * 99 + n % 100 * 99 / 100] : 0);

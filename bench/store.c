@@ -11,6 +11,7 @@
 #include "prepare.h"
 #include "window.h"
 #include "clock.h"
+#include "median.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -105,12 +106,6 @@ static void *send_all(void *arg)
     return NULL;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static double run_cpu_us; /* processor time a reserve of the last run, the sender's share included */
 
 static double pace_per_s; /* of each sender of the next runs; 0: none */
@@ -145,7 +140,7 @@ static double run(kh_store *s, uint64_t *id, uint32_t threads, uint32_t batch, u
         n += senders[i].time_cnt;
         free(senders[i].times);
     }
-    qsort(all, n, sizeof *all, by_size);
+    sort_figures(all, n);
     *ret_p999 = n != 0 ? all[(uint64_t)n * 999 / 1000] : 0;
     free(all);
     *id += 4000000000u;

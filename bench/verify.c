@@ -7,21 +7,16 @@
 #include "host/host.h"
 #include "index/reader.h"
 #include "clock.h"
+#include "median.h"
 #include <unistd.h>
 
 enum { DOCS = 100000, LINES = 500 };
 
 static double now_us(void) { return clock_now() * 1e6; }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void figures(const char *name, double *times, uint32_t n)
 {
-    qsort(times, n, sizeof *times, by_size);
+    sort_figures(times, n);
     printf("{\"name\":\"%s, median\",\"value\":%.4g,\"unit\":\"us\",\"against\":\"target 1000 us\",\"ratio\":%.4g}\n", name,
            times[n / 2], times[n / 2] / 1000);
     printf("{\"name\":\"%s, p99\",\"value\":%.4g,\"unit\":\"us\",\"against\":\"target 1000 us\",\"ratio\":%.4g}\n", name,
