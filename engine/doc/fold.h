@@ -1,7 +1,7 @@
 /* fold: UTF-8 in, one code point at a time, with the compatibility forms that trade papers bear folded as NFKC does (full-width
  * and half-width Latin, ideographic blank, ligatures, superscripts, circled digits, letter-like signs) and simple case folding
  * for Latin, Greek and Cyrillic. Limits: no canonical composition beyond Latin letters with one mark; other scripts pass
- * unchanged (docs/ARCHITECTURE.md). Pure. */
+ * unchanged (docs/ARCHITECTURE.md, "What is judged and who sees it"). Pure. */
 #ifndef KH_DOC_FOLD_H
 #define KH_DOC_FOLD_H
 #include "base/base.h"

@@ -1,4 +1,4 @@
-/* state_form: what the state of a checkpoint is made of (docs/CLUSTER.md, "The state of a checkpoint"): a head, items of what a
+/* state_form: what the state of a checkpoint is made of (docs/CLUSTER.md, "What is in a state"): a head, items of what a
  * hub keeps beside its store, and the store's own checkpoint (docs/FORMAT.md) to the end. */
 #ifndef KH_STATES_STATE_FORM_H
 #define KH_STATES_STATE_FORM_H

@@ -8,7 +8,7 @@ from . import keys
 from .plan import write_file
 
 BLOCK_SZ = 1 << 20
-POWER = 3  # of each validator: kanhed wants this one (docs/ARCHITECTURE.md, "What limits catching up")
+POWER = 3  # of each validator: kanhed wants this one (docs/ARCHITECTURE.md, "The cluster's design")
 PACE = "5ms"  # between blocks: what lacks of the last one's votes and certificates comes meanwhile; idle clusters are paced by kanhed; "0s" on machines of their own
 
 CONFIG = """\
