@@ -13,14 +13,14 @@ typedef struct module {
 } module;
 
 static const module floors[] = {
-    {"base", " ", " xxhash ck/ "},
-    {"mem", " base ", " jemalloc/ "},
+    {"base", " ", " xxhash "},
+    {"mem", " base ", " "},
     {"crypto", " base ", " openssl/ intel-ipsec-mb "},
     {"host", " base ", " liburing "},
     {"doc", " base crypto ", " "},
     {"wire", " base doc ", " "},
     {"index", " base mem doc ", " urcu urcu/ urcu-qsbr "},
-    {"formats", " base doc wire ", " libxml/ jansson libconfig iconv "},
+    {"formats", " base doc wire ", " libxml/ libconfig iconv "},
     {"ledger", " base mem doc wire index ", " "},
     {"log", " base mem crypto wire ", " zstd "},
     {"abci", " base ", " "},
@@ -33,10 +33,9 @@ static const module floors[] = {
     {"cluster", " base crypto log order attest ", " "},
     {"hub", " crypto store kept states cluster ", " "},
     {"view", " base crypto store kept cluster ", " "},
-    {"store", " base mem crypto wire index ledger log ", " zstd urcu urcu-qsbr ck/ "},
-    {"service", " base mem crypto host doc wire index ledger log store ", " urcu-qsbr "},
-    {"embed", " base mem host doc wire formats log store service ledger index crypto proof order attest view kanhe ",
-     " jansson urcu-qsbr "},
+    {"store", " base mem crypto wire index ledger log ", " "},
+    {"service", " base mem crypto host doc wire index ledger log store ", " "},
+    {"embed", " base mem host doc wire formats log store service ledger index crypto proof order attest view kanhe ", " "},
     {"http", " base doc wire ledger service kanhe ", " microhttpd gnutls jansson "},
     {"app", " base proof service embed ingest http process member kanhe ", " iconv "},
     {"process", " base service ", " libconfig seccomp "},
@@ -47,9 +46,9 @@ static const module floors[] = {
     {"kanhe", " kanhe ", " "},
 };
 /* Libraries whose headers must be looked for: anything else between <> is libc or the compiler's. */
-static const char *const libraries[] = {"xxhash",  "ck_",        "jemalloc/", "openssl/",       "liburing", "urcu",
-                                        "libxml/", "jansson",    "curl/",     "libconfig",      "iconv",    "zstd",
-                                        "rte_",    "microhttpd", "gnutls/",   "intel-ipsec-mb", "seccomp"};
+static const char *const libraries[] = {"xxhash",     "jemalloc/", "openssl/",       "liburing", "urcu", "libxml/",
+                                        "jansson",    "curl/",     "libconfig",      "iconv",    "zstd", "rte_",
+                                        "microhttpd", "gnutls/",   "intel-ipsec-mb", "seccomp"};
 
 static int wrong;
 
