@@ -132,11 +132,13 @@ static kh_code name_canonical(kh_text name, char *buf, uint32_t *ret_n)
     return KH_C_OK;
 }
 
-/* An id-like text is ASCII and has at least as many digits as letters, or is one word with four digits or more; a company's name
-   that ends in a year is neither. */
+/* An id-like text is ASCII and has at least as many digits as letters, or is one word with four digits or more, or one word of
+   capitals and digits (HRB99: so is a canonical id, while a canonical name has no capitals); a company's name that ends in a year
+   is none of these. */
 static bool id_like(kh_text text)
 {
     uint32_t digits = 0, letters = 0, blanks = 0;
+    bool capitals = true; /* and digits and what parts them, nothing else */
     for (uint32_t at = 0; at < text.n;) {
         uint32_t c[KH_FOLD_MAX], cnt = 0;
         if (!kh_fold_next(text, &at, c, &cnt)) return false;
@@ -144,10 +146,14 @@ static bool id_like(kh_text text)
             if (c[i] >= 0x80) return false;
             if (kh_fold_is_blank(c[i])) blanks++;
             else if (c[i] >= '0' && c[i] <= '9') digits++;
-            else if ((c[i] >= 'a' && c[i] <= 'z') || (c[i] >= 'A' && c[i] <= 'Z')) letters++;
+            else if (c[i] >= 'A' && c[i] <= 'Z') letters++;
+            else {
+                letters += c[i] >= 'a' && c[i] <= 'z';
+                capitals = capitals && (c[i] == '.' || c[i] == '-' || c[i] == '/');
+            }
         }
     }
-    return digits > 0 && (digits >= letters || (blanks == 0 && digits >= 4));
+    return digits > 0 && (digits >= letters || (blanks == 0 && (digits >= 4 || capitals)));
 }
 
 kh_code kh_issuer_canonical(kh_text issuer, char *buf, uint32_t *ret_n)

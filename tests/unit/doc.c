@@ -150,6 +150,20 @@ Test(doc, issuer_of_a_seller)
     cr_assert_str_eq(out, "NO123456789MVA", "any spelling");
 }
 
+/* What an answer prints as an issuer can be asked for. */
+Test(doc, a_canonical_issuer_stays_what_it_is)
+{
+    static const char *const issuers[] = {"DE1", "HRB99", "GBX12", "91350100M000100Y43", "acme 24 ltd", "b2b gmbh", "acme"};
+    for (size_t i = 0; i < sizeof issuers / sizeof *issuers; i++) {
+        cr_assert(kh_issuer_canonical(kh_text_of(issuers[i]), out, &out_n) == KH_C_OK);
+        cr_assert_str_eq(out, issuers[i]);
+    }
+    cr_assert(kh_issuer_canonical(kh_text_of("DE-1"), out, &out_n) == KH_C_OK);
+    cr_assert_str_eq(out, "DE1");
+    cr_assert(kh_issuer_canonical(kh_text_of("ACME 24 LTD"), out, &out_n) == KH_C_OK);
+    cr_assert_str_eq(out, "acme 24 ltd", "several words are a name");
+}
+
 /* ---- keys ---- */
 
 static uint64_t random_state = 20261124;
