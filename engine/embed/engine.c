@@ -236,8 +236,9 @@ kh_result kh_embed_open(kh_engine *e, int mode)
     return result;
 }
 
-/* rule_lines checks that each line of a rules file is NAME VALUE and submits it. */
-static kh_result rule_lines(kh_engine *e, const char *rules)
+/* rule_lines checks that each line of a rules file is a rule, NAME VALUE, or submits it. All are checked before anything is made,
+ * so that a file with a mistake leaves no directory with some of its rules. */
+static kh_result rule_lines(kh_engine *e, const char *rules, bool submit)
 {
     kh_result_sink none = {0};
     int line = 0;
@@ -251,9 +252,9 @@ static kh_result rule_lines(kh_engine *e, const char *rules)
         int got = sscanf(text, " %64s %64s %c", name, value, &extra);
         if (got <= 0) continue;
         if (got != 2) return kh_embed_fail(e, KH_MISUSE, "rules, line %d: a line is NAME VALUE", line);
-        kh_result result = kh_rule_set(e, name, value, &none);
-        if (result != KH_DONE)
-            return kh_embed_fail(e, KH_MISUSE, "rules, line %d: \"%s %s\" is not a rule that there is", line, name, value);
+        bool good = submit ? kh_rule_set(e, name, value, &none) == KH_DONE
+                           : kh_ledger_rule_fits(kh_text_of(name), kh_text_of(value)) == KH_C_OK;
+        if (!good) return kh_embed_fail(e, KH_MISUSE, "rules, line %d: \"%s %s\" is not a rule that there is", line, name, value);
     }
     return KH_DONE;
 }
@@ -275,9 +276,10 @@ kh_result kh_create(const kh_options *options, const char *rules, const uint8_t 
     kh_store_options store_options;
     kh_embed_options(e, &store_options);
     kh_store_report report = {0};
-    kh_err err = kh_store_create(&store_options, e->dir, secret, &report);
+    if (rules != NULL) result = rule_lines(e, rules, false);
+    kh_err err = result == KH_DONE ? kh_store_create(&store_options, e->dir, secret, &report) : KH_OK;
     if (err != KH_OK) result = kh_embed_creation_failed(e, err, &report);
-    else if (rules != NULL) result = rule_lines(e, rules);
+    else if (result == KH_DONE && rules != NULL) result = rule_lines(e, rules, true);
     (void)snprintf(ret_message, cap, "%s", e->message);
     kh_engine_close(e);
     return result;
