@@ -121,7 +121,7 @@ static void *calls(void *number)
         char paper[64];
         seed = seed * 1664525u + 1013904223u;
         (void)snprintf(paper, sizeof paper, "export_declaration:310120260%09u", seed % ROWS);
-        kh_client_param query[] = {{"document", paper}, {"owner", "91350211M000100Y43"}, {"amount", "1000000.00"}};
+        kh_client_param query[] = {{"document", paper}, {"owner", "91350211M000100Y46"}, {"amount", "1000000.00"}};
         kh_client_request ask = {.method = "GET", .path = "/v1/balance", .query = query, .query_cnt = 3};
         double since = kh_client_now_s();
         kh_result result = i % 2 != 0 ? kh_client_verify_file(c, file, &sink) : kh_client_call(c, &ask, &sink);

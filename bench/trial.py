@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD, QUICK = os.path.abspath(sys.argv[1]), "--quick" in sys.argv
 KANHE, KANHED = (os.path.join(BUILD, p) for p in ("tools/kanhe/kanhe", "engine/app/kanhed"))
 ENVIRONMENT = {**os.environ, "KANHE_BIN": KANHE, "KANHED_BIN": KANHED}
-USCC = "91350211M000100Y43"
+USCC = "91350211M000100Y46"
 
 
 def figure(name, value, unit, against=None, ratio=None):

@@ -19,7 +19,7 @@ static int failed(const kh_engine *engine)
 
 int main(int argc, char *argv[])
 {
-    const char *owner = "91350211M000100Y43", *number = "export_declaration:310120260000000001";
+    const char *owner = "91350211M000100Y46", *number = "export_declaration:310120260000000001";
     char message[600], path[600];
     kh_engine *engine;
     kh_options options = kh_options_default(argc > 1 ? argv[1] : "example-data");

@@ -91,7 +91,8 @@ static kh_result party_add(ask *a)
                              word != NULL ? word : "");
     if (id == 0 || id > UINT32_MAX || name == NULL || *name == '\0')
         return kh_client_say(a->c, KH_MISUSE, "a party has an id from 1 on and a name");
-    if (code != NULL && *code != '\0' && kh_owner_canonical(kh_text_of(code), uscc, &n) == KH_C_FORMAT)
+    kh_code fits = code != NULL && *code != '\0' ? kh_owner_canonical(kh_text_of(code), uscc, &n) : KH_C_OK;
+    if (fits == KH_C_FORMAT)
         return kh_client_say(a->c, KH_MISUSE, "\"%.60s\" is neither a USCC nor a foreign id of letters and digits", code);
     a->op.type = KH_OP_PARTY_ADD;
     a->op.party_add = (kh_op_party_add){.id = (uint32_t)id, .role = (uint8_t)role, .name = kh_text_of(name), .uscc = {uscc, n}};
@@ -99,6 +100,7 @@ static kh_result party_add(ask *a)
     number(a, "id", id);
     text(a, "role", word);
     text(a, "party", name);
+    if (fits == KH_C_CHECK_DIGIT) text(a, "warning", "CHECK_DIGIT");
     return KH_DONE;
 }
 

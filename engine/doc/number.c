@@ -93,6 +93,10 @@ static bool letters_and_digits(kh_text text, char *buf, uint32_t max, uint32_t *
     return true;
 }
 
+bool kh_uscc_is_odd(kh_text id) { return kh_uscc_shape(id) && !kh_uscc_check(id); }
+
+static kh_code fits(kh_text id) { return kh_uscc_is_odd(id) ? KH_C_CHECK_DIGIT : KH_C_OK; }
+
 kh_code kh_owner_canonical(kh_text id, char *buf, uint32_t *ret_n)
 {
     char out[KH_ISSUER_MAX + 1];
@@ -101,7 +105,7 @@ kh_code kh_owner_canonical(kh_text id, char *buf, uint32_t *ret_n)
     memcpy(buf, out, n);
     buf[n] = '\0';
     *ret_n = n;
-    return kh_uscc_shape((kh_text){out, n}) && !kh_uscc_check((kh_text){out, n}) ? KH_C_CHECK_DIGIT : KH_C_OK;
+    return fits((kh_text){out, n});
 }
 
 static kh_code name_canonical(kh_text name, char *buf, uint32_t *ret_n)
@@ -179,7 +183,7 @@ kh_code kh_issuer_of_seller(kh_text vat, kh_text registration, kh_text identifie
         memcpy(buf, out, out_n);
         buf[out_n] = '\0';
         *ret_n = out_n;
-        return KH_C_OK;
+        return fits((kh_text){buf, out_n});
     }
     return name.n != 0 ? name_canonical(name, buf, ret_n) : KH_C_FORMAT;
 }

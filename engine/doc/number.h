@@ -26,15 +26,17 @@ bool kh_number_is_mrn(kh_text canonical); /* the shape */
 bool kh_mrn_check(kh_text mrn);           /* DOMAIN §5's sum */
 bool kh_uscc_check(kh_text uscc);         /* both check digits; false also when not of the shape */
 bool kh_uscc_shape(kh_text uscc);
+bool kh_uscc_is_odd(kh_text id); /* of the shape, and a check digit does not fit; of anything else nothing is known */
 
-/* kh_owner_canonical: letters and digits only, upper case (full-width folded). Used for owner ids and id-like issuers. */
+/* kh_owner_canonical: letters and digits only, upper case (full-width folded). Used for owner ids and id-like issuers.
+   CHECK_DIGIT: a USCC whose check digits do not fit; usable (DOMAIN §5). */
 kh_code kh_owner_canonical(kh_text id, char *buf, uint32_t *ret_n);
 /* kh_issuer_canonical: DOMAIN §5's rule for an issuer given in any spelling with its country in it (CSV, CLI): an id-like text
    as letters and digits, upper case, else a name: NFKC (full-width, compatibility forms that the tables have), case-folded,
    blanks collapsed. */
 kh_code kh_issuer_canonical(kh_text issuer, char *buf, uint32_t *ret_n);
 /* kh_issuer_of_seller applies the whole rule: vat, legal registration, first identifier, country (two letters), legal name; each
- * may be none. */
+ * may be none. CHECK_DIGIT as above. */
 kh_code kh_issuer_of_seller(kh_text vat, kh_text registration, kh_text identifier, kh_text country, kh_text name, char *buf,
                             uint32_t *ret_n);
 

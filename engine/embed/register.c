@@ -38,7 +38,8 @@ kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const c
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is no role: regulator, bank, enterprise or source", role);
     if (id == 0 || name == NULL || name[0] == '\0')
         return kh_embed_fail(engine, KH_MISUSE, "a party has an id from 1 on and a name");
-    if (uscc != NULL && uscc[0] != '\0' && kh_owner_canonical(kh_text_of(uscc), canonical, &n) == KH_C_FORMAT)
+    kh_code said = uscc != NULL && uscc[0] != '\0' ? kh_owner_canonical(kh_text_of(uscc), canonical, &n) : KH_C_OK;
+    if (said == KH_C_FORMAT)
         return kh_embed_fail(engine, KH_MISUSE, "\"%s\" is neither a USCC nor a foreign id of letters and digits", uscc);
     kh_op op = {.type = KH_OP_PARTY_ADD,
                 .party_add = {.id = id, .role = (uint8_t)r, .name = kh_text_of(name), .uscc = {canonical, n}}};
@@ -47,6 +48,7 @@ kh_result kh_party_add(kh_engine *engine, uint32_t id, const char *role, const c
     kh_row_number(&b, "id", id);
     kh_row_text(&b, "role", role);
     kh_row_text(&b, "party", name);
+    if (said == KH_C_CHECK_DIGIT) kh_row_text(&b, "warning", "CHECK_DIGIT");
     return write_one(engine, &op, "another party has this id, name or USCC", &b, "party", sink);
 }
 

@@ -56,7 +56,7 @@ static void show_item(const kh_item *item, const kh_input *input, const kh_resul
         kh_row_words(&b, "links", links);
         kh_row_text(&b, "action", actions[d->action]);
         if (d->lrn.n > 0) kh_row_text_n(&b, "lrn", d->lrn.p, d->lrn.n);
-        if (item->code == KH_C_CHECK_DIGIT) kh_row_text(&b, "warning", "CHECK_DIGIT");
+        if (item->code == KH_C_CHECK_DIGIT || item->odd_owner) kh_row_text(&b, "warning", "CHECK_DIGIT");
         kh_row_give(&b, "document", sink);
     }
 }

@@ -176,6 +176,7 @@ static bool parties_of(const line *l, kh_kind kind)
     if (owner.n <= KH_ISSUER_MAX && is_plain(owner, true)) {
         memcpy(l->texts->item.owner, owner.p, owner.n);
         d->owner = (kh_text){l->texts->item.owner, owner.n};
+        l->item->odd_owner = kh_uscc_is_odd(d->owner);
     } else if (!kh_item_owner(l->item, &l->texts->item, owner, "The owner")) return false;
     if (kh_issuer_of_columns(kind, d->number, issuer, d->owner, l->texts->item.issuer, &n) != KH_C_OK)
         return kh_item_refuse(l->item, &l->texts->item, KH_C_FORMAT, "The issuer is no usable identifier or name.");

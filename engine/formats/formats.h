@@ -45,6 +45,7 @@ typedef struct kh_item {     /* one thing found in a file */
     uint64_t line;           /* text formats: the line it begins on, from 1 (header is 1); XML, EDIFACT: line of the message */
     uint64_t byte;           /* offset of the place where reading failed or the item began */
     kh_code code;            /* OK or CHECK_DIGIT: `document` is valid; else refused */
+    bool odd_owner;          /* the owner's USCC has check digits that do not fit: a warning, not stored */
     const char *why;         /* a sentence, for refusals; lent until the next call */
     kh_op_document document; /* texts lent until the next call */
     const char *raw;

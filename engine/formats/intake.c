@@ -9,8 +9,9 @@ enum { PROGRESS_EVERY = 65536 };
 typedef struct place {
     uint64_t line, byte;
     kh_kind kind;
-    char number[32];
-} place; /* what a refusal needs to name its line */
+    bool odd_owner;
+    char number[31];
+} place; /* what a refusal needs to name its line, and what only the line warns of */
 
 typedef struct intake {
     const kh_intake_out *out;
@@ -83,7 +84,7 @@ static void on_receipt(void *ctx, uint32_t i, const kh_receipt *r)
         break;
     default: in->n.unchanged++; break;
     }
-    if (r->warning != 0) in->n.warnings++;
+    if (r->warning != 0 || at->odd_owner) in->n.warnings++;
 }
 
 /* settle waits for the oldest batch and accounts for its operations. */
@@ -111,7 +112,7 @@ static kh_err submit(intake *in)
 static void note_place(intake *in, uint32_t batch, const kh_item *item)
 {
     place *at = &in->places[batch][in->op_cnt[batch]++];
-    *at = (place){.line = item->line, .byte = item->byte, .kind = (kh_kind)item->document.kind};
+    *at = (place){.line = item->line, .byte = item->byte, .kind = (kh_kind)item->document.kind, .odd_owner = item->odd_owner};
     uint32_t n = item->document.number.n < sizeof at->number - 1 ? item->document.number.n : (uint32_t)sizeof at->number - 1;
     memcpy(at->number, item->document.number.p, n);
     at->number[n] = '\0';

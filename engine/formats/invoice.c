@@ -71,6 +71,7 @@ static bool set_seller(const kh_invoice *v, kh_item_texts *texts, kh_item *item)
         return kh_item_refuse(item, texts, KH_C_FORMAT,
                               "The seller has no usable VAT number, registration, identifier or name; one of them is needed.");
     memcpy(texts->owner, texts->issuer, n);
+    item->odd_owner = code == KH_C_CHECK_DIGIT;
     item->document.owner = (kh_text){texts->owner, n};
     item->document.issuer = issuer_for(item->document.number, (kh_text){texts->issuer, n});
     return true;

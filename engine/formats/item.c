@@ -47,6 +47,7 @@ bool kh_item_owner(kh_item *item, kh_item_texts *texts, kh_text id, const char *
         return kh_item_refuse(item, texts, KH_C_FORMAT, "%s is no usable identifier (letters and digits, at most %d).", what,
                               KH_ISSUER_MAX);
     item->document.owner = (kh_text){texts->owner, n};
+    item->odd_owner = code == KH_C_CHECK_DIGIT;
     return true;
 }
 

@@ -8,7 +8,7 @@ import tempfile
 import threading
 
 COMMAND = os.environ["KANHE"]
-USCC_A, USCC_B = "91350211M000100Y43", "91350100M0001TGQXM"
+USCC_A, USCC_B = "91350211M000100Y46", "91350100M0001TGQXM"
 HEADER = "kind,number,owner_id,currency,amount,date\n"
 
 

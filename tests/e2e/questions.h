@@ -9,7 +9,7 @@
 #include "kanhe/client.h"
 #include "wire/query.h"
 
-#define THE_OWNER "91350211M000100Y43"
+#define THE_OWNER "91350211M000100Y46"
 #define ANOTHER_OWNER "91350100M0001TGQXM"
 #define THE_AMOUNT UINT64_C(100000)
 #define USD 840

@@ -22,9 +22,9 @@ def trial_parties(banks):
     names = [chr(ord("A") + i) if i < 26 else str(i + 1) for i in range(banks)]
     parties = [{"id": 1, "role": "regulator", "name": "FX regulator", "uscc": None}]
     parties += [{"id": 11 + i, "role": "bank", "name": f"Bank {name}", "uscc": None} for i, name in enumerate(names)]
-    parties += [{"id": 101, "role": "enterprise", "name": "Exporter One", "uscc": "91350211M000100Y43"},
-                {"id": 102, "role": "enterprise", "name": "Exporter Two", "uscc": "91310115MA1K35FF1J"},
-                {"id": 103, "role": "enterprise", "name": "Exporter Three", "uscc": "91440300MA5DA1KF36"},
+    parties += [{"id": 101, "role": "enterprise", "name": "Exporter One", "uscc": "91350211M000100Y46"},
+                {"id": 102, "role": "enterprise", "name": "Exporter Two", "uscc": "91310115MA1K35FF5J"},
+                {"id": 103, "role": "enterprise", "name": "Exporter Three", "uscc": "91440300MA5DA1KF5H"},
                 {"id": 201, "role": "source", "name": "Customs", "uscc": None}]
     return parties
 

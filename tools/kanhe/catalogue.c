@@ -55,7 +55,7 @@ const command commands[] = {
      "party add --id N --role regulator|bank|enterprise|source --name TEXT [--uscc CODE]", "register a party (登记主体)",
      "\n  --id N        its number, 1 and up\n  --role        regulator 监管, bank 银行, enterprise 企业, source 数据源\n"
      "  --name TEXT   its name; --as takes it as well as the id\n  --uscc CODE   统一社会信用代码, or a foreign id\n"
-     "\nexample:\n  kanhe party add --id 101 --role enterprise --name \"Exporter Ltd\" --uscc 91350211M000100Y43\n"},
+     "\nexample:\n  kanhe party add --id 101 --role enterprise --name \"Exporter Ltd\" --uscc 91350211M000100Y46\n"},
     {"party list", "", command_party_list, false, "party list", "all parties", ""},
     {"party freeze", "", command_party_freeze, false, "party freeze PARTY", "freeze a party (冻结): no new business, no answers",
      ""},
@@ -157,7 +157,7 @@ const command commands[] = {
      "which of these stand on the risk list (名单查询)",
      "\nup to 256 subjects; answered with categories, never with who contributed. A bank's questions are counted by subject:\n"
      "`risk_free_queries`, and `risk_queries_per_entry` more for each contribution that stands (kanhe rule list).\n"
-     "\nexample:\n  kanhe risk ask 91350211M000100Y43 6222021234567890 --as 11\n"},
+     "\nexample:\n  kanhe risk ask 91350211M000100Y46 6222021234567890 --as 11\n"},
     {"risk account", "--as= --attested", command_risk_account, false, "risk account [--as BANK]",
      "what a bank contributed, asked and may ask (名单贡献)", ""},
     {"stats", "", command_stats, false, "stats", "counts and sizes", ""},
