@@ -40,15 +40,19 @@ static const char *words_of(unsigned status)
     }
 }
 
-/* A Content-Length that is no number: version 0.9.75 puts the header of its answer out twice. Then the answer is written here and
-   the connection given up, which MHD_NO does. */
+/* A Content-Length that is no number, no Host where HTTP/1.1 wants one: version 0.9.75 puts the header of its answer out twice.
+   Then the answer is written here and the connection given up, which MHD_NO does. A header that was not read so far as its Host
+   is answered so, too. */
 static bool answered_here(struct MHD_Connection *connection, unsigned status, const char *body, size_t n)
 {
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    bool no_host =
+        status == MHD_HTTP_BAD_REQUEST && MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST) == NULL;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     uint64_t number;
     char text[512];
-    if (length == NULL || info == NULL || kh_number_parse(length, strlen(length), &number)) return false;
+    bool bad_length = length != NULL && !kh_number_parse(length, strlen(length), &number);
+    if (info == NULL || !(bad_length || no_host)) return false;
     int all = snprintf(text, sizeof text,
                        "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%.*s",
                        status, MHD_get_reason_phrase_for(status), n, (int)n, body);

@@ -298,7 +298,7 @@ for name, data in (("no HTTP", b"\x00\x01\x02\r\n\r\n"), ("HTTP/9", b"GET /v1/me
                    ("two lengths", b"POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
                    ("a length of no number", b"POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\nContent-Length: x\r\n\r\n"),
                    ("a huge length", b"POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\nContent-Length: 99999999999999999999\r\n\r\n"),
-                   ("a raw NUL", b"GET /v1/me?a=\x00 HTTP/1.1\r\nHost: a\r\n\r\n")):
+                   ("no Host", b"GET /v1/me HTTP/1.1\r\n\r\n"), ("a blank after Host", b"POST /v1/verify HTTP/1.1\r\nHost : a\r\nContent-Length: 1\r\n\r\nx"), ("a raw NUL", b"GET /v1/me?a=\x00 HTTP/1.1\r\nHost: a\r\n\r\n")):
     answer = raw(data)
     head, _, body = answer.partition(b"\r\n\r\n")
     status = head.split(b" ")[1:2]
