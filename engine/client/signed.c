@@ -38,7 +38,9 @@ static void text(ask *a, const char *name, const char *value)
 static const char *said(const ask *a, const char *name) { return json_string_value(json_object_get(a->body, name)); }
 static uint64_t number_said(const ask *a, const char *name)
 {
-    json_int_t value = json_integer_value(json_object_get(a->body, name));
+    const json_t *said = json_object_get(a->body, name); /* a number, or a text of digits */
+    json_int_t value = json_integer_value(said);
+    if (json_is_string(said)) return strtoull(json_string_value(said), NULL, 10);
     return value > 0 ? (uint64_t)value : 0;
 }
 

@@ -125,7 +125,9 @@ kh_result kh_client_apply(kh_client *c, const kh_apply_request *q, const kh_resu
     kh_result result = as_me(c, q->as);
     if (result != KH_DONE) return not_me(c, result, q->as);
     json_t *body = json_object();
-    (void)json_object_set_new(body, "id", json_integer((json_int_t)q->id));
+    char id[24];
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)q->id);
+    put_text(body, "id", id); /* a number of JSON ends at 2^63 - 1 there */
     put_text(body, "enterprise", q->enterprise);
     put_text(body, "product", q->product);
     put_text(body, "amount", q->amount);

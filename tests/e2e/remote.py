@@ -102,6 +102,11 @@ both(11, "finance", "apply", "--id", 1, "--amount", "800.00", *common, *doc(0), 
 both(12, "finance", "apply", "--id", 1, "--amount", "300.00", *common, *doc(0))
 both(12, "finance", "apply", "--id", 2, "--amount", "100.00", *common, "--doc", K + D[1] + "=60.00", "--doc", K + D[2] + "=40.00")
 both(12, "finance", "apply", "--id", 3, "--amount", "2000.00", *common, *doc(3), *doc(0), "--allow-partial")
+for big in (2**63 - 1, 2**63, 2**64 - 1):  # beyond what numbers of JSON can be
+    both(12, "finance", "apply", "--id", big, "--amount", "1.00", *common, *doc(3))
+    both(12, "finance", "withdraw", big)
+    both(101, "grant", "add", "--id", big, "--bank", "12", "--scope", "credit", "--until", "2099-12-31")
+    both(101, "grant", "revoke", big)
 both(11, "finance", "apply", "--id", 4, "--amount", "x", *common, *doc(0))
 both(11, "finance", "apply", "--id", 4, *common, *doc(0))
 both(101, "finance", "apply", "--id", 4, "--amount", "1.00", *common, *doc(0))

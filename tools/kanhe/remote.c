@@ -199,8 +199,10 @@ static char *body_of(const command_context *c, const field fields[], uint32_t n)
         } else if (fields[i].type == '?') {
             if (args_has(c->given, fields[i].from)) remote_json_raw(json, fields[i].name, "true");
         } else if (value != NULL) {
-            if (fields[i].type == '#')
-                remote_json_raw(json, fields[i].name, value + strspn(value, "0") - (value[strspn(value, "0")] == '\0'));
+            /* a number of JSON ends at 2^63 - 1 here: a longer one is a text of digits */
+            const char *digits = value + strspn(value, "0") - (value[strspn(value, "0")] == '\0');
+            if (fields[i].type == '#' && strlen(digits) < 19) remote_json_raw(json, fields[i].name, digits);
+            else if (fields[i].type == '#') remote_json_text(json, fields[i].name, digits);
             else remote_json_text(json, fields[i].name, value);
         }
     }
