@@ -166,7 +166,7 @@ bool kh_embed_paper(const char *text, const char *issuer, const char *owner, kh_
     const char *colon = strchr(text, ':');
     kh_kind kind;
     if (colon == NULL || !kh_kind_of_word((kh_text){text, (uint32_t)(colon - text)}, &kind)) {
-        (void)snprintf(why, cap, "\"%s\": a paper is named KIND:NUMBER[@ISSUER], e.g. export_declaration:310120260123456789",
+        (void)snprintf(why, cap, "\"%.100s\": a paper is named KIND:NUMBER[@ISSUER], e.g. export_declaration:310120260123456789",
                        text);
         return false;
     }
@@ -189,7 +189,7 @@ bool kh_embed_paper(const char *text, const char *issuer, const char *owner, kh_
     if (!sound) {
         (void)snprintf(
             why, cap,
-            "\"%s\": a paper is named KIND:NUMBER[@ISSUER][/CUR][=AMOUNT]; the characters %% @ / = inside are written %%XX",
+            "\"%.100s\": a paper is named KIND:NUMBER[@ISSUER][/CUR][=AMOUNT]; the characters %% @ / = inside are written %%XX",
             text);
         return false;
     }

@@ -155,6 +155,10 @@ for path, body, kind, status, field in (
         ("/v1/operations", b"\x01" * 23, "application/octet-stream", 400, None)):
     got, answer = hub.call(11, "POST", path, body, kind=kind)
     tap.same((got, answer.get("field"), bool(answer["message"])), (status, field, True), f"{path} {str(body)[:40]!r}: {status}, {field}")
+for path, why in ((f"/v1/balance?document={'z' * 3000}", "a paper is named"), (f"/v1/history?document={urllib.parse.quote('invoice:' + '票' * 900)}", "a paper is named"),
+                  (f"/v1/credit?enterprise=101&grant=1&scope={urllib.parse.quote('围' * 900)}", "is no scope"), (f"/v1/financings?state=x{urllib.parse.quote('态' * 900)}", "is no state"), (f"/v1/parties?after={urllib.parse.quote('后' * 30)}", "as next")):
+    status, answer = hub.call(11, "GET", path)
+    tap.ok(status == 400 and why in answer["message"] and len(answer["message"]) < 600, f"{path[:30]} with much text is told what is wrong, not only what was said", answer)
 tap.same(hub.call(11, "PUT", "/v1/verify")[0], 405, "a wrong method")
 tap.same(hub.call(11, "GET", "/v1/me", headers={"Accept": "image/png"})[0], 406, "a form that cannot be had")
 client = hub.client(11)
