@@ -105,6 +105,10 @@ for path in ("/v1/stats", "/v1/audit", "/metrics"):
 tap.same(hub.call(11, "POST", "/v1/parties", {"id": 77, "role": "bank", "name": "Mine"})[0], 403, "a bank registers nobody")
 tap.same(hub.call(1, "POST", "/v1/documents?name=d.csv", declarations(3), kind="text/csv")[1]["results"][-1]["stored"], 3, "the regulator imports")
 tap.same(hub.call(11, "POST", "/v1/documents", declarations(1), kind="text/csv")[0], 403, "a bank does not")
+tap.same({f"{m} {p}": [hub.call(who, m, p)[0] for who in (1, 11, 101, 201)] for m, p in (("GET", "/v1/alerts"), ("GET", "/v1/financings"), ("GET", "/v1/grants"), ("GET", "/v1/grants/lookups"),
+                                                                                         ("GET", "/v1/risk/account"), ("POST", "/v1/sessions"))},
+         {"GET /v1/alerts": [200, 200, 200, 403], "GET /v1/financings": [200, 200, 200, 403], "GET /v1/grants": [200, 200, 200, 403], "GET /v1/grants/lookups": [200, 403, 200, 403],
+          "GET /v1/risk/account": [200, 200, 403, 403], "POST /v1/sessions": [200] * 4}, "the regulator, a bank, an enterprise and a source: as docs/API.md says")
 paper = f"/v1/balance?document=export_declaration:{declaration(1)}"
 tap.same(hub.call(11, "GET", paper)[0], 404, "a bank without proof: as if it were not there")
 status, answer = hub.call(11, "GET", paper + f"&owner={USCC_A}&amount=1000.00")
