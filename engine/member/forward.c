@@ -1,6 +1,8 @@
 /* forward: see forward.h. */
 #include "member/forward.h"
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,7 +148,18 @@ static bool header(struct curl_slist **list, const char *name, const char *value
     return more != NULL;
 }
 
-static void set_up(const kh_forward *f, CURL *easy, const kh_http_question *q, const char *url, struct curl_slist *headers,
+/* on_socket: a hub that was cut off says nothing, on a connection that was kept either. What its machine does not acknowledge for
+ * as long as a new connection may take has not reached it; and then, not at timeout_ms, another is asked. */
+static int on_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    const kh_forward *f = ctx;
+    unsigned patience_ms = (unsigned)f->connect_ms;
+    (void)purpose;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
+    return CURL_SOCKOPT_OK;
+}
+
+static void set_up(kh_forward *f, CURL *easy, const kh_http_question *q, const char *url, struct curl_slist *headers,
                    kh_http_answer *ret)
 {
     (void)curl_easy_setopt(easy, CURLOPT_URL, url);
@@ -156,6 +169,8 @@ static void set_up(const kh_forward *f, CURL *easy, const kh_http_question *q, c
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, f->connect_ms);
     (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, f->timeout_ms);
+    (void)curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
+    (void)curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, f);
     (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, q->method);
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

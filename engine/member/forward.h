@@ -1,9 +1,10 @@
 /* forward: at a bank's node: its bank's questions that only a hub can answer, over HTTPS with the bank's own certificate
  * (libcurl).
  *
- * Hubs are tried in the order of their last success; one that cannot be reached, is too slow or too busy is passed over. Attested
- * questions go to hubs until a quorum of them gave equal answers (but for `as_of`, which may be a block apart), some rounds if
- * need be; the answer then says "attested": true.
+ * Hubs are tried in the order of their last success; one that cannot be reached, is too slow or too busy is passed over: after
+ * connect_ms where its machine acknowledges nothing (on a kept connection, twice that). Attested questions go to hubs until a
+ * quorum of them gave equal answers (but for `as_of`, which may be a block apart), some rounds if need be; the answer then says
+ * "attested": true.
  * Threads  any. Each question has a connection of its own, kept for the next. Bounds   answers of 64 MiB; connect_ms and
  * timeout_ms a hub. Files are read by kh_forward_new: before the process gives up its rights. */
 #ifndef KH_MEMBER_FORWARD_H

@@ -152,7 +152,12 @@ def moves_up():
 def cut_off():
     if not cut.well(tap, "up --netns", "up", "--netns"):
         return
+    cut.look()
+    papers = cut.write("papers.csv", declarations(2))
+    verified = lambda: (lambda rows, status: ([row["name"] for row in rows], status))(*cut.rows("bank11", 11, "verify", papers))
+    tap.same(verified(), (["NOT_FOUND"] * 2, 1), "a bank's node asks its hub")
     cut.well(tap, "a partition", "partition", "bank11|bank12,bank13,bank14,hub1")
+    tap.same(verified(), (["NOT_CHECKED"] * 2, 1), "a hub that is cut off says nothing, on the kept connection neither: the bank has its answer while its client waits")
     time.sleep(2)
     tap.ok(rises("hub1", cut), "those who are enough go on")
     tap.ok(not rises("bank11", cut, 4), "the one who is cut off does not")
