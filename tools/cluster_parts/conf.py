@@ -58,6 +58,10 @@ def snapshot_blocks(cluster):
     return cluster.plan.get("snapshot_blocks") or SNAPSHOT_BLOCKS
 
 
+def checkpoint_blocks(cluster):
+    return cluster.plan.get("checkpoint_blocks") or CHECKPOINT_BLOCKS
+
+
 def write(cluster):
     for node in cluster.nodes:
         if os.path.exists(node.path("node.conf")):
@@ -66,7 +70,7 @@ def write(cluster):
             name=node.name, role=node.role, member=number(node.member), https=node.at("https"), rpc=node.at("rpc"), links=node.at("links"), peers=peers_of(cluster, node),
             datagrams=f'datagrams = {{ listen = "{node.at("datagrams")}"; }};\n' if node.role == "hub" else "",
             hubs=hubs_of(cluster, node), snapshot_blocks=snapshot_blocks(cluster),
-            checkpoint_blocks=cluster.plan.get("checkpoint_blocks") or CHECKPOINT_BLOCKS))
+            checkpoint_blocks=checkpoint_blocks(cluster)))
 
 
 def renew(cluster, node):

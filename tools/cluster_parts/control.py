@@ -146,9 +146,12 @@ def make_plan(directory, given, programs):
 def same_plan(cluster, given):
     """A cluster is what it was made as: another `up` may say the same or nothing."""
     plan = cluster.plan
-    for name, was in (("hubs", len(cluster.hubs)), ("banks", len(cluster.banks)), ("suite", plan["suite"])):
+    for name, was in (("hubs", len(cluster.hubs)), ("banks", len(cluster.banks)), ("suite", plan["suite"]), ("snapshot_blocks", conf.snapshot_blocks(cluster)),
+                      ("checkpoint_blocks", conf.checkpoint_blocks(cluster))):
         if getattr(given, name) not in (None, was):
-            raise Trouble(f"{cluster.dir} is a cluster with --{name} {was}; take another DIR", 2)
+            raise Trouble(f"{cluster.dir} is a cluster with --{name.replace('_', '-')} {was}; take another DIR", 2)
+    if given.from_data and os.path.realpath(given.from_data) != plan["from"]:
+        raise Trouble(f"{cluster.dir} is a cluster that {'moved up from ' + plan['from'] if plan['from'] else 'did not move up from a directory'}; take another DIR", 2)
     if any(getattr(given, kind) and not plan.get(kind) for kind in ("netns", "kvstore", "hubs_speak")):
         raise Trouble(f"{cluster.dir} is a cluster of another kind; take another DIR", 2)
 
