@@ -247,6 +247,39 @@ Test(hub, bundles_count_once_and_are_their_partys_own)
     kh_store_read_end(w.store);
 }
 
+Test(hub, a_source_brings_its_own_feed_alone)
+{
+    begin_with_papers();
+    const char *numbers[] = {"310120260000900001", "310120260000900002", "310120260000900003"};
+    const uint32_t feeds[] = {SOURCE, 0, SOURCE + 1};
+    kh_doc_view found;
+    block k = {0};
+    text t = {0};
+    ops_buf ops = {0};
+    for (uint32_t i = 0; i < 3; i++) {
+        kh_op op = {.type = KH_OP_DOCUMENT, .party = SOURCE, .sequence = 100 + i};
+        op.document = (kh_op_document){.action = KH_DOC_PUT,
+                                       .kind = KH_KIND_EXPORT_DECLARATION,
+                                       .status = KH_STATUS_CLEARED,
+                                       .date = 9000,
+                                       .source = feeds[i],
+                                       .balance_cnt = 1,
+                                       .number = kh_text_of(numbers[i]),
+                                       .owner = kh_text_of(ops_owner)};
+        op.document.balances[0] = (kh_op_balance){OPS_USD, 1000};
+        ops_add(&ops, &op);
+    }
+    text_bundle(&t, SOURCE, SOURCE, 2, &ops);
+    block_batch(&k, HUB, &t);
+    wait_executed(decide(&k));
+    const kh_ledger *l = kh_store_read_begin(w.store);
+    for (uint32_t i = 0; i < 3; i++) {
+        kh_key key = kh_doc_key(KH_KIND_EXPORT_DECLARATION, kh_text_of(numbers[i]), (kh_text){0});
+        cr_assert(kh_ledger_document(l, &key, 0, &found) == (i == 0), "%s", numbers[i]);
+    }
+    kh_store_read_end(w.store);
+}
+
 Test(hub, officers_say_who_is_frozen)
 {
     static given a;

@@ -51,6 +51,14 @@ Test(pending, nothing_behind_a_gap_or_an_expired_one_is_offered)
     (void)tell_certificate(12, 1, 100);
     cr_assert(kh_node_prepare(fx.node, 1, START_NS, 1u << 20, &txs) == 2);
     cr_assert(kh_node_prepare(fx.node, 1, START_NS + KH_NS_PER_S + 1, 1u << 20, &txs) == 0);
+    for (uint64_t i = 1; i <= 3; i += 2) { /* the first and the third have longer, the second is between them */
+        uint8_t tx[1024];
+        kh_ack ack = tell_certificate(12, i, 100);
+        ack.expires_ns += KH_NS_PER_S;
+        tell_tx(13, tx, fx_certificate(&ack, tx, sizeof tx));
+    }
+    cr_assert(kh_node_prepare(fx.node, 1, START_NS + KH_NS_PER_S, 1u << 20, &txs) == 3);
+    cr_assert(kh_node_prepare(fx.node, 1, START_NS + KH_NS_PER_S + 1, 1u << 20, &txs) == 1 && ack_in(txs).sequence == 1);
 }
 
 Test(pending, kept_until_it_is_seen_in_a_block)
