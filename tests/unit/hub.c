@@ -493,6 +493,21 @@ Test(hub, what_lapses_is_told_and_ticks_are_asked_for)
     cr_assert(node.tick_cnt < 8);
 }
 
+/* A block of attestations and the like alone: were it attested, that would be ordered, and attested, and so on without end. */
+Test(hub, of_a_block_that_changes_nothing_nothing_is_said)
+{
+    kh_attestation a;
+    begin_with_papers();
+    uint64_t still = decide(&(block){0});
+    wait_executed(still);
+    block k = {0};
+    own_applies(&k, BANK_A, 1, 1, 1, 100);
+    uint64_t height = decide(&k);
+    wait_executed(height);
+    for (uint32_t i = 0; i < 20000 && !post_of(height, &a); i++) usleep(500);
+    cr_assert(post_of(height, &a) && !post_of(still, &a));
+}
+
 /* The last package of a height is on its way: a hub has executed it before it sends what it made. */
 static bool is_sent(uint64_t height)
 {
