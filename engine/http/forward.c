@@ -72,11 +72,7 @@ bool kh_forwarded(kh_request *r)
     free(uri);
     switch (err) {
     case KH_OK: take(r, &answer); return true;
-    case KH_E_CLOSED:
-        if (!attested) return false; /* the engine says NOT_CHECKED */
-        kh_answer_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE, "attested", "no hub can be asked now");
-        r->retry_after_s = 1;
-        return true;
+    case KH_E_CLOSED: return false; /* the engine says NOT_CHECKED */
     case KH_E_ARG:
         kh_answer_refuse_code(r, MHD_HTTP_FORBIDDEN, KH_C_NOT_AUTHORISED, "this is another bank's node: ask a hub, or your own");
         return true;

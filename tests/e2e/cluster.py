@@ -186,6 +186,8 @@ def hubs_die():
     town.must("kill", "hub2")
     row, status = town.row("bank11", 11, "verify", ask)
     tap.same((row["code"], row["name"], row.get("reason"), "why" in row, status), (90, "NOT_CHECKED", "hub", False, 1), "without hubs: NOT_CHECKED, and why")
+    row, status = town.row("bank11", 11, "verify", ask, "--attested")
+    tap.same((row["name"], row.get("attested", False), status), ("NOT_CHECKED", False, 1), "and so for who wants a quorum's word")
     row, status = town.row("bank11", 11, "balance", D[1], "--owner", USCC_A, "--amount", "1000.00")
     tap.same((row["name"], row.get("reason"), status, "no hub" in town.said), ("NOT_CHECKED", "hub", 1, True), "so is a balance")
     more = ("--enterprise", USCC_A, "--product", "export_receivable", "--amount", "1.00", "--currency", "USD", "--doc", D[1])
