@@ -335,6 +335,8 @@ client.connection.endheaders(b"kind,num")
 client.close()
 tap.same(hub.call(11, "GET", "/v1/me")[0], 200, "a cut body harms nobody")
 tap.same(hub.call(1, "GET", "/v1/audit")[1]["results"][0]["ok"], True, "and the audit proves every outcome")
+proofs = {id_: hub.call(11, "GET", f"/v1/financings/{id_}/receipt")[1].get("field") for id_ in ("1", "11:1", "12:1", "11:", ":1", "11:1:1", "11:x", "x")}
+tap.same(proofs, {"1": None, "11:1": None, **{id_: "id" for id_ in ("12:1", "11:", ":1", "11:1:1", "11:x", "x")}}, "a receipt is asked for by a bank's own number, its own id before it or not")
 tap.same(hub.call(1, "GET", "/v1/audit?height=0")[1].get("field"), "height", "there is no height 0")
 tap.same(hub.stop(), 0, "the hub stops cleanly")
 hub.close()
