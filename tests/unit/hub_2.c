@@ -335,6 +335,42 @@ Test(hub_restart, a_store_that_executed_something_else_stops_it)
     free(ops.p);
 }
 
+static void store_moves(const char *from, const char *to, const char *how)
+{
+    char cmd[256];
+    (void)snprintf(cmd, sizeof cmd, "%s %s/%s %s/%s", how, w.root, from, w.root, to);
+    cr_assert(system(cmd) == 0);
+}
+
+/* Of a backup, say: what it would execute again banks were given already. */
+Test(hub_restart, a_store_older_than_what_was_given_does_not_start)
+{
+    again();
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        if (i == BLOCKS - 1) {
+            wait_said();
+            world_close();
+            store_moves("data", "older", "cp -a");
+            world_open();
+        }
+        decide_nth(i);
+    }
+    wait_said();
+    world_close();
+    store_moves("data", "newest", "mv");
+    store_moves("older", "data", "mv");
+    kh_store_report report;
+    const kh_store_options options = {
+        .clock = &w.clock, .disk = &w.disk, .entropy = &w.entropy, .accept_time = true, .driven = true};
+    cr_assert(kh_store_open(&options, w.store_dir, &report, &w.store) == KH_OK);
+    cr_assert(world_start() == KH_E_DAMAGED);
+    kh_store_close(w.store);
+    store_moves("data", "older", "mv");
+    store_moves("newest", "data", "mv");
+    world_open();
+    all_the_same();
+}
+
 /* ---- ordered lost after it was executed ---- */
 
 typedef struct said {

@@ -24,6 +24,18 @@ Test(acks, a_body_is_acknowledged_when_it_is_durable)
     cr_assert(fx_count(12, KH_MSG_ACK) == 2 && fx.token_cnt == 1);
 }
 
+Test(acks, a_validator_without_the_key_acknowledges_nothing)
+{
+    fx_start(1);
+    kh_node_free(fx.node);
+    const kh_node_options without = fx_options(SELF, 0);
+    cr_assert(kh_node_new(&without, NULL, 0, &fx.node) == KH_OK);
+    fx_batch b = fx_batch_of(12, 1, 1, START_NS + KH_NS_PER_S, 100);
+    fx_tell_body(&b);
+    kh_node_tick(fx.node);
+    cr_assert(fx_count(0, KH_MSG_ACK) == 0);
+}
+
 static bool refused(const fx_batch *b, uint32_t from)
 {
     uint32_t acks = fx_count(0, KH_MSG_ACK), stored = fx.token_cnt;
