@@ -44,7 +44,8 @@ Test(plain, one_query_one_answer)
     static fx_packet packets[KH_BURST_MAX];
     for (uint32_t n = 0; n <= KH_BURST_MAX; n++) {
         for (uint32_t i = 0; i < n; i++)
-            fill(&packets[i], i, (kh_request_head){.counter = 1000 * n + i, .lane = (uint8_t)(i % KH_LANES_MAX), .form = KH_FORM_QUERY});
+            fill(&packets[i], i,
+                 (kh_request_head){.counter = 1000 * n + i, .lane = (uint8_t)(i % KH_LANES_MAX), .form = KH_FORM_QUERY});
         burst(packets, n);
         for (uint32_t i = 0; i < n; i++)
             cr_assert(answered(&packets[i], &(kh_request_head){.counter = 1000 * n + i, .lane = (uint8_t)(i % KH_LANES_MAX)}));
