@@ -134,6 +134,25 @@ Test(ledger_rules, rules_bite)
     cr_assert(n == 33);
 }
 
+/* One line on a paper from which nothing hangs, of a bank that has financed so before, and no product has a rule of its own. */
+Test(ledger_rules, the_commonest_application_is_held_to_them)
+{
+    for (uint32_t i = 1; i <= 3; i++) declare(w, i, USD, 100);
+    cr_assert(hold(w, 1, 1, 1, 80) == KH_C_OK && event(w, 1, 1, KH_EV_ACCEPT, ALL) == KH_C_OK);
+    cr_assert(event(w, 1, 1, KH_EV_APPROVE, ALL) == KH_C_OK && event(w, 1, 1, KH_EV_DISBURSE, ALL) == KH_C_OK);
+    cr_assert(declare(w, 1, USD, 50)->code == KH_C_OK && balance(w, 1, 1).cap == 50); /* less than is lent on it */
+    cr_assert(hold(w, 1, 2, 1, 1) == KH_C_DUP_OWN && hold(w, 1, 2, 2, 1) == KH_C_OK);
+    kh_op op = doc_op(KH_DOC_PUT, EXPORT, decl(4), "OWNER1", USD, 100);
+    op.document.date = (kh_date)(kh_date_of_time(T0) - 2);
+    cr_assert(send(op)->code == KH_C_OK && rule(w, "max_age.export_declaration", "1d") == KH_C_OK);
+    cr_assert(hold(w, 1, 3, 4, 1) == KH_C_TOO_OLD);
+    cr_assert(rule(w, "max_age.export_declaration", "off") == KH_C_OK && hold(w, 1, 3, 4, 1) == KH_C_OK);
+    cr_assert(rule(w, "apply_needs_total", "on") == KH_C_OK && hold(w, 1, 4, 3, 1) == KH_C_FIELD_MISMATCH);
+    cr_assert(rule(w, "apply_needs_total", "off") == KH_C_OK && rule(w, "capacity_financings", "3") == KH_C_OK);
+    cr_assert(hold(w, 1, 4, 3, 1) == KH_C_CAPACITY);
+    cr_assert(rule(w, "capacity_financings", "4") == KH_C_OK && hold(w, 1, 4, 3, 1) == KH_C_OK);
+}
+
 Test(ledger_rules, refusals_are_limited_by_block_time)
 {
     declare(w, 1, USD, 100);
