@@ -4,6 +4,7 @@
 #include "client/row.h"
 #include "client/secret.h"
 #include "crypto/digest.h"
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,10 +39,12 @@ static void text(ask *a, const char *name, const char *value)
 static const char *said(const ask *a, const char *name) { return json_string_value(json_object_get(a->body, name)); }
 static uint64_t number_said(const ask *a, const char *name)
 {
-    const json_t *said = json_object_get(a->body, name); /* a number, or a text of digits */
-    json_int_t value = json_integer_value(said);
-    if (json_is_string(said)) return strtoull(json_string_value(said), NULL, 10);
-    return value > 0 ? (uint64_t)value : 0;
+    const json_t *of = json_object_get(a->body, name); /* a number, or a text of digits; anything else is 0 */
+    const char *digits = json_string_value(of);
+    if (digits == NULL) return json_integer_value(of) > 0 ? (uint64_t)json_integer_value(of) : 0;
+    errno = 0;
+    uint64_t value = strtoull(digits, NULL, 10);
+    return digits[strspn(digits, "0123456789")] == '\0' && errno == 0 ? value : 0;
 }
 
 /* ---- who is named ---- */

@@ -73,10 +73,9 @@ bool kh_uscc_shape(kh_text uscc)
     return true;
 }
 
-bool kh_uscc_check(kh_text uscc)
+static bool both_fit(kh_text uscc)
 {
     static const int organisation_weights[8] = {3, 7, 9, 10, 5, 8, 4, 2};
-    if (!kh_uscc_shape(uscc)) return false;
     static const int weights[17] = {1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28}; /* 3^i mod 31 */
     int sum = 0;
     for (uint32_t i = 0; i < 17; i++) sum += uscc_value(uscc.p[i]) * weights[i];
@@ -89,3 +88,7 @@ bool kh_uscc_check(kh_text uscc)
     int check = (11 - sum % 11) % 11;
     return uscc.p[16] == (check == 10 ? 'X' : (char)('0' + check));
 }
+
+bool kh_uscc_check(kh_text uscc) { return kh_uscc_shape(uscc) && both_fit(uscc); }
+
+bool kh_uscc_is_odd(kh_text id) { return kh_uscc_shape(id) && !both_fit(id); }

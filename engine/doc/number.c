@@ -93,8 +93,6 @@ static bool letters_and_digits(kh_text text, char *buf, uint32_t max, uint32_t *
     return true;
 }
 
-bool kh_uscc_is_odd(kh_text id) { return kh_uscc_shape(id) && !kh_uscc_check(id); }
-
 static kh_code fits(kh_text id) { return kh_uscc_is_odd(id) ? KH_C_CHECK_DIGIT : KH_C_OK; }
 
 kh_code kh_owner_canonical(kh_text id, char *buf, uint32_t *ret_n)

@@ -140,6 +140,7 @@ def moves_up():
     tap.same(list(moved.urls), ["hub1", "bank21", "bank901"], "a node a bank; members keep their ids")
     with open(moved.genesis) as f:
         genesis = json.load(f)
+    tap.same(genesis["consensus_params"]["block"]["max_bytes"], "1048576", "a block is a MiB at most")
     begin = genesis["app_state"]["kanhe"]
     tap.same((begin["suite"], begin["hubs_speak"], genesis["initial_height"], [m["id"] for m in begin["members"]]), ("gm", True, str(digest["height"] + 1), [7, 21, 35, 901, 902]), "it begins above what was")
     tap.same(len(begin["public"]), 1, "the rate is public")
