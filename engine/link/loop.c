@@ -201,7 +201,7 @@ static void take_in(kh_link *link)
 
 /* ---- what others want, and what time brings ---- */
 
-/* A peer that was added, moved or removed. */
+/* A peer that was added, moved or removed. What was seen first is what is done: removed or back since, it is dirty again. */
 static void change(kh_link *link, kh_peer *peer)
 {
     (void)pthread_mutex_lock(&peer->lock);
@@ -217,7 +217,7 @@ static void change(kh_link *link, kh_peer *peer)
     kh_link_due(link, peer->redial_at);
     (void)pthread_mutex_lock(&link->lock);
     (void)pthread_mutex_lock(&peer->lock);
-    if (peer->gone) {
+    if (gone && peer->gone) { /* nothing of it is connected */
         (void)kh_link_queue_clear(&peer->queue);
         peer->gone = peer->changed = false;
         atomic_store_explicit(&peer->id, 0, memory_order_release);

@@ -169,6 +169,28 @@ Test(link, peers_are_moved_and_removed)
     town_stop(nodes, 3);
 }
 
+/* A peer that is removed in the middle of its being moved is gone like any other: its own connection ends, and nothing comes in
+ * from a member that has no number any more. */
+Test(link, a_peer_may_be_removed_while_it_is_moved)
+{
+    char elsewhere[32];
+    town_start(nodes, 2, &ca, 0);
+    (void)snprintf(elsewhere, sizeof elsewhere, "127.0.0.1:%u", free_port());
+    atomic_store(&nodes[0].forgets, 12);
+    cr_assert(kh_link_peer(nodes[0].link, 12, elsewhere) == KH_OK);
+    WAIT_FOR(atomic_load(&nodes[0].downs) == 1 && !kh_link_is_up(nodes[1].link, 11), 20000);
+    cr_assert(atomic_load(&nodes[0].downs) == 1 && !kh_link_is_up(nodes[1].link, 11));
+    cr_assert(node_send(&nodes[1], 11, 1, 100) == KH_E_AGAIN && node_send(&nodes[0], 12, 1, 100) == KH_E_NOT_FOUND);
+    atomic_store(&nodes[0].forgets, 0);
+    cr_assert(kh_link_peer(nodes[0].link, 12, nodes[1].address) == KH_OK);
+    WAIT_FOR(kh_link_is_up(nodes[0].link, 12) && kh_link_is_up(nodes[1].link, 11), 20000);
+    cr_assert(node_send(&nodes[1], 11, 2, 100) == KH_OK && node_send(&nodes[0], 12, 2, 100) == KH_OK);
+    WAIT_FOR(atomic_load(&nodes[0].received[12]) == 1 && atomic_load(&nodes[1].received[11]) == 1, 20000);
+    cr_assert(atomic_load(&nodes[0].received[12]) == 1 && atomic_load(&nodes[1].received[11]) == 1);
+    cr_assert(atomic_load(&nodes[0].received[0]) == 0 && atomic_load(&nodes[1].received[0]) == 0);
+    town_stop(nodes, 2);
+}
+
 Test(link, refuses_to_start_with_what_cannot_work)
 {
     char why[300] = "";

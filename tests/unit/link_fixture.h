@@ -167,6 +167,7 @@ typedef struct node {
     _Atomic uint64_t last[64];
     _Atomic uint8_t last_type;
     _Atomic long slow_ms;
+    _Atomic uint32_t forgets; /* a peer that is removed as soon as it is down; 0: none */
 } node;
 
 static void node_make(node *me, uint32_t id, const authority *ca)

@@ -36,7 +36,7 @@ static void node_received(void *ctx, uint32_t from, uint8_t type, const uint8_t 
 static void node_connected(void *ctx, uint32_t to, bool up)
 {
     node *me = ctx;
-    (void)to;
+    if (!up && atomic_load(&me->forgets) == to) KH_ASSERT(kh_link_peer(me->link, to, NULL) == KH_OK);
     atomic_fetch_add(up ? &me->ups : &me->downs, 1);
 }
 
