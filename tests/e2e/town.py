@@ -81,11 +81,10 @@ class Town:
         os.makedirs(folder, exist_ok=True)
         return tuple(shutil.copy(file, folder) for file in self.certificates[party])
 
-    def raw(self, node, party, *words, timeout=120, wait=None, signed=True):
-        """The command at a node, as a party, which signs where it has a key. wait: its --timeout."""
+    def raw(self, node, party, *words, timeout=120, wait=40, signed=True):
+        """The command at a node, as a party, which signs where it has a key. wait: its --timeout, patient by default: the machine may be busy."""
         cert, key = self.certificates[party] if signed else self.without_key(party)
-        more = ["--timeout", str(wait)] if wait else []
-        return subprocess.run([COMMAND, "--connect", self.urls[node], "--ca", self.ca, "--cert", cert, "--key", key, *more, "--json", *map(str, words)],
+        return subprocess.run([COMMAND, "--connect", self.urls[node], "--ca", self.ca, "--cert", cert, "--key", key, "--timeout", str(wait), "--json", *map(str, words)],
                               capture_output=True, text=True, timeout=timeout, cwd=self.root)
 
     def rows(self, node, party, *words, **more):
