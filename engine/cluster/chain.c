@@ -128,6 +128,18 @@ static kh_err finalize_again(kh_node *n, uint64_t height, uint64_t time_ns, cons
     return KH_OK;
 }
 
+/* CometBFT asks for a new block behind all that it gives again: what is durable by now it asks for no more, nor does it still
+ * read an answer that points there. */
+static void forget_kept(kh_chain *c)
+{
+    while (c->first != NULL && c->first->height <= c->kept_height) {
+        kh_result *r = c->first;
+        c->first = r->next;
+        if (c->first == NULL) c->last = NULL;
+        result_free(r);
+    }
+}
+
 static kh_err finalize(kh_node *n, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t cnt,
                        const kh_order_block **ret)
 {
@@ -139,6 +151,7 @@ static kh_err finalize(kh_node *n, uint64_t height, uint64_t time_ns, const kh_t
     if (err != KH_OK) return err;
     c->open = true;
     c->again = false;
+    forget_kept(c);
     kh_result *r = result_of(&c->block);
     if (r == NULL) return KH_E_NOMEM;
     if (c->last != NULL) c->last->next = r;
@@ -186,13 +199,11 @@ void kh_node_kept(kh_node *n, uint64_t height)
 {
     kh_node_enter(n);
     kh_chain *c = &n->chain;
-    while (c->first != NULL && c->first->height <= height && !(c->open && c->first->height == c->block.height)) {
-        kh_result *r = c->first;
+    for (const kh_result *r = c->first; r != NULL && r->height <= height && !(c->open && r->height == c->block.height);
+         r = r->next) {
+        if (r->height <= c->kept_height) continue;
         c->kept_height = r->height;
         memcpy(c->kept_hash, r->app_hash, 32);
-        c->first = r->next;
-        if (c->first == NULL) c->last = NULL;
-        result_free(r);
     }
     kh_node_leave(n);
 }

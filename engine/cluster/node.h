@@ -97,9 +97,9 @@ uint32_t kh_node_prepare(kh_node *node, uint64_t height, uint64_t time_ns, size_
 uint64_t kh_node_urgent(kh_node *node);
 bool kh_node_is_urgent(const kh_tx_span *txs, uint32_t n); /* of a proposal: is there an urgent one in it? */
 bool kh_node_process(kh_node *node, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n);
-/* kh_node_finalize: result codes and hash for CometBFT; *ret lives until the next call, txs need not. A block above the kept
-   height that was executed before gets the same answer again, and its commit does nothing. KH_E_ARG: not the next block, or
-   other bytes than before. */
+/* kh_node_finalize: result codes and hash for CometBFT; *ret lives until the next call, txs need not. A block above what
+   kh_node_kept_height told before that was executed already gets the same answer again, whatever became durable since, and its
+   commit does nothing. KH_E_ARG: not the next block, or other bytes than before. */
 KH_MUST kh_err kh_node_finalize(kh_node *node, uint64_t height, uint64_t time_ns, const kh_tx_span *txs, uint32_t n,
                                 const kh_order_block **ret);
 void kh_node_commit(kh_node *node);

@@ -228,7 +228,7 @@ typedef struct kh_held_state {
 void kh_holds_tick(kh_node *n);
 
 /* ---- chain ---- */
-typedef struct kh_result { /* of a block above the height that is durable: CometBFT may ask for it again */
+typedef struct kh_result { /* of a block above the height that was durable when the newest began: CometBFT may ask for it again */
     struct kh_result *next;
     uint64_t height;
     uint8_t app_hash[32];

@@ -164,6 +164,33 @@ Test(chain, what_is_above_the_durable_height_is_answered_again)
     cr_assert(kh_node_finalize(fx.node, 3, START_NS, NULL, 0, &b) == KH_OK);
 }
 
+/* CometBFT alone began anew, and gives again what is above the height that it was told: the order may be saved in the middle. */
+Test(chain, what_becomes_durable_while_it_is_given_again)
+{
+    uint8_t tx[4] = {9}, hash[32];
+    const kh_tx_span spans[3] = {{tx, 4}, {tx, 3}, {tx, 2}};
+    const kh_order_block *b = NULL;
+    fx_start(1);
+    for (uint64_t height = 1; height <= 2; height++) {
+        cr_assert(kh_node_finalize(fx.node, height, START_NS, spans, 3, &b) == KH_OK);
+        kh_node_commit(fx.node);
+    }
+    cr_assert(kh_node_kept_height(fx.node, hash) == 0);
+    cr_assert(kh_node_finalize(fx.node, 1, START_NS, spans, 3, &b) == KH_OK);
+    kh_node_kept(fx.node, 2);
+    for (uint32_t i = 0; i < 3; i++) cr_assert(b->codes[i] == KH_R_MALFORMED); /* not written to CometBFT yet */
+    kh_node_commit(fx.node);
+    cr_assert(kh_node_kept_height(fx.node, hash) == 2);
+    cr_assert(kh_node_finalize(fx.node, 2, START_NS, spans, 3, &b) == KH_OK && b->tx_cnt == 3);
+    kh_node_commit(fx.node);
+    cr_assert(fx.decided_cnt == 2);
+    cr_assert(kh_node_finalize(fx.node, 3, START_NS, spans, 3, &b) == KH_OK);
+    kh_node_commit(fx.node);
+    cr_assert(fx.decided_cnt == 3);
+    cr_assert(kh_node_finalize(fx.node, 2, START_NS, spans, 3, &b) == KH_E_ARG); /* it has gone on from there */
+    cr_assert(kh_node_finalize(fx.node, 3, START_NS, spans, 3, &b) == KH_OK);
+}
+
 /* ---- bodies ---- */
 
 static void give(uint32_t from, const uint8_t digest[32], const uint8_t *p, size_t n)
