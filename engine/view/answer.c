@@ -68,14 +68,15 @@ static kh_err submit(void *self, const kh_store_batch *batch, bool may_wait, uin
         if (closing) break;
         (void)nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
     }
+    bool ours = true;
     if (err != KH_OK) {
         (void)pthread_mutex_lock(&v->lock);
-        if ((s = submission_of(v, ticket)) != NULL) submission_end(v, s); /* closing may have ended it */
+        ours = (s = submission_of(v, ticket)) != NULL; /* else it was told meanwhile that nothing is known */
+        if (ours) submission_end(v, s);
         (void)pthread_mutex_unlock(&v->lock);
-        return err;
     }
-    *ret_ticket = ticket;
-    return KH_OK;
+    if (err == KH_OK || !ours) *ret_ticket = ticket;
+    return ours ? err : KH_OK;
 }
 
 static kh_err wait_for(void *self, uint64_t ticket)

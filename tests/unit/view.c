@@ -221,6 +221,22 @@ Test(view, a_full_node_and_others_operations)
     end();
 }
 
+/* Whoever was told that nothing is known is not told too that it was not taken: it would answer twice. */
+static void end_view(void) { kh_view_end(v); }
+Test(view, one_that_ends_while_the_node_is_full)
+{
+    begin();
+    given g = {0};
+    fake.node_full = true;
+    fake.while_submitted = end_view;
+    uint64_t ticket = submit(1, &g); /* KH_OK: it was answered */
+    cr_assert(g.done == 1 && g.lost == 1);
+    const kh_store_driver *d = kh_view_driver(v);
+    cr_assert_eq(d->wait(d->self, ticket), KH_E_CLOSED);
+    end();
+    cr_assert_eq(g.done, 1);
+}
+
 /* What hubs are told is on disk here is. */
 Test(view, hubs_are_told_what_is_on_disk)
 {

@@ -30,6 +30,7 @@ kh_kept_block *fake_block(uint64_t height)
 kh_err kh_node_submit(kh_node *node, const uint8_t *frames, size_t n, uint32_t op_cnt, bool signed_section, uint64_t tag)
 {
     (void)node;
+    if (fake.while_submitted != NULL) fake.while_submitted();
     if (fake.node_full) return KH_E_AGAIN;
     uint8_t *bytes = malloc(n);
     memcpy(bytes, frames, n);

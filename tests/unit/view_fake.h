@@ -13,7 +13,8 @@ typedef struct fake_submitted {
 } fake_submitted;
 typedef struct fake_world {
     bool node_full;
-    const kh_box *sealed_to; /* what alone opens parcels; NULL: anything does */
+    void (*while_submitted)(void); /* called by the node, in the middle of a submission; NULL: nothing happens meanwhile */
+    const kh_box *sealed_to;       /* what alone opens parcels; NULL: anything does */
     fake_submitted submitted[1024];
     uint32_t submitted_cnt;
     kh_kept_block blocks[512];
