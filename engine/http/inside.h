@@ -192,9 +192,11 @@ void kh_turns_cancel(kh_turns *t, uint32_t party); /* it was not taken */
 /* kh_turns_wait: false: nothing of the party is under way that could make room. Else the request waits, and kh_turns_end or
    kh_turns_next gives it to whoever makes it try again. */
 bool kh_turns_wait(kh_turns *t, kh_request *r);
-/* kh_turns_end: a request was answered; the one whose turn it is, or NULL. kh_turns_next: one more. */
+/* kh_turns_end: a request was answered; the one whose turn it is, or NULL. kh_turns_next: one more. kh_turns_left: one more,
+   where nothing is under way any more whose answer would be its turn. */
 kh_request *kh_turns_end(kh_turns *t, uint32_t party);
 kh_request *kh_turns_next(kh_turns *t, uint32_t party);
+kh_request *kh_turns_left(kh_turns *t, uint32_t party);
 
 /* ---- pace.c: answers that say RATE_LIMITED ---- */
 #define KH_HTTP_PACE_NS UINT64_C(10000000) /* between two of a party */

@@ -103,16 +103,21 @@ static void busy(kh_request *r)
 
 static void on_reply(void *ctx, uint64_t height, uint64_t time_ns, const kh_receipt *receipt, uint32_t op_index);
 
-/* The tokens are back before the next one tries. It tries on a worker: the store's thread has work of its own. */
+/* The tokens are back before the next one tries. It tries on a worker: the store's thread has work of its own. Where no worker
+ * takes it, nor is one taken of those that would wait for its answer. A request keeps the hub until it is finished. */
 static void answered(kh_request *r)
 {
     kh_http *h = r->http;
+    uint32_t party = r->who.party;
     kh_submit_answered(h->o.service, &r->who, r->tokens, r->probes);
-    kh_request *next = kh_turns_end(h->turns, r->who.party);
+    kh_request *next = kh_turns_end(h->turns, party);
     finish(r);
-    if (next == NULL || kh_workers_add(h->workers, next)) return;
-    busy(next);
-    finish(next);
+    while (next != NULL && !kh_workers_add(h->workers, next)) {
+        r = next;
+        next = kh_turns_left(h->turns, party);
+        busy(r);
+        finish(r);
+    }
 }
 
 /* What a datagram would say of it (wire/query.h): a quarter of the bytes, which TLS, TCP and the caller move. */
@@ -243,10 +248,14 @@ static void bundle(kh_request *r)
 
 void kh_route_bundles(kh_request *r)
 {
-    if (kh_quota_take(r->http->frames, r->who.party, r->body_n)) {
-        bundle(r);
+    kh_turns *turns = r->http->turns;
+    uint32_t party = r->who.party;
+    if (!kh_quota_take(r->http->frames, party, r->body_n)) {
+        busy(r);
+        kh_http_done(r);
         return;
     }
-    busy(r);
-    kh_http_done(r);
+    bundle(r);
+    while ((r = kh_turns_left(turns, party)) != NULL && submit(r) != WAITS) {
+    } /* who waited for the answer of one that is refused */
 }

@@ -89,3 +89,12 @@ kh_request *kh_turns_next(kh_turns *t, uint32_t party)
     (void)pthread_mutex_unlock(&t->lock);
     return r;
 }
+
+kh_request *kh_turns_left(kh_turns *t, uint32_t party)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    line *l = line_of(t, party);
+    kh_request *r = l->under_way == 0 ? pop(l) : NULL;
+    (void)pthread_mutex_unlock(&t->lock);
+    return r;
+}
