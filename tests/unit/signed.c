@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "client/change.h"
 #include "client/secret.h"
+#include "client/signing.h"
 #include "crypto/digest.h"
 #include "order/order.h"
 
@@ -212,4 +213,43 @@ Test(signed_by, a_key_is_its_owners_alone)
               s == NULL); /* 0 is none of SM2 */
     cr_assert(kh_secret_read(key_file(7, 0600), KH_SUITE_INTL, &s, why, sizeof why) == KH_DONE);
     kh_signer_free(s);
+}
+
+/* ---- calls that are signed ---- */
+
+/* What is said of a request whose USCC is none either: the id comes first. */
+static bool id_is_taken(const char *id)
+{
+    kh_client c = {0};
+    char json[200];
+    snprintf(json, sizeof json, "{\"id\":%s,\"role\":\"bank\",\"name\":\"B\",\"uscc\":\"!\"}", id);
+    const kh_client_request q = {.method = "POST", .path = "/v1/parties", .json = json};
+    cr_assert(kh_signed_takes(&q) && kh_signed_call(&c, &q, NULL) == KH_MISUSE);
+    bool taken = strstr(c.message, "USCC") != NULL;
+    cr_assert(taken || strstr(c.message, "an id from 1 on") != NULL, "%s", c.message);
+    return taken;
+}
+
+Test(signed_call, a_number_as_a_text_is_digits_alone)
+{
+    static const char *const good[] = {"12", "\"12\"", "\"0012\"", "4294967295", "\"4294967295\""};
+    static const char *const bad[] = {"0",
+                                      "\"0\"",
+                                      "-12",
+                                      "12.0",
+                                      "true",
+                                      "null",
+                                      "\"\"",
+                                      "\"12x\"",
+                                      "\" 12\"",
+                                      "\"12 \"",
+                                      "\"+12\"",
+                                      "\"-12\"",
+                                      "\"1e3\"",
+                                      "\"0x1\"",
+                                      "4294967296",
+                                      "\"4294967296\"",
+                                      "\"18446744073709551617\""};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) cr_assert(id_is_taken(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) cr_assert(!id_is_taken(bad[i]), "%s", bad[i]);
 }

@@ -1,6 +1,7 @@
 /* Unit tests of suite: what is refused, each rule by itself, and that no byte may change. */
 #include "crypto/suite.h"
 #include "crypto/suite_gm_der.h"
+#include "crypto/suite_inside.h"
 #include "host/host.h"
 #include "suite_keys.h"
 #include <criterion/criterion.h>
@@ -115,6 +116,31 @@ Test(suite_refused, x25519_points)
         cr_assert(!kh_unwrap(box, "", 0, wrap, back));
     }
     kh_box_free(box);
+}
+
+/* Of a point of small order every secret comes to the same zeros, which anybody knows: no key is made of them, though whoever
+ * asks has not looked at the point before. */
+Test(suite_refused, x25519_agreement_on_zeros)
+{
+    static const char *const small[] = {
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        ED_P,
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    };
+    uint8_t key[KH_PUBLIC_SZ] = {9}, secret[32] = {1}, info[32] = {0}, wrap[80], none[80] = {0};
+    kh_entropy entropy = kh_host_entropy();
+    cr_assert(kh_suite_intl.wrap(key, &entropy, info, secret, wrap) == KH_OK);
+    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++) {
+        memset(wrap, 0, sizeof wrap);
+        memset(key, 0, sizeof key);
+        unhex(small[i], key);
+        cr_assert(kh_suite_intl.wrap(key, &entropy, info, secret, wrap) == KH_E_ARG, "%s", small[i]);
+        cr_assert(memcmp(wrap, none, sizeof wrap) == 0);
+    }
 }
 
 Test(suite_refused, sm2_keys_and_points)
