@@ -43,14 +43,15 @@ static void take_out(kh_driver *d, kh_sub *sub)
 
 /* ---- the store's side ---- */
 
-static kh_err put_in(kh_hub *h, kh_sub *sub, bool may_wait)
+/* Once it is in, whoever ends may answer it, and it is gone: its ticket is told here. */
+static kh_err put_in(kh_hub *h, kh_sub *sub, bool may_wait, uint64_t *ret_ticket)
 {
     kh_driver *d = &h->driver;
     (void)pthread_mutex_lock(&h->lock);
     while (d->cnt >= SUBS_MAX && may_wait && !d->closed) (void)pthread_cond_wait(&d->changed, &h->lock);
     kh_err err = d->closed ? KH_E_CLOSED : d->cnt >= SUBS_MAX ? KH_E_AGAIN : KH_OK;
     if (err == KH_OK) {
-        sub->ticket = ++d->next_ticket;
+        *ret_ticket = sub->ticket = ++d->next_ticket;
         if (d->last != NULL) d->last->next = sub;
         else d->first = sub;
         d->last = sub;
@@ -79,13 +80,13 @@ static kh_err submit(void *self, const kh_store_batch *b, bool may_wait, uint64_
     sub->reply = b->reply;
     sub->ctx = b->ctx;
     sub->answers = calloc(b->op_cnt, sizeof *sub->answers);
-    kh_err err = sub->answers != NULL ? put_in(h, sub, may_wait) : KH_E_NOMEM;
+    uint64_t ticket = 0;
+    kh_err err = sub->answers != NULL ? put_in(h, sub, may_wait, &ticket) : KH_E_NOMEM;
     if (err != KH_OK) {
         sub->op_cnt = sub->answers != NULL ? sub->op_cnt : 0;
         free_sub(sub);
         return err;
     }
-    uint64_t ticket = sub->ticket; /* from now on the thread may answer it, and it is gone */
     err = to_node(h, b, ticket, may_wait);
     if (err == KH_OK) {
         *ret_ticket = ticket;

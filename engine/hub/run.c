@@ -88,8 +88,12 @@ static void outcome(void *ctx, uint64_t number, const kh_outcome *o, const uint8
     r->number = number;
     if (number == 0) r->failed = true;
     else memcpy(r->chain, chain, 32);
+    /* With the lock: a hub that ends takes it once more behind its last run, and so is there until it is let go here. */
+    (void)pthread_mutex_lock(&h->lock);
     atomic_store_explicit(&r->done, true, memory_order_release); /* partner: kh_hub_settle */
-    kh_hub_nudge(h);
+    h->nudged = true;
+    (void)pthread_cond_broadcast(&h->work);
+    (void)pthread_mutex_unlock(&h->lock);
 }
 
 /* ---- from the journal ---- */

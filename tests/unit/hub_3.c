@@ -159,3 +159,39 @@ Test(hub_driver, many_threads_submissions_each_get_their_own)
         for (uint32_t k = 0; k <= i % 3; k++) cr_assert(a[i].codes[k] == KH_C_OK && a[i].sequences[k] == 100 * i + k);
     }
 }
+
+/* Each that was taken is told, once; of the others nothing is. */
+enum { SENT = 15 }; /* by each of four */
+typedef struct sending {
+    pthread_t thread;
+    answers a[SENT];
+    uint32_t taken;
+} sending;
+static void *sends(void *ctx)
+{
+    sending *s = ctx;
+    for (uint32_t i = 0; i < SENT; i++) {
+        ops_buf ops = {0};
+        enterprise(&ops, REGULATOR, 300, 1);
+        const kh_store_batch batch = {.ops = ops.p, .ops_sz = ops.n, .op_cnt = ops.cnt, .reply = take, .ctx = &s->a[i]};
+        uint64_t ticket = 0;
+        if (kh_store_submit(w.store, &batch, &ticket) == KH_OK) s->taken = i + 1;
+        free(ops.p);
+    }
+    return NULL;
+}
+Test(hub_driver, submissions_while_the_hub_ends)
+{
+    static sending s[4];
+    uint64_t ticket = 0;
+    answers first = {0};
+    ops_buf ops = {0};
+    enterprise(&ops, REGULATOR, 300, 1);
+    ticket = submit(&ops, &first);
+    for (uint32_t i = 0; i < 4; i++) cr_assert(pthread_create(&s[i].thread, NULL, sends, &s[i]) == 0);
+    kh_hub_end(w.hub);
+    for (uint32_t i = 0; i < 4; i++) cr_assert(pthread_join(s[i].thread, NULL) == 0);
+    cr_assert(kh_store_wait(w.store, ticket) == KH_E_CLOSED && first.ended == 1);
+    for (uint32_t i = 0; i < 4; i++)
+        for (uint32_t k = 0; k < SENT; k++) cr_assert(s[i].a[k].ended == (k < s[i].taken), "%u %u", i, k);
+}
