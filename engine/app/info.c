@@ -142,16 +142,16 @@ static kh_err gather_changes(kh_cluster *c, const char *rpc, uint64_t below, gat
     return err;
 }
 
-static kh_err gather(kh_cluster *c, uint64_t financing, gathered *g, kh_prove_options *ret)
+static kh_err gather(kh_cluster *c, kh_view *view, uint64_t financing, gathered *g, kh_prove_options *ret)
 {
     const kh_config *config = kh_cluster_config(c);
     const char *rpc = config->cluster.cometbft_rpc;
     uint64_t height = 0;
     if (rpc[0] == '\0') return KH_E_CLOSED;
-    kh_err err = kh_view_proof(kh_cluster_view(c), financing, &height, &ret->item, &g->package, &ret->package_n);
+    kh_err err = kh_view_proof(view, financing, &height, &ret->item, &g->package, &ret->package_n);
     uint64_t base = kh_kept_base(kh_cluster_kept(c));
     kh_view_gap gap;
-    if (err == KH_E_NOT_FOUND && !kh_view_whole(kh_cluster_view(c), &gap)) err = gap.coming ? KH_E_AGAIN : KH_E_ARG;
+    if (err == KH_E_NOT_FOUND && !kh_view_whole(view, &gap)) err = gap.coming ? KH_E_AGAIN : KH_E_ARG;
     if (err == KH_OK && base != 0 && (height <= base || kh_kept_base_changes(kh_cluster_kept(c)) > 1)) err = KH_E_ARG;
     if (err == KH_OK) err = kh_kept_at(kh_cluster_kept(c), height, &g->block);
     if (err == KH_OK && g->block->height != height) err = KH_E_DAMAGED;
@@ -186,10 +186,11 @@ static kh_err prove(void *self, uint32_t bank, uint64_t financing, void (*give)(
     kh_prove_options options = {.attestations = attestations};
     char why[300] = "", *text = NULL;
     size_t n = 0;
-    if (kh_cluster_view(c) == NULL || bank != kh_cluster_config(c)->cluster.member) return KH_E_NOT_FOUND;
+    kh_view *view = kh_cluster_view(c);
+    if (view == NULL || bank != kh_cluster_config(c)->cluster.member) return KH_E_NOT_FOUND;
     gathered *g = calloc(1, sizeof *g);
     if (g == NULL) return KH_E_NOMEM;
-    kh_err err = gather(c, financing, g, &options);
+    kh_err err = gather(c, view, financing, g, &options);
     if (err == KH_OK) {
         err = attestations_of(c, g->block, attestations, &options.attestation_cnt);
         if (err == KH_OK) err = kh_prove_make(&options, why, sizeof why, &text, &n);

@@ -321,7 +321,6 @@ void kh_cluster_stop(kh_cluster *c)
 
 kh_node *kh_cluster_node(kh_cluster *c) { return c->node; }
 kh_kept *kh_cluster_kept(kh_cluster *c) { return c->kept; }
-kh_view *kh_cluster_view(kh_cluster *c) { return c->view; }
 kh_changes *kh_cluster_officers(kh_cluster *c) { return c->officers; }
 const kh_config *kh_cluster_config(const kh_cluster *c) { return c->options.config; }
 kh_logging *kh_cluster_logging(const kh_cluster *c) { return c->options.logging; }
@@ -330,9 +329,8 @@ bool kh_cluster_waits(const kh_cluster *c) { return c->waits; }
 bool kh_cluster_joined(const kh_cluster *c) { return atomic_load(&c->joined); }
 bool kh_cluster_sound(const kh_cluster *c) { return !atomic_load(&c->failed); }
 
-static void attested_upto(void *ctx, kh_order *order)
+static void count_order(kh_cluster_counts *n, kh_order *order)
 {
-    kh_cluster_counts *n = ctx;
     kh_order_state states[KH_STATES];
     uint8_t posted[32];
     n->attested_height = kh_order_attested(order, posted);
@@ -343,18 +341,43 @@ static void attested_upto(void *ctx, kh_order *order)
     n->bodies_gone = kh_order_bodies_gone(order);
 }
 
+typedef struct parts { /* as the node's lock has them: whoever ends the cluster takes them away under it */
+    kh_cluster *cluster;
+    kh_hub *hub;
+    kh_view *view;
+    kh_cluster_counts *counts; /* NULL: not asked for */
+} parts;
+
+static void look(void *ctx, kh_order *order)
+{
+    parts *p = ctx;
+    p->hub = p->cluster->hub;
+    p->view = p->cluster->view;
+    if (p->counts != NULL) count_order(p->counts, order);
+}
+
+kh_view *kh_cluster_view(kh_cluster *c)
+{
+    parts p = {.cluster = c};
+    kh_node_read(c->node, look, &p);
+    return p.view;
+}
+
 void kh_cluster_count(kh_cluster *c, kh_cluster_counts *ret)
 {
-    kh_cluster_counts n = {.is_hub = c->hub != NULL, .is_bank = c->view != NULL, .follows = c->follows};
+    kh_cluster_counts n = {.follows = c->follows};
+    parts p = {.cluster = c, .counts = &n};
     uint8_t hash[32];
+    kh_node_read(c->node, look, &p);
+    n.is_hub = p.hub != NULL;
+    n.is_bank = p.view != NULL;
     kh_node_count(c->node, &n.node);
     kh_link *link = atomic_load_explicit(&c->link, memory_order_acquire); /* of start_link */
     kh_link_count(link, &n.link);
     n.kept_height = kh_node_kept_height(c->node, hash);
-    kh_node_read(c->node, attested_upto, &n);
     kh_states_count(c->states, &n.states);
-    if (n.is_hub) n.executed_height = kh_hub_executed_height(c->hub);
-    if (n.is_bank) kh_view_count(c->view, &n.view);
+    if (n.is_hub) n.executed_height = kh_hub_executed_height(p.hub);
+    if (n.is_bank) kh_view_count(p.view, &n.view);
     n.body_bytes = kh_bodies_bytes(c->bodies);
     n.alerts = atomic_load_explicit(&c->alerts, memory_order_relaxed);
     kh_cluster_count_peers(c, &n);

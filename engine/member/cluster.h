@@ -58,7 +58,7 @@ bool kh_cluster_say(char *why, size_t cap, const char *format, ...) __attribute_
 
 kh_node *kh_cluster_node(kh_cluster *c);
 kh_kept *kh_cluster_kept(kh_cluster *c);
-kh_view *kh_cluster_view(kh_cluster *c); /* NULL: this is no bank */
+kh_view *kh_cluster_view(kh_cluster *c); /* there until kh_cluster_stop; NULL: this is no bank, or ended */
 kh_changes *kh_cluster_officers(kh_cluster *c);
 const kh_config *kh_cluster_config(const kh_cluster *c);
 kh_logging *kh_cluster_logging(const kh_cluster *c);
