@@ -55,7 +55,7 @@ stalling = Standin(ca, server, lambda r: [head(10 * len(body)), body, 30.0])
 batch = d.file("batch.csv", HEADER + f"export_declaration,{declaration(1)},{USCC_A},USD,1.00,2026-11-01\n")
 done = ask(stalling.url, "--timeout", "0.7", "verify", batch)
 failed(done, "gave no sign of life for 0.7 s", "a hub that stalls in its answer")
-tap.ok(len(done.rows) == count and 0.7 <= done.took < 10, "what it had answered is printed, and the time-out is kept", f"{len(done.rows)} rows, {done.took} s")
+tap.ok(len(done.rows) == count and 0.7 <= done.took < 50, "what it had answered is printed, and the time-out is kept", f"{len(done.rows)} rows, {done.took} s")
 mute = Standin(ca, server, lambda r: [30.0])
 done = ask(mute.url, "--timeout", "0.7", "stats")
 failed(done, "gave no sign of life", "a hub that never answers")
@@ -98,7 +98,7 @@ for words in (("stats",), ("verify", batch)):
     tap.same((done.rows, done.returncode, len(patient.requests)), ([PRINTED], 0, 3), f"{words[0]}: a hub that is busy is asked again")
 patient.answer = lambda r: [refusal]
 done = ask(patient.url, "--timeout", "1.5", "stats")
-tap.ok(done.returncode == 3 and "the hub is busy" in done.stderr and done.took < 10, "but not for ever", f"{done.stderr} {done.took}")
+tap.ok(done.returncode == 3 and "the hub is busy" in done.stderr and done.took < 50, "but not for ever", f"{done.stderr} {done.took}")
 
 # ---- pages, and one connection for all of them
 pages = Standin(ca, server, lambda r: [lines([{"row": "alert", "height": 2 if "after=" in r["target"] else 1, "time": "t\u00e9\u4e2d\U0001F600\"\\\n"}], next_=None if "after=" in r["target"] else "a b&c")])

@@ -20,7 +20,7 @@ typedef struct server {
     pthread_t thread;
     _Atomic bool end, silent;
     _Atomic(const char *) answer; /* body of a 200; NULL: 503 */
-    _Atomic uint32_t asked;
+    _Atomic uint32_t asked, open;
     char request[2048], peer[100];
 } server;
 
@@ -76,6 +76,7 @@ static void *run_one(void *ctx)
     }
     SSL_free(ssl);
     close(one->fd);
+    atomic_fetch_sub(&one->s->open, 1);
     free(one);
     return NULL;
 }
@@ -88,6 +89,7 @@ static void *run(void *ctx)
         served *one = malloc(sizeof *one);
         *one = (served){s, accept(s->fd, NULL, NULL)};
         pthread_t thread;
+        atomic_fetch_add(&s->open, 1);
         pthread_create(&thread, NULL, run_one, one);
         pthread_detach(thread);
     }
@@ -117,7 +119,7 @@ static void stop(server *s)
     s->end = true;
     (void)pthread_join(s->thread, NULL);
     close(s->fd);
-    usleep(100000); /* its connections end */
+    while (atomic_load(&s->open) != 0) usleep(1000); /* its connections end */
 }
 
 static void make(const char *command, ...) __attribute__((format(printf, 1, 2)));
@@ -152,8 +154,8 @@ static void begin(void)
                             .ca = path("ca.pem"),
                             .certificate = path("bank.pem"),
                             .key = path("bank.key"),
-                            .connect_ms = 500,
-                            .timeout_ms = 700};
+                            .connect_ms = 10000,
+                            .timeout_ms = 10000};
     cr_assert_eq(kh_forward_new(&o, why, sizeof why, &forward), KH_OK, "%s", why);
     make("rm bank.key"); /* it was read */
 }

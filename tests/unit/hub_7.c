@@ -32,7 +32,7 @@ static void all_acknowledged(uint64_t least)
     wait_executed(height);
     for (uint32_t bank = BANK_A; bank <= BANK_B; bank++) {
         kh_hub_outputs_wanted(w.hub, bank, height);
-        for (uint32_t i = 0; i < 20000 && oldest_of(bank) < least; i++) usleep(500);
+        for (uint32_t i = 0; i < 120000 && oldest_of(bank) < least; i++) usleep(500);
         usleep(200000);
         cr_assert_eq(oldest_of(bank), least, "%lu", (unsigned long)oldest_of(bank));
     }

@@ -500,7 +500,7 @@ static inline void given_to(uint32_t bank, uint64_t height, given *ret)
     bool found = false;
     kh_attestation a;
     memset(ret, 0, sizeof *ret);
-    for (uint32_t i = 0; i < 20000 && !(found = parcel_of(bank, height, ret)); i++) usleep(500);
+    for (uint32_t i = 0; i < 120000 && !(found = parcel_of(bank, height, ret)); i++) usleep(500);
     cr_assert(found, "nothing for %u at %lu", bank, (unsigned long)height);
     cr_assert(kh_package_read(ret->bytes, ret->n, w.chain, &ret->package) == KH_OK);
     cr_assert(post_of(height, &a) && memcmp(a.outputs_root, ret->package.root, 32) == 0);

@@ -79,7 +79,7 @@ static inline void state_of_point(state *ret)
     wait_point(&a);
     memcpy(ret->posted, a.posted, 32);
     memcpy(ret->app_hash, a.app_hash, 32);
-    for (uint32_t i = 0; i < 20000 && kh_hub_state_is(w.hub, POINT, a.posted, &epoch) != KH_OK; i++) usleep(500);
+    for (uint32_t i = 0; i < 120000 && kh_hub_state_is(w.hub, POINT, a.posted, &epoch) != KH_OK; i++) usleep(500);
     kh_err err = kh_hub_state_write(w.hub, POINT, a.posted, &to);
     cr_assert(err == KH_OK && epoch == 1, "%d", err);
 }

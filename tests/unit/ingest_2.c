@@ -98,6 +98,7 @@ Test(udp, loopback)
     cr_assert(start((kh_ingest_options){.listen = "127.0.0.1:0", .poller_cnt = 1}, &g) == KH_OK, "%s", why);
     cr_assert(kh_ingest_port(g) != 0);
     converse(g, AF_INET, "127.0.0.1");
+    wait_for(g, "kanhe_ingest_sleeps_total", 1);
     usleep(20000); /* asleep by now: wakes when something comes */
     converse(g, AF_INET, "127.0.0.1");
     wait_for(g, "kanhe_ingest_tx_total", 8); /* counted after it was sent */
