@@ -69,6 +69,13 @@ static kh_scan quoted(kh_rows *r, const char **at, const char *end, bool last, k
     }
 }
 
+/* Blanks around a cell are no part of it; a tab that parts the cells is none. */
+static const char *skip_blanks(const kh_rows *r, const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || (*at == '\t' && r->delimiter != '\t'))) at++;
+    return at;
+}
+
 static kh_scan with_quotes(kh_rows *r, const char *p, const char *end, bool last, kh_text cells[], uint32_t *ret_cnt,
                            size_t *ret_n, uint32_t *ret_lines)
 {
@@ -77,8 +84,7 @@ static kh_scan with_quotes(kh_rows *r, const char *p, const char *end, bool last
     for (;;) {
         if (cnt == KH_CELLS_MAX || (r->cell_cnt != 0 && cnt > r->cell_cnt + 16))
             return refused(r, "The line has more cells than the header, or a quotation mark is not closed.");
-        const char *cell = at;
-        while (cell < end && (*cell == ' ' || *cell == '\t')) cell++;
+        const char *cell = skip_blanks(r, at, end);
         if (cell == end && !last) return KH_SCAN_MORE;
         if (cell < end && *cell == '"') {
             at = cell;
@@ -86,7 +92,7 @@ static kh_scan with_quotes(kh_rows *r, const char *p, const char *end, bool last
             if (scan != KH_SCAN_OK) return scan;
             cells[cnt] = formula_text(cells[cnt]);
             cnt++;
-            while (at < end && (*at == ' ' || *at == '\t')) at++;
+            at = skip_blanks(r, at, end);
             if (at < end && *at == '\r' && at + 1 < end && at[1] == '\n') at++;
             if (at < end && *at == '\r' && at + 1 == end && last) at++;
             if (at < end && *at != '\n' && *at != r->delimiter) {
@@ -94,7 +100,7 @@ static kh_scan with_quotes(kh_rows *r, const char *p, const char *end, bool last
                 return refused(r, "Something stands between a closing quotation mark and the end of its cell.");
             }
         } else {
-            while (at < end && *at != r->delimiter && *at != '\n') at++;
+            for (at = cell; at < end && *at != r->delimiter && *at != '\n';) at++;
             if (at == end && !last) return KH_SCAN_MORE;
             cells[cnt++] = formula_text(trimmed(cell, at));
         }
