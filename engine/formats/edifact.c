@@ -218,6 +218,24 @@ static bool read_message(kh_edifact *e, const kh_edifact_segment *unh, kh_item *
     return kh_edifact_invoice_item(e, item) || give_refused(e, item, unh->byte);
 }
 
+/* A package (UNO to UNP, ISO 9735-8) holds a file of any bytes, no message. UNO says how long it is; some count otherwise, so
+   where no UNP stands behind that, the next one ends it. Without any UNP the bytes are read on, and refused. */
+static void skip_package(kh_edifact *e, const kh_edifact_segment *uno)
+{
+    char digits[20];
+    const char *from = e->p + e->at, unp[] = {'U', 'N', 'P', e->marks.element};
+    uint32_t digit_n = kh_edifact_value(e, uno, 4, 0, digits, sizeof digits - 1);
+    size_t left = e->n - e->at;
+    digits[digit_n] = '\0';
+    size_t length = (size_t)kh_min64(strtoull(digits, NULL, 10), left);
+    const char *end = from + length;
+    if (left - length < sizeof unp || memcmp(end, unp, sizeof unp) != 0) end = memmem(from, left, unp, sizeof unp);
+    if (end == NULL) return;
+    for (; from < end; from++) e->line += *from == '\n';
+    e->at = (size_t)(end - e->p);
+    e->message_cnt++; /* UNZ counts packages too */
+}
+
 /* Segments of a message where none began, up to its UNT: what its damaged UNH began is refused as one. */
 static bool refuse_headless(kh_edifact *e, const kh_edifact_segment *first, kh_item *item)
 {
@@ -253,6 +271,8 @@ bool kh_edifact_next(kh_edifact *e, kh_item *ret)
             uint64_t cnt = e->group_cnt != 0 ? e->group_cnt : e->message_cnt; /* UNZ counts groups where there are some */
             if (count_of(e, &s) != cnt) warn(e, KH_EDIFACT_UNZ, count_of(e, &s), cnt);
             e->open = false;
+        } else if (kh_edifact_is(&s, "UNO")) {
+            skip_package(e, &s);
         } else if (kh_edifact_is(&s, "UNH")) {
             e->given++;
             return read_message(e, &s, ret);

@@ -37,7 +37,8 @@ typedef struct kh_edifact_invoice { /* the message being read */
     kh_edifact_seller seller;
     bool currency_is_sure, in_seller, in_office; /* whose the last NAD was: the seller's, or that of its corporate office */
     kh_edifact_kept office_vat, office_country;
-    bool in_group; /* of a tax or an allowance, in the summary */
+    bool begun, begun_twice; /* it has two BGM: the end of one message and the beginning of the next were lost between them */
+    bool in_group;           /* of a tax or an allowance, in the summary */
     kh_edifact_kept amount[KH_MOA_CNT], amount_currency[KH_MOA_CNT];
     bool differs[KH_MOA_CNT]; /* it stands twice, with different amounts */
     uint32_t preceding_cnt, bill_cnt;

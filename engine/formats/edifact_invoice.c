@@ -197,6 +197,8 @@ void kh_edifact_invoice_segment(kh_edifact *e, const kh_edifact_segment *s)
     if (v->part == KH_EDIFACT_LINES && kh_edifact_is(s, "RFF")) read_reference(e, s);
     if (v->part >= KH_EDIFACT_LINES) return;
     if (kh_edifact_is(s, "BGM")) {
+        v->begun_twice = v->begun;
+        v->begun = true;
         v->type_code = kept(e, s, 1, 0);
         v->number = kept(e, s, 2, 0);
         v->function = kept(e, s, 3, 0);
@@ -278,6 +280,9 @@ bool kh_edifact_invoice_item(kh_edifact *e, kh_item *item)
     if (v->part != KH_EDIFACT_SUMMARY)
         return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
                               "The message has no summary (UNS), so its total is not known; send it again whole.");
+    if (v->begun_twice)
+        return kh_item_refuse(item, &e->texts, KH_C_FORMAT,
+                              "The message begins twice (BGM): a part is lost, or two messages are one; send it again whole.");
     if (v->seller.rank == 4 && is_self_billed(&v->type_code)) memset(&v->seller, 0, sizeof v->seller);
     take_vat_of_office(v);
     if (!texts_are_utf8(e))
