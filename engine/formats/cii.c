@@ -21,16 +21,18 @@ static void preceding(const kh_xml_tree *t, uint32_t settlement, kh_invoice *v)
         kh_invoice_add_preceding(v, kh_xml_path_text(t, r, "IssuerAssignedID"));
 }
 
-/* An amount may be stated in the tax currency too: the invoice's own is meant, or the one that names none. */
-static uint32_t amount_of(const kh_xml_tree *t, uint32_t settlement, const char *name, kh_text currency)
+/* An amount may be stated in the tax currency too: the invoice's own is meant, or the one that names none. *twice: there are two
+   of these that differ. */
+static uint32_t amount_of(const kh_xml_tree *t, uint32_t summation, const char *name, kh_text currency, const char **twice)
 {
-    uint32_t summation = kh_xml_child(t, settlement, "SpecifiedTradeSettlementHeaderMonetarySummation");
-    uint32_t first = kh_xml_child(t, summation, name);
-    for (uint32_t due = first; due != 0; due = kh_xml_again(t, due)) {
-        kh_text beside = kh_xml_currency(t, due);
-        if (beside.n == 0 || kh_text_equal(beside, currency)) return due;
+    uint32_t first = kh_xml_child(t, summation, name), meant = 0;
+    for (uint32_t a = first; a != 0; a = kh_xml_again(t, a)) {
+        kh_text beside = kh_xml_currency(t, a);
+        if (beside.n != 0 && !kh_text_equal(beside, currency)) continue;
+        if (meant == 0) meant = a;
+        else if (!kh_text_equal(kh_xml_text(t, meant), kh_xml_text(t, a))) *twice = name;
     }
-    return first;
+    return meant != 0 ? meant : first;
 }
 
 bool kh_cii_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *texts, kh_item *item)
@@ -38,11 +40,13 @@ bool kh_cii_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *texts, kh_i
     uint32_t document = kh_xml_child(t, root, "ExchangedDocument"), trade = kh_xml_child(t, root, "SupplyChainTradeTransaction");
     uint32_t agreement = kh_xml_child(t, trade, "ApplicableHeaderTradeAgreement");
     uint32_t settlement = kh_xml_child(t, trade, "ApplicableHeaderTradeSettlement");
+    uint32_t sums = kh_xml_child(t, settlement, "SpecifiedTradeSettlementHeaderMonetarySummation");
+    const char *twice = NULL;
     if (!kh_xml_stands_once(t, root, "ExchangedDocument SupplyChainTradeTransaction", texts, item) ||
         !kh_xml_stands_once(t, document, "ID TypeCode IssueDateTime", texts, item) ||
         !kh_xml_stands_once(t, trade, "ApplicableHeaderTradeAgreement ApplicableHeaderTradeSettlement", texts, item) ||
         !kh_xml_stands_once(t, agreement, "SellerTradeParty", texts, item) ||
-        !kh_xml_stands_once(t, settlement, "InvoiceCurrencyCode", texts, item))
+        !kh_xml_stands_once(t, settlement, "InvoiceCurrencyCode SpecifiedTradeSettlementHeaderMonetarySummation", texts, item))
         return false;
     kh_invoice v = {.number = kh_xml_path_text(t, document, "ID"),
                     .type_code = kh_xml_path_text(t, document, "TypeCode"),
@@ -50,14 +54,17 @@ bool kh_cii_item(const kh_xml_tree *t, uint32_t root, kh_item_texts *texts, kh_i
                     .currency = kh_xml_path_text(t, settlement, "InvoiceCurrencyCode"),
                     .contract = kh_xml_path_text(t, agreement, "ContractReferencedDocument/IssuerAssignedID")};
     if (v.date.n == 0) v.date = kh_xml_path_text(t, document, "IssueDateTime/DateTime");
-    uint32_t due = amount_of(t, settlement, "DuePayableAmount", v.currency);
+    uint32_t due = amount_of(t, sums, "DuePayableAmount", v.currency, &twice);
     v.payable = kh_xml_text(t, due);
     if (v.payable.n == 0) { /* CII does not demand it, as EN 16931 does */
-        due = amount_of(t, settlement, "GrandTotalAmount", v.currency);
+        due = amount_of(t, sums, "GrandTotalAmount", v.currency, &twice);
         v.total = kh_xml_text(t, due);
-        v.prepaid = kh_xml_text(t, amount_of(t, settlement, "TotalPrepaidAmount", v.currency));
-        v.rounding = kh_xml_text(t, amount_of(t, settlement, "RoundingAmount", v.currency));
+        v.prepaid = kh_xml_text(t, amount_of(t, sums, "TotalPrepaidAmount", v.currency, &twice));
+        v.rounding = kh_xml_text(t, amount_of(t, sums, "RoundingAmount", v.currency, &twice));
     }
+    if (twice != NULL)
+        return kh_item_refuse(item, texts, KH_C_FORMAT, "%s stands twice with different amounts: which one counts is not known.",
+                              twice);
     v.payable_currency = kh_xml_currency(t, due);
     seller(t, kh_xml_child(t, agreement, "SellerTradeParty"), &v);
     preceding(t, settlement, &v);

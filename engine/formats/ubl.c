@@ -36,11 +36,12 @@ static void seller(const kh_xml_tree *t, uint32_t party, kh_invoice *v)
 bool kh_ubl_item(const kh_xml_tree *t, uint32_t root, bool credit_note, kh_item_texts *texts, kh_item *item)
 {
     uint32_t total = kh_xml_child(t, root, "LegalMonetaryTotal"), payable = kh_xml_child(t, total, "PayableAmount");
+    uint32_t supplier = kh_xml_child(t, root, "AccountingSupplierParty");
     if (!kh_xml_stands_once(
             t, root,
             "ID IssueDate InvoiceTypeCode CreditNoteTypeCode DocumentCurrencyCode AccountingSupplierParty LegalMonetaryTotal",
             texts, item) ||
-        !kh_xml_stands_once(t, total, "PayableAmount", texts, item))
+        !kh_xml_stands_once(t, supplier, "Party", texts, item) || !kh_xml_stands_once(t, total, "PayableAmount", texts, item))
         return false;
     kh_invoice v = {.number = kh_xml_path_text(t, root, "ID"),
                     .date = kh_xml_path_text(t, root, "IssueDate"),
@@ -50,7 +51,7 @@ bool kh_ubl_item(const kh_xml_tree *t, uint32_t root, bool credit_note, kh_item_
                     .payable = kh_xml_text(t, payable),
                     .payable_currency = kh_xml_currency(t, payable),
                     .contract = kh_xml_path_text(t, root, "ContractDocumentReference/ID")};
-    seller(t, kh_xml_path(t, root, "AccountingSupplierParty/Party"), &v);
+    seller(t, kh_xml_child(t, supplier, "Party"), &v);
     preceding(t, root, &v);
     if (v.preceding_cnt == 0) preceding_of_lines(t, root, credit_note ? "CreditNoteLine" : "InvoiceLine", &v);
     for (uint32_t a = kh_xml_child(t, root, "AdditionalDocumentReference"); a != 0; a = kh_xml_again(t, a)) {

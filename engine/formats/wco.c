@@ -247,7 +247,6 @@ static bool original(const kh_xml_tree *t, uint32_t declaration, kh_item_texts *
         return kh_item_refuse(item, texts, KH_C_FORMAT, "The declaration names no %s with an ID and no Declarant.",
                               way == DIRECTION_EXPORT ? "Exporter" : "Importer");
     if (!kh_item_owner(item, texts, owner, way == DIRECTION_EXPORT ? "The Exporter's ID" : "The Importer's ID")) return false;
-    if (!kh_xml_stands_once(t, declaration, "ID FunctionalReferenceID InvoiceAmount", texts, item)) return false;
     if (!kh_item_declaration_number(item, texts, kh_xml_path_text(t, declaration, "ID"),
                                     kh_xml_path_text(t, declaration, "FunctionalReferenceID"),
                                     declarant.n != 0 ? declarant : owner))
@@ -266,7 +265,6 @@ static bool message(const kh_xml_tree *t, uint32_t declaration, kh_doc_action ac
     kh_op_document *d = &item->document;
     d->action = (uint8_t)action;
     d->kind = KH_KIND_ANY;
-    if (!kh_xml_stands_once(t, declaration, "ID FunctionalReferenceID InvoiceAmount", texts, item)) return false;
     if (!kh_item_declaration_number(item, texts, kh_xml_path_text(t, declaration, "ID"),
                                     kh_xml_path_text(t, declaration, "FunctionalReferenceID"),
                                     kh_xml_path_text(t, declaration, "Declarant/ID")))
@@ -283,11 +281,22 @@ static bool message(const kh_xml_tree *t, uint32_t declaration, kh_doc_action ac
     return kh_wco_amounts(t, declaration, true, texts, item);
 }
 
+/* What the message is, which declaration it means, whose and over how much: none of it twice with different contents. */
+static bool states_once(const kh_xml_tree *t, uint32_t declaration, kh_item_texts *texts, kh_item *item)
+{
+    uint32_t shipment = kh_xml_child(t, declaration, "GoodsShipment");
+    return kh_xml_stands_once(t, declaration,
+                              "FunctionCode TypeCode ID FunctionalReferenceID InvoiceAmount Declarant Exporter Importer", texts,
+                              item) &&
+           kh_xml_stands_once(t, shipment, "Exporter Importer Seller", texts, item);
+}
+
 bool kh_wco_item(const kh_xml_tree *t, uint32_t root, const kh_feed *feed, kh_item_texts *texts, kh_item *item)
 {
     int64_t function = whole(kh_xml_path_text(t, root, "FunctionCode"));
     kh_text type = kh_xml_path_text(t, root, "TypeCode");
     item->document.action = KH_DOC_PUT;
+    if (!states_once(t, root, texts, item)) return false;
     if (is(type, "INV") || function == 1) return message(t, root, KH_DOC_CANCEL, feed, texts, item);
     if (is(type, "COR") || function == 4) return message(t, root, KH_DOC_AMEND, feed, texts, item);
     if (is(type, "GPR")) return message(t, root, KH_DOC_STATUS, feed, texts, item); /* goods presented: ties LRN and MRN */

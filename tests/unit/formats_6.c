@@ -148,6 +148,32 @@ Test(shapes_edifact, a_total_that_stands_twice)
     expect_edifact(EDIFACT("380", "", "", "MOA+9:10'MOA+9:100'"), "1:FORMAT"); /* zeros before the point count */
 }
 
+/* A file that comes along in a package (UNO to UNP) is no message, whatever its bytes; how long it is, some count wrong. */
+Test(shapes_edifact, packages_are_passed_over)
+{
+#define INVOICE_HERE EDIFACT("380", "", "", "MOA+9:9'")
+#define READ "1:invoice N1@koks koks EUR9.00 2024-02-29\n"
+#define OPENED "UNB+UNOW:4+A+B+240229:1000+1'"
+    static const char *const files[] = {OPENED INVOICE_HERE
+                                        "UNO+P1+1:Doc1+13:application/pdf+13'JVBE'UNP+?+Rk=UNP+13+P1'UNZ+2+1'",
+                                        OPENED "UNO+P1+1:Doc1+13:x+99'" INVOICE_HERE "UNP+99+P1'" INVOICE_HERE "UNZ+2+1'",
+                                        OPENED "UNO+P1+1:Doc1+13:x'A'UNP+0+P1'" INVOICE_HERE "UNZ+2+1'"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        const char *is = text_say(files[i], strlen(files[i]), KH_KIND_ANY, 0);
+        cr_assert(strncmp(is, READ, strlen(READ)) == 0 && strstr(is + 1, "\n1:") == NULL && strstr(is, "UNZ") == NULL, "%zu: %s",
+                  i, is);
+    }
+    static const char cut[] = OPENED INVOICE_HERE "UNO+P1+1:Doc1+13:x+9'ABC'";
+    const char *is = text_say(cut, strlen(cut), KH_KIND_ANY, 0);
+    cr_assert(strncmp(is, READ "1:FORMAT\n", strlen(READ "1:FORMAT\n")) == 0, "%s", is);
+#undef OPENED
+#undef READ
+#undef INVOICE_HERE
+}
+
+/* Where the end of one message and the head of the next are lost, one's number and the other's seller are no invoice. */
+Test(shapes_edifact, a_message_that_begins_twice) { expect_edifact(EDIFACT("380", "BGM+380+N2+9'", "", "MOA+9:9'"), "1:FORMAT"); }
+
 #define DEC(head, items)                                                                                                         \
     "<Declaration xmlns='urn:wco:datamodel:WCO:Declaration:1'><FunctionCode>9</FunctionCode><ID>24GB0YVJ3EXXES8AA0</ID>"         \
     "<TypeCode>IMA</TypeCode>" head "<Importer><ID>GB1</ID></Importer><GoodsShipment>" items "</GoodsShipment></Declaration>"
@@ -231,4 +257,51 @@ Test(shapes_csv, states_by_their_other_names)
                                   "310120240000000001,91350100M0001TGQXM,USD,1,2024-03-01,released\n";
     cr_assert_str_eq(text_say(cleared, strlen(cleared), KH_KIND_ANY, 0),
                      "2:export_declaration 310120240000000001 91350100M0001TGQXM USD1.00 2024-03-01 released\n");
+}
+
+/* Tabs part the cells here, beside quotes too: an empty cell is one. */
+Test(shapes_csv, tabs_beside_quotes)
+{
+#define TSV_HEAD "kind\tnumber\towner_id\tcurrency\tamount\tdate\tcontract_no\tstatus\n"
+    static const char text[] = TSV_HEAD "invoice\tA1\tX1\tUSD\t\t2024-03-01\t\"K 1\"\t\n"
+                                        "\"invoice\"\t\"A2\"\t\"X1\"\t\"USD\"\t\"5\"\t\"2024-03-01\"\t\"\"\t\"void\"\n"
+                                        "\"invoice\" \t A3 \t \"X1\" \tUSD\t5\t\t\t \"void\"\n";
+    cr_assert_str_eq(text_say(text, strlen(text), KH_KIND_ANY, 0), "2:invoice A1@X1 X1 2024-03-01 contract=K 1\n"
+                                                                   "3:invoice A2@X1 X1 USD5.00 2024-03-01 void\n"
+                                                                   "4:invoice A3@X1 X1 USD5.00  void\n");
+    static const char quoted[] =
+        "\"kind\"\t\"number\"\t\"owner_id\"\t\"currency\"\t\"amount\"\t\"date\"\ninvoice\tA1\tX1\tUSD\t5\t\n";
+    cr_assert_str_eq(text_say(quoted, strlen(quoted), KH_KIND_ANY, 0), "2:invoice A1@X1 X1 USD5.00 \n");
+#undef TSV_HEAD
+}
+
+/* What states the seller, the total or what a message is, and stands there twice with different contents, is not guessed. */
+Test(shapes_xml, what_counts_stands_once)
+{
+#define CII(money)                                                                                                               \
+    "<CrossIndustryInvoice xmlns='urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100'><ExchangedDocument>"             \
+    "<ID>N1</ID><TypeCode>380</TypeCode><IssueDateTime><DateTimeString>20240229</DateTimeString></IssueDateTime>"                \
+    "</ExchangedDocument><SupplyChainTradeTransaction><ApplicableHeaderTradeAgreement><SellerTradeParty><Name>Koks</Name>"       \
+    "</SellerTradeParty></ApplicableHeaderTradeAgreement><ApplicableHeaderTradeSettlement><InvoiceCurrencyCode>EUR"              \
+    "</InvoiceCurrencyCode>" money "</ApplicableHeaderTradeSettlement></SupplyChainTradeTransaction></CrossIndustryInvoice>"
+#define SUMS(inside)                                                                                                             \
+    "<SpecifiedTradeSettlementHeaderMonetarySummation>" inside "</SpecifiedTradeSettlementHeaderMonetarySummation>"
+#define DUE(attribute, amount) "<DuePayableAmount" attribute ">" amount "</DuePayableAmount>"
+    EXPECT(CII(SUMS(DUE("", "9.00") DUE("", "8.00"))), "refused 10 @1");
+    EXPECT(CII(SUMS(DUE("", "9.00") DUE(" currencyID='EUR'", "8.00"))), "refused 10 @1");
+    EXPECT(CII(SUMS(DUE(" currencyID='SEK'", "8.00") DUE(" currencyID='EUR'", "9.00") DUE("", "9.00"))), INVOICE);
+    EXPECT(CII(SUMS("<GrandTotalAmount>9</GrandTotalAmount><GrandTotalAmount>8</GrandTotalAmount>")), "refused 10 @1");
+    EXPECT(CII(SUMS(DUE("", "9.00")) SUMS(DUE("", "8.00"))), "refused 10 @1");
+#undef DUE
+#undef SUMS
+#undef CII
+    EXPECT("<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>N1</ID><IssueDate>2024-02-29</IssueDate>"
+           "<AccountingSupplierParty><Party><PartyName><Name>A</Name></PartyName></Party><Party><PartyName><Name>B</Name>"
+           "</PartyName></Party></AccountingSupplierParty></Invoice>",
+           "refused 10 @1");
+    EXPECT(DEC("<Exporter><ID>GB2</ID></Exporter>", ""), SAYS);
+    EXPECT(DEC("<FunctionCode>1</FunctionCode>", ""), "refused 10 @1");
+    EXPECT(DEC("<TypeCode>EXA</TypeCode>", ""), "refused 10 @1");
+    EXPECT(DEC("<Importer><ID>GB2</ID></Importer>", ""), "refused 10 @1");
+    EXPECT(DEC("", "<Importer><ID>GB1</ID></Importer><Importer><ID>GB2</ID></Importer>"), "refused 10 @1");
 }
