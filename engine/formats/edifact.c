@@ -229,8 +229,10 @@ static void skip_package(kh_edifact *e, const kh_edifact_segment *uno)
     digits[digit_n] = '\0';
     size_t length = (size_t)kh_min64(strtoull(digits, NULL, 10), left);
     const char *end = from + length;
-    if (left - length < sizeof unp || memcmp(end, unp, sizeof unp) != 0) end = memmem(from, left, unp, sizeof unp);
-    if (end == NULL) return;
+    bool *none = &e->no_unp[(uint8_t)e->marks.element];
+    if (left - length < sizeof unp || memcmp(end, unp, sizeof unp) != 0) end = *none ? NULL : memmem(from, left, unp, sizeof unp);
+    *none = end == NULL;
+    if (*none) return;
     for (; from < end; from++) e->line += *from == '\n';
     e->at = (size_t)(end - e->p);
     e->message_cnt++; /* UNZ counts packages too */

@@ -55,7 +55,8 @@ struct kh_edifact {
     kh_edifact_marks marks;
     kh_edifact_segment cut_in; /* the segment within which the bytes end, where `cut` */
     bool cut, cut_said, open, ended;
-    char charset[8]; /* UNB's: UNOA … */
+    bool no_unp[256]; /* by the element mark: the rest of the bytes has none, and is not searched again */
+    char charset[8];  /* UNB's: UNOA … */
     uint32_t charset_n;
     kh_feed feed;
     kh_item_texts texts;

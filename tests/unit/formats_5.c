@@ -105,6 +105,9 @@ Test(text_hostile, a_million_errors_and_quotes_that_invite_rescans)
     cr_assert(t.refused == 1 && t.good == 1);
     t = read_made((made){"{\"a\":", "[", "\n{\"kind\":\"receivable\",\"number\":\"1\",\"owner_id\":\"X1\"}\n", 900000, 0});
     cr_assert(t.refused == 1 && t.good == 1);
+    t = read_made(
+        (made){"UNB+UNOC:3'", "UNO+1+1+1+9'", "A'", 1000000, 0}); /* packages without an end are no reason to look for it anew */
+    cr_assert(t.refused == 1 && t.good == 0);
 }
 
 Test(text_hostile, every_beginning_of_a_file_gives_an_answer)
