@@ -29,6 +29,21 @@ bool kh_utf8_valid(kh_text text)
     return true;
 }
 
+void kh_utf8_whole(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0';) {
+        uint32_t n = 1;
+        while ((from[0] & 0xC0) == 0xC0 && n < 4 && (from[n] & 0xC0) == 0x80) n++;
+        if (kh_utf8_valid((kh_text){from, n})) {
+            memmove(to, from, n);
+            to += n;
+        }
+        from += n;
+    }
+    *to = '\0';
+}
+
 static const struct {
     uint32_t from;
     const char *to;

@@ -20,4 +20,7 @@ bool kh_fold_is_unseen(uint32_t c);
 bool kh_fold_is_letter(uint32_t c); /* beyond ASCII: not punctuation, a symbol or a blank */
 /* kh_utf8_valid: well-formed (no overlong forms, no surrogates). */
 bool kh_utf8_valid(kh_text text);
+/* kh_utf8_whole takes what is no UTF-8 out of a string: what a precision (%.40s) leaves of a user's word, and bytes of other
+ * sets. */
+void kh_utf8_whole(char *text);
 #endif

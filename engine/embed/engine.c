@@ -12,22 +12,6 @@
 
 kh_options kh_options_default(const char *dir) { return (kh_options){.dir = dir, .wait_s = 10}; }
 
-/* whole: without the broken characters that a precision (%.40s) leaves of a user's word; a message goes into JSON. */
-static void whole(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from != '\0';) {
-        uint32_t n = 1;
-        while (n < 4 && ((unsigned char)from[n] & 0xC0) == 0x80) n++;
-        if (kh_utf8_valid((kh_text){from, n})) {
-            memmove(to, from, n);
-            to += n;
-        }
-        from += n;
-    }
-    *to = '\0';
-}
-
 /* cut: text into `cap` bytes. Of a long one the middle goes: what it says of a user's word stands behind the word. */
 static void cut(const char *text, char *ret, size_t cap)
 {
@@ -50,7 +34,7 @@ kh_result kh_embed_fail(kh_engine *e, kh_result result, const char *format, ...)
     va_start(args, format);
     if (vasprintf(&text, format, args) < 0) text = NULL;
     va_end(args);
-    if (text != NULL) whole(text);
+    if (text != NULL) kh_utf8_whole(text);
     (void)pthread_mutex_lock(&e->message_lock);
     cut(text != NULL ? text : kh_err_text(KH_E_NOMEM), e->message, sizeof e->message);
     (void)pthread_mutex_unlock(&e->message_lock);

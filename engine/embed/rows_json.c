@@ -15,7 +15,22 @@ static void put(writer *w, const char *text, size_t n)
 
 #define PUT(w, literal) put(w, literal, sizeof(literal) - 1)
 
-static const bool escaped_characters[256] = {[0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, [0x7f] = true};
+static const bool escaped_characters[256] = {
+    [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, [0x7f] = true, [0xC2] = true, /* perhaps */[0xE2] = true};
+
+/* What is no ASCII and must be escaped all the same: U+0080 to U+009F, which steer terminals, and U+2028 and U+2029, which some
+   take for the end of a line. Its length in UTF-8; 0: it stands for itself. */
+static size_t control_beyond_ascii(const char *text, size_t n, uint32_t *ret)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    if (n >= 2 && c[0] == 0xC2 && c[1] < 0xA0) {
+        *ret = c[1];
+        return 2;
+    }
+    if (n < 3 || c[0] != 0xE2 || c[1] != 0x80 || (c[2] | 1) != 0xA9) return 0;
+    *ret = 0x2000u + (c[2] & 0x3Fu);
+    return 3;
+}
 
 static void put_text(writer *w, const char *text, size_t n)
 {
@@ -23,13 +38,16 @@ static void put_text(writer *w, const char *text, size_t n)
     PUT(w, "\"");
     for (size_t i = 0, begin = 0;; i++) {
         if (i < n && !escaped_characters[(unsigned char)text[i]]) continue;
+        uint32_t c = i < n ? (unsigned char)text[i] : 0;
+        size_t len = c < 0x80 ? 1 : control_beyond_ascii(text + i, n - i, &c);
+        if (len == 0) continue;
         put(w, text + begin, i - begin);
         if (i == n) break;
-        unsigned char c = (unsigned char)text[i];
-        char escaped[6] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+        char escaped[6] = {'\\', 'u', digits[c >> 12], digits[c >> 8 & 15], digits[c >> 4 & 15], digits[c & 15]};
         if (c == '"' || c == '\\') escaped[1] = (char)c;
         put(w, escaped, c == '"' || c == '\\' ? 2 : 6);
-        begin = i + 1;
+        begin = i + len;
+        i += len - 1;
     }
     PUT(w, "\"");
 }

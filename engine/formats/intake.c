@@ -1,6 +1,7 @@
 /* intake: see intake.h. Why an operation was refused is said from its receipt alone, so that whoever has no ledger says the same.
  */
 #include "formats/intake.h"
+#include "doc/fold.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -59,9 +60,11 @@ static const char *why_refused(const place *at, const kh_receipt *r)
 
 static void refuse_answered(intake *in, const place *at, kh_code code, const kh_receipt *r)
 {
-    char why[400];
-    (void)snprintf(why, sizeof why, "%s %s: %s", kh_kind_word(at->kind), at->number, why_refused(at, r));
-    refuse(in, &(kh_intake_refusal){at->line, at->byte, code, why, at->number, (uint32_t)strlen(at->number)});
+    char why[400], number[sizeof at->number];
+    memcpy(number, at->number, sizeof number);
+    kh_utf8_whole(number); /* a long one was cut */
+    (void)snprintf(why, sizeof why, "%s %s: %s", kh_kind_word(at->kind), number, why_refused(at, r));
+    refuse(in, &(kh_intake_refusal){at->line, at->byte, code, why, number, (uint32_t)strlen(number)});
 }
 
 static void on_receipt(void *ctx, uint32_t i, const kh_receipt *r)

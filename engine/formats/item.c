@@ -1,5 +1,6 @@
 /* item: see item.h. */
 #include "formats/item.h"
+#include "doc/fold.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ bool kh_item_refuse(kh_item *item, kh_item_texts *texts, kh_code code, const cha
     va_start(args, sentence);
     vsnprintf(texts->why, sizeof texts->why, sentence, args);
     va_end(args);
+    kh_utf8_whole(texts->why); /* it quotes the paper, cut, and becomes JSON */
     item->code = code;
     item->why = texts->why;
     return false;

@@ -232,5 +232,17 @@ tap.ok(d.row("audit")[0]["ok"], "and the log holds")
 for name, data in (("empty.csv", b""), ("noise.bin", bytes(range(256)) * 50), ("cut.xml", b"<Invoice xmlns='urn:oasis:names:specification:ubl:schema:xsd:Invoice-2'><ID>"), ("nul.csv", HEADER.encode() + b"\0" * 100)):
     rows, status = d.rows("import", d.file(name, data))
     tap.ok(status == 1 and rows and rows[-1]["stored"] == 0, f"{name} gets an answer", (rows, status, d.stderr))
+
+# ---- what a refusal quotes is cut between characters, and steers neither the terminal nor whoever reads lines
+d.file("quoted.csv", HEADER + f"invoice,{'中' * 60},X1,USD,1,2026-01-01\ninvoice,A1,X1,USD,{'中' * 60},2026-01-01\ninvoice,A\u009b31m\u0085\u2028B,X1,USD,1,2026-01-01\n"
+                          f"invoice,B{'合同' * 8},X1,USD,1,2026-01-01\ninvoice,B{'合同' * 8},X1,USD,2,2026-01-01\n")
+for form in ([], ["--json"]):
+    done = subprocess.run([COMMAND, "--data", d.data, *form, "import", os.path.join(d.root, "quoted.csv")], capture_output=True)
+    text = done.stdout.decode(errors="replace")
+    tap.ok("\ufffd" not in text and not any("\x7f" <= c < "\xa0" for c in text), "no broken and no control character", text)
+    if form:
+        tap.same([json.loads(line).get("name") for line in text.splitlines()], 3 * ["FORMAT"] + ["CONFLICT", None], "each answer is one line")
+with open(os.path.join(d.root, "quoted.csv.refused.csv"), "rb") as f:
+    tap.ok("\ufffd" not in f.read().decode(errors="replace"), "nor in what stands beside the file")
 d.close()
 tap.end()

@@ -79,8 +79,11 @@ static void cell_of(const kh_result_field *f, char cell[CELL_MAX])
     case KH_FIELD_ROWS: (void)snprintf(cell, CELL_MAX, "%u", f->row_cnt); break;
     case KH_FIELD_NULL: (void)snprintf(cell, CELL_MAX, "-"); break;
     }
-    for (char *p = cell; *p != '\0'; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = ' '; /* nothing in the data may steer the terminal */
+    for (unsigned char *p = (unsigned char *)cell; *p != '\0'; p++) { /* nothing in the data may steer the terminal */
+        bool beyond_ascii = p[0] == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0;
+        if (beyond_ascii) p[1] = ' ';
+        if (*p < 0x20 || *p == 0x7f || beyond_ascii) *p = ' ';
+    }
 }
 
 static bool is_amount(const kh_result_field *f)
