@@ -1,4 +1,5 @@
 /* names: parties and papers as users write them. */
+#include "doc/fold.h"
 #include "embed/embed.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +144,8 @@ bool kh_embed_paper_of(kh_kind kind, kh_text number, kh_text issuer, kh_text own
         n = number.n < KH_NUMBER_MAX ? number.n : KH_NUMBER_MAX;
         if (n > 0) memcpy(p.number, number.p, n);
         p.number[n] = '\0';
+        kh_utf8_whole(p.number);
+        n = (uint32_t)strlen(p.number);
         p.code = KH_C_FORMAT;
         p.key = kh_doc_key(kind, (kh_text){p.number, n}, issuer.n <= KH_ISSUER_MAX ? issuer : (kh_text){0});
         *ret = p;

@@ -242,6 +242,8 @@ for form in ([], ["--json"]):
     tap.ok("\ufffd" not in text and not any("\x7f" <= c < "\xa0" for c in text), "no broken and no control character", text)
     if form:
         tap.same([json.loads(line).get("name") for line in text.splitlines()], 3 * ["FORMAT"] + ["CONFLICT", None], "each answer is one line")
+done = subprocess.run([COMMAND, "--data", d.data, "--json", "verify", os.path.join(d.root, "quoted.csv"), "--as", "11"], capture_output=True)
+tap.ok("\ufffd" not in done.stdout.decode(errors="replace"), "a number too long to be one is cut so too")
 with open(os.path.join(d.root, "quoted.csv.refused.csv"), "rb") as f:
     tap.ok("\ufffd" not in f.read().decode(errors="replace"), "nor in what stands beside the file")
 d.close()
