@@ -6,6 +6,7 @@
 #include "ledger/machine.h"
 
 #define LINES_AHEAD 8 /* lines of one operation that are worth it */
+_Static_assert(KH_AHEAD *LINES_AHEAD <= KH_AHEAD_KEYS, "there is room for the keys of a group");
 
 static void fetch_row(const void *p, size_t sz)
 {
@@ -19,10 +20,10 @@ static void take_keys(kh_ahead *a, const kh_op *op, kh_found *f)
     f->first_key = a->key_cnt;
     f->key_cnt = 0;
     if (op->type == KH_OP_APPLY) {
-        uint32_t cnt = (uint32_t)kh_min64(kh_min64(op->apply.line_cnt, LINES_AHEAD), KH_AHEAD_KEYS - a->key_cnt);
+        uint32_t cnt = (uint32_t)kh_min64(op->apply.line_cnt, LINES_AHEAD);
         for (uint32_t k = 0; k < cnt; k++) a->keys[a->key_cnt + k] = op->apply.lines[k].key;
         f->key_cnt = cnt;
-    } else if (op->type == KH_OP_DOCUMENT && a->key_cnt < KH_AHEAD_KEYS) {
+    } else if (op->type == KH_OP_DOCUMENT) {
         a->keys[a->key_cnt] = kh_doc_key((kh_kind)op->document.kind, op->document.number, op->document.issuer);
         f->key_cnt = 1;
     }
@@ -36,6 +37,7 @@ static void fetch_buckets(kh_ledger *l, kh_ahead *a)
     for (uint32_t i = 0; i < a->op_cnt; i++) {
         const kh_op *op = &a->ops[i];
         kh_found *f = &a->found[i];
+        f->type = op->type;
         f->fin = f->enterprise = 0;
         take_keys(a, op, f);
         if (op->type == KH_OP_DOCUMENT) {
@@ -48,7 +50,8 @@ static void fetch_buckets(kh_ledger *l, kh_ahead *a)
             kh_fetch(kh_fins_bucket(l, f->fin_hash));
             continue;
         }
-        f->enterprise_hash = kh_parties_hash(l, op->apply.enterprise);
+        f->enterprise_id = op->apply.enterprise;
+        f->enterprise_hash = kh_parties_hash(l, f->enterprise_id);
         kh_table_prefetch(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
     }
     a->records_moved = l->records_moved; /* before anything of the map is read */
@@ -62,10 +65,10 @@ static void fetch_enterprise(const kh_ledger *l, kh_found *f)
 }
 
 /* Where the row is another's that fell into the same bucket: on to the next. Which one it is is chance: no branch. */
-static void follow_enterprise(const kh_ledger *l, kh_found *f, uint32_t id)
+static void follow_enterprise(const kh_ledger *l, kh_found *f)
 {
     const kh_party_row *row = &l->party[f->enterprise]; /* none: row 0, which has none behind it */
-    uint32_t other = (uint32_t) - (int32_t)(row->id != id);
+    uint32_t other = (uint32_t) - (int32_t)(row->id != f->enterprise_id);
     f->enterprise = (row->hash_next & other) | (f->enterprise & ~other);
     kh_fetch(&l->party[f->enterprise]);
 }
@@ -73,7 +76,7 @@ static void follow_enterprise(const kh_ledger *l, kh_found *f, uint32_t id)
 static void follow_enterprises(const kh_ledger *l, kh_ahead *a)
 {
     for (uint32_t i = 0; a->application_cnt != 0 && i < a->op_cnt; i++)
-        if (a->ops[i].type == KH_OP_APPLY) follow_enterprise(l, &a->found[i], a->ops[i].apply.enterprise);
+        if (a->found[i].type == KH_OP_APPLY) follow_enterprise(l, &a->found[i]);
 }
 
 /* Stage 1: what stands in the buckets: records, owners, enterprises, the financings of events: an application's is not there yet,
@@ -83,9 +86,9 @@ static void fetch_rows(kh_ledger *l, kh_ahead *a)
     kh_index_search_match(l->index, a->key_cnt, a->searches);
     for (uint32_t i = 0; i < a->op_cnt; i++) {
         kh_found *f = &a->found[i];
-        if (a->ops[i].type == KH_OP_EVENT) fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
-        else if (a->ops[i].type == KH_OP_APPLY) fetch_enterprise(l, f);
-        else if (a->ops[i].type == KH_OP_DOCUMENT) kh_fetch(kh_texts_candidate(l, f->owner_hash));
+        if (f->type == KH_OP_EVENT) fetch_row(&l->fin[kh_fins_candidate(l, f->fin_hash)], sizeof(kh_fin));
+        else if (f->type == KH_OP_APPLY) fetch_enterprise(l, f);
+        else if (f->type == KH_OP_DOCUMENT) kh_fetch(kh_texts_candidate(l, f->owner_hash));
     }
 }
 
@@ -124,12 +127,13 @@ static void fetch_colds(kh_ledger *l, kh_ahead *a)
         f->fin = kh_fins_find_hashed(l, f->fin_hash, op->party, op->event.id);
         if (f->fin == 0) continue;
         fetch_of_financing(l, f);
-        f->enterprise_hash = kh_parties_hash(l, l->fin[f->fin].enterprise);
+        f->enterprise_id = l->fin[f->fin].enterprise;
+        f->enterprise_hash = kh_parties_hash(l, f->enterprise_id);
         kh_table_prefetch(l, &kh_parties_table, &l->head->parties, f->enterprise_hash);
     }
 }
 
-static bool is_found_event(const kh_ahead *a, uint32_t i) { return a->ops[i].type == KH_OP_EVENT && a->found[i].fin != 0; }
+static bool is_found_event(const kh_ahead *a, uint32_t i) { return a->found[i].fin != 0; }
 
 /* Stage 3: active rows, and the enterprises of events. */
 static void fetch_balances(kh_ledger *l, kh_ahead *a)
@@ -150,7 +154,7 @@ static void fetch_lines(kh_ledger *l, kh_ahead *a)
     for (uint32_t i = 0; a->event_cnt != 0 && i < a->op_cnt; i++) {
         if (!is_found_event(a, i)) continue;
         kh_fetch(kh_rec(l, l->active[first_line(l, &a->found[i])->active].record));
-        follow_enterprise(l, &a->found[i], l->fin[a->found[i].fin].enterprise);
+        follow_enterprise(l, &a->found[i]);
     }
 }
 
@@ -171,7 +175,7 @@ static void fetch_new(const kh_ledger *l, const kh_ahead *a)
 static void fetch_last(kh_ledger *l, kh_ahead *a)
 {
     for (uint32_t i = 0; i < a->op_cnt; i++) {
-        if (a->ops[i].type == KH_OP_APPLY) kh_fetch(kh_fins_bucket(l, a->found[i].fin_hash));
+        if (a->found[i].type == KH_OP_APPLY) kh_fetch(kh_fins_bucket(l, a->found[i].fin_hash));
         if (!is_found_event(a, i)) continue;
         uint32_t record = l->active[first_line(l, &a->found[i])->active].record;
         kh_fetch(&l->cold[kh_rec(l, record)->cold]);

@@ -1,7 +1,8 @@
 /* balances: what a document is worth, what is taken of it and by whom; and, on a shortage, which code says why.
  *
  * A record's `taken` is held + used + consumed of its active row; a bank's part of these lies in the active row itself while it
- * is the only one, else in rows of shares. Every change of a record passes kh_record_set, which keeps the running check. */
+ * is the only one, else in rows of shares. Every change of a record passes kh_record_set or kh_record_take, which keep the
+ * running check. */
 #include "ledger/machine.h"
 
 /* floor((base - red) * ratio / 10000), exact in 64 bits. */
@@ -19,7 +20,7 @@ uint64_t kh_balance_cap(const kh_ledger *l, kh_kind kind, kh_status status, uint
 
 uint64_t kh_record_check(const kh_ledger *l, const kh_record *rec)
 {
-    return kh_check_with(l, rec, kh_check_identity(l, rec), rec->quad.taken, rec->quad.version, rec->quad.status);
+    return kh_check_with(l, rec, kh_check_identity(l, rec), rec->quad.taken, kh_check_state(kh_record_word(rec)));
 }
 
 static uint64_t clamp(unsigned __int128 v) { return v > UINT64_MAX ? UINT64_MAX : (uint64_t)v; }
@@ -164,5 +165,5 @@ void kh_balance_move(kh_ledger *l, uint32_t active, uint32_t bank, int64_t held,
         a->bank = 0;
         a->bank_cnt = 0;
     }
-    kh_record_set(l, rec, taken, taken != 0 ? word | active_flag : word);
+    kh_record_take(l, rec, taken, taken != 0 ? word | active_flag : word);
 }

@@ -22,6 +22,8 @@ typedef struct kh_found {
     uint64_t owner_hash;         /* of a document */
     uint32_t fin, enterprise;    /* rows */
     uint32_t first_key, key_cnt; /* in kh_ahead */
+    uint32_t enterprise_id;
+    uint8_t type; /* the operation's; it is out of the first cache by the later stages, which need no more of it */
 } kh_found;
 /* One operation with the bytes that it came in. */
 typedef struct kh_frame {
@@ -286,10 +288,9 @@ static inline uint64_t kh_check_identity(const kh_ledger *l, const kh_record *re
 {
     return kh_mix(kh_load64(rec->key.b) ^ l->secret[0], kh_load64(rec->key.b + 8) ^ rec->currency);
 }
-static inline uint64_t kh_check_with(const kh_ledger *l, const kh_record *rec, uint64_t identity, uint64_t taken,
-                                     uint64_t version, uint64_t status)
+static inline uint64_t kh_check_with(const kh_ledger *l, const kh_record *rec, uint64_t identity, uint64_t taken, uint64_t state)
 {
-    return kh_mix(identity, kh_mix(taken ^ l->secret[1], rec->cap ^ version << 48 ^ status << 40) ^ rec->base);
+    return kh_mix(identity, kh_mix(taken ^ l->secret[1], rec->cap ^ state) ^ rec->base);
 }
 /* A quad's second word, in which flags and status are set by shifts: a byte that is written to memory and read back as part of a
    word would wait for all stores before it, and those are to rows that were never touched. */
@@ -299,13 +300,26 @@ static inline uint64_t kh_record_word(const kh_record *rec)
 }
 static inline uint64_t kh_word_of_flags(uint64_t flags) { return flags << 56; }
 static inline uint64_t kh_word_of_status(uint64_t status) { return status << 48; }
+/* A word's version and status, as the running check has them. */
+static inline uint64_t kh_check_state(uint64_t word) { return (word >> 32 << 48) ^ (word >> 48 & 0xff) << 40; }
+static inline void kh_record_poke(kh_record *rec, uint64_t taken, uint64_t word, uint64_t was)
+{
+    kh_quad_poke_words(rec, taken, (word >> 32 << 32) | (uint32_t)(was + 1));
+}
 /* kh_record_set keeps the running check and counts the update. */
 static inline void kh_record_set(kh_ledger *l, kh_record *rec, uint64_t taken, uint64_t word)
 {
     uint64_t identity = kh_check_identity(l, rec), was = kh_record_word(rec);
-    l->head->check += kh_check_with(l, rec, identity, taken, word >> 32 & 0xffff, word >> 48 & 0xff) -
-                      kh_check_with(l, rec, identity, rec->quad.taken, was >> 32 & 0xffff, was >> 48 & 0xff);
-    kh_quad_poke_words(rec, taken, (word >> 32 << 32) | (uint32_t)(was + 1));
+    l->head->check += kh_check_with(l, rec, identity, taken, kh_check_state(word)) -
+                      kh_check_with(l, rec, identity, rec->quad.taken, kh_check_state(was));
+    kh_record_poke(rec, taken, word, was);
+}
+/* kh_record_take does the same where version and status stay. */
+static inline void kh_record_take(kh_ledger *l, kh_record *rec, uint64_t taken, uint64_t word)
+{
+    uint64_t identity = kh_check_identity(l, rec), was = kh_record_word(rec), state = kh_check_state(was);
+    l->head->check += kh_check_with(l, rec, identity, taken, state) - kh_check_with(l, rec, identity, rec->quad.taken, state);
+    kh_record_poke(rec, taken, word, was);
 }
 static inline uint32_t kh_balance_active(kh_ledger *l, uint32_t record) /* its active row, made if needed; room was checked */
 {

@@ -60,7 +60,7 @@ static void hold(kh_ledger *l, uint32_t active, uint32_t bank, uint32_t fin, uin
     a->bank = bank;
     a->bank_cnt = 1;
     a->held += amount;
-    kh_record_set(l, rec, rec->quad.taken + amount, kh_record_word(rec) | kh_word_of_flags(KH_REC_ACTIVE));
+    kh_record_take(l, rec, rec->quad.taken + amount, kh_record_word(rec) | kh_word_of_flags(KH_REC_ACTIVE));
 }
 
 /* A new outcome has joined no chain yet, and these are three. */
