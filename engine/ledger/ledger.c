@@ -202,12 +202,22 @@ typedef struct reading { /* what is left of an entry */
     uint32_t op_cnt;
 } reading;
 
+/* The bytes that are read a group of applications of one line later: what a processor fetches by itself ends with the page. */
+static void fetch_bytes(const reading *in)
+{
+    enum { BYTES_AHEAD = 2048 };
+    uintptr_t at = (uintptr_t)in->p + BYTES_AHEAD; /* there need not be so many: nothing is read */
+    kh_fetch_near((const void *)at);
+    kh_fetch_near((const void *)(at + KH_CACHE_LINE));
+}
+
 static void read_group(reading *in, kh_ahead *a)
 {
     uint32_t n = 0, lines = 0;
     a->application_cnt = a->event_cnt = a->line_cnt = 0;
     for (; n < KH_AHEAD && n < in->op_cnt && lines <= KH_AHEAD_LINES; n++) {
         size_t size = 0;
+        fetch_bytes(in);
         kh_op *op = &a->ops[n];
         a->good[n] = kh_op_decode(in->p, in->n, (kh_op_scratch *)(void *)&a->lines[lines], op, &size) == KH_OK;
         a->frames[n] = (kh_frame){in->p, size};
@@ -230,12 +240,23 @@ static void read_group(reading *in, kh_ahead *a)
     in->op_cnt -= n;
 }
 
+/* What the next application will look at first, from the second cache into the first while the one before it is applied. */
+static void fetch_near(const kh_ledger *l, const kh_ahead *a, uint32_t i)
+{
+    if (i >= a->op_cnt || a->found[i].key_cnt == 0) return;
+    const kh_found *f = &a->found[i];
+    kh_fetch_near(kh_rec(l, a->records[f->first_key])); /* NONE: nothing is read */
+    kh_fetch_near(&l->cold[a->colds[f->first_key]]);
+    if (f->type == KH_OP_APPLY) kh_fetch_near(kh_fins_bucket(l, f->fin_hash));
+}
+
 static void apply_group(kh_ledger *l, const kh_ahead *a)
 {
     l->turn = a;
     l->roomy = kh_rows_ample(l);
     for (uint32_t i = 0; i < a->op_cnt; i++, l->op_index++) {
         l->now = &a->found[i];
+        fetch_near(l, a, i + 1);
         if (a->good[i]) apply_one(l, &a->ops[i], a->frames[i]);
         else answer_undecoded(l, &a->ops[i]);
     }
