@@ -31,7 +31,7 @@ static void settle(kh_bodies *b, kh_body_job *job, kh_err err)
     body->queued--;
     if (err == KH_OK && (body->file == NULL || job->record.name.expires_ns > body->name.expires_ns))
         kh_bodies_place(body, job->file, job->offset, job->record.name.expires_ns);
-    if (body->queued == 0 && body->file == NULL && !body->name.ordered) kh_bodies_remove(b, body);
+    if (body->queued == 0 && (body->dropped || (body->file == NULL && !body->name.ordered))) kh_bodies_remove(b, body);
 }
 
 static void write_group(kh_bodies *b)
@@ -200,6 +200,7 @@ kh_err kh_bodies_put(kh_bodies *b, const kh_body_name *name, const uint8_t *p, s
     (void)pthread_mutex_lock(&b->lock);
     kh_err err = b->failed ? KH_E_CLOSED : KH_OK;
     kh_body *body = err == KH_OK ? kh_bodies_find(b, name->digest) : NULL;
+    if (body != NULL) body->dropped = false; /* it is wanted again */
     if (body != NULL && name->ordered) kh_bodies_mark_ordered(b, body);
     if (body != NULL && body->file != NULL && (body->name.ordered || name->expires_ns <= body->name.expires_ns)) there = true;
     else if (body != NULL && body->queued > 0 && (body->name.ordered || name->expires_ns <= body->queued_expires_ns))
@@ -313,6 +314,7 @@ void kh_bodies_ordered(kh_bodies *b, const uint8_t digest[32], uint32_t sender)
     (void)pthread_mutex_lock(&b->lock);
     kh_body *body = kh_bodies_find(b, digest);
     if (body != NULL) {
+        body->dropped = false;
         kh_bodies_mark_ordered(b, body);
     } else {
         kh_body_name name = {.sender = sender, .ordered = true};
@@ -328,6 +330,7 @@ void kh_bodies_drop(kh_bodies *b, const uint8_t digest[32])
     kh_body *body = kh_bodies_find(b, digest);
     const kh_body_file *file = body != NULL ? body->file : NULL;
     if (body != NULL && body->queued == 0) kh_bodies_remove(b, body);
+    else if (body != NULL) body->dropped = true;
     kh_body_file *gone = file != NULL && file->body_cnt == 0 ? kh_bodies_reap(b) : NULL;
     (void)pthread_mutex_unlock(&b->lock);
     kh_bodies_unlink(b, gone);

@@ -37,7 +37,7 @@ KH_MUST kh_err kh_bodies_get(kh_bodies *b, const uint8_t digest[32], uint8_t **r
 void kh_bodies_ordered(kh_bodies *b, const uint8_t digest[32], uint32_t sender);
 /* kh_bodies_expire forgets what was not ordered and whose expires_ns is before block time now_ns. */
 void kh_bodies_expire(kh_bodies *b, uint64_t now_ns);
-/* kh_bodies_drop forgets one that was ordered and is not needed any more. */
+/* kh_bodies_drop forgets one that was ordered and is not needed any more; one that is being written, when it is. */
 void kh_bodies_drop(kh_bodies *b, const uint8_t digest[32]);
 /* kh_bodies_each: all of one sender (0: of all, by sender) that are stored, by incarnation and sequence. Called without a lock,
    on what was there. KH_E_NOMEM: none were told. */

@@ -40,6 +40,7 @@ typedef struct kh_body {
     kh_body_name name;                   /* expires_ns: as it is on disk */
     uint64_t queued_expires_ns, charged; /* of what is being written; bytes of the sender's quota */
     uint32_t queued;                     /* writes of it that have not ended */
+    bool dropped;                        /* meanwhile: it goes when they have */
     kh_body_file *file;                  /* NULL: not stored */
     uint64_t offset;                     /* of its record */
 } kh_body;

@@ -5,6 +5,7 @@
 #include "host/host.h"
 #include "sim_disk.h"
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -336,6 +337,46 @@ Test(bodies, a_failed_write_ends_it)
 }
 
 /* --- the real disk, a writer of its own, many threads --- */
+
+static void finished(void *ctx, kh_err err)
+{
+    cr_assert(err == KH_OK);
+    atomic_fetch_add((_Atomic uint32_t *)ctx, 1);
+}
+
+/* Given up while it is written: it is forgotten when that is over, and its file is given back. */
+Test(bodies, dropped_while_it_is_written)
+{
+    char dir[] = "/tmp/kh_bodies_XXXXXX", why[256], path[64], file[80];
+    kh_disk disk;
+    uint8_t bytes[500];
+    place p = {0};
+    _Atomic uint32_t done = 0;
+    cr_assert(mkdtemp(dir) != NULL && kh_host_disk_open(true, &disk) == KH_OK);
+    snprintf(path, sizeof path, "%s/b", dir);
+    cr_assert(kh_bodies_open(&disk, path, QUOTA, false, why, sizeof why, &p.b) == KH_OK, "%s", why);
+    p.b->file_max_sz = 500; /* a body a file */
+    for (uint64_t i = 0; i < 4; i++) {
+        kh_body_name name = body_of(i, 500, bytes);
+        name.ordered = true;
+        (void)pthread_mutex_lock(&p.b->writing); /* the writer waits */
+        cr_assert(kh_bodies_put(p.b, &name, bytes, 500, finished, &done) == KH_OK);
+        if (i < 3) kh_bodies_drop(p.b, name.digest);
+        if (i == 1) kh_bodies_ordered(p.b, name.digest, 11);
+        if (i == 2) cr_assert(kh_bodies_put(p.b, &name, bytes, 500, finished, &done) == KH_OK);
+        (void)pthread_mutex_unlock(&p.b->writing);
+        while (done < (i < 2 ? i + 1 : i + 2)) (void)sched_yield();
+        cr_assert(get(&p, i, 500) == (i == 0 ? KH_E_NOT_FOUND : KH_OK), "wanted again, body %u stays", (unsigned)i);
+    }
+    cr_assert(kh_bodies_bytes(p.b) == 3 * kh_body_record_sz(500));
+    kh_bodies_close(p.b);
+    for (uint32_t i = 0; i < 4; i++) {
+        snprintf(file, sizeof file, "%s/%08x.bodies", path, i);
+        cr_assert((unlink(file) == 0) == (i > 0), "file %u", i);
+    }
+    cr_assert(rmdir(path) == 0 && rmdir(dir) == 0);
+    kh_host_disk_close(&disk);
+}
 
 enum { THREADS = 4, EACH = 200 };
 typedef struct putter {
