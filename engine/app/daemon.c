@@ -295,9 +295,9 @@ static void *end_cluster(void *arg)
 {
     kh_daemon *d = arg;
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += CLUSTER_PATIENCE_S;
-    if (sem_timedwait(&d->answered, &until) == 0) return NULL;
+    if (sem_clockwait(&d->answered, CLOCK_MONOTONIC, &until) == 0) return NULL;
     KH_LOG(d->logging, KH_LEVEL_WARNING, "not_waited_for", {"why", "the cluster did not answer what it was given", 0});
     kh_cluster_end(d->cluster);
     return NULL;

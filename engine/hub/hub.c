@@ -32,11 +32,8 @@ void kh_hub_nudge(kh_hub *h)
 
 void kh_hub_sleep(kh_hub *h, uint32_t ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)ms * 1000000L;
-    until.tv_sec += until.tv_nsec / (long)KH_NS_PER_S;
-    until.tv_nsec %= (long)KH_NS_PER_S;
+    uint64_t end = kh_hub_clock_ns(CLOCK_MONOTONIC) + ms * UINT64_C(1000000);
+    struct timespec until = {(time_t)(end / KH_NS_PER_S), (long)(end % KH_NS_PER_S)};
     (void)pthread_mutex_lock(&h->lock);
     int rc = 0;
     while (!h->nudged && rc == 0) rc = pthread_cond_timedwait(&h->work, &h->lock, &until);
@@ -265,12 +262,16 @@ kh_err kh_hub_start(const kh_hub_options *options, kh_hub **ret)
 {
     kh_hub *h = calloc(1, sizeof *h);
     uint64_t fed = 0;
+    pthread_condattr_t monotonic; /* a wall clock that is set moves no wait */
     if (h == NULL) return KH_E_NOMEM;
     h->options = *options;
     h->suite = options->genesis->suite;
     (void)pthread_mutex_init(&h->lock, NULL);
     (void)pthread_mutex_init(&h->dropping, NULL);
-    (void)pthread_cond_init(&h->work, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&h->work, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     kh_driver_init(h);
     kh_node_read(options->node, chain_of, h->chain);
     h->item = malloc(sizeof *h->item);

@@ -13,7 +13,7 @@
 #define IMAGE_BYTES_PER_S 1000000000u
 #define FOLLOWER_IDLE_S 30 /* without an image to make: then its memory is given back */
 #define RECLAIM_EVERY 16u  /* entries */
-#define RECLAIM_NAP_NS 5000000L
+#define RECLAIM_NAP_NS 5000000u
 
 /* The tail that is worth an image. */
 uint64_t kh_checkpoint_due(kh_store *s)
@@ -113,9 +113,7 @@ static bool nothing_to_make(const kh_store *s)
 /* With side_lock held. A follower that nobody needs for a while, or whose memory others want, is taken down. */
 static void wait_for_work(kh_store *s, kh_follower *warm)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += FOLLOWER_IDLE_S;
+    const struct timespec until = kh_store_until(FOLLOWER_IDLE_S * KH_NS_PER_S);
     if (warm->up && kh_machine_fits(kh_state_bytes(&warm->machine.state)) != KH_OK) kh_follow_drop(warm);
     while (nothing_to_make(s)) {
         int rc = warm->up ? pthread_cond_timedwait(&s->side_work, &s->side_lock, &until)
@@ -156,16 +154,13 @@ static void *images(void *arg)
 static void *reclaim(void *arg)
 {
     kh_store *s = arg;
-    struct timespec until;
     for (;;) {
         bool more = kh_index_reclaim_step(s->machine.index);
         kh_machine_ahead(&s->machine);
         more |= kh_machine_prepare_step(&s->machine);
         (void)pthread_mutex_lock(&s->side_lock);
         if (!more && !s->side_stop) {
-            (void)clock_gettime(CLOCK_REALTIME, &until);
-            until.tv_nsec += RECLAIM_NAP_NS;
-            if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;
+            const struct timespec until = kh_store_until(RECLAIM_NAP_NS);
             (void)pthread_cond_timedwait(&s->side_work, &s->side_lock, &until);
         }
         bool stop = s->side_stop;

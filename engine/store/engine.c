@@ -240,13 +240,18 @@ kh_err kh_engine_tick(kh_store *s)
     return err;
 }
 
+struct timespec kh_store_until(uint64_t ns)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    ns += (uint64_t)t.tv_nsec;
+    return (struct timespec){t.tv_sec + (time_t)(ns / KH_NS_PER_S), (long)(ns % KH_NS_PER_S)};
+}
+
 /* Sleeps until there is work, a tick may be due, or the log wants its mark. */
 static void sleep_until_work(kh_store *s)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)MARK_AFTER_NS;
-    if (until.tv_nsec >= (long)KH_NS_PER_S) until.tv_sec++, until.tv_nsec -= (long)KH_NS_PER_S;
+    const struct timespec until = kh_store_until(MARK_AFTER_NS);
     (void)pthread_mutex_lock(&s->queue_lock);
     s->engine_sleeps = true;
     int rc = 0;

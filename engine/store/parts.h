@@ -379,6 +379,8 @@ KH_MUST kh_err kh_engine_clock(kh_store *s, uint64_t *ret_now); /* the clock rul
 void kh_engine_stop_with(kh_store *s, kh_err err);              /* final: waiting batches are told */
 KH_MUST kh_err kh_engine_replayed(kh_store *s, const kh_entry *entry);
 const kh_sink *kh_engine_replay_sink(kh_store *s, const kh_entry *entry);
+/* kh_store_until: when a wait of ns for `work` or `side_work` is over: by the clock that nobody sets. */
+struct timespec kh_store_until(uint64_t ns);
 KH_MUST kh_err kh_engine_start(kh_store *s);
 void kh_engine_finish(kh_store *s); /* drains, joins */
 /* kh_queue_gather: room for n bytes at the end of the queue, whose lock is held; alone: an entry of its own. NULL: no memory. */

@@ -224,9 +224,13 @@ kh_err kh_store_open(const kh_store_options *options, const char *dir, kh_store_
     (void)pthread_rwlockattr_destroy(&attr);
     (void)pthread_mutex_init(&s->queue_lock, NULL);
     (void)pthread_mutex_init(&s->side_lock, NULL);
-    (void)pthread_cond_init(&s->work, NULL);
+    pthread_condattr_t monotonic; /* kh_store_until */
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->work, &monotonic);
+    (void)pthread_cond_init(&s->side_work, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     (void)pthread_cond_init(&s->done, NULL);
-    (void)pthread_cond_init(&s->side_work, NULL);
     (void)pthread_cond_init(&s->side_done, NULL);
     s->first_answer = malloc(sizeof *s->first_answer);
     (void)pthread_mutex_init(&s->blocks.lock, NULL);

@@ -1,6 +1,8 @@
 /* hub, what the banks' views begin with: made of the state alone, and compared before anything is executed. */
 #include "hub/opening.h"
+#include "hub/parts.h"
 #include "hub_state.h"
+#include "wall_clock.h"
 
 static const uint32_t banks[2] = {BANK_A, BANK_B};
 
@@ -95,4 +97,14 @@ Test(hub_opening_start, a_hub_compares_before_it_executes)
     cr_assert(world_start() == KH_OK);
     kh_maker_free(maker);
     world_end();
+}
+
+/* A clock that is set back by an hour makes no wait an hour longer. */
+Test(hub_opening, waits_are_not_the_wall_clocks, .timeout = 20)
+{
+    wall_ahead_s = 3600;
+    for (int i = 0; i < 20; i++) kh_hub_sleep(w.hub, i);
+    block b = {0};
+    block_applies(&b, BANK_A, 90000, 1);
+    wait_executed(decide(&b));
 }

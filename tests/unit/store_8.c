@@ -1,6 +1,8 @@
 /* store, an opening with a long tail: the pages of the image in the file cache are given up, for the tail's rows need memory. */
 #include "store/parts.h"
 #include "store_fixture.h"
+#include "wall_clock.h"
+#include <errno.h>
 
 enum { PIECE_CNT = 30, PIECE_SZ = PIECE_CNT * KH_OP_MAX_SZ, LONG_SZ = 64 << 20 };
 
@@ -88,4 +90,37 @@ Test(store_8, a_long_tail_takes_the_images_cached_pages)
     cr_assert(given_up(true) == 1 && f.report.image_height == height && f.report.tail_ops > LONG_SZ / KH_OP_MAX_SZ);
     f.disk.pass = NULL; /* a disk that takes no advice */
     cr_assert(given_up(true) == 0 && f.report.image_height == height);
+}
+
+/* ---- an idle store looks up again and again, and the wall clock has no say in when ---- */
+
+static _Atomic uint32_t looks;
+
+static uint64_t counting(void *self)
+{
+    (void)self;
+    looks++;
+    return START_NS;
+}
+
+static bool ends(pthread_cond_t *cond, pthread_mutex_t *lock)
+{
+    int rc = 0;
+    (void)pthread_mutex_lock(lock);
+    const struct timespec until = kh_store_until(KH_NS_PER_S / 50);
+    while (rc == 0) rc = pthread_cond_timedwait(cond, lock, &until);
+    (void)pthread_mutex_unlock(lock);
+    return rc == ETIMEDOUT;
+}
+
+Test(store_8, waits_are_not_the_wall_clocks, .timeout = 20)
+{
+    fixture_create(&f);
+    f.clock = (kh_clock){counting, counting, NULL};
+    f.options.inline_engine = false;
+    kh_store *s = fixture_open(&f);
+    wall_ahead_s = 3600; /* then it is set back by an hour */
+    for (uint32_t from = looks; looks < from + 6;) (void)usleep(1000);
+    cr_assert(ends(&s->work, &s->queue_lock) && ends(&s->side_work, &s->side_lock));
+    kh_store_close(s);
 }
