@@ -24,15 +24,15 @@ uint64_t kh_checkpoint_due(kh_store *s)
 static kh_err finish(kh_store *s, const kh_machine *m, kh_image_stand *stand, uint64_t rate)
 {
     uint8_t chain[32];
-    (void)pthread_mutex_lock(&s->side_lock);
-    const kh_image_keep keep = s->keep;
-    (void)pthread_mutex_unlock(&s->side_lock);
     /* The journals up to the image are durable before it is: no later opening may have to make them from before it. */
     kh_err err = kh_journal_flush(&s->journal, stand->height);
     if (err == KH_OK) err = kh_journal_chain_at(&s->journal, stand->height, chain);
     if (err == KH_OK && memcmp(chain, stand->chain, 32) != 0) err = KH_E_DAMAGED;
     if (err == KH_OK) err = kh_image_write(&s->home, m, stand, rate);
     if (err == KH_OK) err = kh_journal_sync(&s->journal);
+    (void)pthread_mutex_lock(&s->side_lock); /* as it is now: the image took its time */
+    const kh_image_keep keep = s->keep;
+    (void)pthread_mutex_unlock(&s->side_lock);
     if (err == KH_OK) err = kh_image_publish(&s->home, stand->height, &keep);
     if (err != KH_OK) return err;
     uint64_t bytes = kh_state_bytes(&m->state);

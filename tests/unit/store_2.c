@@ -238,6 +238,38 @@ Test(store_images, those_before_what_is_asked_for_later_stay)
     kh_store_close(s);
 }
 
+static kh_disk below;
+static kh_store *_Atomic told;
+static uint64_t asked_for;
+
+static kh_err telling_open(void *self, const char *path, int flags, kh_file **ret)
+{
+    if (told != NULL && strstr(path, "/image/new.tmp") != NULL) kh_store_keep(told, &asked_for, 1);
+    return below.open(self, path, flags, ret);
+}
+
+/* An image takes its time: what is told meanwhile counts when it takes the place of others. */
+Test(store_images, one_asked_for_while_an_image_is_made_stays)
+{
+    uint64_t at[4];
+    f.options.inline_engine = false;
+    below = f.disk;
+    f.disk.open = telling_open;
+    fixture_create(&f);
+    kh_store *s = fixture_open(&f);
+    fixture_documents(s, 4);
+    for (int i = 0; i < 3; i++) {
+        at[i] = image_made(s);
+        if (i == 1) asked_for = at[0], told = s;
+    }
+    told = NULL;
+    cr_assert(has_image(at[0]) && has_image(at[1]) && has_image(at[2]));
+    kh_store_keep(s, NULL, 0);
+    at[3] = image_made(s);
+    for (int i = 0; i < 4; i++) cr_assert(has_image(at[i]) == (i >= 2), "%d", i);
+    kh_store_close(s);
+}
+
 /* Behind an image, within one, at the beginning of all: what is above goes, images too, and the log goes on from there. */
 Test(store_images, the_newest_entries_are_taken_back)
 {
